@@ -1,0 +1,3 @@
+//! The `keystore` command.
+use keystore_bench as _;
+fn main() {}

@@ -1,0 +1,149 @@
+//! The backends, and choosing one at run time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::allocator::NodeAllocator;
+use crate::config::{Concurrency, Config};
+use crate::error::{Error, Result};
+use crate::keystore::Keystore;
+
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+mod cursor;
+#[cfg(feature = "dashmap")]
+pub(crate) mod dashmap;
+#[cfg(feature = "epoch")]
+pub(crate) mod epoch;
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+mod prefetch;
+#[cfg(any(feature = "rwlock", feature = "dashmap"))]
+mod reentry;
+#[cfg(feature = "rwlock")]
+pub(crate) mod rwlock;
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+mod slot;
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+mod zeroed;
+
+/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum BackendKind {
+    /// A lock in every bucket.
+    RwLock,
+    /// Lock-free, memory reclaimed by epochs.
+    Epoch,
+    /// dashmap's shards.
+    DashMap,
+}
+
+impl BackendKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::RwLock, Self::Epoch, Self::DashMap];
+
+    /// The name it parses from and prints as.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RwLock => "rwlock",
+            Self::Epoch => "epoch",
+            Self::DashMap => "dashmap",
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for BackendKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| Error::invalid_argument("backend", format_args!("{name:?}"), "rwlock, epoch or dashmap"))
+    }
+}
+
+/// A store that is chosen at run time and may go to any thread.
+pub type BoxedKeystore = Box<dyn Keystore + Send + Sync>;
+
+/// Opens a store of this kind over this allocator.
+///
+/// # Errors
+/// -21 names what is wrong with the configuration, single-threaded mode included (a box that goes to any thread cannot
+/// be that: see [`open_local`]); -43 for a backend that this build was made without; -10 where the first table cannot
+/// be allocated.
+pub fn open<A>(kind: BackendKind, config: &Config, allocator: A) -> Result<BoxedKeystore>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+{
+    if config.concurrency == Concurrency::SingleThreaded {
+        return Err(Error::invalid_config(
+            "concurrency",
+            "single-threaded",
+            "multi-threaded for a store that is shared (open_local opens a single-threaded one)",
+        ));
+    }
+    Ok(match kind {
+        #[cfg(feature = "rwlock")]
+        BackendKind::RwLock => Box::new(crate::RwLockKeystore::open(config, allocator)?),
+        #[cfg(feature = "epoch")]
+        BackendKind::Epoch => Box::new(crate::EpochKeystore::open(config, allocator)?),
+        #[cfg(feature = "dashmap")]
+        BackendKind::DashMap => Box::new(crate::DashMapKeystore::open(config, allocator)?),
+        #[allow(unreachable_patterns, reason = "reached only where a backend's feature is off")]
+        other => return Err(not_built(other, config, allocator)),
+    })
+}
+
+/// Opens a store of this kind that stays on one thread. With [`Concurrency::SingleThreaded`] the locked backend takes no
+/// locks; the other two are the same as in [`open`].
+///
+/// # Errors
+/// Those of [`open`], less single-threaded mode.
+pub fn open_local<A>(kind: BackendKind, config: &Config, allocator: A) -> Result<Box<dyn Keystore>>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+{
+    #[cfg(feature = "rwlock")]
+    if kind == BackendKind::RwLock && config.concurrency == Concurrency::SingleThreaded {
+        return Ok(Box::new(crate::LocalKeystore::open_local(config, allocator)?));
+    }
+    let config = Config { concurrency: Concurrency::MultiThreaded, ..config.clone() };
+    open(kind, &config, allocator).map(|store| store as Box<dyn Keystore>)
+}
+
+/// The error for a backend whose feature is off.
+fn not_built<A>(kind: BackendKind, _: &Config, _: A) -> Error {
+    Error::Unsupported {
+        operation: match kind {
+            BackendKind::RwLock => "opening the backend rwlock",
+            BackendKind::Epoch => "opening the backend epoch",
+            BackendKind::DashMap => "opening the backend dashmap",
+        },
+        reason: "this build of keystore-core has its feature turned off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_parse_from_what_they_print() {
+        for kind in BackendKind::ALL {
+            assert_eq!(kind.to_string().parse::<BackendKind>().unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn an_unknown_backend_is_named_with_those_there_are() {
+        let error = "btree".parse::<BackendKind>().unwrap_err();
+        assert_eq!(error.to_string(), "backend is \"btree\": it must be rwlock, epoch or dashmap");
+    }
+}

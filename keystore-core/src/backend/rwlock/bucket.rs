@@ -1,0 +1,282 @@
+//! A bucket: a lock, six slots and a chain of overflow buckets, on one cache line.
+//!
+//! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean by "held". A bucket of
+//! zeros is an unlocked, empty bucket.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::cell::UnsafeCell;
+use std::ptr::{NonNull, null_mut};
+
+use super::lock::BucketLock;
+use crate::backend::slot::Word;
+use crate::backend::zeroed::Zeroable;
+use crate::error::{Error, Result};
+
+/// Slots in the bucket itself.
+const SLOTS: usize = 6;
+
+/// Slots in an overflow bucket.
+const OVERFLOW_SLOTS: usize = 7;
+
+#[repr(C, align(64))]
+pub(super) struct Bucket<L> {
+    pub(super) lock: L,
+    pub(super) entries: Entries,
+}
+
+/// What the lock covers.
+#[repr(C)]
+pub(super) struct Entries(UnsafeCell<Contents>);
+
+#[repr(C)]
+struct Contents {
+    slots: [Word; SLOTS],
+    overflow: *mut Overflow,
+}
+
+/// More slots, on a cache line of their own.
+#[repr(C, align(64))]
+struct Overflow {
+    slots: [Word; OVERFLOW_SLOTS],
+    next: *mut Overflow,
+}
+
+/// Overflow buckets that hold nothing and belong to nobody: what [`Entries::push`] takes from before it allocates.
+pub(super) struct Spare(*mut Overflow);
+
+// SAFETY: zeros are empty slots, null pointers, and by the promise of `BucketLock` an unlocked lock.
+unsafe impl<L: BucketLock> Zeroable for Bucket<L> {}
+
+impl<L: BucketLock> Bucket<L> {
+    /// Writes to the bucket what is there, so that the system provides its memory now.
+    pub(super) fn touch(&self) {
+        let state = self.lock.lock_exclusive();
+        // SAFETY: locked in the line above.
+        unsafe { self.lock.unlock_exclusive(state) }
+    }
+}
+
+impl Overflow {
+    fn allocate() -> Result<*mut Self> {
+        let layout = Layout::new::<Self>();
+        // SAFETY: the layout has a size.
+        let overflow = unsafe { alloc_zeroed(layout) }.cast::<Self>();
+        if overflow.is_null() { Err(Error::OutOfMemory { requested: layout.size() }) } else { Ok(overflow) }
+    }
+
+    /// # Safety
+    /// `overflow` came from [`allocate`](Self::allocate), and nobody uses it from here on.
+    unsafe fn free(overflow: *mut Self) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc(overflow.cast(), Layout::new::<Self>()) }
+    }
+}
+
+impl Spare {
+    /// An empty list.
+    pub(super) const fn none() -> Self {
+        Self(null_mut())
+    }
+
+    /// Makes sure that there is one to take.
+    pub(super) fn stock(&mut self) -> Result<()> {
+        if self.0.is_null() {
+            self.0 = Overflow::allocate()?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, overflow: *mut Overflow) {
+        // SAFETY: the overflow bucket was unlinked by the caller and is owned by this list from here on.
+        unsafe {
+            (*overflow).slots = [Word::EMPTY; OVERFLOW_SLOTS];
+            (*overflow).next = self.0;
+        }
+        self.0 = overflow;
+    }
+
+    fn take(&mut self) -> Option<*mut Overflow> {
+        let taken = NonNull::new(self.0)?.as_ptr();
+        // SAFETY: the list owns its overflow buckets.
+        unsafe {
+            self.0 = (*taken).next;
+            (*taken).next = null_mut();
+        }
+        Some(taken)
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        while let Some(overflow) = self.take() {
+            // SAFETY: it was taken off the list, which owned it.
+            unsafe { Overflow::free(overflow) }
+        }
+    }
+}
+
+/// The slots of a bucket and its chain, one after another.
+struct Slots {
+    slot: *mut Word,
+    left: usize,
+    next: *mut Overflow,
+}
+
+impl Iterator for Slots {
+    type Item = *mut Word;
+
+    #[inline]
+    fn next(&mut self) -> Option<*mut Word> {
+        if self.left == 0 {
+            let overflow = NonNull::new(self.next)?.as_ptr();
+            // SAFETY: whoever made the iterator holds the lock, so the chain stays as it is.
+            unsafe {
+                self.slot = (&raw mut (*overflow).slots).cast();
+                self.next = (*overflow).next;
+            }
+            self.left = OVERFLOW_SLOTS;
+        }
+        let slot = self.slot;
+        // SAFETY: there is at least this one slot left, so the end of the array is the furthest this can get.
+        self.slot = unsafe { slot.add(1) };
+        self.left -= 1;
+        Some(slot)
+    }
+}
+
+impl Entries {
+    #[inline]
+    fn slots(&self) -> Slots {
+        let contents = self.0.get();
+        // SAFETY: the pointer is to live contents, and the caller (each below) has the lock held.
+        unsafe {
+            Slots { slot: (&raw mut (*contents).slots).cast(), left: SLOTS, next: (*contents).overflow }
+        }
+    }
+
+    /// The words that hold a node.
+    ///
+    /// # Safety
+    /// The lock is held, either side, while the iterator is used.
+    #[inline]
+    pub(super) unsafe fn words(&self) -> impl Iterator<Item = Word> {
+        // SAFETY: the caller's promise.
+        unsafe { self.occupied() }.map(|(_, word)| word)
+    }
+
+    /// The slots that hold a node, with their words.
+    ///
+    /// # Safety
+    /// The lock is held, either side, while the iterator is used; a slot is written only under the exclusive side.
+    #[inline]
+    pub(super) unsafe fn occupied(&self) -> impl Iterator<Item = (*mut Word, Word)> {
+        // SAFETY: the slots are alive, and under the lock nobody else writes them.
+        self.slots().map(|slot| (slot, unsafe { slot.read() })).filter(|&(_, word)| word != Word::EMPTY)
+    }
+
+    /// The slot of `key`, and its word.
+    ///
+    /// # Safety
+    /// The lock is held, either side, and stays so while the result is used.
+    #[inline]
+    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<(*mut Word, Word)> {
+        self.slots().find_map(|slot| {
+            // SAFETY: the slot is alive and under the lock nobody writes it; a node in a bucket is alive as long as
+            // the bucket's lock is held, and so is its key.
+            unsafe {
+                let word = slot.read();
+                let same = word.tag() == tag && word.node().is_some_and(|node| node.key() == key);
+                same.then_some((slot, word))
+            }
+        })
+    }
+
+    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching.
+    ///
+    /// # Safety
+    /// As for [`find`](Self::find), or the result is used as a hint only and the bucket's memory stays valid.
+    #[inline]
+    pub(super) unsafe fn hint(&self, tag: u16) -> Option<*const u8> {
+        let slots: *const Word = self.0.get().cast();
+        (0..SLOTS).find_map(|at| {
+            // SAFETY: within the bucket. A racing writer stores whole words, and the result is not dereferenced.
+            let word = unsafe { slots.add(at).read_volatile() };
+            (word.tag() == tag).then(|| word.node().map(|node| node.as_ptr().cast_const()))?
+        })
+    }
+
+    /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where all are full. Whether it
+    /// lies in an overflow bucket.
+    ///
+    /// # Safety
+    /// The lock is held exclusively.
+    #[inline]
+    pub(super) unsafe fn push(&self, word: Word, spare: &mut Spare) -> Result<bool> {
+        for (at, slot) in self.slots().enumerate() {
+            // SAFETY: the slot is alive, and under the exclusive lock it is ours.
+            unsafe {
+                if slot.read() == Word::EMPTY {
+                    slot.write(word);
+                    return Ok(at >= SLOTS);
+                }
+            }
+        }
+        let overflow = match spare.take() {
+            Some(overflow) => overflow,
+            None => Overflow::allocate()?,
+        };
+        // SAFETY: the overflow bucket is ours, and under the exclusive lock so is the chain.
+        unsafe {
+            (*overflow).slots[0] = word;
+            let contents = self.0.get();
+            (*overflow).next = (*contents).overflow;
+            (*contents).overflow = overflow;
+        }
+        Ok(true)
+    }
+
+    /// Takes every word out and hands it to `place`, with the overflow buckets that have become free so far. Moving words
+    /// to this bucket or one other never needs more of them than that: n words of a bucket with f overflow buckets
+    /// emptied are at most 6 + 7f, and two buckets with 12 slots of their own hold so many in f more.
+    ///
+    /// # Safety
+    /// The lock is held exclusively, and `place` takes none.
+    pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(Word, &mut Spare)) {
+        let contents = self.0.get();
+        // SAFETY: under the exclusive lock slots and chain are ours. Each array is copied out before any of its words
+        // is placed, so `place` may push to this same bucket; no reference is kept meanwhile.
+        unsafe {
+            let words = (&raw mut (*contents).slots).replace([Word::EMPTY; SLOTS]);
+            let mut overflow = (&raw mut (*contents).overflow).replace(null_mut());
+            words.into_iter().filter(|&word| word != Word::EMPTY).for_each(|word| place(word, &mut spare));
+            while !overflow.is_null() {
+                let words = (*overflow).slots;
+                let next = (*overflow).next;
+                spare.put(overflow);
+                words.into_iter().filter(|&word| word != Word::EMPTY).for_each(|word| place(word, &mut spare));
+                overflow = next;
+            }
+        }
+    }
+
+    /// How many overflow buckets the chain has.
+    ///
+    /// # Safety
+    /// The lock is held, either side.
+    pub(super) unsafe fn overflow_buckets(&self) -> usize {
+        // SAFETY: under the lock the chain stays as it is.
+        let mut overflow = unsafe { (*self.0.get()).overflow };
+        let mut count = 0;
+        while !overflow.is_null() {
+            count += 1;
+            // SAFETY: as above.
+            overflow = unsafe { (*overflow).next };
+        }
+        count
+    }
+}
+
+/// Bytes of an overflow bucket.
+pub(super) const OVERFLOW_BYTES: usize = size_of::<Overflow>();
+
+const _: () = assert!(size_of::<Bucket<parking_lot::RawRwLock>>() == 64 && size_of::<Overflow>() == 64);

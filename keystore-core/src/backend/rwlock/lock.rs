@@ -1,0 +1,184 @@
+//! The lock of a bucket: any raw lock of lock_api, taken without ever waiting for oneself.
+
+use std::cell::Cell;
+
+use lock_api::{GuardNoSend, RawRwLock};
+
+use crate::backend::reentry;
+use crate::error::{Error, Result};
+
+/// What a bucket can be locked with: a lock_api lock. `parking_lot::RawRwLock` is the default;
+/// `parking_lot::RawRwLockRecursive` prefers readers to waiting writers; [`NoLock`] is single-threaded mode.
+///
+/// # Safety
+/// The bytes of [`RawRwLock::INIT`] are all zero: buckets come from the system as zeros, and are unlocked.
+pub unsafe trait BucketLock: RawRwLock {}
+
+// SAFETY: an unlocked parking_lot lock is a word of zero (`the_locks_start_as_zeros` looks).
+unsafe impl<const RECURSIVE: bool> BucketLock for parking_lot::RawRwLock<RECURSIVE> {}
+
+// SAFETY: nobody inside is zero.
+unsafe impl BucketLock for NoLock {}
+
+/// The shared side of a lock, held.
+pub(super) struct Shared<'a, L: BucketLock>(&'a L, Option<L::SharedGuard>);
+
+/// The exclusive side of a lock, held.
+pub(super) struct Exclusive<'a, L: BucketLock>(&'a L, Option<L::ExclusiveGuard>);
+
+impl<'a, L: BucketLock> Shared<'a, L> {
+    /// Takes the lock; waits for it unless the thread is inside a closure of a store.
+    #[inline]
+    pub(super) fn lock(lock: &'a L, operation: &'static str) -> Result<Self> {
+        let state = match lock.try_lock_shared() {
+            Some(state) => state,
+            None if reentry::is_inside() => return Err(Error::Busy { operation }),
+            None => lock.lock_shared(),
+        };
+        Ok(Self(lock, Some(state)))
+    }
+}
+
+impl<'a, L: BucketLock> Exclusive<'a, L> {
+    /// Takes the lock; waits for it unless the thread is inside a closure of a store.
+    #[inline]
+    pub(super) fn lock(lock: &'a L, operation: &'static str) -> Result<Self> {
+        let state = match lock.try_lock_exclusive() {
+            Some(state) => state,
+            None if reentry::is_inside() => return Err(Error::Busy { operation }),
+            None => lock.lock_exclusive(),
+        };
+        Ok(Self(lock, Some(state)))
+    }
+
+    /// Takes the lock if it is free.
+    pub(super) fn try_lock(lock: &'a L) -> Option<Self> {
+        lock.try_lock_exclusive().map(|state| Self(lock, Some(state)))
+    }
+}
+
+impl<L: BucketLock> Drop for Shared<'_, L> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(state) = self.1.take() {
+            // SAFETY: this is the state of the acquisition that made the guard, and it is given back once.
+            unsafe { self.0.unlock_shared(state) }
+        }
+    }
+}
+
+impl<L: BucketLock> Drop for Exclusive<'_, L> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(state) = self.1.take() {
+            // SAFETY: this is the state of the acquisition that made the guard, and it is given back once.
+            unsafe { self.0.unlock_exclusive(state) }
+        }
+    }
+}
+
+/// Single-threaded mode: a "lock" that only remembers who is inside, so that a closure that calls its own store is
+/// refused instead of pulling the value from under its caller. It is not `Sync`, and so neither is a store of it.
+#[derive(Debug)]
+pub struct NoLock {
+    /// Readers inside, or `WRITER`.
+    inside: Cell<u32>,
+}
+
+const WRITER: u32 = u32::MAX;
+
+// SAFETY: `NoLock` is not `Sync`, so one thread at a time uses it; on one thread `inside` keeps a writer apart from
+// everyone else, as the lock's contract asks.
+unsafe impl RawRwLock for NoLock {
+    #[expect(clippy::declare_interior_mutable_const, reason = "lock_api asks for this constant to start locks from")]
+    const INIT: Self = Self { inside: Cell::new(0) };
+    type SharedGuard = GuardNoSend;
+    type ExclusiveGuard = GuardNoSend;
+
+    /// # Panics
+    /// Where a writer is inside: there is no other thread to wait for. The stores ask before they get here.
+    fn lock_shared(&self) -> GuardNoSend {
+        self.try_lock_shared().expect("a single-threaded store is not read inside its own write")
+    }
+
+    #[inline]
+    fn try_lock_shared(&self) -> Option<GuardNoSend> {
+        let free = self.inside.get() < WRITER - 1;
+        free.then(|| {
+            self.inside.set(self.inside.get() + 1);
+            GuardNoSend::new()
+        })
+    }
+
+    #[inline]
+    unsafe fn unlock_shared(&self, _: GuardNoSend) {
+        self.inside.set(self.inside.get() - 1);
+    }
+
+    /// # Panics
+    /// Where anyone is inside: there is no other thread to wait for. The stores ask before they get here.
+    fn lock_exclusive(&self) -> GuardNoSend {
+        self.try_lock_exclusive().expect("a single-threaded store is not written inside its own verb")
+    }
+
+    #[inline]
+    fn try_lock_exclusive(&self) -> Option<GuardNoSend> {
+        let free = self.inside.get() == 0;
+        free.then(|| {
+            self.inside.set(WRITER);
+            GuardNoSend::new()
+        })
+    }
+
+    #[inline]
+    unsafe fn unlock_exclusive(&self, _: GuardNoSend) {
+        self.inside.set(0);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.inside.get() != 0
+    }
+
+    fn is_locked_exclusive(&self) -> bool {
+        self.inside.get() == WRITER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_lock_keeps_a_writer_apart() {
+        let lock = NoLock::INIT;
+        let first = Shared::lock(&lock, "read").unwrap();
+        let second = Shared::lock(&lock, "read").unwrap();
+        assert!(Exclusive::try_lock(&lock).is_none());
+        drop((first, second));
+        let writer = Exclusive::try_lock(&lock).unwrap();
+        assert!(lock.try_lock_shared().is_none());
+        drop(writer);
+        assert!(lock.try_lock_shared().is_some());
+    }
+
+    #[test]
+    fn the_locks_start_as_zeros() {
+        // SAFETY: both are one plain word without padding.
+        unsafe {
+            assert_eq!(std::mem::transmute::<parking_lot::RawRwLock, usize>(parking_lot::RawRwLock::INIT), 0);
+            assert_eq!(std::mem::transmute::<NoLock, u32>(NoLock::INIT), 0);
+        }
+    }
+
+    #[test]
+    fn inside_a_closure_a_held_lock_is_refused_and_a_shared_one_taken_again() {
+        let lock = parking_lot::RawRwLock::INIT;
+        let reader = Shared::lock(&lock, "read").unwrap();
+        reentry::inside(|| {
+            assert_eq!(Exclusive::lock(&lock, "set").err(), Some(Error::Busy { operation: "set" }));
+            assert!(Shared::lock(&lock, "read").is_ok(), "nobody waits to write");
+        });
+        drop(reader);
+        assert!(Exclusive::try_lock(&lock).is_some());
+    }
+}

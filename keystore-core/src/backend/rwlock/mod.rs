@@ -1,0 +1,357 @@
+//! `RwLockKeystore`: a lock in every bucket.
+//!
+//! A bucket is one cache line: a reader-writer lock, six slots of a tag and a node pointer, and a chain for more. A verb hashes
+//! its key, locks the one bucket that the hash chooses, and does its work there: readers share the lock, writers have it to
+//! themselves, and nothing else in the table is touched. So threads meet only where their keys share a bucket. Because a
+//! writer is alone in its bucket, a value that fits into its node is written in place: no allocation, no garbage.
+//!
+//! The table grows by linear hashing ([`directory`]), one bucket at a time ([`resize`]): no verb ever waits for more than
+//! two buckets. A verb reads the number of buckets, locks the bucket that it gives, and reads the number again: if the hash
+//! belongs elsewhere by then, a split or a merge came first, and the verb tries again.
+//!
+//! A verb's linearization point is any instant at which it holds its bucket's lock.
+//!
+//! The lock is a type parameter. [`NoLock`] makes the same code a single-threaded store ([`LocalKeystore`]) that takes none,
+//! and that initialises a bucket when it is first touched: its memory comes from the system as zeros, which are an empty bucket.
+
+mod bucket;
+mod directory;
+mod lock;
+mod resize;
+
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use self::bucket::{Bucket, OVERFLOW_BYTES, Spare};
+use self::directory::{Directory, Place};
+pub use self::lock::{BucketLock, NoLock};
+use self::lock::{Exclusive, Shared};
+use crate::allocator::{Global, NodeAllocator};
+use crate::backend::cursor::Cursor;
+use crate::backend::prefetch::prefetch;
+use crate::backend::reentry;
+use crate::backend::slot::Word;
+use crate::config::{Concurrency, Config};
+use crate::error::{Error, Result};
+use crate::hash::{DefaultHasher, tag};
+use crate::keystore::Change;
+use crate::ledger::{Event, Ledger};
+use crate::stats::Distribution;
+use crate::store::Store;
+use crate::table::{Decision, Footprint, Table};
+
+/// A store with a lock in every bucket. Best where threads mostly overwrite, and where memory must never wait to be
+/// reclaimed. See the [crate's page](crate) on choosing.
+pub type RwLockKeystore<A = Global, L = parking_lot::RawRwLock, S = DefaultHasher> = Store<RwLockTable<A, L, S>>;
+
+/// [`RwLockKeystore`] for one thread: no locks, no atomics, and the compiler keeps it on its thread.
+pub type LocalKeystore<A = Global, S = DefaultHasher> = RwLockKeystore<A, NoLock, S>;
+
+impl<A: NodeAllocator> RwLockKeystore<A> {
+    /// An empty store whose nodes come from `allocator`.
+    ///
+    /// # Errors
+    /// -21 for a configuration outside its limits, single-threaded mode included (that is [`LocalKeystore`]); -10 where the first table cannot be allocated.
+    pub fn open(config: &Config, allocator: A) -> Result<Self> {
+        if config.concurrency == Concurrency::SingleThreaded {
+            return Err(Error::invalid_config(
+                "concurrency",
+                "single-threaded",
+                "multi-threaded for a store with locks (LocalKeystore is the one without)",
+            ));
+        }
+        Self::with_hasher(config, allocator, DefaultHasher::default())
+    }
+}
+
+impl<A: NodeAllocator> LocalKeystore<A> {
+    /// An empty store for one thread, whatever [`Config::concurrency`] says.
+    ///
+    /// # Errors
+    /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
+    pub fn open_local(config: &Config, allocator: A) -> Result<Self> {
+        Self::with_hasher(config, allocator, DefaultHasher::default())
+    }
+}
+
+impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
+    /// An empty store with a lock and a hasher of one's own.
+    ///
+    /// # Errors
+    /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
+    pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
+        let ledger = Ledger::new(config, allocator, hasher)?;
+        let eager = config.concurrency == Concurrency::MultiThreaded;
+        let directory = Directory::new(config.initial_buckets, eager)?;
+        Ok(Self::over(RwLockTable { ledger, directory, resizing: L::INIT, _holds: PhantomData }))
+    }
+}
+
+impl Default for RwLockKeystore {
+    /// An empty store on the global allocator.
+    ///
+    /// # Panics
+    /// If the first 16 KiB cannot be allocated.
+    fn default() -> Self {
+        Self::open(&Config::default(), Global).expect("the default configuration is valid")
+    }
+}
+
+/// The table behind [`RwLockKeystore`].
+#[derive(Debug)]
+pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
+    ledger: Ledger<A, S>,
+    directory: Directory<L>,
+    /// Held by the thread that adds or removes a bucket.
+    resizing: L,
+    /// The table holds locks and nodes: it can be sent and shared where those can.
+    _holds: PhantomData<(Bucket<L>, Word)>,
+}
+
+// SAFETY: slots, chains and nodes are touched only under the lock of their bucket, which is a lock between threads where
+// `L` is `Sync`; nodes are allocated and freed through `&A` on any thread.
+unsafe impl<A: NodeAllocator + Sync, L: BucketLock + Sync, S: BuildHasher + Sync> Sync for RwLockTable<A, L, S> {}
+// SAFETY: the table owns its buckets and nodes, and takes its allocator along.
+unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send> Send for RwLockTable<A, L, S> {}
+
+impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
+    /// Locks the bucket of `hash` by `lock`, and makes sure that the hash belongs there.
+    #[inline]
+    fn locked<'a, G>(
+        &'a self,
+        hash: u64,
+        lock: impl Fn(&'a L) -> Result<G>,
+    ) -> Result<(G, &'a Bucket<L>, Place)> {
+        loop {
+            let place = Place::of(hash, self.directory.count());
+            let bucket = self.directory.bucket(place.index);
+            let guard = lock(&bucket.lock)?;
+            if Place::of(hash, self.directory.count()) == place {
+                return Ok((guard, bucket, place));
+            }
+        }
+    }
+
+    /// Visits every bucket once, under the lock that `lock` takes, telling which of its entries are still ahead.
+    fn walk<'a, G>(
+        &'a self,
+        lock: impl Fn(&'a L) -> Result<G>,
+        mut visit: impl FnMut(&Bucket<L>, &dyn Fn(Word) -> bool) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut cursor = Cursor::default();
+        while let Some(hash) = cursor.next_hash() {
+            let (_guard, bucket, place) = self.locked(hash, &lock)?;
+            let whole = cursor.whole_bucket_ahead(place.bits);
+            let is_ahead = |word: Word| {
+                // SAFETY: a node in a locked bucket is alive.
+                whole || word.node().is_some_and(|node| cursor.is_ahead(self.ledger.hash(unsafe { node.key() })))
+            };
+            if visit(bucket, &is_ahead).is_break() {
+                break;
+            }
+            cursor.pass_bucket(place.bits);
+        }
+        Ok(())
+    }
+}
+
+impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L, S> {
+    type Allocator = A;
+    type Hasher = S;
+    type Session = ();
+
+    #[inline]
+    fn ledger(&self) -> &Ledger<A, S> {
+        &self.ledger
+    }
+
+    #[inline]
+    fn enter(&self) {}
+
+    #[inline]
+    fn refresh(&self, (): &mut ()) {}
+
+    #[inline]
+    fn prefetch_bucket(&self, (): &(), hash: u64) {
+        let place = Place::of(hash, self.directory.count());
+        prefetch(self.directory.bucket(place.index));
+    }
+
+    #[inline]
+    fn prefetch_node(&self, (): &(), hash: u64) {
+        let place = Place::of(hash, self.directory.count());
+        let bucket = self.directory.bucket(place.index);
+        // SAFETY: the result is used as a hint only, and buckets stay valid while the table lives.
+        if let Some(node) = unsafe { bucket.entries.hint(tag(hash)) } {
+            prefetch(node);
+        }
+    }
+
+    #[inline]
+    fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        let (_guard, bucket, _) = self.locked(hash, |lock| Shared::lock(lock, "read"))?;
+        // SAFETY: the lock is held until the end, and a node in a locked bucket is alive and not overwritten.
+        unsafe {
+            let Some((_, word)) = bucket.entries.find(tag(hash), key) else { return Ok(None) };
+            Ok(word.node().map(|node| reentry::inside(|| visit(node.value()))))
+        }
+    }
+
+    #[inline]
+    fn alter<'v>(
+        &self,
+        (): &(),
+        hash: u64,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+    ) -> Result<Change> {
+        let (guard, bucket, _) = self.locked(hash, |lock| Exclusive::lock(lock, "write"))?;
+        // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
+        unsafe {
+            let found = bucket.entries.find(tag(hash), key);
+            if let Some((slot, node)) = found.and_then(|(slot, word)| Some((slot, word.node()?))) {
+                match reentry::inside(|| decide(Some(node.value()))) {
+                    Decision::Keep => return Ok(Change::Kept),
+                    Decision::Set(value) if node.overwrite(&value) => {}
+                    Decision::Set(value) => {
+                        let new = self.ledger.create_node(key, &value)?;
+                        slot.write(self.word(tag(hash), new)?);
+                        self.ledger.destroy_node(node);
+                    }
+                    Decision::Delete => {
+                        slot.write(Word::EMPTY);
+                        self.ledger.destroy_node(node);
+                        return Ok(Change::Deleted);
+                    }
+                }
+                return Ok(Change::Replaced);
+            }
+            let value = match reentry::inside(|| decide(None)) {
+                Decision::Set(value) => value,
+                Decision::Keep | Decision::Delete => return Ok(Change::Absent),
+            };
+            let node = self.ledger.create_node(key, &value)?;
+            let word = self.word(tag(hash), node)?;
+            match bucket.entries.push(word, &mut Spare::none()) {
+                Ok(in_overflow) => {
+                    drop(guard);
+                    // The number of entries is a sum over all threads: an overflow asks for it, and one write in 32.
+                    if in_overflow || hash >> 59 == 0 {
+                        self.grow_a_little();
+                    }
+                    Ok(Change::Created)
+                }
+                Err(error) => {
+                    self.ledger.destroy_node(node);
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    fn scan(
+        &self,
+        (): &mut (),
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.walk(
+            |lock| Shared::lock(lock, "for_each"),
+            |bucket, is_ahead| {
+                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
+                unsafe {
+                    for node in bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(Word::node) {
+                        reentry::inside(|| visit(node.key(), node.value()))?;
+                    }
+                }
+                ControlFlow::Continue(())
+            },
+        )
+    }
+
+    fn retain(&self, (): &mut (), mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+        let mut removed = 0;
+        self.walk(
+            |lock| Exclusive::lock(lock, "retain"),
+            |bucket, is_ahead| {
+                // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the bucket are ours.
+                unsafe {
+                    for (slot, word) in bucket.entries.occupied() {
+                        let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
+                        if !reentry::inside(|| keep(node.key(), node.value())) {
+                            slot.write(Word::EMPTY);
+                            self.ledger.destroy_node(node);
+                            self.ledger.record(Event::DeleteHit);
+                            removed += 1;
+                        }
+                    }
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(removed)
+    }
+
+    fn reserve(&self, entries: usize) -> Result<()> {
+        if entries > resize::MAX_RESERVE {
+            return Err(resize::reserve_too_large(entries));
+        }
+        self.grow_for(entries)
+    }
+
+    fn shrink(&self) -> Result<()> {
+        self.shrink_to_fit()
+    }
+
+    fn distribution(&self) -> Result<Distribution> {
+        let mut distribution = Distribution::default();
+        self.walk(
+            |lock| Shared::lock(lock, "stats"),
+            |bucket, _| {
+                // SAFETY: the walk holds the bucket's lock.
+                distribution.add(unsafe { bucket.entries.words() }.count());
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(distribution)
+    }
+
+    fn footprint(&self) -> Footprint {
+        let mut table_bytes = self.directory.bytes();
+        // Inside a closure a held bucket ends the walk: the chains behind it are left out.
+        let _ = self.walk(
+            |lock| Shared::lock(lock, "stats"),
+            |bucket, _| {
+                // SAFETY: the walk holds the bucket's lock.
+                table_bytes += unsafe { bucket.entries.overflow_buckets() } * OVERFLOW_BYTES;
+                ControlFlow::Continue(())
+            },
+        );
+        Footprint { table_bytes: table_bytes as u64, garbage_bytes: 0 }
+    }
+}
+
+impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
+    /// The word for a fresh node, which is destroyed where it cannot have one.
+    #[inline]
+    fn word(&self, tag: u16, node: crate::node::Node) -> Result<Word> {
+        // SAFETY: the node is fresh: nobody else has seen it.
+        Word::new(tag, node).inspect_err(|_| unsafe { self.ledger.destroy_node(node) })
+    }
+}
+
+impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Drop for RwLockTable<A, L, S> {
+    fn drop(&mut self) {
+        for index in 0..self.directory.count() {
+            let entries = &self.directory.bucket(index).entries;
+            // SAFETY: the table is the caller's alone, so every bucket is as good as locked, and its nodes are ours.
+            unsafe {
+                entries.drain(Spare::none(), |word, _| {
+                    if let Some(node) = word.node() {
+                        self.ledger.destroy_node(node);
+                    }
+                });
+            }
+        }
+    }
+}

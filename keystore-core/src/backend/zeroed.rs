@@ -1,0 +1,98 @@
+//! Arrays of zeroed cache lines, straight from the allocator: what tables are made of.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+
+use crate::error::{Error, Result};
+
+/// The size and alignment of what an array is made of, bytes.
+pub(crate) const CACHE_LINE: usize = 64;
+
+/// Types for which a line of zeros is a valid value, and which need no drop.
+///
+/// # Safety
+/// An all-zero `Self` is valid, and `Self` is aligned to at most [`CACHE_LINE`].
+pub(crate) unsafe trait Zeroable {}
+
+/// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come from the system page by
+/// page, when they are first touched: making one costs nothing in proportion to its length.
+#[derive(Debug)]
+pub(crate) struct Zeroed<T> {
+    first: NonNull<T>,
+    length: usize,
+    block: NonNull<u8>,
+}
+
+impl<T: Zeroable> Zeroed<T> {
+    /// An array of `length` zeroed elements.
+    pub(crate) fn new(length: usize) -> Result<Self> {
+        let layout = Self::block_layout(length)?;
+        // SAFETY: the layout has at least the bytes of one cache line.
+        let block = NonNull::new(unsafe { alloc_zeroed(layout) })
+            .ok_or(Error::OutOfMemory { requested: layout.size() })?;
+        // Asking for the alignment through the layout makes general allocators clear the whole block by hand; asking
+        // for a line more and rounding up leaves large blocks to the system, which clears pages when they are touched.
+        let first = block.as_ptr().map_addr(|address| address.next_multiple_of(CACHE_LINE)).cast();
+        // SAFETY: rounding up stays within the block, which is not at the null address.
+        let first = unsafe { NonNull::new_unchecked(first) };
+        Ok(Self { first, length, block })
+    }
+
+    fn block_layout(length: usize) -> Result<Layout> {
+        debug_assert!(align_of::<T>() <= CACHE_LINE);
+        length
+            .checked_mul(size_of::<T>())
+            .and_then(|size| size.checked_add(CACHE_LINE))
+            .and_then(|size| Layout::from_size_align(size, 16).ok())
+            .ok_or(Error::OutOfMemory { requested: usize::MAX })
+    }
+
+    /// Bytes that an array of `length` elements takes.
+    pub(crate) fn bytes(length: usize) -> usize {
+        length.saturating_mul(size_of::<T>()).saturating_add(CACHE_LINE)
+    }
+
+    /// The elements.
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[T] {
+        // SAFETY: the block holds `length` elements from `first` on, all initialised by `Zeroable`'s promise.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.length) }
+    }
+}
+
+impl<T> Drop for Zeroed<T> {
+    fn drop(&mut self) {
+        let size = self.length * size_of::<T>() + CACHE_LINE;
+        // SAFETY: the block was allocated with this layout; `new` checked that the size is one.
+        unsafe { dealloc(self.block.as_ptr(), Layout::from_size_align_unchecked(size, 16)) }
+    }
+}
+
+// SAFETY: the array owns its elements.
+unsafe impl<T: Send> Send for Zeroed<T> {}
+// SAFETY: sharing the array shares its elements.
+unsafe impl<T: Sync> Sync for Zeroed<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // SAFETY: zeros are numbers.
+    unsafe impl Zeroable for [u64; 8] {}
+
+    #[test]
+    fn elements_are_zero_and_on_cache_lines() {
+        for length in [1, 3, 100_000] {
+            let array = Zeroed::<[u64; 8]>::new(length).unwrap();
+            assert_eq!(array.as_slice().len(), length);
+            assert!(array.as_slice().iter().all(|line| *line == [0; 8]));
+            assert_eq!(array.as_slice().as_ptr().addr() % CACHE_LINE, 0);
+        }
+    }
+
+    #[test]
+    fn a_length_that_no_memory_has_is_an_error() {
+        assert_eq!(Zeroed::<[u64; 8]>::new(usize::MAX / 8).unwrap_err().code(), -10);
+        assert_eq!(Zeroed::<[u64; 8]>::new(usize::MAX).unwrap_err().code(), -10);
+    }
+}

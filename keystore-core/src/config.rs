@@ -1,0 +1,107 @@
+//! How a store is opened: sizes, limits, and whether it is shared between threads.
+
+use crate::error::{Error, Result};
+
+/// What a store is opened with. Every field has a default that suits a store of unknown size:
+///
+/// ```
+/// use keystore_core::Config;
+/// let config = Config { initial_buckets: 1 << 16, ..Config::default() };
+/// config.validate().unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+pub struct Config {
+    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). Tables grow from there with their content.
+    pub initial_buckets: usize,
+    /// The share of the initial buckets for which a pool reserves a node up front: 0 (none) to 1 (one node for
+    /// each). Pools that preallocate read it; a table does not.
+    pub preallocation: f64,
+    /// The most bytes that live entries may take (headers, keys and values); `None` is no limit. A verb that would pass
+    /// it returns -10 and changes nothing. Removed entries no longer count, even where readers that are still looking at
+    /// them delay the return of their memory. The table comes on top: some 12 to 28 bytes an entry.
+    pub memory_limit: Option<u64>,
+    /// Whether threads share the store.
+    pub concurrency: Concurrency,
+    /// Whether each operation is counted for [`Stats`](crate::Stats). The number of entries is always counted.
+    pub counters: bool,
+}
+
+/// Whether threads share a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Concurrency {
+    /// Any number of threads at once; all buckets are initialised when the store is opened.
+    #[default]
+    MultiThreaded,
+    /// One thread: the locked backend takes no locks and initialises its buckets when they are first used. Such a
+    /// store is not [`Sync`], so the compiler keeps it on its thread; open it with
+    /// [`open_local`](crate::open_local).
+    SingleThreaded,
+}
+
+impl Config {
+    /// The most buckets that a store can be opened with.
+    pub const MAX_INITIAL_BUCKETS: usize = match 1_usize.checked_shl(32) {
+        Some(buckets) => buckets,
+        None => 1 << 24,
+    };
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] names the first field that is outside its limits, its value and the limit.
+    pub fn validate(&self) -> Result<()> {
+        if !self.initial_buckets.is_power_of_two() || self.initial_buckets > Self::MAX_INITIAL_BUCKETS {
+            return Err(Error::invalid_config(
+                "initial_buckets",
+                self.initial_buckets,
+                if usize::BITS > 32 { "a power of two from 1 to 4294967296" } else { "a power of two from 1 to 16777216" },
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.preallocation) {
+            return Err(Error::invalid_config("preallocation", self.preallocation, "from 0 to 1"));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            initial_buckets: 256,
+            preallocation: 0.0,
+            memory_limit: None,
+            concurrency: Concurrency::MultiThreaded,
+            counters: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid() {
+        Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_bucket_count_that_is_no_power_of_two_is_named() {
+        for initial_buckets in [0, 3, 1000, Config::MAX_INITIAL_BUCKETS.saturating_mul(2)] {
+            let error = Config { initial_buckets, ..Config::default() }.validate().unwrap_err();
+            assert_eq!(error.code(), -21);
+            assert!(error.to_string().contains(&initial_buckets.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_factor_outside_0_to_1_is_named() {
+        for preallocation in [-0.1, 1.01, f64::NAN, f64::INFINITY] {
+            let error = Config { preallocation, ..Config::default() }.validate().unwrap_err();
+            assert_eq!(error.code(), -21);
+            assert!(error.to_string().contains("preallocation"), "{error}");
+        }
+    }
+}

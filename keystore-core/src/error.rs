@@ -1,0 +1,190 @@
+//! What can go wrong, and the stable code of each.
+//!
+//! A code is a negative number that never changes its meaning, the same in Rust ([`Error::code`]) and in the C
+//! library; 0 is success. An error carries what a person needs to act on it: the value that was wrong and the
+//! limit it broke. The whole table, with the codes that are only reserved, is in `docs/error-codes.md`.
+
+use std::fmt::Display;
+
+/// The result of every verb of the store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Stable error codes, as numbers: what crosses a language border.
+pub mod code {
+    /// Success.
+    pub const OK: i32 = 0;
+    /// Something failed that has no code of its own (a panic in a caller's closure, seen from C).
+    pub const GENERAL: i32 = -1;
+    /// Memory could not be had, from the system or within the configured limit.
+    pub const OUT_OF_MEMORY: i32 = -10;
+    /// An argument is outside its limits.
+    pub const INVALID_ARGUMENT: i32 = -20;
+    /// A configuration value is outside its limits.
+    pub const INVALID_CONFIG: i32 = -21;
+    /// A lock could not be had without waiting for the caller itself.
+    pub const LOCK_NOT_ACQUIRED: i32 = -30;
+    /// The store has not been opened, or was closed.
+    pub const NOT_INITIALISED: i32 = -40;
+    /// The key is not in the store.
+    pub const KEY_NOT_FOUND: i32 = -41;
+    /// The key is in the store already.
+    pub const KEY_EXISTS: i32 = -42;
+    /// This backend or this build cannot do that.
+    pub const UNSUPPORTED: i32 = -43;
+    /// A pool with a hard capacity has none left.
+    pub const POOL_EXHAUSTED: i32 = -51;
+    /// A pool was handed a pointer that is not one of its live nodes (found in debug builds).
+    pub const POOL_CORRUPT: i32 = -52;
+    /// A file does not exist.
+    pub const FILE_NOT_FOUND: i32 = -60;
+    /// A file could not be read or written, or does not have the promised form.
+    pub const FILE: i32 = -61;
+}
+
+/// Why a verb could not do its work. The store is whole after each of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The allocator or the system refused memory.
+    #[error("out of memory: {requested} more bytes could not be allocated")]
+    OutOfMemory {
+        /// Bytes asked for by the call that failed.
+        requested: usize,
+    },
+    /// The store would pass the memory limit of its [`Config`](crate::Config).
+    #[error("out of memory: {requested} more bytes would pass the store's memory limit of {limit} bytes ({used} in use)")]
+    MemoryLimit {
+        /// Bytes asked for by the call that failed.
+        requested: usize,
+        /// Bytes in use when it was asked.
+        used: u64,
+        /// The configured limit, bytes.
+        limit: u64,
+    },
+    /// A key that is empty or too long.
+    #[error("a key of {length} bytes: keys have 1 to {max} bytes")]
+    KeyLength {
+        /// The key's length, bytes.
+        length: usize,
+        /// The longest key there can be, bytes.
+        max: usize,
+    },
+    /// A value that is too long.
+    #[error("a value of {length} bytes: values have at most {max} bytes")]
+    ValueLength {
+        /// The value's length, bytes.
+        length: usize,
+        /// The longest value there can be, bytes.
+        max: usize,
+    },
+    /// An argument that is outside its limits.
+    #[error("{argument} is {value}: it must be {expected}")]
+    InvalidArgument {
+        /// The argument's name.
+        argument: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A configuration value that is outside its limits.
+    #[error("configuration: {field} is {value}: it must be {expected}")]
+    InvalidConfig {
+        /// The field's name in [`Config`](crate::Config).
+        field: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The call came from inside a closure that the same thread runs under a lock this call needs, or that would
+    /// have to wait for another thread: waiting could be for ever, so it is refused at once.
+    #[error("{operation} from inside a closure of the store needs a lock that is held: it cannot wait there")]
+    Busy {
+        /// The verb that was refused.
+        operation: &'static str,
+    },
+    /// This backend cannot do that.
+    #[error("{operation} is not supported: {reason}")]
+    Unsupported {
+        /// What was asked.
+        operation: &'static str,
+        /// Why it cannot be.
+        reason: &'static str,
+    },
+    /// A pool with a hard capacity has none left.
+    #[error("pool exhausted: {requested} more bytes asked of a pool whose capacity is {capacity} bytes")]
+    PoolExhausted {
+        /// Bytes asked for by the call that failed.
+        requested: usize,
+        /// The pool's capacity, bytes.
+        capacity: usize,
+    },
+}
+
+impl Error {
+    /// The stable code: negative, the same in every release and in C.
+    #[must_use]
+    pub const fn code(&self) -> i32 {
+        match self {
+            Self::OutOfMemory { .. } | Self::MemoryLimit { .. } => code::OUT_OF_MEMORY,
+            Self::KeyLength { .. } | Self::ValueLength { .. } | Self::InvalidArgument { .. } => {
+                code::INVALID_ARGUMENT
+            }
+            Self::InvalidConfig { .. } => code::INVALID_CONFIG,
+            Self::Busy { .. } => code::LOCK_NOT_ACQUIRED,
+            Self::Unsupported { .. } => code::UNSUPPORTED,
+            Self::PoolExhausted { .. } => code::POOL_EXHAUSTED,
+        }
+    }
+
+    /// An [`Error::InvalidArgument`] for `argument`.
+    pub fn invalid_argument(argument: &'static str, value: impl Display, expected: &'static str) -> Self {
+        Self::InvalidArgument { argument, value: value.to_string(), expected }
+    }
+
+    /// An [`Error::InvalidConfig`] for `field`.
+    pub fn invalid_config(field: &'static str, value: impl Display, expected: &'static str) -> Self {
+        Self::InvalidConfig { field, value: value.to_string(), expected }
+    }
+}
+
+/// Why a batch stopped. A batch is one verb per key, in order: those before `index` are in effect, the one at
+/// `index` failed and changed nothing, those after it were not tried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {index} of the batch: {error}")]
+pub struct BatchError {
+    /// Position, from 0, of the entry that failed.
+    pub index: usize,
+    /// Why it failed.
+    #[source]
+    pub error: Error,
+}
+
+impl From<BatchError> for Error {
+    fn from(batch: BatchError) -> Self {
+        batch.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_value_and_the_limit() {
+        let error = Error::KeyLength { length: 70_000, max: 65_535 };
+        assert_eq!(error.to_string(), "a key of 70000 bytes: keys have 1 to 65535 bytes");
+        assert_eq!(error.code(), -20);
+        let error = Error::invalid_config("initial_buckets", 3, "a power of two");
+        assert_eq!(error.to_string(), "configuration: initial_buckets is 3: it must be a power of two");
+        assert_eq!(error.code(), -21);
+    }
+
+    #[test]
+    fn a_batch_error_says_where_and_keeps_the_code() {
+        let batch = BatchError { index: 7, error: Error::KeyLength { length: 0, max: 65_535 } };
+        assert_eq!(batch.to_string(), "entry 7 of the batch: a key of 0 bytes: keys have 1 to 65535 bytes");
+        assert_eq!(Error::from(batch).code(), -20);
+    }
+}

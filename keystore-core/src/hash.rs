@@ -1,0 +1,56 @@
+//! One 64-bit hash per key, and how it is cut.
+//!
+//! A key is hashed once per operation. The low bits choose the bucket, and bits 16 to 31 are the tag that a slot keeps
+//! beside its node pointer, so that a lookup follows a pointer only where the tag agrees. The cut has a purpose: when
+//! a table with 2^k buckets doubles, an entry of bucket `b` goes to `b` or to `b + 2^k` by bit `k` of its hash, and
+//! from k = 16 on that bit stands in the tag; so a big table grows without looking at a single node. The price is that
+//! in a table of 2^k buckets the tags of one bucket agree in their lowest k - 16 bits: at 2^20 buckets (5 million
+//! entries) twelve bits still tell entries apart, one needless look in 800.
+//!
+//! The hasher is a type parameter. [`DefaultHasher`] is foldhash's quality variant with a random seed for each store:
+//! fast, and good in all its bits. Where an attacker chooses the keys, take
+//! [`std::hash::RandomState`] (SipHash): twice the time to hash a short key, and no known way to aim at one bucket.
+
+use std::hash::{BuildHasher, Hasher};
+
+/// The hasher of a store that names none: foldhash, randomly seeded.
+pub type DefaultHasher = foldhash::quality::RandomState;
+
+/// The hash of `key`: all 64 bits are used, so a hasher has to be good in all of them.
+#[inline]
+pub(crate) fn hash_key(hasher: &impl BuildHasher, key: &[u8]) -> u64 {
+    // A key is the whole input: the length prefix that `Hash for [u8]` adds to keep neighbours apart would only cost.
+    let mut state = hasher.build_hasher();
+    state.write(key);
+    state.finish()
+}
+
+/// The part of a hash that a slot keeps: 16 bits.
+pub(crate) const TAG_BITS: u32 = 16;
+
+/// The lowest bit of the hash that stands in the tag.
+pub(crate) const TAG_SHIFT: u32 = 16;
+
+/// The tag of a hash.
+#[inline]
+pub(crate) const fn tag(hash: u64) -> u16 {
+    (hash >> TAG_SHIFT) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_hasher_gives_one_hash_a_key() {
+        let hasher = DefaultHasher::default();
+        assert_eq!(hash_key(&hasher, b"key"), hash_key(&hasher, b"key"));
+        assert_ne!(hash_key(&hasher, b"key"), hash_key(&hasher, b"kez"));
+        assert_ne!(hash_key(&hasher, b"a\0"), hash_key(&hasher, b"a"));
+    }
+
+    #[test]
+    fn the_tag_is_bits_16_to_31() {
+        assert_eq!(tag(0x1234_5678_9abc_def0), 0x9abc);
+    }
+}

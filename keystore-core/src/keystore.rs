@@ -1,0 +1,343 @@
+//! The trait that every store implements: the verbs and their promises.
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::error::{BatchError, Result};
+use crate::stats::Stats;
+
+/// What a write did to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Change {
+    /// The key was absent and is absent.
+    Absent,
+    /// The key was present and keeps its value.
+    Kept,
+    /// The key was absent and has a value now.
+    Created,
+    /// The key's value was replaced.
+    Replaced,
+    /// The key was removed.
+    Deleted,
+}
+
+/// What the closure of [`Keystore::update`] wants done with the key it was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Leave the key as it is.
+    Keep,
+    /// Give the key this value.
+    Set(Vec<u8>),
+    /// Remove the key.
+    Delete,
+}
+
+/// What [`Keystore::compare_exchange`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// The key was as expected and has been changed.
+    Exchanged,
+    /// The key was different, as given (`None`: absent), and is unchanged.
+    Differs(Option<Vec<u8>>),
+}
+
+/// A key-value store: byte keys to byte values.
+///
+/// ```
+/// # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
+/// use keystore_core::{EpochKeystore, Keystore};
+///
+/// let store = EpochKeystore::default();
+/// store.set(b"answer", b"42")?;
+/// assert_eq!(store.get(b"answer")?.as_deref(), Some(&b"42"[..]));
+/// let length = store.read(b"answer", |value| value.len())?; // no copy
+/// assert_eq!(length, Some(2));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "epoch"))] fn main() {}
+/// ```
+///
+/// # Promises
+///
+/// - Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1. Anything else is an error that names the limit, and changes
+///   nothing.
+/// - Each verb on a single key is linearizable: it takes effect at one instant between its call and its return, also
+///   while the table grows or shrinks. The batch verbs are one verb per key, in order, not a transaction.
+/// - A verb that returns an error has changed nothing, and the store goes on working; that includes running out of
+///   memory.
+/// - A closure that panics leaves the store whole and no lock held. A closure that calls the same store gets its
+///   answer, or [`Error::Busy`](crate::Error::Busy) at once where it would have to wait for a lock: no call deadlocks.
+/// - Dropping a store returns all its memory.
+///
+/// Verbs take expected O(1) time, those over the whole store O(n). Every verb returns a `Result`, so that a backend may
+/// sit behind a network one day.
+///
+/// # Static and dynamic use
+///
+/// As a generic (`fn f(store: &impl Keystore)`) no call is dynamic. As `dyn Keystore`, the verbs that take a closure have
+/// a twin whose closure is `dyn` too: `read` and [`read_dyn`](Self::read_dyn), and so on. A `Box`, an `Arc`, an `Rc` or a
+/// reference of a store is a store itself, so a `Box<dyn Keystore>` has the comfortable verbs as well.
+pub trait Keystore {
+    /// Hands the value of `key` to `visit`, without copying it, and returns what `visit` makes of it; `None` where
+    /// the key is absent.
+    ///
+    /// # Errors
+    /// -20 for a key outside its limits, -30 as promised above.
+    fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>>
+    where
+        Self: Sized;
+
+    /// [`read`](Self::read) for `dyn Keystore`: whether the key is present.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool>;
+
+    /// A copy of the value of `key`.
+    ///
+    /// # Errors
+    /// -20 for a key outside its limits, -10 where the copy cannot be allocated.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// Whether `key` is present.
+    ///
+    /// # Errors
+    /// -20 for a key outside its limits.
+    fn contains(&self, key: &[u8]) -> Result<bool>;
+
+    /// Gives `key` the value `value`, present or not: [`Change::Created`] or [`Change::Replaced`].
+    ///
+    /// # Errors
+    /// -20 for a key or value outside its limits, -10 or -51 where memory cannot be had.
+    fn set(&self, key: &[u8], value: &[u8]) -> Result<Change>;
+
+    /// Gives `key` the value `value` where it is absent: whether it was.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool>;
+
+    /// Shows the value of `key` (`None`: absent) to `decide`, and does with the key what it answers, as one step: no
+    /// other write to the key comes between. Where another thread changes the key meanwhile, `decide` may be called
+    /// again with the newer value, and only its last answer counts.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change>
+    where
+        Self: Sized;
+
+    /// [`update`](Self::update) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change>;
+
+    /// Changes `key` to `new` where it is `expected` now, as one step. `None` stands for absent on either side: so a
+    /// key can be created only if absent, or removed only if it has a value.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange>;
+
+    /// Removes `key`: whether it was present.
+    ///
+    /// # Errors
+    /// -20 for a key outside its limits.
+    fn delete(&self, key: &[u8]) -> Result<bool>;
+
+    /// Removes `key` and returns a copy of the value it had.
+    ///
+    /// # Errors
+    /// -20 for a key outside its limits, -10 where the copy cannot be allocated: then the key stays.
+    fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// [`read`](Self::read) for each key, in order: `visit` gets the key's position and its value (`None`: absent). Faster
+    /// than one by one, for the waits for memory of several keys overlap.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read), with the position of the key.
+    fn read_many(&self, keys: &[&[u8]], visit: impl FnMut(usize, Option<&[u8]>)) -> Result<(), BatchError>
+    where
+        Self: Sized;
+
+    /// [`read_many`](Self::read_many) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Those of [`read_many`](Self::read_many).
+    fn read_many_dyn(
+        &self,
+        keys: &[&[u8]],
+        visit: &mut dyn FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError>;
+
+    /// [`set`](Self::set) for each entry, in order: how many keys were created.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set), with the position of the entry.
+    fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError>;
+
+    /// [`delete`](Self::delete) for each key, in order: how many were present.
+    ///
+    /// # Errors
+    /// Those of [`delete`](Self::delete), with the position of the key.
+    fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError>;
+
+    /// The number of entries. Exact while nobody writes.
+    ///
+    /// # Errors
+    /// None today; a store behind a network would have some.
+    fn len(&self) -> Result<usize>;
+
+    /// Whether there is no entry. Exact while nobody writes.
+    ///
+    /// # Errors
+    /// Those of [`len`](Self::len).
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Shows every entry to `visit` until it breaks off, in no particular order: each entry that is there throughout,
+    /// and none twice, also while others write and the table grows or shrinks.
+    ///
+    /// # Errors
+    /// -30 where another thread holds a lock that this one, being inside a closure of the store, cannot wait for.
+    fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>
+    where
+        Self: Sized;
+
+    /// [`for_each`](Self::for_each) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Those of [`for_each`](Self::for_each).
+    fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>;
+
+    /// Removes every entry for which `keep` says false: how many. Entries are visited as by
+    /// [`for_each`](Self::for_each), and one is removed only with the value that `keep` saw: where another thread
+    /// replaces the value meanwhile, `keep` is asked again.
+    ///
+    /// # Errors
+    /// Those of [`for_each`](Self::for_each).
+    fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize>
+    where
+        Self: Sized;
+
+    /// [`retain`](Self::retain) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Those of [`for_each`](Self::for_each).
+    fn retain_dyn(&self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<usize>;
+
+    /// Removes every entry that is there throughout the call. The table keeps its size: see [`shrink`](Self::shrink).
+    ///
+    /// # Errors
+    /// Those of [`for_each`](Self::for_each).
+    fn clear(&self) -> Result<()>;
+
+    /// Makes the table large enough for `additional` more entries.
+    ///
+    /// # Errors
+    /// -10 where the table cannot be allocated; it is then as large as could be had.
+    fn reserve(&self, additional: usize) -> Result<()>;
+
+    /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives memory back.
+    ///
+    /// # Errors
+    /// -10 where moving entries together needs memory that cannot be had; the table is then as small as could be.
+    fn shrink(&self) -> Result<()>;
+
+    /// A picture of the store. O(n): it looks at every bucket and entry.
+    ///
+    /// # Errors
+    /// Those of [`for_each`](Self::for_each).
+    fn stats(&self) -> Result<Stats>;
+}
+
+/// A store behind a pointer is that store. Closures go through the `dyn` twins, for the store may be `dyn`.
+macro_rules! forward_keystore {
+    ($($pointer:ty),*) => {$(
+        impl<K: Keystore + ?Sized> Keystore for $pointer {
+            fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+                let mut visit = Some(visit);
+                let mut answer = None;
+                (**self).read_dyn(key, &mut |value| answer = visit.take().map(|visit| visit(value)))?;
+                Ok(answer)
+            }
+            fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
+                (**self).read_dyn(key, visit)
+            }
+            fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+                (**self).get(key)
+            }
+            fn contains(&self, key: &[u8]) -> Result<bool> {
+                (**self).contains(key)
+            }
+            fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
+                (**self).set(key, value)
+            }
+            fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+                (**self).insert(key, value)
+            }
+            fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+                (**self).update_dyn(key, &mut decide)
+            }
+            fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+                (**self).update_dyn(key, decide)
+            }
+            fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
+                (**self).compare_exchange(key, expected, new)
+            }
+            fn delete(&self, key: &[u8]) -> Result<bool> {
+                (**self).delete(key)
+            }
+            fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+                (**self).take(key)
+            }
+            fn read_many(&self, keys: &[&[u8]], mut visit: impl FnMut(usize, Option<&[u8]>)) -> Result<(), BatchError> {
+                (**self).read_many_dyn(keys, &mut visit)
+            }
+            fn read_many_dyn(&self, keys: &[&[u8]], visit: &mut dyn FnMut(usize, Option<&[u8]>)) -> Result<(), BatchError> {
+                (**self).read_many_dyn(keys, visit)
+            }
+            fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+                (**self).set_many(entries)
+            }
+            fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError> {
+                (**self).delete_many(keys)
+            }
+            fn len(&self) -> Result<usize> {
+                (**self).len()
+            }
+            fn is_empty(&self) -> Result<bool> {
+                (**self).is_empty()
+            }
+            fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+                (**self).for_each_dyn(&mut visit)
+            }
+            fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+                (**self).for_each_dyn(visit)
+            }
+            fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+                (**self).retain_dyn(&mut keep)
+            }
+            fn retain_dyn(&self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+                (**self).retain_dyn(keep)
+            }
+            fn clear(&self) -> Result<()> {
+                (**self).clear()
+            }
+            fn reserve(&self, additional: usize) -> Result<()> {
+                (**self).reserve(additional)
+            }
+            fn shrink(&self) -> Result<()> {
+                (**self).shrink()
+            }
+            fn stats(&self) -> Result<Stats> {
+                (**self).stats()
+            }
+        }
+    )*};
+}
+
+forward_keystore!(&K, Box<K>, Rc<K>, Arc<K>);

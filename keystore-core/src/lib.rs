@@ -1,0 +1,98 @@
+//! keystore-core: a concurrent, in-process key-value store, byte keys to byte values.
+//!
+//! # The idea
+//!
+//! An entry is a *node*: one allocation that holds key and value side by side. A *table* is an array of buckets, each one
+//! cache line of slots; a slot is a 16-bit tag of the key's hash and the node's address in one word. A lookup hashes the key
+//! once, waits for one line of the table, compares tags, and waits for one node: two waits for memory, where a map of boxed
+//! keys and values has four. All tables grow with their content, a bucket or a few at a time: no call ever waits for a whole
+//! table to be copied.
+//!
+//! Two traits stand between the parts:
+//!
+//! - [`Keystore`] is what a store can do, whatever is behind it. The *backends* implement it.
+//! - [`NodeAllocator`] is where nodes come from. The *pools* of keystore-pool implement it; [`Global`] is the trivial one, so this
+//!   crate is useful alone.
+//!
+//! Any backend runs on any allocator.
+//!
+//! # Choosing a backend
+//!
+//! | | [`EpochKeystore`] | [`RwLockKeystore`] | [`DashMapKeystore`] |
+//! |---|---|---|---|
+//! | readers | wait for nobody | share a bucket's lock | share a shard's lock |
+//! | writers | lock-free | lock one bucket | lock one shard |
+//! | overwriting | a new node each time | in place where it fits | in place where it fits |
+//! | removed memory | when no reader can see it any more | at once | at once |
+//! | a closure that calls the store | always answered | refused (-30) where it would wait | refused where it would wait |
+//!
+//! Take [`EpochKeystore`] unless you have a reason not to; [`RwLockKeystore`] where most operations overwrite, where memory has to
+//! come back at once, or, as [`LocalKeystore`], on a single thread; [`DashMapKeystore`] where dashmap is what you know. Then measure with
+//! your own load: `cargo xtask bench` compares them all.
+//!
+//! ```
+//! # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
+//! use keystore_core::{Config, EpochKeystore, Global, Keystore, Update};
+//!
+//! let store = EpochKeystore::open(&Config { initial_buckets: 1024, ..Config::default() }, Global)?;
+//! std::thread::scope(|scope| {
+//!     for _ in 0..4 {
+//!         scope.spawn(|| {
+//!             for _ in 0..1000 {
+//!                 store.update(b"visits", |old| {
+//!                     let visits = old.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
+//!                     Update::Set((visits + 1).to_le_bytes().to_vec())
+//!                 })?;
+//!             }
+//!             Ok::<_, keystore_core::Error>(())
+//!         });
+//!     }
+//! });
+//! assert_eq!(store.get(b"visits")?, Some(4000_u64.to_le_bytes().to_vec()));
+//! # Ok(()) }
+//! # #[cfg(not(feature = "epoch"))] fn main() {}
+//! ```
+//!
+//! At run time, [`open`] takes a [`BackendKind`] and gives a boxed store.
+//!
+//! # Features
+//!
+//! `rwlock`, `epoch`, `dashmap`: the backends, on by default; a build without one does not compile it or what it depends on.
+//! `serde`: `Serialize` and `Deserialize` for the configuration, the statistics and the kinds.
+//!
+//! # Where things are
+//!
+//! `keystore` the trait and its promises · `store` the verbs, made once for all backends · `table` what a backend has to provide ·
+//! `backend` the three · `node` an entry's bytes · `hash` how a hash is cut · `ledger` limits and counts · `striped` counters
+//! that scale. The whole map is docs/architecture.md in the repository.
+
+mod allocator;
+mod backend;
+mod config;
+mod error;
+mod hash;
+mod keystore;
+mod ledger;
+mod node;
+mod stats;
+mod store;
+pub mod striped;
+mod table;
+
+pub use allocator::{Global, NodeAllocator};
+#[cfg(feature = "dashmap")]
+pub use backend::dashmap::{DashMapKeystore, DashMapTable};
+#[cfg(feature = "epoch")]
+pub use backend::epoch::{EpochKeystore, EpochTable};
+#[cfg(feature = "rwlock")]
+pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable};
+pub use backend::{BackendKind, BoxedKeystore, open, open_local};
+pub use config::{Concurrency, Config};
+pub use error::{BatchError, Error, Result, code};
+pub use hash::DefaultHasher;
+pub use keystore::{Change, Exchange, Keystore, Update};
+pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
+pub use stats::{
+    CollisionStats, Distribution, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats, PoolStats, Stats,
+};
+pub use store::Store;

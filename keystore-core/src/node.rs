@@ -1,0 +1,241 @@
+//! A node: one allocation that holds an entry.
+//!
+//! ```text
+//! byte  0            4         6      8          8 + key       8 + key + value   ... + room
+//!       | value: u32 | key: u16 | room: u16 | key bytes | value bytes | unused     |
+//! ```
+//!
+//! Key and value lie side by side behind the header, so that an entry whose size is under a cache line costs a lookup
+//! one wait for memory. Nodes are aligned to 8 bytes: the three low bits of their address are free for flags.
+//!
+//! A [`Node`] is a plain pointer: it is copied freely and owns nothing. Whoever holds it must know that the node is
+//! alive; the backends do, by a lock or by an epoch. Its key never changes. Its value changes only through
+//! [`Node::overwrite`], which wants the node to itself.
+
+use std::alloc::Layout;
+use std::ptr::NonNull;
+
+use crate::allocator::NodeAllocator;
+use crate::error::{Error, Result};
+
+/// The longest key, bytes.
+pub const MAX_KEY_LEN: usize = u16::MAX as usize;
+
+/// The longest value, bytes: 4 GiB less one.
+pub const MAX_VALUE_LEN: usize = u32::MAX as usize;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Header {
+    value_len: u32,
+    key_len: u16,
+    /// Bytes behind the value that belong to the node: what a shorter value left unused.
+    room: u16,
+}
+
+const HEADER: usize = size_of::<Header>();
+
+/// A pointer to a node. See the module for who may use it when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Node(NonNull<u8>);
+
+impl Node {
+    /// Checks the lengths of an entry.
+    #[inline]
+    pub(crate) fn check_key(key: &[u8]) -> Result<()> {
+        if key.is_empty() || key.len() > MAX_KEY_LEN {
+            return Err(Error::KeyLength { length: key.len(), max: MAX_KEY_LEN });
+        }
+        Ok(())
+    }
+
+    /// Checks the length of a value.
+    #[inline]
+    pub(crate) fn check_value(value: &[u8]) -> Result<()> {
+        if value.len() > MAX_VALUE_LEN {
+            return Err(Error::ValueLength { length: value.len(), max: MAX_VALUE_LEN });
+        }
+        Ok(())
+    }
+
+    /// The layout of a node for lengths that passed the checks above.
+    #[inline]
+    pub(crate) fn layout(key_len: usize, value_len: usize) -> Result<Layout> {
+        // On 64-bit targets the sum is far from overflowing; on 32-bit ones a value of nearly 4 GiB is not.
+        HEADER
+            .checked_add(key_len)
+            .and_then(|size| size.checked_add(value_len))
+            .and_then(|size| Layout::from_size_align(size, 8).ok())
+            .ok_or(Error::OutOfMemory { requested: value_len })
+    }
+
+    /// A new node with copies of `key` and `value`, whose lengths the caller has checked.
+    #[inline]
+    pub(crate) fn create(allocator: &impl NodeAllocator, key: &[u8], value: &[u8]) -> Result<Self> {
+        debug_assert!(key.len() <= MAX_KEY_LEN && value.len() <= MAX_VALUE_LEN);
+        let block = allocator.allocate(Self::layout(key.len(), value.len())?)?;
+        let header = Header { value_len: value.len() as u32, key_len: key.len() as u16, room: 0 };
+        // SAFETY: the block is ours alone, aligned to 8, and as long as header, key and value together.
+        unsafe {
+            block.cast::<Header>().write(header);
+            let bytes = block.as_ptr().add(HEADER);
+            bytes.copy_from_nonoverlapping(key.as_ptr(), key.len());
+            bytes.add(key.len()).copy_from_nonoverlapping(value.as_ptr(), value.len());
+        }
+        Ok(Self(block))
+    }
+
+    /// Gives the node's memory back.
+    ///
+    /// # Safety
+    /// The node came from [`Node::create`] with this allocator, is alive, and nobody uses it from here on.
+    #[inline]
+    pub(crate) unsafe fn destroy(self, allocator: &impl NodeAllocator) {
+        // SAFETY: the node is alive, so its header tells the layout that it was allocated with.
+        unsafe {
+            let layout = Layout::from_size_align_unchecked(self.size(), 8);
+            allocator.deallocate(self.0, layout);
+        }
+    }
+
+    /// # Safety
+    /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
+    #[inline]
+    unsafe fn header(self) -> Header {
+        // SAFETY: a live node begins with its header; the caller excludes a writer.
+        unsafe { self.0.cast::<Header>().read() }
+    }
+
+    /// Bytes of the whole allocation.
+    ///
+    /// # Safety
+    /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
+    #[inline]
+    pub(crate) unsafe fn size(self) -> usize {
+        // SAFETY: the caller's promise.
+        let header = unsafe { self.header() };
+        HEADER + usize::from(header.key_len) + header.value_len as usize + usize::from(header.room)
+    }
+
+    /// The key.
+    ///
+    /// # Safety
+    /// The node stays alive for `'a`, and no [`Node::overwrite`] runs during `'a`.
+    #[inline]
+    pub(crate) unsafe fn key<'a>(self) -> &'a [u8] {
+        // SAFETY: the caller's promise; the key follows the header.
+        unsafe {
+            let length = usize::from(self.header().key_len);
+            std::slice::from_raw_parts(self.0.as_ptr().add(HEADER), length)
+        }
+    }
+
+    /// The value.
+    ///
+    /// # Safety
+    /// The node stays alive for `'a`, and no [`Node::overwrite`] runs during `'a`.
+    #[inline]
+    pub(crate) unsafe fn value<'a>(self) -> &'a [u8] {
+        // SAFETY: the caller's promise; the value follows the key.
+        unsafe {
+            let header = self.header();
+            let bytes = self.0.as_ptr().add(HEADER + usize::from(header.key_len));
+            std::slice::from_raw_parts(bytes, header.value_len as usize)
+        }
+    }
+
+    /// Puts `value` in place of the old one where the node has room for it: whether it had. A node that has room for
+    /// far more than the new value is refused too, so that a short value does not hold a long one's memory.
+    ///
+    /// # Safety
+    /// The node is alive and nobody else uses it meanwhile.
+    #[inline]
+    pub(crate) unsafe fn overwrite(self, value: &[u8]) -> bool {
+        // SAFETY: the caller's promise.
+        let mut header = unsafe { self.header() };
+        let capacity = header.value_len as usize + usize::from(header.room);
+        let Some(room) = capacity.checked_sub(value.len()) else { return false };
+        if room > usize::from(u16::MAX) || room > 64 + value.len() {
+            return false;
+        }
+        header.value_len = value.len() as u32;
+        header.room = room as u16;
+        // SAFETY: the node is the caller's alone, and `value` fits behind the key, within the allocation.
+        unsafe {
+            self.0.cast::<Header>().write(header);
+            let bytes = self.0.as_ptr().add(HEADER + usize::from(header.key_len));
+            bytes.copy_from_nonoverlapping(value.as_ptr(), value.len());
+        }
+        true
+    }
+
+    /// The address, for packing into a slot.
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut u8 {
+        self.0.as_ptr()
+    }
+
+    /// The node at an address that [`Node::as_ptr`] gave.
+    #[inline]
+    pub(crate) fn from_ptr(node: NonNull<u8>) -> Self {
+        Self(node)
+    }
+}
+
+// SAFETY: a `Node` is an address; using it is unsafe and asks for the promises that make it right on any thread.
+unsafe impl Send for Node {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocator::Global;
+
+    #[test]
+    fn a_node_gives_back_what_it_was_made_of() {
+        for (key, value) in [(&b"k"[..], &b""[..]), (b"key", b"value"), (&[0; MAX_KEY_LEN], &[7; 100_000])] {
+            let node = Node::create(&Global, key, value).unwrap();
+            // SAFETY: alive until `destroy`, and used by this thread alone.
+            unsafe {
+                assert_eq!(node.key(), key);
+                assert_eq!(node.value(), value);
+                assert_eq!(node.size(), 8 + key.len() + value.len());
+                node.destroy(&Global);
+            }
+        }
+    }
+
+    #[test]
+    fn overwriting_stays_within_the_room_and_keeps_the_size() {
+        let node = Node::create(&Global, b"key", &[1; 64]).unwrap();
+        // SAFETY: alive until `destroy`, and used by this thread alone.
+        unsafe {
+            let size = node.size();
+            assert!(node.overwrite(&[2; 40]));
+            assert_eq!(node.value(), [2; 40]);
+            assert_eq!(node.size(), size);
+            assert!(node.overwrite(&[3; 64]), "the room of the shorter value is used again");
+            assert_eq!(node.value(), [3; 64]);
+            assert!(!node.overwrite(&[4; 65]));
+            assert_eq!(node.value(), [3; 64], "a refused overwrite changes nothing");
+            assert_eq!(node.key(), b"key");
+            node.destroy(&Global);
+        }
+    }
+
+    #[test]
+    fn a_long_node_is_not_kept_for_a_short_value() {
+        let node = Node::create(&Global, b"key", &[1; 1000]).unwrap();
+        // SAFETY: alive until `destroy`, and used by this thread alone.
+        unsafe {
+            assert!(!node.overwrite(&[2; 10]));
+            node.destroy(&Global);
+        }
+    }
+
+    #[test]
+    fn lengths_past_the_limits_are_named() {
+        assert_eq!(Node::check_key(b"").unwrap_err(), Error::KeyLength { length: 0, max: 65_535 });
+        assert_eq!(Node::check_key(&[0; 65_536]).unwrap_err(), Error::KeyLength { length: 65_536, max: 65_535 });
+        assert!(Node::check_key(&[0; 65_535]).is_ok());
+    }
+}

@@ -1,0 +1,268 @@
+//! What a store tells about itself: its content, how it lies in the buckets, its memory, its operations.
+//!
+//! Numbers are exact while no other thread writes. While others write, each number is one that the store passed
+//! through, but two of them need not be of the same instant.
+
+use std::collections::BTreeMap;
+
+/// A picture of a store, from [`Keystore::stats`](crate::Keystore::stats).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Stats {
+    /// When the store was opened and last cleaned up.
+    pub metadata: Metadata,
+    /// Entries and how they lie in the buckets.
+    pub entries: EntryStats,
+    /// Buckets that hold more than one entry.
+    pub collisions: CollisionStats,
+    /// Bytes that the table and its entries take.
+    pub memory: MemoryStats,
+    /// The pool that the nodes come from. A pool that several stores share counts for all of them.
+    pub pool: PoolStats,
+    /// Calls by verb. Zero where [`Config::counters`](crate::Config::counters) is off.
+    pub operations: OperationStats,
+    /// What the calls did to nodes. Zero where [`Config::counters`](crate::Config::counters) is off.
+    pub nodes: NodeOperationStats,
+    /// Calls that failed, by error code. Zero where [`Config::counters`](crate::Config::counters) is off.
+    pub errors: BTreeMap<i32, u64>,
+}
+
+/// Times of a store's life, in seconds since the Unix epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Metadata {
+    /// When the store was opened.
+    pub opened_at: u64,
+    /// When [`clear`](crate::Keystore::clear) or [`shrink`](crate::Keystore::shrink) last finished; 0 for never.
+    pub cleaned_up_at: u64,
+}
+
+/// Entries, and their distribution over the buckets.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct EntryStats {
+    /// Entries in the store.
+    pub count: u64,
+    /// Buckets of the table. dashmap's shards count as its buckets: they are what a lock covers there.
+    pub buckets: u64,
+    /// Buckets that hold an entry.
+    pub nonempty_buckets: u64,
+    /// Buckets that hold none.
+    pub empty_buckets: u64,
+    /// The most entries in one bucket.
+    pub max_in_bucket: u64,
+    /// The fewest entries in one bucket.
+    pub min_in_bucket: u64,
+    /// Entries to a bucket that holds any.
+    pub mean_per_nonempty_bucket: f64,
+    /// Standard deviation of the entries in a bucket, over all buckets.
+    pub stddev_per_bucket: f64,
+    /// Median of the entries in a bucket, over all buckets.
+    pub median_per_bucket: f64,
+    /// Empty buckets in percent of all.
+    pub empty_bucket_percent: f64,
+}
+
+/// Buckets that hold more than one entry. Each entry past a bucket's first is a collision.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CollisionStats {
+    /// Buckets with two entries or more.
+    pub buckets: u64,
+    /// Those in percent of all buckets.
+    pub percent: f64,
+    /// The most collisions in one bucket.
+    pub max_in_bucket: u64,
+    /// Collisions to a bucket that holds any entry.
+    pub mean_per_nonempty_bucket: f64,
+}
+
+/// Bytes that a store takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MemoryStats {
+    /// Bytes of live nodes: headers, keys, values and the room left in them.
+    pub node_bytes: u64,
+    /// Bytes of the table: buckets, overflow buckets, directories.
+    pub table_bytes: u64,
+    /// Bytes of nodes and tables that were removed and wait until no reader can be looking at them.
+    pub garbage_bytes: u64,
+}
+
+/// What a pool holds and has handed out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PoolStats {
+    /// Nodes handed out and not yet taken back.
+    pub live_nodes: u64,
+    /// Bytes that those nodes asked for.
+    pub live_bytes: u64,
+    /// Bytes that the pool holds of the system's memory, in use or not.
+    pub held_bytes: u64,
+    /// Nodes that the pool could not serve from its own memory and took from the system, ever.
+    pub fallbacks: u64,
+    /// Bytes of those nodes that are still live. They count in `live_bytes` and `held_bytes` too.
+    pub fallback_bytes: u64,
+}
+
+impl PoolStats {
+    /// Bytes held and not asked for by a live node, in percent of the bytes held.
+    #[must_use]
+    pub fn fragmentation_percent(&self) -> f64 {
+        percent(self.held_bytes.saturating_sub(self.live_bytes), self.held_bytes)
+    }
+
+    /// Bytes asked for by live nodes in percent of the bytes held.
+    #[must_use]
+    pub fn utilization_percent(&self) -> f64 {
+        percent(self.live_bytes, self.held_bytes)
+    }
+}
+
+/// Calls by verb. A failed add is one that returned an error; a failed find or delete is one whose key was absent, or
+/// that returned an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OperationStats {
+    /// Calls that write: `set`, `insert`, `update`, `compare_exchange`, and each entry of their batches.
+    pub adds: u64,
+    /// Calls that read: `read`, `get`, `contains`, and each key of their batches.
+    pub finds: u64,
+    /// Calls that remove: `delete`, `take`, each key of their batches, and each entry that `retain` or `clear` removed.
+    pub deletes: u64,
+    /// Failed adds.
+    pub failed_adds: u64,
+    /// Failed finds.
+    pub failed_finds: u64,
+    /// Failed deletes.
+    pub failed_deletes: u64,
+}
+
+/// What calls did to nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NodeOperationStats {
+    /// Entries that came into being.
+    pub creates: u64,
+    /// Values that were replaced.
+    pub updates: u64,
+    /// Values that were read.
+    pub reads: u64,
+    /// Entries that were removed.
+    pub deletes: u64,
+    /// Adds that failed where the key was absent, or before that was known.
+    pub failed_creates: u64,
+}
+
+/// `part` in percent of `whole`; 0 of nothing.
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// The distribution of entries over buckets, gathered one bucket at a time: how many buckets hold how many entries.
+#[derive(Debug, Default)]
+pub struct Distribution {
+    buckets_with: BTreeMap<usize, u64>,
+}
+
+impl Distribution {
+    /// Counts a bucket that holds `entries`.
+    pub fn add(&mut self, entries: usize) {
+        self.add_many(entries, 1);
+    }
+
+    /// Counts `buckets` buckets that hold `entries` each.
+    pub fn add_many(&mut self, entries: usize, buckets: u64) {
+        if buckets > 0 {
+            *self.buckets_with.entry(entries).or_default() += buckets;
+        }
+    }
+
+    /// The statistics of what was counted.
+    #[must_use]
+    pub fn summarise(&self) -> (EntryStats, CollisionStats) {
+        let buckets: u64 = self.buckets_with.values().sum();
+        if buckets == 0 {
+            return Default::default();
+        }
+        let count: u64 = self.buckets_with.iter().map(|(&n, &b)| n as u64 * b).sum();
+        let empty = self.buckets_with.get(&0).copied().unwrap_or(0);
+        let nonempty = buckets - empty;
+        let colliding: u64 = self.buckets_with.range(2..).map(|(_, &b)| b).sum();
+        let max = self.buckets_with.keys().next_back().map_or(0, |&n| n as u64);
+        let mean = count as f64 / buckets as f64;
+        let variance =
+            self.buckets_with.iter().map(|(&n, &b)| (n as f64 - mean).powi(2) * b as f64).sum::<f64>()
+                / buckets as f64;
+        let per_nonempty = |total: u64| if nonempty == 0 { 0.0 } else { total as f64 / nonempty as f64 };
+        let entries = EntryStats {
+            count,
+            buckets,
+            nonempty_buckets: nonempty,
+            empty_buckets: empty,
+            max_in_bucket: max,
+            min_in_bucket: self.buckets_with.keys().next().map_or(0, |&n| n as u64),
+            mean_per_nonempty_bucket: per_nonempty(count),
+            stddev_per_bucket: variance.sqrt(),
+            median_per_bucket: (self.nth((buckets - 1) / 2) + self.nth(buckets / 2)) as f64 / 2.0,
+            empty_bucket_percent: percent(empty, buckets),
+        };
+        let collisions = CollisionStats {
+            buckets: colliding,
+            percent: percent(colliding, buckets),
+            max_in_bucket: max.saturating_sub(1),
+            mean_per_nonempty_bucket: per_nonempty(count - nonempty),
+        };
+        (entries, collisions)
+    }
+
+    /// The entries of the bucket at `rank` when buckets are ordered by their entries.
+    fn nth(&self, rank: u64) -> u64 {
+        let mut seen = 0;
+        for (&entries, &buckets) in &self.buckets_with {
+            seen += buckets;
+            if rank < seen {
+                return entries as u64;
+            }
+        }
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distribution_is_summarised_exactly() {
+        let mut distribution = Distribution::default();
+        for entries in [0, 0, 1, 3, 6] {
+            distribution.add(entries);
+        }
+        let (entries, collisions) = distribution.summarise();
+        assert_eq!((entries.count, entries.buckets), (10, 5));
+        assert_eq!((entries.nonempty_buckets, entries.empty_buckets), (3, 2));
+        assert_eq!((entries.min_in_bucket, entries.max_in_bucket), (0, 6));
+        assert_eq!(entries.median_per_bucket, 1.0);
+        assert!((entries.mean_per_nonempty_bucket - 10.0 / 3.0).abs() < 1e-12);
+        assert!((entries.stddev_per_bucket - (26.0_f64 / 5.0).sqrt()).abs() < 1e-12);
+        assert_eq!(entries.empty_bucket_percent, 40.0);
+        assert_eq!((collisions.buckets, collisions.max_in_bucket), (2, 5));
+        assert_eq!(collisions.percent, 40.0);
+        assert!((collisions.mean_per_nonempty_bucket - 7.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_of_buckets_lies_between() {
+        let mut distribution = Distribution::default();
+        distribution.add_many(2, 2);
+        distribution.add_many(5, 2);
+        assert_eq!(distribution.summarise().0.median_per_bucket, 3.5);
+    }
+
+    #[test]
+    fn nothing_counted_is_all_zero() {
+        assert_eq!(Distribution::default().summarise(), Default::default());
+        assert_eq!(PoolStats::default().fragmentation_percent(), 0.0);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a backend is: a table of nodes, behind a handful of primitives.
+//!
+//! [`Store`](crate::Store) makes every verb of [`Keystore`](crate::Keystore) out of these, the same way for all backends:
+//! checks, counts, batches, copies. So a backend holds only what makes it different: where nodes lie, who may
+//! touch them when, and how the table grows.
+
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+use std::ops::ControlFlow;
+
+use crate::allocator::NodeAllocator;
+use crate::error::Result;
+use crate::keystore::Change;
+use crate::ledger::Ledger;
+use crate::stats::Distribution;
+
+/// What to do with a key that [`Table::alter`] has looked up.
+#[derive(Debug)]
+pub(crate) enum Decision<'v> {
+    /// Leave it as it is.
+    Keep,
+    /// Give it this value.
+    Set(Cow<'v, [u8]>),
+    /// Remove it.
+    Delete,
+}
+
+/// See the module. `hash` is always that of `key`, by the table's own ledger, and keys have passed their check.
+pub(crate) trait Table {
+    /// Where nodes come from.
+    type Allocator: NodeAllocator;
+    /// What hashes keys.
+    type Hasher: BuildHasher;
+    /// What a thread holds while it uses the table: an epoch's pin, or nothing.
+    type Session;
+
+
+
+
+    fn ledger(&self) -> &Ledger<Self::Allocator, Self::Hasher>;
+
+    fn enter(&self) -> Self::Session;
+
+    /// Called between two operations of a long session, where no reference into the table is held.
+    fn refresh(&self, session: &mut Self::Session);
+
+    /// Asks the processor for the bucket of `hash`. Only a hint.
+    fn prefetch_bucket(&self, session: &Self::Session, hash: u64);
+
+    /// Asks the processor for the node that a key with this hash likely has; its bucket is at hand by now. Only a hint.
+    fn prefetch_node(&self, session: &Self::Session, hash: u64);
+
+    /// Shows the value of `key` to `visit`.
+    fn read<R>(
+        &self,
+        session: &Self::Session,
+        hash: u64,
+        key: &[u8],
+        visit: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>>;
+
+    /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be called again where
+    /// another thread came between.
+    fn alter<'v>(
+        &self,
+        session: &Self::Session,
+        hash: u64,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+    ) -> Result<Change>;
+
+    /// Shows each entry that is there throughout, and none twice, to `visit` until it breaks off.
+    fn scan(
+        &self,
+        session: &mut Self::Session,
+        visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// Scans, and removes each entry that `keep` does not want, with the value that it saw: how many. Each is recorded in
+    /// the ledger as it goes, for `keep` may panic.
+    fn retain(&self, session: &mut Self::Session, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize>;
+
+    /// Makes room for `entries` in all.
+    fn reserve(&self, entries: usize) -> Result<()>;
+
+    /// Makes the table as small as its entries allow.
+    fn shrink(&self) -> Result<()>;
+
+    /// How the entries lie in the buckets.
+    fn distribution(&self) -> Result<Distribution>;
+
+    /// Bytes of the table itself, and bytes that wait to be reclaimed.
+    fn footprint(&self) -> Footprint;
+}
+
+/// Bytes that a table takes besides its live nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Footprint {
+    pub(crate) table_bytes: u64,
+    pub(crate) garbage_bytes: u64,
+}

@@ -1,0 +1,3 @@
+//! keystore-pool: where nodes come from.
+mod kind;
+pub use kind::{AnyPool, PoolKind};

@@ -1,0 +1,33 @@
+//! `cargo xtask …`: the project's own commands.
+
+mod bench;
+mod header;
+mod stress;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Compare every backend on every pool, and plot the result.
+    Bench(bench::Args),
+    /// Run the stress test over all nine combinations.
+    Stress(stress::Args),
+    /// Run every check that CI runs.
+    Test(test::Args),
+    /// Write the C header, or check that it is up to date.
+    Header(header::Args),
+}
+
+fn main() -> ExitCode {
+    match Command::parse() {
+        Command::Bench(args) => bench::run(&args),
+        Command::Stress(args) => stress::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Header(args) => header::run(&args),
+    }
+}
