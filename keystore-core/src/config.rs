@@ -10,7 +10,11 @@ use crate::error::{Error, Result};
 /// config.validate().unwrap();
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Config {
     /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). Tables grow from there with their content.
     pub initial_buckets: usize,
@@ -56,7 +60,11 @@ impl Config {
             return Err(Error::invalid_config(
                 "initial_buckets",
                 self.initial_buckets,
-                if usize::BITS > 32 { "a power of two from 1 to 4294967296" } else { "a power of two from 1 to 16777216" },
+                if usize::BITS > 32 {
+                    "a power of two from 1 to 4294967296"
+                } else {
+                    "a power of two from 1 to 16777216"
+                },
             ));
         }
         if !(0.0..=1.0).contains(&self.preallocation) {

@@ -52,7 +52,9 @@ pub enum Error {
         requested: usize,
     },
     /// The store would pass the memory limit of its [`Config`](crate::Config).
-    #[error("out of memory: {requested} more bytes would pass the store's memory limit of {limit} bytes ({used} in use)")]
+    #[error(
+        "out of memory: {requested} more bytes would pass the store's memory limit of {limit} bytes ({used} in use)"
+    )]
     MemoryLimit {
         /// Bytes asked for by the call that failed.
         requested: usize,

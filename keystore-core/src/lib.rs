@@ -79,11 +79,11 @@ mod store;
 pub mod striped;
 mod table;
 
-pub use allocator::{Global, NodeAllocator};
 #[cfg(feature = "dashmap")]
-pub use backend::dashmap::{DashMapKeystore, DashMapTable};
+pub use RwLockKeystore as DashMapKeystore;
 #[cfg(feature = "epoch")]
-pub use backend::epoch::{EpochKeystore, EpochTable};
+pub use RwLockKeystore as EpochKeystore;
+pub use allocator::{Global, NodeAllocator};
 #[cfg(feature = "rwlock")]
 pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable};
 pub use backend::{BackendKind, BoxedKeystore, open, open_local};
@@ -93,6 +93,7 @@ pub use hash::DefaultHasher;
 pub use keystore::{Change, Exchange, Keystore, Update};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use stats::{
-    CollisionStats, Distribution, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats, PoolStats, Stats,
+    CollisionStats, Distribution, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats,
+    PoolStats, Stats,
 };
 pub use store::Store;

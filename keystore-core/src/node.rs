@@ -235,7 +235,10 @@ mod tests {
     #[test]
     fn lengths_past_the_limits_are_named() {
         assert_eq!(Node::check_key(b"").unwrap_err(), Error::KeyLength { length: 0, max: 65_535 });
-        assert_eq!(Node::check_key(&[0; 65_536]).unwrap_err(), Error::KeyLength { length: 65_536, max: 65_535 });
+        assert_eq!(
+            Node::check_key(&[0; 65_536]).unwrap_err(),
+            Error::KeyLength { length: 65_536, max: 65_535 }
+        );
         assert!(Node::check_key(&[0; 65_535]).is_ok());
     }
 }

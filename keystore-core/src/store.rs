@@ -324,10 +324,7 @@ impl<T: Table> Keystore for Store<T> {
         let ledger = self.table.ledger();
         let (operations, nodes, errors) = ledger.operations();
         Ok(Stats {
-            metadata: Metadata {
-                opened_at: self.opened_at,
-                cleaned_up_at: self.cleaned_up_at.load(Relaxed),
-            },
+            metadata: Metadata { opened_at: self.opened_at, cleaned_up_at: self.cleaned_up_at.load(Relaxed) },
             entries,
             collisions,
             memory: MemoryStats {

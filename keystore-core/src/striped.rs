@@ -9,8 +9,8 @@
 //! on when its thread ends.
 
 use std::cell::Cell;
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -88,9 +88,9 @@ impl<const N: usize> Striped<N> {
     /// [`Error::OutOfMemory`] where the stripes cannot be allocated.
     pub fn new() -> Result<Self> {
         let mut stripes = Vec::new();
-        stripes
-            .try_reserve_exact(OWNED + SHARED)
-            .map_err(|_| Error::OutOfMemory { requested: (OWNED + SHARED) * size_of::<CachePadded<[AtomicI64; N]>>() })?;
+        stripes.try_reserve_exact(OWNED + SHARED).map_err(|_| Error::OutOfMemory {
+            requested: (OWNED + SHARED) * size_of::<CachePadded<[AtomicI64; N]>>(),
+        })?;
         stripes.resize_with(OWNED + SHARED, || CachePadded::new([const { AtomicI64::new(0) }; N]));
         Ok(Self { stripes: stripes.into_boxed_slice() })
     }

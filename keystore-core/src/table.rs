@@ -34,9 +34,6 @@ pub(crate) trait Table {
     /// What a thread holds while it uses the table: an epoch's pin, or nothing.
     type Session;
 
-
-
-
     fn ledger(&self) -> &Ledger<Self::Allocator, Self::Hasher>;
 
     fn enter(&self) -> Self::Session;

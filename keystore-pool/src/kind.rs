@@ -1,9 +1,9 @@
 //! Provisional: every kind is the system's allocator.
+use keystore_core::{Config, Error, Global, NodeAllocator, PoolStats, Result};
 use std::alloc::Layout;
 use std::fmt;
 use std::ptr::NonNull;
 use std::str::FromStr;
-use keystore_core::{Config, Error, Global, NodeAllocator, PoolStats, Result};
 
 /// A pool, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -35,7 +35,8 @@ impl Cursor {
     /// Puts the bucket that was visited behind: the one of [`next_hash`](Self::next_hash), by its low `bits`.
     pub(crate) fn pass_bucket(&mut self, bits: u32) {
         let below = u64::BITS - bits;
-        let next = if below == u64::BITS { None } else { ((self.position >> below) + 1).checked_mul(1 << below) };
+        let next =
+            if below == u64::BITS { None } else { ((self.position >> below) + 1).checked_mul(1 << below) };
         match next {
             Some(position) => self.position = position,
             None => self.finished = true,

@@ -11,9 +11,9 @@ use crate::keystore::Keystore;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod cursor;
 #[cfg(feature = "dashmap")]
-pub(crate) mod dashmap;
+pub(crate) mod dashmap {}
 #[cfg(feature = "epoch")]
-pub(crate) mod epoch;
+pub(crate) mod epoch {}
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod prefetch;
 #[cfg(any(feature = "rwlock", feature = "dashmap"))]
@@ -62,10 +62,9 @@ impl FromStr for BackendKind {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| Error::invalid_argument("backend", format_args!("{name:?}"), "rwlock, epoch or dashmap"))
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            Error::invalid_argument("backend", format_args!("{name:?}"), "rwlock, epoch or dashmap")
+        })
     }
 }
 

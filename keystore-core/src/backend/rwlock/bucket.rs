@@ -253,7 +253,10 @@ impl Entries {
                 let words = (*overflow).slots;
                 let next = (*overflow).next;
                 spare.put(overflow);
-                words.into_iter().filter(|&word| word != Word::EMPTY).for_each(|word| place(word, &mut spare));
+                words
+                    .into_iter()
+                    .filter(|&word| word != Word::EMPTY)
+                    .for_each(|word| place(word, &mut spare));
                 overflow = next;
             }
         }

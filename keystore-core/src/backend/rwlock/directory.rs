@@ -140,9 +140,10 @@ impl<L: BucketLock> Directory<L> {
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> usize {
         let segments = self.segments.iter().enumerate();
-        let lengths = segments.filter(|(_, segment)| !segment.load(Ordering::Acquire).is_null()).map(|(at, _)| {
-            if at == 0 { self.initial() } else { self.initial() << (at - 1) }
-        });
+        let lengths =
+            segments
+                .filter(|(_, segment)| !segment.load(Ordering::Acquire).is_null())
+                .map(|(at, _)| if at == 0 { self.initial() } else { self.initial() << (at - 1) });
         lengths.map(Zeroed::<Bucket<L>>::bytes).sum::<usize>() + size_of::<Self>()
     }
 }

@@ -90,7 +90,10 @@ const WRITER: u32 = u32::MAX;
 // SAFETY: `NoLock` is not `Sync`, so one thread at a time uses it; on one thread `inside` keeps a writer apart from
 // everyone else, as the lock's contract asks.
 unsafe impl RawRwLock for NoLock {
-    #[expect(clippy::declare_interior_mutable_const, reason = "lock_api asks for this constant to start locks from")]
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "lock_api asks for this constant to start locks from"
+    )]
     const INIT: Self = Self { inside: Cell::new(0) };
     type SharedGuard = GuardNoSend;
     type ExclusiveGuard = GuardNoSend;

@@ -43,7 +43,8 @@ use crate::table::{Decision, Footprint, Table};
 
 /// A store with a lock in every bucket. Best where threads mostly overwrite, and where memory must never wait to be
 /// reclaimed. See the [crate's page](crate) on choosing.
-pub type RwLockKeystore<A = Global, L = parking_lot::RawRwLock, S = DefaultHasher> = Store<RwLockTable<A, L, S>>;
+pub type RwLockKeystore<A = Global, L = parking_lot::RawRwLock, S = DefaultHasher> =
+    Store<RwLockTable<A, L, S>>;
 
 /// [`RwLockKeystore`] for one thread: no locks, no atomics, and the compiler keeps it on its thread.
 pub type LocalKeystore<A = Global, S = DefaultHasher> = RwLockKeystore<A, NoLock, S>;
@@ -111,9 +112,15 @@ pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
 
 // SAFETY: slots, chains and nodes are touched only under the lock of their bucket, which is a lock between threads where
 // `L` is `Sync`; nodes are allocated and freed through `&A` on any thread.
-unsafe impl<A: NodeAllocator + Sync, L: BucketLock + Sync, S: BuildHasher + Sync> Sync for RwLockTable<A, L, S> {}
+unsafe impl<A: NodeAllocator + Sync, L: BucketLock + Sync, S: BuildHasher + Sync> Sync
+    for RwLockTable<A, L, S>
+{
+}
 // SAFETY: the table owns its buckets and nodes, and takes its allocator along.
-unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send> Send for RwLockTable<A, L, S> {}
+unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send> Send
+    for RwLockTable<A, L, S>
+{
+}
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Locks the bucket of `hash` by `lock`, and makes sure that the hash belongs there.
@@ -145,7 +152,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             let whole = cursor.whole_bucket_ahead(place.bits);
             let is_ahead = |word: Word| {
                 // SAFETY: a node in a locked bucket is alive.
-                whole || word.node().is_some_and(|node| cursor.is_ahead(self.ledger.hash(unsafe { node.key() })))
+                whole
+                    || word
+                        .node()
+                        .is_some_and(|node| cursor.is_ahead(self.ledger.hash(unsafe { node.key() })))
             };
             if visit(bucket, &is_ahead).is_break() {
                 break;
@@ -250,11 +260,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         }
     }
 
-    fn scan(
-        &self,
-        (): &mut (),
-        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<()> {
+    fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
         self.walk(
             |lock| Shared::lock(lock, "for_each"),
             |bucket, is_ahead| {

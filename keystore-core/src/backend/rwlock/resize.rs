@@ -92,7 +92,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees and the one in stock suffice.
         unsafe {
             high.entries.drain(spare, |word, spare| {
-                low.entries.push(word, spare).expect("a merge needs one overflow bucket more than it empties");
+                low.entries
+                    .push(word, spare)
+                    .expect("a merge needs one overflow bucket more than it empties");
             });
         }
         self.directory.set_count(last);
