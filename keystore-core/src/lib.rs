@@ -79,11 +79,11 @@ mod store;
 pub mod striped;
 mod table;
 
+pub use allocator::{Global, NodeAllocator};
 #[cfg(feature = "dashmap")]
 pub use backend::dashmap::{DashMapKeystore, DashMapTable};
 #[cfg(feature = "epoch")]
-pub use RwLockKeystore as EpochKeystore;
-pub use allocator::{Global, NodeAllocator};
+pub use backend::epoch::{EpochKeystore, EpochTable};
 #[cfg(feature = "rwlock")]
 pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable};
 pub use backend::{BackendKind, BoxedKeystore, open, open_local};
