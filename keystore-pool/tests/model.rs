@@ -15,12 +15,13 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use keystore_core::{
     BackendKind, Config, DashMapKeystore, EpochKeystore, Keystore, LocalKeystore, RwLockKeystore,
 };
+use keystore_pool::AnyPool;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 
 use self::check::{Check, checks};
-use self::combination::{Combination, Sharing};
+use self::combination::{Combination, Scribbling, Sharing};
 use self::steps::{Model, Step, Value};
 
 const CHECKS: &[Check] = checks![
@@ -130,12 +131,15 @@ const WEAK: [Weak; 6] = [
     Weak { mask: 0x8000_0001_0001_0001 },
 ];
 
+/// The locked store, with its own lock.
+type Locked = RwLockKeystore<Scribbling<AnyPool>, parking_lot::RawRwLock, Weak>;
+
 fn open_weak(combination: &Combination, initial_buckets: usize, hasher: Weak) -> Box<dyn Keystore> {
     let config = Config { initial_buckets, ..Config::default() };
     let pool = combination.pool(&config);
     match (combination.backend, combination.sharing) {
         (BackendKind::RwLock, Sharing::Shared) => {
-            Box::new(<RwLockKeystore<_, _, _>>::with_hasher(&config, pool, hasher).expect("the store opens"))
+            Box::new(Locked::with_hasher(&config, pool, hasher).expect("the store opens"))
         }
         (BackendKind::RwLock, Sharing::OneThread) => {
             Box::new(LocalKeystore::with_hasher(&config, pool, hasher).expect("the store opens"))

@@ -74,7 +74,7 @@ fn a_value_of_4_gib_is_refused_by_every_verb(combination: &Combination) {
 fn an_absurd_reserve_is_refused(combination: &Combination) {
     let store = combination.open(&one_bucket());
     let expected = fill(&*store, 100);
-    for additional in [usize::MAX, usize::MAX - 100, usize::MAX / 2, usize::MAX / 64] {
+    for additional in [usize::MAX, usize::MAX - 100, usize::MAX / 2, usize::MAX / 64, 1 << 44] {
         let error = store.reserve(additional).unwrap_err();
         assert_eq!(error.code(), code::OUT_OF_MEMORY, "{additional}: {error}");
     }

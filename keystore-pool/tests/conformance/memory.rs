@@ -291,7 +291,7 @@ fn the_memory_limit_holds_against_many_writers(combination: &Combination) {
                             Ok(_) => {}
                             Err(Error::MemoryLimit { limit: LIMIT, .. }) => {
                                 refused.fetch_add(1, Relaxed);
-                                drop(store.delete(&key).unwrap());
+                                store.delete(&key).unwrap();
                             }
                             Err(error) => panic!("{error}"),
                         }
@@ -302,7 +302,7 @@ fn the_memory_limit_holds_against_many_writers(combination: &Combination) {
         scope.spawn(|| {
             while !stop.load(Relaxed) {
                 let n = store.len().unwrap() % 3_000;
-                drop(store.read(&key(n), |value| assert_whole(&key(n), value)).unwrap());
+                store.read(&key(n), |value| assert_whole(&key(n), value)).unwrap();
             }
         });
         let _stop = Stop(&stop);

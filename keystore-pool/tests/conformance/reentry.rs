@@ -206,13 +206,12 @@ fn a_closure_uses_another_store_freely(combination: &Combination) {
 }
 
 /// Runs `first` and `second` a number of times on a thread each, starting together.
-fn side_by_side(first: impl Fn() + Send, second: impl Fn() + Send) {
+fn side_by_side(first: impl Fn() + Sync, second: impl Fn() + Sync) {
     const TIMES: usize = 3_000;
     let barrier = Barrier::new(2);
     std::thread::scope(|scope| {
-        for call in [&first as &(dyn Fn() + Send), &second] {
+        for call in [&first as &(dyn Fn() + Sync), &second] {
             let barrier = &barrier;
-            // SAFETY-free sharing: the closures only borrow stores that are shared.
             scope.spawn(move || {
                 barrier.wait();
                 for _ in 0..TIMES {
@@ -248,7 +247,7 @@ fn two_stores_that_call_across_each_other_end(combination: &Combination) {
     let (one, other) = (combination.open_shared(&one_bucket()), combination.open_shared(&one_bucket()));
     fill(&*one, 4);
     fill(&*other, 4);
-    let cross = |mine: &dyn Keystore, theirs: &dyn Keystore| {
+    let cross = |mine: &(dyn Keystore + Sync), theirs: &(dyn Keystore + Sync)| {
         let mut decide = |_: Option<&[u8]>| {
             assert_answered(combination, "set", &theirs.set(&key(1), b"across"));
             Update::Set(b"own".to_vec())

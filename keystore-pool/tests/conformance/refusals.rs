@@ -33,6 +33,8 @@ fn script() -> Vec<Step> {
         Step::Exchange(6, None),
         Step::SetMany((0..40).map(|n| (n, Value(5, n * 3 + 1))).collect()),
         Step::Delete(7),
+        Step::Read(7),
+        Step::UpdateKeep(9),
         Step::Take(8),
         Step::ReadMany((0..40).collect()),
         Step::DeleteMany((10..20).collect()),
