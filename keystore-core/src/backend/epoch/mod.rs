@@ -176,13 +176,22 @@ where
     /// Looks for `key` in a bucket: where it is live.
     #[inline]
     fn find<'g>(bucket: &'g Bucket, tag: u16, key: &[u8], guard: &'g Guard) -> Option<Found<'g>> {
-        bucket.words(guard).find(|&(_, word)| {
-            // SAFETY: a live word's node is retired only after the word was taken out of the table, and this thread has
-            // been pinned since before it read the word.
-            word.tag() == tag
-                && word.is_live()
-                && word.node().is_some_and(|node| unsafe { node.key() } == key)
-        })
+        // Two plain loops: as one iterator over all slots of the chain this is half as long again.
+        for bucket in bucket.chain(guard) {
+            for slot in bucket.slots() {
+                // Acquire: the node's content was written before its word.
+                let word = Word(slot.load(Ordering::Acquire));
+                if word.tag() == tag
+                    && word.is_live()
+                    // SAFETY: a live word's node is retired only after the word was taken out of the table, and this
+                    // thread has been pinned since before it read the word.
+                    && word.node().is_some_and(|node| unsafe { node.key() } == key)
+                {
+                    return Some((slot, word));
+                }
+            }
+        }
+        None
     }
 
     /// The array and bucket in which `hash` is to be read.
