@@ -164,7 +164,8 @@ fn many_keys_of_one_hash_are_all_kept_apart(combination: &Combination) {
         for initial_buckets in [1, 256] {
             let store = open_weak(combination, initial_buckets, hasher);
             let mut model = Model::default();
-            let take = |model: &mut Model, step: Step| assert_eq!(model.take(&*store, &step), Ok(()), "{step:?}");
+            let take =
+                |model: &mut Model, step: Step| assert_eq!(model.take(&*store, &step), Ok(()), "{step:?}");
             for n in 0..MANY {
                 take(&mut model, Step::Set(n, Value(n as u8, n % 50)));
             }

@@ -34,7 +34,8 @@ fn reads_come_in_order_with_their_positions(combination: &Combination) {
         let present = fill(&*store, 400);
         for size in SIZES {
             // Every third is absent.
-            let keys: Vec<_> = (0..size).map(|n| if n % 3 == 0 { key(n + 10_000) } else { key(n % 400) }).collect();
+            let keys: Vec<_> =
+                (0..size).map(|n| if n % 3 == 0 { key(n + 10_000) } else { key(n % 400) }).collect();
             let mut next = 0;
             let read = store.read_many(&slices(&keys), |at, value| {
                 assert_eq!(at, next);
@@ -95,7 +96,11 @@ fn what_stands_before_a_bad_key_is_in_effect_and_nothing_after_it(combination: &
         for index in [0, 1, 5, 30, 31, 32, 33, 63, 64, 65, 99] {
             let store = combination.open(&one_bucket());
             let error = BatchError { index, error: Error::KeyLength { length, max: MAX_KEY_LEN } };
-            assert!(error.to_string().starts_with(&format!("entry {index} of the batch: a key of {length} bytes")));
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("entry {index} of the batch: a key of {length} bytes"))
+            );
             let mut keys: Vec<_> = (0..100).map(key).collect();
             keys[index] = bad.clone();
             // A second bad key further on is not reached.

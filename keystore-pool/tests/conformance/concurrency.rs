@@ -304,7 +304,9 @@ fn a_key_that_is_always_there_is_always_found(combination: &Combination) {
             let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
             while !stop.load(Relaxed) {
                 store
-                    .read_many(&keys, |n, value| assert_whole(keys[n], value.expect("the key is always there")))
+                    .read_many(&keys, |n, value| {
+                        assert_whole(keys[n], value.expect("the key is always there"))
+                    })
                     .unwrap();
             }
         });
@@ -339,7 +341,8 @@ fn a_reader_never_goes_back_in_time(combination: &Combination) {
                 let mut last = [0; KEYS];
                 while !stop.load(Relaxed) {
                     for (n, last) in last.iter_mut().enumerate() {
-                        let now = store.read(&key(n), |value| as_number(Some(&value[..8]))).unwrap().unwrap_or(0);
+                        let now =
+                            store.read(&key(n), |value| as_number(Some(&value[..8]))).unwrap().unwrap_or(0);
                         assert!(now >= *last, "key {n} went from {last} back to {now}");
                         *last = now;
                     }
@@ -373,7 +376,10 @@ fn one_write_is_seen_before_the_next(combination: &Combination) {
                     let second = store.get(b"second").unwrap().filter(|value| !value.is_empty());
                     let first = store.get(b"first").unwrap();
                     let (first, second) = (as_number(first.as_deref()), as_number(second.as_deref()));
-                    assert!(first >= second, "the second write of {second} was seen, and then {first} on the first");
+                    assert!(
+                        first >= second,
+                        "the second write of {second} was seen, and then {first} on the first"
+                    );
                 }
             });
         }
@@ -391,7 +397,8 @@ fn threads_come_and_go(combination: &Combination) {
         let mut running = std::collections::VecDeque::new();
         for thread in 0..THREADS {
             if running.len() == 20 {
-                let oldest: std::thread::ScopedJoinHandle<'_, ()> = running.pop_front().expect("twenty are running");
+                let oldest: std::thread::ScopedJoinHandle<'_, ()> =
+                    running.pop_front().expect("twenty are running");
                 oldest.join().unwrap();
             }
             let (store, ids) = (&store, &ids);

@@ -18,6 +18,7 @@ pub(crate) const CHECKS: &[Check] = checks![
         whole_store_verbs_count_what_they_remove,
         without_counters_only_entries_are_counted,
         node_bytes_are_what_the_allocator_handed_out,
+        the_pool_counts_what_it_handed_out,
         the_distribution_adds_up,
         times_are_those_of_the_calls;
     shared:
@@ -56,14 +57,8 @@ fn each_verb_is_counted_for_what_it_is(combination: &Combination) {
     store.delete(b"absent").unwrap();
     store.take(b"absent").unwrap();
     let stats = store.stats().unwrap();
-    let operations = OperationStats {
-        adds: 10,
-        finds: 6,
-        deletes: 4,
-        failed_adds: 0,
-        failed_finds: 3,
-        failed_deletes: 2,
-    };
+    let operations =
+        OperationStats { adds: 10, finds: 6, deletes: 4, failed_adds: 0, failed_finds: 3, failed_deletes: 2 };
     assert_eq!(stats.operations, operations);
     let nodes = NodeOperationStats { creates: 4, updates: 2, reads: 3, deletes: 3, failed_creates: 0 };
     assert_eq!(stats.nodes, nodes);
@@ -107,14 +102,8 @@ fn failures_are_counted_by_their_code(combination: &Combination) {
     store.read_many(&[b"a", b"", b"b"], |_, _| ()).unwrap_err();
     store.delete_many(&[b"a", b"", b"b"]).unwrap_err();
     let stats = store.stats().unwrap();
-    let operations = OperationStats {
-        adds: 8,
-        finds: 5,
-        deletes: 5,
-        failed_adds: 7,
-        failed_finds: 4,
-        failed_deletes: 4,
-    };
+    let operations =
+        OperationStats { adds: 8, finds: 5, deletes: 5, failed_adds: 7, failed_finds: 4, failed_deletes: 4 };
     assert_eq!(stats.operations, operations);
     assert_eq!(stats.errors, BTreeMap::from([(-20, 12), (-10, 3)]));
     assert_eq!(stats.nodes.failed_creates, 7);
@@ -135,7 +124,10 @@ fn whole_store_verbs_count_what_they_remove(combination: &Combination) {
     assert_eq!(store.len(), Ok(50));
     store.clear().unwrap();
     let stats = store.stats().unwrap();
-    assert_eq!((stats.operations.deletes, stats.nodes.deletes, stats.operations.failed_deletes), (100, 100, 0));
+    assert_eq!(
+        (stats.operations.deletes, stats.nodes.deletes, stats.operations.failed_deletes),
+        (100, 100, 0)
+    );
     assert_eq!(store.len(), Ok(0));
 }
 
@@ -173,9 +165,6 @@ fn node_bytes_are_what_the_allocator_handed_out(combination: &Combination) {
         if memory.garbage_bytes == 0 {
             assert_eq!((stats.entries.count, memory.node_bytes), (live, bytes), "{when}");
         }
-        // The pool has been asked for nothing but nodes.
-        assert_eq!((stats.pool.live_nodes, stats.pool.live_bytes), (live, bytes), "{when}: {:?}", stats.pool);
-        assert!(stats.pool.held_bytes >= bytes, "{when}: {:?}", stats.pool);
     };
     compare("empty");
     let expected = fill(&*store, 1_000);
@@ -195,6 +184,33 @@ fn node_bytes_are_what_the_allocator_handed_out(combination: &Combination) {
     compare("cleared");
     drop(store);
     audit.assert_all_returned();
+}
+
+fn the_pool_counts_what_it_handed_out(combination: &Combination) {
+    for preallocation in [0.0, 0.5] {
+        let config = Config { preallocation, ..Config::default() };
+        let audit = Audit::new(combination, &config);
+        let store = combination.open_over(&config, audit.clone()).unwrap();
+        let compare = |when: &str| {
+            // The pool has been asked for nothing but nodes.
+            let pool = store.stats().unwrap().pool;
+            assert_eq!((pool.live_nodes, pool.live_bytes), audit.live(), "{when}: {pool:?}");
+            assert!(pool.held_bytes >= pool.live_bytes, "{when}: {pool:?}");
+            assert!(pool.fallback_bytes <= pool.live_bytes, "{when}: {pool:?}");
+            let percents = pool.utilization_percent() + pool.fragmentation_percent();
+            assert!(pool.held_bytes == 0 || (percents - 100.0).abs() < 1e-6, "{when}: {pool:?}");
+        };
+        compare("empty");
+        fill(&*store, 2_000);
+        assert!(store.stats().unwrap().pool.live_nodes >= 2_000);
+        compare("filled");
+        (0..2_000).for_each(|n| drop(store.set(&key(n), &bytes(n, 3_000 - n))));
+        compare("overwritten");
+        store.retain(|_, value| value.len() < 1_500).unwrap();
+        compare("half removed");
+        store.clear().unwrap();
+        compare("cleared");
+    }
 }
 
 fn the_distribution_adds_up(combination: &Combination) {

@@ -84,7 +84,12 @@ pub(crate) fn sealed(key: &[u8], rng: &mut impl Rng) -> Vec<u8> {
 #[track_caller]
 pub(crate) fn assert_whole(key: &[u8], value: &[u8]) {
     let whole = value.len() >= SEAL && value[..SEAL] == seal(key, &value[SEAL..]);
-    assert!(whole, "the value of {key:?} is torn, or another key's: {} bytes, {:?}...", value.len(), &value[..value.len().min(16)]);
+    assert!(
+        whole,
+        "the value of {key:?} is torn, or another key's: {} bytes, {:?}...",
+        value.len(),
+        &value[..value.len().min(16)]
+    );
 }
 
 fn seal(key: &[u8], rest: &[u8]) -> [u8; SEAL] {

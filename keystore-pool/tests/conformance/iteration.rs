@@ -8,7 +8,9 @@ use keystore_core::{BoxedKeystore, Change, Config, Keystore, Update};
 
 use crate::check::{Check, checks};
 use crate::combination::Combination;
-use crate::entries::{Entries, Stop, assert_holds, assert_whole, bytes, contents, fill, key, one_bucket, sealed};
+use crate::entries::{
+    Entries, Stop, assert_holds, assert_whole, bytes, contents, fill, key, one_bucket, sealed,
+};
 
 pub(crate) const CHECKS: &[Check] = checks![
     all:
@@ -115,7 +117,11 @@ fn what_is_there_throughout_is_shown_once_while_others_write(combination: &Combi
                 })
                 .unwrap();
             for n in 0..STABLE {
-                assert_eq!(shown.get(&stable_key(n)), Some(&1), "walk {walk}: how often stable key {n} is shown");
+                assert_eq!(
+                    shown.get(&stable_key(n)),
+                    Some(&1),
+                    "walk {walk}: how often stable key {n} is shown"
+                );
             }
             let twice: Vec<_> = shown.iter().filter(|&(_, &times)| times > 1).collect();
             assert!(twice.is_empty(), "walk {walk}: shown more than once: {twice:?}");

@@ -23,10 +23,19 @@ mod growth;
 mod iteration;
 mod limits;
 mod memory;
-mod refusals;
 mod reentry;
+mod refusals;
 mod statics;
 mod verbs;
+
+use keystore_core::{BoxedKeystore, Config, open};
+
+impl combination::Combination {
+    /// A store of this combination that threads share.
+    fn open_shared(&self, config: &Config) -> BoxedKeystore {
+        open(self.backend, config, self.pool(config)).expect("the store opens")
+    }
+}
 
 fn main() -> std::process::ExitCode {
     check::run(&[

@@ -74,7 +74,11 @@ fn assert_answered<T>(combination: &Combination, name: &str, result: &Result<T, 
     match result {
         Ok(_) => {}
         Err(Error::Busy { .. }) => {
-            assert_ne!(combination.backend, BackendKind::Epoch, "{name}: a store without locks is never busy");
+            assert_ne!(
+                combination.backend,
+                BackendKind::Epoch,
+                "{name}: a store without locks is never busy"
+            );
         }
         Err(error) => panic!("{name}: {error}"),
     }

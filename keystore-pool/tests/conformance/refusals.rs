@@ -175,7 +175,10 @@ fn refusals_among_many_threads_lose_nothing(combination: &Combination) {
                     // The first hundred keys are only ever overwritten, the others also come and go.
                     let key = key((n * 7 + thread * 31) % KEYS);
                     let set = store.set(&key, &sealed(&key, &mut rng));
-                    assert!(set.as_ref().map_err(Error::code).err().is_none_or(|code| code == -10), "{set:?}");
+                    assert!(
+                        set.as_ref().map_err(Error::code).err().is_none_or(|code| code == -10),
+                        "{set:?}"
+                    );
                     let found = store.read(&key, |value| assert_whole(&key, value)).unwrap();
                     if (n * 7 + thread * 31) % KEYS < 100 {
                         assert!(found.is_some(), "{key:?} is always there");

@@ -65,8 +65,9 @@ fn insert_leaves_a_present_key_alone(combination: &Combination) {
 }
 
 fn update_does_what_the_closure_says(combination: &Combination) {
-    let present = Some(&b"value"[..]);
-    let cases: [(Option<&[u8]>, Update, Change, Option<&[u8]>); 7] = [
+    type Value = Option<&'static [u8]>;
+    let present: Value = Some(b"value");
+    let cases: [(Value, Update, Change, Value); 7] = [
         (None, Update::Keep, Change::Absent, None),
         (None, Update::Delete, Change::Absent, None),
         (None, Update::Set(b"new".to_vec()), Change::Created, Some(b"new")),
@@ -96,7 +97,8 @@ fn update_does_what_the_closure_says(combination: &Combination) {
 
 fn compare_exchange_changes_only_what_is_as_expected(combination: &Combination) {
     let store = combination.open(&Config::default());
-    let exchange = |expected: Option<&[u8]>, new: Option<&[u8]>| store.compare_exchange(b"key", expected, new);
+    let exchange =
+        |expected: Option<&[u8]>, new: Option<&[u8]>| store.compare_exchange(b"key", expected, new);
     let differs = |found: Option<&[u8]>| Ok(Exchange::Differs(found.map(<[u8]>::to_vec)));
     // Absent.
     assert_eq!(exchange(None, None), Ok(Exchange::Exchanged));
@@ -155,7 +157,10 @@ fn the_dyn_twins_do_the_same(combination: &Combination) {
     let store = combination.open(&Config::default());
     let store: &dyn Keystore = &*store;
     let mut seen = Vec::new();
-    assert_eq!(store.update_dyn(b"key", &mut |old| Update::Set(old.unwrap_or(b"new").to_vec())), Ok(Change::Created));
+    assert_eq!(
+        store.update_dyn(b"key", &mut |old| Update::Set(old.unwrap_or(b"new").to_vec())),
+        Ok(Change::Created)
+    );
     assert_eq!(store.read_dyn(b"key", &mut |value| seen.push(value.to_vec())), Ok(true));
     assert_eq!(store.read_dyn(b"absent", &mut |value| seen.push(value.to_vec())), Ok(false));
     let mut many = Vec::new();

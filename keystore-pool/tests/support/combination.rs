@@ -5,7 +5,7 @@ use std::fmt;
 use std::ptr::NonNull;
 
 use keystore_core::{
-    BackendKind, BoxedKeystore, Concurrency, Config, Keystore, NodeAllocator, PoolStats, Result, open, open_local,
+    BackendKind, Concurrency, Config, Keystore, NodeAllocator, PoolStats, Result, open, open_local,
 };
 use keystore_pool::{AnyPool, PoolKind};
 
@@ -44,11 +44,6 @@ impl Combination {
     /// A store of this combination.
     pub(crate) fn open(&self, config: &Config) -> Box<dyn Keystore> {
         self.open_over(config, self.pool(config)).expect("the store opens")
-    }
-
-    /// A store of this combination that threads share.
-    pub(crate) fn open_shared(&self, config: &Config) -> BoxedKeystore {
-        open(self.backend, config, self.pool(config)).expect("the store opens")
     }
 
     /// A store of this combination over an allocator of the check's own.
