@@ -80,7 +80,7 @@ pub mod striped;
 mod table;
 
 #[cfg(feature = "dashmap")]
-pub use RwLockKeystore as DashMapKeystore;
+pub use backend::dashmap::{DashMapKeystore, DashMapTable};
 #[cfg(feature = "epoch")]
 pub use RwLockKeystore as EpochKeystore;
 pub use allocator::{Global, NodeAllocator};

@@ -11,7 +11,7 @@ use crate::keystore::Keystore;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod cursor;
 #[cfg(feature = "dashmap")]
-pub(crate) mod dashmap {}
+pub(crate) mod dashmap;
 #[cfg(feature = "epoch")]
 pub(crate) mod epoch {}
 #[cfg(any(feature = "rwlock", feature = "epoch"))]

@@ -168,14 +168,14 @@ mod tests {
     fn the_locks_start_as_zeros() {
         // SAFETY: both are one plain word without padding.
         unsafe {
-            assert_eq!(std::mem::transmute::<parking_lot::RawRwLock, usize>(parking_lot::RawRwLock::INIT), 0);
+            assert_eq!(std::mem::transmute::<parking_lot::RawRwLock, usize>(<parking_lot::RawRwLock>::INIT), 0);
             assert_eq!(std::mem::transmute::<NoLock, u32>(NoLock::INIT), 0);
         }
     }
 
     #[test]
     fn inside_a_closure_a_held_lock_is_refused_and_a_shared_one_taken_again() {
-        let lock = parking_lot::RawRwLock::INIT;
+        let lock = <parking_lot::RawRwLock>::INIT;
         let reader = Shared::lock(&lock, "read").unwrap();
         reentry::inside(|| {
             assert_eq!(Exclusive::lock(&lock, "set").err(), Some(Error::Busy { operation: "set" }));
