@@ -1,6 +1,7 @@
 //! The minimum supported Rust version, kept true: a dependency that asks for a newer one breaks the promise, and so does
 //! a member of the workspace that promises something else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -29,7 +30,7 @@ fn judge(metadata: &serde_json::Value, promised: Version) -> Result<String, Stri
     let members = metadata["workspace_members"].as_array().ok_or("cargo metadata lists no members")?;
     let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
     let mut broken = Vec::new();
-    let mut highest: Option<(Version, &str)> = None;
+    let mut asking: BTreeMap<Version, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
         let asked: Option<Version> = package["rust_version"].as_str().map(str::parse).transpose()?;
@@ -44,13 +45,14 @@ fn judge(metadata: &serde_json::Value, promised: Version) -> Result<String, Stri
             let version = package["version"].as_str().unwrap_or_default();
             broken.push(format!("{name} {version} asks for Rust {asked}"));
         }
-        highest = highest.max(Some((asked, name)));
+        asking.entry(asked).or_default().insert(name);
     }
     if !broken.is_empty() {
         return Err(format!("the workspace promises Rust {promised}, but {}", broken.join(", ")));
     }
-    let reason = highest.map_or_else(String::new, |(asked, name)| {
-        format!("; the newest that a dependency asks for is {asked}, by {name}")
+    let reason = asking.last_key_value().map_or_else(String::new, |(asked, names)| {
+        let names: Vec<&str> = names.iter().copied().collect();
+        format!("; the newest that dependencies ask for is {asked} ({})", names.join(", "))
     });
     Ok(format!("the workspace promises Rust {promised}{reason}"))
 }
@@ -113,7 +115,7 @@ mod tests {
     fn a_dependency_that_asks_for_more_is_named() {
         let promised = Version([1, 95, 0]);
         let found = judge(&metadata("1.95", "1.84.1"), promised).unwrap();
-        assert!(found.ends_with("the newest that a dependency asks for is 1.84.1, by theirs"), "{found}");
+        assert!(found.ends_with("; the newest that dependencies ask for is 1.84.1 (theirs)"), "{found}");
         let broken = judge(&metadata("1.95", "1.96"), promised).unwrap_err();
         assert_eq!(broken, "the workspace promises Rust 1.95.0, but theirs 2.0.0 asks for Rust 1.96.0");
     }
