@@ -167,6 +167,9 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     #[inline]
     fn refresh(&self, (): &mut ()) {}
 
+    #[inline]
+    fn leave(&self, (): ()) {}
+
     // A shard's table may be replaced at any time, so there is no address to ask for without its lock.
     #[inline]
     fn prefetch_bucket(&self, (): &(), _: u64) {}
