@@ -1,8 +1,9 @@
-//! Many keys at once. A batch is one verb per key, in order, not a transaction; it is faster than one by one, for the waits
-//! for memory of several keys overlap.
+//! Many keys at once. A batch is one verb per key, in order, not a transaction; it is faster than one
+//! by one, for the waits for memory of several keys overlap.
 //!
-//! Arrays from C are turned into slices a group at a time, in an array on the stack: a batch of any length allocates
-//! nothing here. As a batch is one verb per key anyway, cutting it changes nothing that can be seen.
+//! Arrays from C are turned into slices a group at a time, in an array on the stack: a batch of any
+//! length allocates nothing here. As a batch is one verb per key anyway, cutting it changes nothing
+//! that can be seen.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -26,13 +27,13 @@ pub struct ks_value {
     pub len: usize,
 }
 
-/// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL where the key has none.
-/// Otherwise the rules of ks_read_fn.
+/// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL
+/// where the key has none. Otherwise the rules of ks_read_fn.
 pub type ks_read_many_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, index: usize, value: *const c_void, value_len: usize)>;
 
-/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position of the group's first item.
-/// An item that cannot be turned ends the batch, after those before it.
+/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position of the
+/// group's first item. An item that cannot be turned ends the batch, after those before it.
 fn in_groups<I, T: Copy>(
     items: &[I],
     empty: T,
@@ -80,12 +81,12 @@ unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], Failure> {
 /// @param keys `count` keys.
 /// @param visit is called once for each key, before ks_read_many returns, on this thread.
 /// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position of the key in
-/// the last message: `visit` was called for those before it only.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position
+/// of the key in the last message: `visit` was called for those before it only.
 ///
-/// # Safety
-/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes; `visit` keeps the rules of
-/// ks_read_many_fn. Any thread may call this at any time while the store is open.
+/// # Safety `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// `visit` keeps the rules of ks_read_many_fn. Any thread may call this at any time while the store
+/// is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_read_many(
     store: *mut ks_store,
@@ -108,7 +109,8 @@ pub unsafe extern "C" fn ks_read_many(
             |start, keys| {
                 let mut show = |index: usize, value: Option<&[u8]>| {
                     let (data, len) = value.map_or((ptr::null(), 0), |v| (v.as_ptr().cast(), v.len()));
-                    // SAFETY: the caller promises a function of this type; the value is readable until it returns.
+                    // SAFETY: the caller promises a function of this type; the value is readable
+                    // until it returns.
                     unsafe { visit(context, start + index, data, len) }
                 };
                 calling_back(store, || opened.read_many_dyn(keys, &mut show)).map_err(at(start))
@@ -120,14 +122,14 @@ pub unsafe extern "C" fn ks_read_many(
 /// Gives the value of each key as memory of its own, in order.
 ///
 /// @param keys `count` keys.
-/// @param values room for `count` values: the caller's from here on, each to be given back by ks_free. NULL and 0 go there
-/// where a key has none, and everywhere where the call fails.
-/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the position of the key in
-/// the last message: nothing has to be freed then.
+/// @param values room for `count` values: the caller's from here on, each to be given back by
+/// ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the
+/// position of the key in the last message: nothing has to be freed then.
 ///
-/// # Safety
-/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes; `values` is NULL or has room for
-/// `count` values, and does not overlap the keys. Any thread may call this at any time while the store is open.
+/// # Safety `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
+/// call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get_many(
     store: *mut ks_store,
@@ -143,7 +145,8 @@ pub unsafe extern "C" fn ks_get_many(
     impl Drop for Values {
         fn drop(&mut self) {
             for index in 0..self.copied {
-                // SAFETY: this many places were written by the batch, each NULL or memory of `malloc`'s.
+                // SAFETY: this many places were written by the batch, each NULL or memory of
+                // `malloc`'s.
                 unsafe {
                     let value = self.first.add(index);
                     libc::free((*value).data);
@@ -203,12 +206,12 @@ pub unsafe extern "C" fn ks_get_many(
 /// @param keys `count` keys.
 /// @param values `count` values.
 /// @param created where the number of keys goes that had no value before; may be NULL.
-/// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message: those before it are set,
-/// it and those after it are not.
+/// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
+/// those before it are set, it and those after it are not.
 ///
-/// # Safety
-/// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or points to its bytes; `created` is
-/// NULL or can be written. Any thread may call this at any time while the store is open.
+/// # Safety `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
+/// points to its bytes; `created` is NULL or can be written. Any thread may call this at any time
+/// while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_set_many(
     store: *mut ks_store,
@@ -247,12 +250,11 @@ pub unsafe extern "C" fn ks_set_many(
 ///
 /// @param keys `count` keys.
 /// @param deleted where the number of keys goes that had a value; may be NULL.
-/// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position of the key in the
-/// last message: those before it are removed, it and those after it are not.
+/// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
+/// of the key in the last message: those before it are removed, it and those after it are not.
 ///
-/// # Safety
-/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes; `deleted` is NULL or can be
-/// written. Any thread may call this at any time while the store is open.
+/// # Safety `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// `deleted` is NULL or can be written. Any thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete_many(
     store: *mut ks_store,

@@ -17,8 +17,8 @@ pub struct ks_bytes {
 
 /// The `length` bytes at `data`; NULL is the empty string.
 ///
-/// # Safety
-/// `data` is NULL, or `length` bytes there can be read and nobody changes them for as long as the answer is in use.
+/// # Safety `data` is NULL, or `length` bytes there can be read and nobody changes them for as long
+/// as the answer is in use.
 #[inline]
 pub(crate) unsafe fn slice<'a>(
     argument: &'static str,
@@ -31,7 +31,8 @@ pub(crate) unsafe fn slice<'a>(
     if length > isize::MAX as usize {
         return Err(Failure::Length { argument, length });
     }
-    // SAFETY: the caller promises `length` readable bytes, and they are no more than a slice can have.
+    // SAFETY: the caller promises `length` readable bytes, and they are no more than a slice can
+    // have.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), length) })
 }
 
@@ -54,8 +55,8 @@ pub(crate) unsafe fn optional_slice<'a>(
 
 /// The `count` items at `data`.
 ///
-/// # Safety
-/// `data` is NULL, or `count` items of `T` there can be read, are aligned, and nobody changes them for as long as the answer is in use.
+/// # Safety `data` is NULL, or `count` items of `T` there can be read, are aligned, and nobody
+/// changes them for as long as the answer is in use.
 pub(crate) unsafe fn array<'a, T>(
     argument: &'static str,
     data: *const T,
@@ -68,7 +69,8 @@ pub(crate) unsafe fn array<'a, T>(
         return Err(Failure::Null { argument, expected: "an array" });
     }
     match count.checked_mul(size_of::<T>()) {
-        // SAFETY: the caller promises `count` readable items, and they take no more bytes than a slice can have.
+        // SAFETY: the caller promises `count` readable items, and they take no more bytes than a
+        // slice can have.
         Some(bytes) if bytes <= isize::MAX as usize => Ok(unsafe { std::slice::from_raw_parts(data, count) }),
         bytes => Err(Failure::Length { argument, length: bytes.unwrap_or(usize::MAX) }),
     }
@@ -79,8 +81,8 @@ pub(crate) unsafe fn array<'a, T>(
 pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
-    /// # Safety
-    /// `place` is NULL, or a `T` can be written there for as long as the answer is in use, and nobody else reads or writes it meanwhile.
+    /// # Safety `place` is NULL, or a `T` can be written there for as long as the answer is in use,
+    /// and nobody else reads or writes it meanwhile.
     #[inline]
     pub(crate) unsafe fn new(argument: &'static str, place: *mut T) -> Result<Self, Failure> {
         NonNull::new(place).map(Self).ok_or(Failure::Null { argument, expected: "where the result goes" })
@@ -93,8 +95,8 @@ impl<T> Out<T> {
     }
 }
 
-/// A copy of a value, to be freed by C: memory of the system's `malloc`, with a NUL after the value, so that a value that
-/// is text can be used as a string. Freed here unless it is handed over.
+/// A copy of a value, to be freed by C: memory of the system's `malloc`, with a NUL after the value,
+/// so that a value that is text can be used as a string. Freed here unless it is handed over.
 pub(crate) struct Owned {
     data: NonNull<u8>,
     length: usize,

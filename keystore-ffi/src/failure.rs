@@ -1,4 +1,5 @@
-//! Everything that can go wrong at the border, and the border itself: [`guard`], which every function of the header runs in.
+//! Everything that can go wrong at the border, and the border itself: [`guard`], which every function
+//! of the header runs in.
 
 use std::any::Any;
 use std::ffi::c_int;
@@ -85,11 +86,11 @@ impl Failure {
     }
 }
 
-/// Runs a call, and turns what came of it into a status: what failed is noted as the thread's last message, and a panic
-/// goes no further.
+/// Runs a call, and turns what came of it into a status: what failed is noted as the thread's last
+/// message, and a panic goes no further.
 ///
-/// `AssertUnwindSafe` rests on the store's promise that a panic leaves it whole; the library's own state (the handles and the
-/// last message) is changed by single stores.
+/// `AssertUnwindSafe` rests on the store's promise that a panic leaves it whole; the library's own
+/// state (the handles and the last message) is changed by single stores.
 #[inline]
 pub(crate) fn guard(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
     match catch_unwind(AssertUnwindSafe(call)) {

@@ -1,12 +1,13 @@
 //! Handles: what C holds of a store.
 //!
-//! A handle is not an address but a number: the index of a slot and the slot's generation. Slots are never freed, only used
-//! again, and a slot's generation goes up by one when its store is closed. So a handle that was closed, or that never was one, is
-//! recognised by looking at memory that is always there, at the price of one load more than an address would cost. It is the
-//! idea of the generational arena.
+//! A handle is not an address but a number: the index of a slot and the slot's generation. Slots are
+//! never freed, only used again, and a slot's generation goes up by one when its store is closed. So
+//! a handle that was closed, or that never was one, is recognised by looking at memory that is always
+//! there, at the price of one load more than an address would cost. It is the idea of the
+//! generational arena.
 //!
-//! What cannot be known without making every call write to shared memory: that another thread is in the middle of a
-//! call while this one closes. That is the caller's to avoid, as with `fclose`.
+//! What cannot be known without making every call write to shared memory: that another thread is in
+//! the middle of a call while this one closes. That is the caller's to avoid, as with `fclose`.
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -21,8 +22,8 @@ use crate::failure::Failure;
 
 /// An open store. A handle, not an address: never look behind it.
 ///
-/// Any number of stores can be open at once. A store that is not single-threaded may be used by any number of threads at
-/// once, in every function but ks_close.
+/// Any number of stores can be open at once. A store that is not single-threaded may be used by any
+/// number of threads at once, in every function but ks_close.
 pub struct ks_store {
     _opaque: c_void,
 }
@@ -105,7 +106,8 @@ const fn place(index: usize) -> (usize, usize) {
 fn slot(index: usize) -> Option<&'static Slot> {
     let (segment, offset) = place(index);
     let segment = NonNull::new(SLOTS.get(segment)?.load(Ordering::Acquire))?;
-    // SAFETY: a segment that is not null is an initialised array of slots, more than `offset` of them, and is never freed.
+    // SAFETY: a segment that is not null is an initialised array of slots, more than `offset` of
+    // them, and is never freed.
     Some(unsafe { segment.add(offset).as_ref() })
 }
 
@@ -173,17 +175,18 @@ fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> 
 #[inline]
 pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Failure> {
     let (_, _, slot) = find(store)?;
-    // SAFETY: a pointer that is not null is a box that `open` made, and it is freed by `close` alone, which the caller
-    // promises is not called meanwhile.
+    // SAFETY: a pointer that is not null is a box that `open` made, and it is freed by `close` alone,
+    // which the caller promises is not called meanwhile.
     unsafe { slot.opened.load(Ordering::Acquire).as_ref() }.ok_or(Failure::NotOpen { handle: store.addr() })
 }
 
-/// Closes `store`: the handle is one no more, and what it stood for is the caller's to drop. Of several threads that close one
-/// store at once, one gets it.
+/// Closes `store`: the handle is one no more, and what it stood for is the caller's to drop. Of
+/// several threads that close one store at once, one gets it.
 pub(crate) fn close(store: *mut ks_store) -> Result<Box<Opened>, Failure> {
     let not_open = Failure::NotOpen { handle: store.addr() };
     let (index, generation, slot) = find(store)?;
-    // Generation 0 is that of no handle: a slot that has used up its generations stays closed for ever.
+    // Generation 0 is that of no handle: a slot that has used up its generations stays closed for
+    // ever.
     let next = if generation == MAX_HALF { 0 } else { generation + 1 };
     // A slot that waits to be used has the generation of its next handle already, and no store.
     if slot.opened.load(Ordering::Acquire).is_null()

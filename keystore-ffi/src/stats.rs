@@ -67,7 +67,8 @@ pub struct ks_stats {
     /// Bytes of those nodes that are still live.
     pub pool_fallback_bytes: u64,
 
-    /// Calls that write, each entry of a batch included. This and all that follow: 0 where ks_options.counters is 0.
+    /// Calls that write, each entry of a batch included. This and all that follow: 0 where
+    /// ks_options.counters is 0.
     pub adds: u64,
     /// Calls that read.
     pub finds: u64,
@@ -147,14 +148,14 @@ impl From<&Stats> for ks_stats {
 /// Takes a picture of the store. O(n): it looks at every bucket and entry.
 ///
 /// @param stats where the picture goes; untouched where the call fails.
-/// @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too many; one that is
-/// older fills the fields that it does not know with zeros.
-/// @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats; KS_LOCK_NOT_ACQUIRED from
-/// inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
-/// single-threaded store's own.
+/// @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
+/// many; one that is older fills the fields that it does not know with zeros.
+/// @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety
-/// `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while the store is open.
+/// # Safety `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while
+/// the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_stats, size: usize) -> c_int {
     guard(|| {
@@ -170,7 +171,8 @@ pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_sta
         // SAFETY: the caller has room for `size` bytes.
         unsafe { ptr::write_bytes(stats.cast::<u8>(), 0, size) };
         let shared = size.min(size_of::<ks_stats>());
-        // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's struct.
+        // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's
+        // struct.
         unsafe { ptr::copy_nonoverlapping((&raw const picture).cast::<u8>(), stats.cast::<u8>(), shared) };
         Ok(())
     })

@@ -15,13 +15,14 @@ use crate::options::{Choice, ks_options};
 /// Opens a store.
 ///
 /// @param options what it is to be; NULL for the defaults. Not kept.
-/// @param store where the handle goes, to be closed by ks_close; NULL goes there where the call fails.
-/// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is NULL or
-/// options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later version.
+/// @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
+/// fails.
+/// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
+/// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
+/// version.
 ///
-/// # Safety
-/// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written. Any thread may call this at
-/// any time.
+/// # Safety `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
+/// Any thread may call this at any time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks_store) -> c_int {
     guard(|| {
@@ -40,18 +41,20 @@ pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks
     })
 }
 
-/// Closes a store and gives back all its memory. The handle, and every copy of it, is invalid from here on; values that
-/// were got as owned stay the caller's.
+/// Closes a store and gives back all its memory. The handle, and every copy of it, is invalid from
+/// here on; values that were got as owned stay the caller's.
 ///
-/// @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already; KS_LOCK_NOT_ACQUIRED from inside a callback of
-/// this store, which stays open; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED from
+/// another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// No other thread is inside a call with this store, or starts one until ks_close returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_close(store: *mut ks_store) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it before it is looked at.
+        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it before it
+        // is looked at.
         unsafe { handle::opened(store) }?.keystore()?;
         if callback::is_inside(store) {
             return Err(Failure::CloseInCallback);
@@ -82,15 +85,16 @@ unsafe fn on_key<'a>(
 
 /// Gives `key` the value `value`, whether it has one or not.
 ///
-/// Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1; a value of 0 bytes may be NULL. Both are copied.
+/// Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1; a value of 0 bytes may be NULL. Both are
+/// copied.
 ///
-/// @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED from
-/// inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
-/// single-threaded store's own. After each of them the store is as before.
+/// @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
+/// store is as before.
 ///
-/// # Safety
-/// `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may call this at any time while the
-/// store is open.
+/// # Safety `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
+/// call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_set(
     store: *mut ks_store,
@@ -108,7 +112,8 @@ pub unsafe extern "C" fn ks_set(
     unsafe { on_key(store, key, key_len, verb) }
 }
 
-/// Gives `key` the value `value` where it has none. One step: of several threads that insert one key, one succeeds.
+/// Gives `key` the value `value` where it has none. One step: of several threads that insert one key,
+/// one succeeds.
 ///
 /// @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
 ///
@@ -135,16 +140,16 @@ pub unsafe extern "C" fn ks_insert(
 ///
 /// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
 /// @param capacity the buffer's room, bytes.
-/// @param value_len where the value's length goes, also where the buffer is too small; 0 goes there where the call
-/// fails for another reason.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then *value_len is greater than
-/// `capacity`, and the buffer is untouched), where `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED
-/// from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
-/// single-threaded store's own.
+/// @param value_len where the value's length goes, also where the buffer is too small; 0 goes there
+/// where the call fails for another reason.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then
+/// *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
+/// for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to
+/// wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety
-/// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity` bytes and does not overlap the key;
-/// `value_len` is NULL or can be written. Any thread may call this at any time while the store is open.
+/// # Safety `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
+/// bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
+/// this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get(
     store: *mut ks_store,
@@ -169,7 +174,8 @@ pub unsafe extern "C" fn ks_get(
         let mut visit = |value: &[u8]| {
             needed = value.len();
             if needed <= capacity && !buffer.is_null() {
-                // SAFETY: the buffer has room for `capacity` bytes, and the store's memory is no caller's buffer.
+                // SAFETY: the buffer has room for `capacity` bytes, and the store's memory is no
+                // caller's buffer.
                 unsafe { ptr::copy_nonoverlapping(value.as_ptr(), buffer.cast(), needed) };
             }
         };
@@ -187,16 +193,16 @@ pub unsafe extern "C" fn ks_get(
 
 /// Gives the value of `key` as memory of its own.
 ///
-/// @param value where the value's address goes: the caller's from here on, to be given back by ks_free. Never NULL on success, also for a
-/// value of 0 bytes; a NUL follows the value, so that text can be used as a string. NULL goes there where the call fails.
+/// @param value where the value's address goes: the caller's from here on, to be given back by
+/// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so that text
+/// can be used as a string. NULL goes there where the call fails.
 /// @param value_len where the value's length goes, without that NUL; 0 where the call fails.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside its limits;
-/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
-/// thread than a single-threaded store's own.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key
+/// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety
-/// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be written. Any thread may call this
-/// at any time while the store is open.
+/// # Safety `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
+/// written. Any thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get_owned(
     store: *mut ks_store,
@@ -217,7 +223,8 @@ pub unsafe extern "C" fn ks_get_owned(
     })
 }
 
-/// Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange gave.
+/// Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange
+/// gave.
 ///
 /// @param value such a value, also after its store was closed; NULL does nothing.
 ///
@@ -231,11 +238,12 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 
 /// Removes `key`.
 ///
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a
-/// callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety
-/// `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while the store is open.
+/// # Safety `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while
+/// the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key_len: usize) -> c_int {
     let verb = |store: &dyn Keystore, key: &[u8]| {
@@ -248,13 +256,12 @@ pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key
 /// Tells whether `key` has a value.
 ///
 /// @param exists where the answer goes; false where the call fails.
-/// @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside its limits;
-/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
-/// thread than a single-threaded store's own.
+/// @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
+/// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety
-/// `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any thread may call this at any time
-/// while the store is open.
+/// # Safety `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
+/// thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_exists(
     store: *mut ks_store,
@@ -277,8 +284,8 @@ pub unsafe extern "C" fn ks_exists(
 /// Tells how many entries the store has. Exact while nobody writes.
 ///
 /// @param count where the number goes; 0 where the call fails.
-/// @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
-/// single-threaded store's own.
+/// @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from
+/// another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `count` is NULL or can be written. Any thread may call this at any time while the store is open.
@@ -294,10 +301,11 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
     })
 }
 
-/// Removes every entry that is there throughout the call. O(n). The store keeps its size: see ks_shrink.
+/// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
+/// ks_shrink.
 ///
-/// @return KS_OK; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @return KS_OK; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// Any thread may call this at any time while the store is open.

@@ -1,5 +1,5 @@
-//! C programs against the header and the library, as a user would build them: compiled by the system's compiler,
-//! linked with the static and with the shared library, and run.
+//! C programs against the header and the library, as a user would build them: compiled by the
+//! system's compiler, linked with the static and with the shared library, and run.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,9 @@ struct Library {
     archive: PathBuf,
 }
 
-/// Builds the library in the profile that this test runs in, and asks cargo where it is: cargo only promises the names of what it was asked to build.
-/// After `cargo test` there is nothing left to compile.
+/// Builds the library in the profile that this test runs in, and asks cargo where it is: cargo only
+/// promises the names of what it was asked to build. After `cargo test` there is nothing left to
+/// compile.
 fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -69,7 +70,8 @@ fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Runs a command to its end and returns what it prints; what it is and what it said where it fails. `install` says how to get a program that is not there.
+/// Runs a command to its end and returns what it prints; what it is and what it said where it fails.
+/// `install` says how to get a program that is not there.
 fn run(command: &mut Command, install: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {
         panic!("{:?} cannot be run ({error}); install it: {install}", command.get_program())
@@ -100,7 +102,8 @@ fn cc() -> Command {
     command
 }
 
-/// Compiles a program with each form of the library, runs both, and returns what they print, which is the same.
+/// Compiles a program with each form of the library, runs both, and returns what they print, which is
+/// the same.
 fn build_and_run(source: &str) -> String {
     let library = library();
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -166,8 +169,8 @@ fn threads() {
     build_and_run("tests/c/threads.c");
 }
 
-/// Whatever else is linked into the shared library stays inside: what can be seen are the functions of the
-/// header, all of them and nothing else.
+/// Whatever else is linked into the shared library stays inside: what can be seen are the functions
+/// of the header, all of them and nothing else.
 #[test]
 #[cfg(target_os = "linux")]
 fn only_our_symbols_are_exported() {
@@ -180,7 +183,7 @@ fn only_our_symbols_are_exported() {
     let mut declared: Vec<&str> = header
         .lines()
         .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.starts_with("typedef"))
-        .filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next())
+        .filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next())
         .collect();
     declared.sort_unstable();
     assert!(declared.contains(&"ks_open"), "the header declares {declared:?}");

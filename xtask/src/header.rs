@@ -1,7 +1,7 @@
 //! `cargo xtask header`: the C header, from the sources of keystore-ffi.
 //!
-//! cbindgen runs here and not in a build script, so that nobody who builds the library pays for it; the header is checked
-//! in, and `--check` (which CI runs) says when it is out of date.
+//! cbindgen runs here and not in a build script, so that nobody who builds the library pays for it;
+//! the header is checked in, and `--check` (which CI runs) says when it is out of date.
 
 use std::fs;
 use std::io;
