@@ -31,7 +31,8 @@
 #define KS_OK 0
 
 /**
- * Something failed that has no code of its own: a bug in the library, caught before it could do harm.
+ * Something failed that has no code of its own: a bug in the library, caught before it could do
+ * harm.
  */
 #define KS_GENERAL -1
 
@@ -98,8 +99,8 @@
 /**
  * An open store. A handle, not an address: never look behind it.
  *
- * Any number of stores can be open at once. A store that is not single-threaded may be used by any number of threads at
- * once, in every function but ks_close.
+ * Any number of stores can be open at once. A store that is not single-threaded may be used by any
+ * number of threads at once, in every function but ks_close.
  */
 typedef struct ks_store ks_store;
 
@@ -137,18 +138,18 @@ typedef struct ks_options {
      */
     ks_pool pool;
     /**
-     * Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows from there with its
-     * content. 256 unless changed.
+     * Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows from
+     * there with its content. 256 unless changed.
      */
     size_t initial_buckets;
     /**
-     * The share of the initial buckets for which the pool reserves a node up front: 0 (none) to 1 (one node for
-     * each). 0 unless changed.
+     * The share of the initial buckets for which the pool reserves a node up front: 0 (none) to 1
+     * (one node for each). 0 unless changed.
      */
     double preallocation;
     /**
-     * The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY and changes nothing.
-     * KS_NO_MEMORY_LIMIT unless changed.
+     * The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY and
+     * changes nothing. KS_NO_MEMORY_LIMIT unless changed.
      */
     uint64_t memory_limit;
     /**
@@ -156,7 +157,8 @@ typedef struct ks_options {
      */
     ks_concurrency concurrency;
     /**
-     * Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries are always counted.
+     * Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries are
+     * always counted.
      */
     int32_t counters;
 } ks_options;
@@ -164,9 +166,10 @@ typedef struct ks_options {
 /**
  * What ks_read shows a value to.
  *
- * `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer into them past the callback's return. The
- * callback may call any function of the store but ks_close; one that would have to wait for a lock that is
- * held answers KS_LOCK_NOT_ACQUIRED. It must return: no exception and no longjmp out of it.
+ * `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer into
+ * them past the callback's return. The callback may call any function of the store but ks_close; one
+ * that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It must return: no
+ * exception and no longjmp out of it.
  */
 typedef void (*ks_read_fn)(void *context, const void *value, size_t value_len);
 
@@ -198,10 +201,11 @@ typedef struct ks_bytes {
 /**
  * What ks_update asks what to do with a key: one of KS_UPDATE_…
  *
- * `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that belong to the store, to be read before the
- * callback returns. With KS_UPDATE_SET, `new_value` says what the key gets: bytes that stay the caller's, that are copied
- * before ks_update returns, and that must stay as they are until then. May be called again, with the newer value, where
- * another thread changes the key meanwhile: only the last answer counts. Otherwise the rules of ks_read_fn.
+ * `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that belong
+ * to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value` says what
+ * the key gets: bytes that stay the caller's, that are copied before ks_update returns, and that
+ * must stay as they are until then. May be called again, with the newer value, where another thread
+ * changes the key meanwhile: only the last answer counts. Otherwise the rules of ks_read_fn.
  */
 typedef int (*ks_update_fn)(void *context,
                             const void *old_value,
@@ -209,8 +213,8 @@ typedef int (*ks_update_fn)(void *context,
                             struct ks_bytes *new_value);
 
 /**
- * What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL where the key has none.
- * Otherwise the rules of ks_read_fn.
+ * What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL
+ * where the key has none. Otherwise the rules of ks_read_fn.
  */
 typedef void (*ks_read_many_fn)(void *context, size_t index, const void *value, size_t value_len);
 
@@ -331,7 +335,8 @@ typedef struct ks_stats {
      */
     uint64_t pool_fallback_bytes;
     /**
-     * Calls that write, each entry of a batch included. This and all that follow: 0 where ks_options.counters is 0.
+     * Calls that write, each entry of a batch included. This and all that follow: 0 where
+     * ks_options.counters is 0.
      */
     uint64_t adds;
     /**
@@ -381,7 +386,8 @@ typedef struct ks_stats {
 } ks_stats;
 
 /**
- * A lock in every bucket. Overwrites in place, gives memory back at once; a callback that needs a lock which is held is refused.
+ * A lock in every bucket. Overwrites in place, gives memory back at once; a callback that needs a
+ * lock which is held is refused.
  */
 #define KS_BACKEND_RWLOCK 1
 
@@ -416,8 +422,8 @@ typedef struct ks_stats {
 #define KS_CONCURRENCY_MULTI_THREADED 1
 
 /**
- * Only the thread that opens the store uses it; every call from another is refused with KS_UNSUPPORTED. The backend
- * rwlock takes no locks then.
+ * Only the thread that opens the store uses it; every call from another is refused with
+ * KS_UNSUPPORTED. The backend rwlock takes no locks then.
  */
 #define KS_CONCURRENCY_SINGLE_THREADED 2
 
@@ -433,11 +439,12 @@ extern "C" {
 const char *ks_strerror(int status);
 
 /**
- * What the last call that failed on this thread has to say: the value that was wrong, and the limit that it broke. The
- * empty string where no call has failed yet; a call that succeeds leaves it as it is. UTF-8, at most 511 bytes.
+ * What the last call that failed on this thread has to say: the value that was wrong, and the limit
+ * that it broke. The empty string where no call has failed yet; a call that succeeds leaves it as it
+ * is. UTF-8, at most 511 bytes.
  *
- * The text belongs to the library and to the calling thread: never free it, and copy it where it must outlive the
- * thread's next failing call.
+ * The text belongs to the library and to the calling thread: never free it, and copy it where it
+ * must outlive the thread's next failing call.
  */
 const char *ks_last_error_message(void);
 
@@ -452,36 +459,39 @@ const char *ks_version(void);
  * Fills `options` with the defaults.
  *
  * @param options the caller's, need not be initialised.
- * @param size sizeof(ks_options), so that a library that is newer than the program writes no field too many.
+ * @param size sizeof(ks_options), so that a library that is newer than the program writes no field
+ * too many.
  * @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
  *
  * # Safety
  * `options` is NULL or has room for `size` bytes. Any thread may call this at any time.
  */
-int ks_options_init(struct ks_options *options,
-                    size_t size);
+int ks_options_init(struct ks_options *options, size_t size);
 
 /**
  * Opens a store.
  *
  * @param options what it is to be; NULL for the defaults. Not kept.
- * @param store where the handle goes, to be closed by ks_close; NULL goes there where the call fails.
- * @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is NULL or
- * options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later version.
+ * @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
+ * fails.
+ * @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
+ * `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
+ * version.
  *
  * # Safety
- * `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written. Any thread may call this at
- * any time.
+ * `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
+ * Any thread may call this at any time.
  */
 int ks_open(const struct ks_options *options,
             struct ks_store **store);
 
 /**
- * Closes a store and gives back all its memory. The handle, and every copy of it, is invalid from here on; values that
- * were got as owned stay the caller's.
+ * Closes a store and gives back all its memory. The handle, and every copy of it, is invalid from
+ * here on; values that were got as owned stay the caller's.
  *
- * @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already; KS_LOCK_NOT_ACQUIRED from inside a callback of
- * this store, which stays open; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already;
+ * KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED from
+ * another thread than a single-threaded store's own.
  *
  * # Safety
  * No other thread is inside a call with this store, or starts one until ks_close returns.
@@ -491,15 +501,17 @@ int ks_close(struct ks_store *store);
 /**
  * Gives `key` the value `value`, whether it has one or not.
  *
- * Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1; a value of 0 bytes may be NULL. Both are copied.
+ * Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1; a value of 0 bytes may be NULL. Both are
+ * copied.
  *
- * @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED from
- * inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
- * single-threaded store's own. After each of them the store is as before.
+ * @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
+ * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+ * KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
+ * store is as before.
  *
  * # Safety
- * `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may call this at any time while the
- * store is open.
+ * `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
+ * call this at any time while the store is open.
  */
 int ks_set(struct ks_store *store,
            const void *key,
@@ -508,7 +520,8 @@ int ks_set(struct ks_store *store,
            size_t value_len);
 
 /**
- * Gives `key` the value `value` where it has none. One step: of several threads that insert one key, one succeeds.
+ * Gives `key` the value `value` where it has none. One step: of several threads that insert one key,
+ * one succeeds.
  *
  * @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
  *
@@ -526,16 +539,17 @@ int ks_insert(struct ks_store *store,
  *
  * @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
  * @param capacity the buffer's room, bytes.
- * @param value_len where the value's length goes, also where the buffer is too small; 0 goes there where the call
- * fails for another reason.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then *value_len is greater than
- * `capacity`, and the buffer is untouched), where `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED
- * from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
- * single-threaded store's own.
+ * @param value_len where the value's length goes, also where the buffer is too small; 0 goes there
+ * where the call fails for another reason.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then
+ * *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
+ * for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to
+ * wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity` bytes and does not overlap the key;
- * `value_len` is NULL or can be written. Any thread may call this at any time while the store is open.
+ * `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
+ * bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
+ * this at any time while the store is open.
  */
 int ks_get(struct ks_store *store,
            const void *key,
@@ -547,16 +561,17 @@ int ks_get(struct ks_store *store,
 /**
  * Gives the value of `key` as memory of its own.
  *
- * @param value where the value's address goes: the caller's from here on, to be given back by ks_free. Never NULL on success, also for a
- * value of 0 bytes; a NUL follows the value, so that text can be used as a string. NULL goes there where the call fails.
+ * @param value where the value's address goes: the caller's from here on, to be given back by
+ * ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so that text
+ * can be used as a string. NULL goes there where the call fails.
  * @param value_len where the value's length goes, without that NUL; 0 where the call fails.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside its limits;
- * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
- * thread than a single-threaded store's own.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key
+ * outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be written. Any thread may call this
- * at any time while the store is open.
+ * `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
+ * written. Any thread may call this at any time while the store is open.
  */
 int ks_get_owned(struct ks_store *store,
                  const void *key,
@@ -565,7 +580,8 @@ int ks_get_owned(struct ks_store *store,
                  size_t *value_len);
 
 /**
- * Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange gave.
+ * Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange
+ * gave.
  *
  * @param value such a value, also after its store was closed; NULL does nothing.
  *
@@ -577,51 +593,48 @@ void ks_free(void *value);
 /**
  * Removes `key`.
  *
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a
- * callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits;
+ * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+ * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while the store is open.
+ * `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while
+ * the store is open.
  */
-int ks_delete(struct ks_store *store,
-              const void *key,
-              size_t key_len);
+int ks_delete(struct ks_store *store, const void *key, size_t key_len);
 
 /**
  * Tells whether `key` has a value.
  *
  * @param exists where the answer goes; false where the call fails.
- * @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside its limits;
- * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
- * thread than a single-threaded store's own.
+ * @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
+ * outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any thread may call this at any time
- * while the store is open.
+ * `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
+ * thread may call this at any time while the store is open.
  */
-int ks_exists(struct ks_store *store,
-              const void *key,
-              size_t key_len,
-              bool *exists);
+int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exists);
 
 /**
  * Tells how many entries the store has. Exact while nobody writes.
  *
  * @param count where the number goes; 0 where the call fails.
- * @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
- * single-threaded store's own.
+ * @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from
+ * another thread than a single-threaded store's own.
  *
  * # Safety
  * `count` is NULL or can be written. Any thread may call this at any time while the store is open.
  */
-int ks_count(struct ks_store *store,
-             size_t *count);
+int ks_count(struct ks_store *store, size_t *count);
 
 /**
- * Removes every entry that is there throughout the call. O(n). The store keeps its size: see ks_shrink.
+ * Removes every entry that is there throughout the call. O(n). The store keeps its size: see
+ * ks_shrink.
  *
- * @return KS_OK; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
- * KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @return KS_OK; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
  * Any thread may call this at any time while the store is open.
@@ -650,17 +663,18 @@ int ks_reserve(struct ks_store *store,
 int ks_shrink(struct ks_store *store);
 
 /**
- * Shows the value of `key` to a callback in place, without a copy. The callback is not called where the key has none.
+ * Shows the value of `key` to a callback in place, without a copy. The callback is not called where
+ * the key has none.
  *
  * @param visit is called once at most, before ks_read returns, on this thread.
  * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside its limits;
- * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
- * thread than a single-threaded store's own.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
+ * its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any thread may call this at any time
- * while the store is open.
+ * `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
+ * thread may call this at any time while the store is open.
  */
 int ks_read(struct ks_store *store,
             const void *key,
@@ -669,27 +683,30 @@ int ks_read(struct ks_store *store,
             void *context);
 
 /**
- * Shows every entry to a callback until that stops, in no particular order: each entry that is there throughout, and
- * none twice, also while others write. O(n).
+ * Shows every entry to a callback until that stops, in no particular order: each entry that is there
+ * throughout, and none twice, also while others write. O(n).
  *
  * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else stops.
  * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK, stopped or not; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED from inside a callback,
- * where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @return KS_OK, stopped or not; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
+ * from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from
+ * another thread than a single-threaded store's own.
  *
  * # Safety
- * `visit` keeps the rules of ks_read_fn. Any thread may call this at any time while the store is open.
+ * `visit` keeps the rules of ks_read_fn. Any thread may call this at any time while the
+ * store is open.
  */
 int ks_for_each(struct ks_store *store,
                 ks_for_each_fn visit,
                 void *context);
 
 /**
- * Removes `key`, and gives the value that it had as memory of its own. One step: of several threads that take one key,
- * one succeeds. ks_store_stats counts it among the adds, as all that read and write in one step.
+ * Removes `key`, and gives the value that it had as memory of its own. One step: of several threads
+ * that take one key, one succeeds. ks_store_stats counts it among the adds, as all that read and
+ * write in one step.
  *
- * @param value where the value's address goes: the caller's from here on, to be given back by ks_free. As in
- * ks_get_owned.
+ * @param value where the value's address goes: the caller's from here on, to be given back by
+ * ks_free. As in ks_get_owned.
  * @param value_len where the value's length goes.
  * @return as ks_get_owned. Where the value cannot be copied, the key stays.
  *
@@ -703,20 +720,26 @@ int ks_take(struct ks_store *store,
             size_t *value_len);
 
 /**
- * Changes `key` from the value `expected` to the value `new_value` where it is `expected` now, as one step.
+ * Changes `key` from the value `expected` to the value `new_value` where it is `expected` now, as
+ * one step.
  *
- * NULL with a length of 0 stands for "no value" on either side: so a key can be created only if absent, or removed
- * only if it has a value. An address that is not NULL, with a length of 0, stands for the value of 0 bytes.
+ * NULL with a length of 0 stands for "no value" on either side: so a key can be created only if
+ * absent, or removed only if it has a value. An address that is not NULL, with a length of 0, stands
+ * for the value of 0 bytes.
  *
- * @param exchanged where it goes whether the key was as expected and has been changed; false where the call fails.
- * @param actual where the value goes that the key had instead, as memory of its own, to be given back by ks_free; NULL goes there where it
- * had none, and where it was exchanged. May be NULL, together with actual_len: then nothing is copied.
+ * @param exchanged where it goes whether the key was as expected and has been changed; false where
+ * the call fails.
+ * @param actual where the value goes that the key had instead, as memory of its own, to be given
+ * back by ks_free; NULL goes there where it had none, and where it was exchanged. May be NULL,
+ * together with actual_len: then nothing is copied.
  * @param actual_len where that value's length goes.
- * @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also where `exchanged` is NULL.
+ * @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also where
+ * `exchanged` is NULL.
  *
  * # Safety
- * `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths say; `exchanged`, `actual` and
- * `actual_len` are NULL or can be written. Any thread may call this at any time while the store is open.
+ * `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths
+ * say; `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
+ * at any time while the store is open.
  */
 int ks_compare_exchange(struct ks_store *store,
                         const void *key,
@@ -732,16 +755,16 @@ int ks_compare_exchange(struct ks_store *store,
 /**
  * Shows the value of `key` to a callback, and does with the key what that answers, as one step.
  *
- * @param decide is called on this thread before ks_update returns, and again where another thread changes the key
- * meanwhile.
+ * @param decide is called on this thread before ks_update returns, and again where another thread
+ * changes the key meanwhile.
  * @param context is handed to `decide` as it is; may be NULL.
- * @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of KS_UPDATE_…, where its new value is
- * NULL with a length, or for a key or value outside its limits; and the other failures of ks_set. After each of them the
- * store is as before.
+ * @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
+ * KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its limits;
+ * and the other failures of ks_set. After each of them the store is as before.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any thread may call this at any
- * time while the store is open.
+ * `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
+ * thread may call this at any time while the store is open.
  */
 int ks_update(struct ks_store *store,
               const void *key,
@@ -755,12 +778,13 @@ int ks_update(struct ks_store *store,
  * @param keys `count` keys.
  * @param visit is called once for each key, before ks_read_many returns, on this thread.
  * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position of the key in
- * the last message: `visit` was called for those before it only.
+ * @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position
+ * of the key in the last message: `visit` was called for those before it only.
  *
  * # Safety
- * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes; `visit` keeps the rules of
- * ks_read_many_fn. Any thread may call this at any time while the store is open.
+ * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+ * `visit` keeps the rules of ks_read_many_fn. Any thread may call this at any time while the store
+ * is open.
  */
 int ks_read_many(struct ks_store *store,
                  const struct ks_bytes *keys,
@@ -772,14 +796,15 @@ int ks_read_many(struct ks_store *store,
  * Gives the value of each key as memory of its own, in order.
  *
  * @param keys `count` keys.
- * @param values room for `count` values: the caller's from here on, each to be given back by ks_free. NULL and 0 go there
- * where a key has none, and everywhere where the call fails.
- * @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the position of the key in
- * the last message: nothing has to be freed then.
+ * @param values room for `count` values: the caller's from here on, each to be given back by
+ * ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
+ * @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the
+ * position of the key in the last message: nothing has to be freed then.
  *
  * # Safety
- * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes; `values` is NULL or has room for
- * `count` values, and does not overlap the keys. Any thread may call this at any time while the store is open.
+ * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+ * `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
+ * call this at any time while the store is open.
  */
 int ks_get_many(struct ks_store *store,
                 const struct ks_bytes *keys,
@@ -792,12 +817,13 @@ int ks_get_many(struct ks_store *store,
  * @param keys `count` keys.
  * @param values `count` values.
  * @param created where the number of keys goes that had no value before; may be NULL.
- * @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message: those before it are set,
- * it and those after it are not.
+ * @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
+ * those before it are set, it and those after it are not.
  *
  * # Safety
- * `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or points to its bytes; `created` is
- * NULL or can be written. Any thread may call this at any time while the store is open.
+ * `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
+ * points to its bytes; `created` is NULL or can be written. Any thread may call this at any time
+ * while the store is open.
  */
 int ks_set_many(struct ks_store *store,
                 const struct ks_bytes *keys,
@@ -810,12 +836,12 @@ int ks_set_many(struct ks_store *store,
  *
  * @param keys `count` keys.
  * @param deleted where the number of keys goes that had a value; may be NULL.
- * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position of the key in the
- * last message: those before it are removed, it and those after it are not.
+ * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
+ * of the key in the last message: those before it are removed, it and those after it are not.
  *
  * # Safety
- * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes; `deleted` is NULL or can be
- * written. Any thread may call this at any time while the store is open.
+ * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+ * `deleted` is NULL or can be written. Any thread may call this at any time while the store is open.
  */
 int ks_delete_many(struct ks_store *store,
                    const struct ks_bytes *keys,
@@ -826,14 +852,15 @@ int ks_delete_many(struct ks_store *store,
  * Takes a picture of the store. O(n): it looks at every bucket and entry.
  *
  * @param stats where the picture goes; untouched where the call fails.
- * @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too many; one that is
- * older fills the fields that it does not know with zeros.
- * @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats; KS_LOCK_NOT_ACQUIRED from
- * inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
- * single-threaded store's own.
+ * @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
+ * many; one that is older fills the fields that it does not know with zeros.
+ * @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
+ * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+ * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while the store is open.
+ * `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while
+ * the store is open.
  */
 int ks_store_stats(struct ks_store *store,
                    struct ks_stats *stats,

@@ -84,7 +84,8 @@ unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], Failure> {
 /// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position
 /// of the key in the last message: `visit` was called for those before it only.
 ///
-/// # Safety `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// # Safety
+/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
 /// `visit` keeps the rules of ks_read_many_fn. Any thread may call this at any time while the store
 /// is open.
 #[unsafe(no_mangle)]
@@ -127,7 +128,8 @@ pub unsafe extern "C" fn ks_read_many(
 /// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the
 /// position of the key in the last message: nothing has to be freed then.
 ///
-/// # Safety `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// # Safety
+/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
 /// `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
 /// call this at any time while the store is open.
 #[unsafe(no_mangle)]
@@ -209,7 +211,8 @@ pub unsafe extern "C" fn ks_get_many(
 /// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
 /// those before it are set, it and those after it are not.
 ///
-/// # Safety `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
+/// # Safety
+/// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
 /// points to its bytes; `created` is NULL or can be written. Any thread may call this at any time
 /// while the store is open.
 #[unsafe(no_mangle)]
@@ -253,7 +256,8 @@ pub unsafe extern "C" fn ks_set_many(
 /// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
 /// of the key in the last message: those before it are removed, it and those after it are not.
 ///
-/// # Safety `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// # Safety
+/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
 /// `deleted` is NULL or can be written. Any thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete_many(

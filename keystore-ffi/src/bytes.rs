@@ -17,7 +17,8 @@ pub struct ks_bytes {
 
 /// The `length` bytes at `data`; NULL is the empty string.
 ///
-/// # Safety `data` is NULL, or `length` bytes there can be read and nobody changes them for as long
+/// # Safety
+/// `data` is NULL, or `length` bytes there can be read and nobody changes them for as long
 /// as the answer is in use.
 #[inline]
 pub(crate) unsafe fn slice<'a>(
@@ -55,7 +56,8 @@ pub(crate) unsafe fn optional_slice<'a>(
 
 /// The `count` items at `data`.
 ///
-/// # Safety `data` is NULL, or `count` items of `T` there can be read, are aligned, and nobody
+/// # Safety
+/// `data` is NULL, or `count` items of `T` there can be read, are aligned, and nobody
 /// changes them for as long as the answer is in use.
 pub(crate) unsafe fn array<'a, T>(
     argument: &'static str,
@@ -81,7 +83,8 @@ pub(crate) unsafe fn array<'a, T>(
 pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
-    /// # Safety `place` is NULL, or a `T` can be written there for as long as the answer is in use,
+    /// # Safety
+    /// `place` is NULL, or a `T` can be written there for as long as the answer is in use,
     /// and nobody else reads or writes it meanwhile.
     #[inline]
     pub(crate) unsafe fn new(argument: &'static str, place: *mut T) -> Result<Self, Failure> {

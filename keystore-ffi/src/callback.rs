@@ -89,7 +89,8 @@ pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result
 /// its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
 /// thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_read(
@@ -122,7 +123,8 @@ pub unsafe extern "C" fn ks_read(
 /// from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from
 /// another thread than a single-threaded store's own.
 ///
-/// # Safety `visit` keeps the rules of ks_read_fn. Any thread may call this at any time while the
+/// # Safety
+/// `visit` keeps the rules of ks_read_fn. Any thread may call this at any time while the
 /// store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_for_each(

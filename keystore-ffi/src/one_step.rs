@@ -86,7 +86,8 @@ pub unsafe extern "C" fn ks_take(
 /// @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also where
 /// `exchanged` is NULL.
 ///
-/// # Safety `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths
+/// # Safety
+/// `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths
 /// say; `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
 /// at any time while the store is open.
 #[unsafe(no_mangle)]
@@ -138,7 +139,8 @@ pub unsafe extern "C" fn ks_compare_exchange(
 /// KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its limits;
 /// and the other failures of ks_set. After each of them the store is as before.
 ///
-/// # Safety `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
 /// thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_update(

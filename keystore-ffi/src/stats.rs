@@ -154,7 +154,8 @@ impl From<&Stats> for ks_stats {
 /// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while
+/// # Safety
+/// `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while
 /// the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_stats, size: usize) -> c_int {

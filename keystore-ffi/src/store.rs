@@ -21,7 +21,8 @@ use crate::options::{Choice, ks_options};
 /// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
 /// version.
 ///
-/// # Safety `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
+/// # Safety
+/// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
 /// Any thread may call this at any time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks_store) -> c_int {
@@ -93,7 +94,8 @@ unsafe fn on_key<'a>(
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
 /// store is as before.
 ///
-/// # Safety `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
+/// # Safety
+/// `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
 /// call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_set(
@@ -147,7 +149,8 @@ pub unsafe extern "C" fn ks_insert(
 /// for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to
 /// wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
 /// bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
 /// this at any time while the store is open.
 #[unsafe(no_mangle)]
@@ -201,7 +204,8 @@ pub unsafe extern "C" fn ks_get(
 /// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
 /// written. Any thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get_owned(
@@ -242,7 +246,8 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 /// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while
 /// the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key_len: usize) -> c_int {
@@ -260,7 +265,8 @@ pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key
 /// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
-/// # Safety `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
 /// thread may call this at any time while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_exists(
