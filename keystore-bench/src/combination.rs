@@ -85,10 +85,7 @@ impl FromStr for Selection {
             if name == "*" { Some(None) } else { name.parse().ok().map(Some) }
         }
         let (backend, pool) = text.split_once('+').unwrap_or((text, "*"));
-        Ok(Self {
-            backend: part(backend).ok_or_else(unknown)?,
-            pool: part(pool).ok_or_else(unknown)?,
-        })
+        Ok(Self { backend: part(backend).ok_or_else(unknown)?, pool: part(pool).ok_or_else(unknown)? })
     }
 }
 

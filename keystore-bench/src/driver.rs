@@ -91,7 +91,8 @@ pub fn run(store: &BoxedKeystore, workload: &Workload, streams: &[Stream]) -> ke
             .collect()
     });
 
-    let mut run = Run { executed: Vec::new(), elapsed: Duration::ZERO, latency: latency_histogram(), misses: 0 };
+    let mut run =
+        Run { executed: Vec::new(), elapsed: Duration::ZERO, latency: latency_histogram(), misses: 0 };
     let (mut first, mut last) = (None::<Instant>, None::<Instant>);
     for outcome in outcomes {
         let outcome = outcome?;
@@ -261,9 +262,8 @@ impl<'a> Worker<'a> {
 /// Looks at a value: at both its ends, so that all its cache lines but those in the middle of a long one are waited for.
 #[inline]
 fn look_at(value: &[u8]) -> u64 {
-    let word = |bytes: Option<&[u8]>| {
-        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
-    };
+    let word =
+        |bytes: Option<&[u8]>| bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
     word(value.get(..8)) ^ word(value.get(value.len().saturating_sub(8)..))
 }
 
@@ -272,9 +272,7 @@ mod tests {
     use std::ops::ControlFlow;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use keystore_core::{
-        BackendKind, BatchError, Change, Config, Exchange, Global, Result, Stats, open,
-    };
+    use keystore_core::{BackendKind, BatchError, Change, Config, Exchange, Global, Result, Stats, open};
 
     use super::*;
     use crate::keys::KeyDistribution;
@@ -337,7 +335,8 @@ mod tests {
         run(&store, &workload, &streams).unwrap();
         let stats = store.stats().unwrap().operations;
         let drawn = |kind| {
-            streams.iter().flat_map(Stream::operations).filter(|operation| operation.kind == kind).count() as u64
+            streams.iter().flat_map(Stream::operations).filter(|operation| operation.kind == kind).count()
+                as u64
         };
         assert_eq!(
             (stats.finds, stats.adds, stats.deletes),

@@ -196,7 +196,8 @@ impl KeyDistribution {
             Self::Zipfian { theta } => {
                 let mut key_of_rank: Vec<u32> = (0..count as u32).collect();
                 key_of_rank.shuffle(&mut SmallRng::seed_from_u64(seed));
-                let ranks = Zipf::new(count as f64, theta).expect("a workload is validated before it is drawn");
+                let ranks =
+                    Zipf::new(count as f64, theta).expect("a workload is validated before it is drawn");
                 Positions::Zipfian { ranks, key_of_rank: key_of_rank.into() }
             }
             Self::Sequential => Positions::Sequential { first: 0, end: count, next: 0 },
@@ -309,10 +310,7 @@ mod tests {
         let keys = Keys::from_file(file.path()).unwrap();
         let lines: Vec<&[u8]> = (0..keys.len()).map(|n| keys.get(n)).collect();
         assert_eq!(lines, [&b"beta"[..], b"alpha", b"\xff\x00", b"gamma"]);
-        assert_eq!(
-            *keys.source(),
-            KeySource::File { path: file.path().to_owned(), blank: 2, repeated: 1 }
-        );
+        assert_eq!(*keys.source(), KeySource::File { path: file.path().to_owned(), blank: 2, repeated: 1 });
         assert_eq!(keys.mean_len(2), 4.5);
     }
 

@@ -12,7 +12,7 @@ use crate::combination::Combination;
 use crate::error::{Error, Result};
 use crate::measure::Memory;
 use crate::results::{Results, Row};
-use crate::workload::{Start, Workload};
+use crate::workload::Workload;
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
 
@@ -84,21 +84,17 @@ fn draw(
     }
 }
 
-/// A backend's mark in plots, at any position: circle, triangle, square.
-fn mark<'a, Coordinate: 'a>(
-    backend: BackendKind,
-    at: Coordinate,
-) -> DynElement<'a, SVGBackend<'a>, Coordinate>
-where
-    Coordinate: Clone,
-{
+/// A backend's mark, at a pixel of the whole picture: circle, triangle, square.
+fn draw_mark(area: &Area<'_>, backend: BackendKind, (x, y): (i32, i32)) -> Drawing {
     let fill = colour_of(backend).filled();
-    let place = EmptyElement::at(at);
     match backend {
-        BackendKind::RwLock => (place + Circle::new((0, 0), 4, fill)).into_dyn(),
-        BackendKind::Epoch => (place + Polygon::new(vec![(-5, 4), (5, 4), (0, -6)], fill)).into_dyn(),
-        BackendKind::DashMap => (place + Rectangle::new([(-4, -4), (4, 4)], fill)).into_dyn(),
+        BackendKind::RwLock => area.draw(&Circle::new((x, y), 4, fill))?,
+        BackendKind::Epoch => {
+            area.draw(&Polygon::new(vec![(x - 5, y + 4), (x + 5, y + 4), (x, y - 6)], fill))?
+        }
+        BackendKind::DashMap => area.draw(&Rectangle::new([(x - 4, y - 4), (x + 4, y + 4)], fill))?,
     }
+    Ok(())
 }
 
 /// The legend of the backends, in the line under the title.
@@ -107,7 +103,7 @@ fn draw_backends(area: &Area<'_>, backends: &[BackendKind]) -> Drawing {
     for &backend in backends {
         let line = vec![(x, LEGEND_Y), (x + 28, LEGEND_Y)];
         area.draw(&PathElement::new(line, colour_of(backend).stroke_width(2)))?;
-        area.draw(&mark(backend, (x + 14, LEGEND_Y)))?;
+        draw_mark(area, backend, (x + 14, LEGEND_Y))?;
         area.draw_text(backend.name(), &placed(text(TEXT, &INK), HPos::Left), (x + 34, LEGEND_Y))?;
         x += 120;
     }
@@ -157,8 +153,7 @@ fn draw_panels(
         let places = (0..names.len() - 1).into_segmented();
         let lines = combinations.iter().filter(|c| c.pool == *pool).map(|&c| {
             let points = value(c).into_iter().enumerate();
-            let points: Vec<_> =
-                points.filter_map(|(n, v)| Some((SegmentValue::CenterOf(n), v?))).collect();
+            let points: Vec<_> = points.filter_map(|(n, v)| Some((SegmentValue::CenterOf(n), v?))).collect();
             (c.backend, points)
         });
         let name = |place: &SegmentValue<usize>| match place {
@@ -188,7 +183,9 @@ fn draw_panels(
                 for (backend, points) in lines {
                     let line = LineSeries::new(points.clone(), colour_of(backend).stroke_width(2));
                     chart.draw_series(line)?;
-                    chart.draw_series(points.into_iter().map(|point| mark(backend, point)))?;
+                    for point in &points {
+                        draw_mark(area, backend, chart.backend_coord(point))?;
+                    }
                 }
             }};
         }
@@ -274,11 +271,7 @@ fn latency(results: &Results, workload: &Workload) -> Result<Plot> {
     };
     draw(
         format!("latency-{}", slug(&workload.name)),
-        format!(
-            "{}, {}: latency percentiles (lower is better)",
-            workload.name,
-            threads_text(threads)
-        ),
+        format!("{}, {}: latency percentiles (lower is better)", workload.name, threads_text(threads)),
         330,
         |area| {
             draw_panels(area, &results.combinations(), ("percentile", &names), &vertical, |combination| {
@@ -293,9 +286,8 @@ fn latency(results: &Results, workload: &Workload) -> Result<Plot> {
 /// From white to a dark blue, by the share of the best.
 fn shade(share: f64) -> RGBColor {
     let share = share.clamp(0.0, 1.0);
-    let between = |light: u8, dark: u8| {
-        (f64::from(light) + (f64::from(dark) - f64::from(light)) * share).round() as u8
-    };
+    let between =
+        |light: u8, dark: u8| (f64::from(light) + (f64::from(dark) - f64::from(light)) * share).round() as u8;
     RGBColor(between(247, 8), between(251, 69), between(255, 148))
 }
 
@@ -370,8 +362,7 @@ fn draw_shades(area: &Area<'_>) -> Drawing {
 
 /// Memory for each entry, for every combination, as it is when a loaded store has not been changed.
 fn memory(results: &Results) -> Result<Plot> {
-    let unchanged = |workload: &&Workload| workload.start == Start::Loaded && workload.mix.is_read_only();
-    let workload = results.workloads.iter().find(unchanged).or(results.workloads.last());
+    let workload = results.memory_workload();
     let of = |combination: Combination| {
         let workload = workload?;
         let threads = results.telling_threads(workload);
@@ -394,7 +385,10 @@ fn memory(results: &Results) -> Result<Plot> {
                 area.draw_text(part.name, &placed(text(TEXT, &INK), HPos::Left), (x + 24, LEGEND_Y))?;
                 x += 50 + 8 * part.name.len() as i32;
             }
-            area.draw(&PathElement::new(vec![(x + 9, LEGEND_Y - 8), (x + 9, LEGEND_Y + 8)], INK.stroke_width(2)))?;
+            area.draw(&PathElement::new(
+                vec![(x + 9, LEGEND_Y - 8), (x + 9, LEGEND_Y + 8)],
+                INK.stroke_width(2),
+            ))?;
             let words = format!("key and value alone: {alone:.0} B");
             area.draw_text(&words, &placed(text(TEXT, &INK), HPos::Left), (x + 18, LEGEND_Y))?;
 
@@ -501,7 +495,10 @@ mod tests {
             assert!(texts.iter().any(|text| text == unit), "{}: {texts:?}", plot.name);
         }
         let names: Vec<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
-        assert!(names.contains(&"throughput-95-5-zipf") && names.contains(&"latency-get-uniform"), "{names:?}");
+        assert!(
+            names.contains(&"throughput-95-5-zipf") && names.contains(&"latency-get-uniform"),
+            "{names:?}"
+        );
     }
 
     #[test]

@@ -114,9 +114,9 @@ impl Results {
     /// The row of a combination, workload and number of threads.
     #[must_use]
     pub fn row(&self, combination: Combination, workload: &str, threads: usize) -> Option<&Row> {
-        self.rows.iter().find(|row| {
-            row.combination == combination && row.workload == workload && row.threads == threads
-        })
+        self.rows
+            .iter()
+            .find(|row| row.combination == combination && row.workload == workload && row.threads == threads)
     }
 
     /// The rows of a workload with a number of threads.
@@ -140,6 +140,13 @@ impl Results {
         let fits = |threads: &&usize| **threads <= self.machine.processors;
         let most = workload.threads.iter().filter(fits).max();
         most.or(workload.threads.iter().min()).copied().unwrap_or(1)
+    }
+
+    /// The workload that says how much memory an entry takes: one that leaves a loaded store as it was, or the last.
+    #[must_use]
+    pub fn memory_workload(&self) -> Option<&Workload> {
+        let unchanged = |workload: &&Workload| workload.start == Start::Loaded && workload.mix.is_read_only();
+        self.workloads.iter().find(unchanged).or(self.workloads.last())
     }
 
     /// Who won which workload, with each number of threads.
@@ -221,8 +228,8 @@ impl Results {
     /// # Errors
     /// [`Error::File`] where it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|error| Error::unwritable(path, error.into()))?;
+        let text =
+            serde_json::to_string_pretty(self).map_err(|error| Error::unwritable(path, error.into()))?;
         write_whole(path, &text)
     }
 

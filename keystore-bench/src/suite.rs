@@ -84,7 +84,12 @@ pub fn standard(sizes: &Sizes) -> Vec<Workload> {
     let mut workloads = vec![
         of("get uniform", "Lookups; every key as often as any other.", get(100), KeyDistribution::Uniform),
         of("get Zipf", "Lookups; few keys are asked for often.", get(100), zipfian),
-        of("get batch", "Lookups in batches of 32; every key as often as any other.", batches, KeyDistribution::Uniform),
+        of(
+            "get batch",
+            "Lookups in batches of 32; every key as often as any other.",
+            batches,
+            KeyDistribution::Uniform,
+        ),
         of("95/5 Zipf", "95 lookups to 5 overwrites; few keys are asked for often.", get(95), zipfian),
         of("50/50 Zipf", "As many overwrites as lookups; few keys are asked for often.", get(50), zipfian),
         of("set uniform", "Overwrites; every key as often as any other.", get(0), KeyDistribution::Uniform),
@@ -286,8 +291,7 @@ impl Plan<'_> {
         let outcome: Run = run(&store, workload, &drawn.streams).map_err(refused)?;
         let rate = outcome.ops_per_sec();
         let memory = Memory::of(&store.stats().map_err(refused)?);
-        let proof =
-            Proof { workload, keys: self.keys, streams: &drawn.streams, executed: &outcome.executed };
+        let proof = Proof { workload, keys: self.keys, streams: &drawn.streams, executed: &outcome.executed };
         let mut verification = proof.check(&*store).map_err(refused)?;
         if workload.always_hits() {
             verification.missing += outcome.misses;
@@ -324,9 +328,8 @@ impl Plan<'_> {
 
 /// Whether a store loaded for one workload is loaded for the other.
 fn loads_the_same(one: &Workload, other: &Workload) -> bool {
-    let loaded = |workload: &Workload| {
-        (workload.start, workload.keys, workload.value_size, workload.config.clone())
-    };
+    let loaded =
+        |workload: &Workload| (workload.start, workload.keys, workload.value_size, workload.config.clone());
     loaded(one) == loaded(other)
 }
 
@@ -354,14 +357,8 @@ mod tests {
 
     #[test]
     fn a_budget_ends_the_rounds_and_the_first_always_runs() {
-        let sizes = Sizes {
-            keys: 50,
-            grow_keys: 50,
-            key_size: 8,
-            value_size: 16,
-            seconds: 0.002,
-            threads: vec![1],
-        };
+        let sizes =
+            Sizes { keys: 50, grow_keys: 50, key_size: 8, value_size: 16, seconds: 0.002, threads: vec![1] };
         let keys = sizes.make_keys().unwrap();
         let mut plan = Plan {
             workloads: standard(&sizes),
@@ -386,7 +383,8 @@ mod tests {
             Sizes { keys: 50, grow_keys: 50, key_size: 8, value_size: 16, seconds: 0.1, threads: vec![1] };
         let keys = Keys::make(10, 8).unwrap();
         let rounds = Rounds { at_most: 1, budget: None };
-        let plan = Plan { workloads: standard(&sizes), combinations: Combination::all(), keys: &keys, rounds };
+        let plan =
+            Plan { workloads: standard(&sizes), combinations: Combination::all(), keys: &keys, rounds };
         let error = plan.run(&mut |_| {}).unwrap_err();
         assert!(error.is_usage());
         assert!(error.to_string().contains("keys is 50: it must be at most 10"), "{error}");

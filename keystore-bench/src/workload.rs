@@ -156,7 +156,9 @@ impl Workload {
             return wrong(
                 "value_size",
                 self.value_size.to_string(),
-                format!("from {MIN_VALUE_SIZE} to {MAX_VALUE_LEN} bytes (a value carries the proof of who wrote it)"),
+                format!(
+                    "from {MIN_VALUE_SIZE} to {MAX_VALUE_LEN} bytes (a value carries the proof of who wrote it)"
+                ),
             );
         }
         if self.batch == 0 || self.batch > MAX_BATCH {
