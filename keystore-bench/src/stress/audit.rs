@@ -268,10 +268,47 @@ impl Seen {
 
     /// Sets a bit: whether it was set already.
     fn mark(&mut self, place: u64) -> bool {
-        let (word, bit) = (&mut self.bits[(place / 64) as usize], 1 << (place % 64));
-        let again = *word & bit != 0;
-        *word |= bit;
-        self.marked += u64::from(!again);
+        let word = &mut self.bits[(place / 64) as usize];
+        let before = *word;
+        *word = before | 1 << (place % 64);
+        // By branch, and by comparing whole words: rustc 1.95 optimises `marked += u64::from(before & bit == 0)` into
+        // adding nothing.
+        let again = *word == before;
+        if !again {
+            self.marked += 1;
+        }
         again
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_is_marked_once_and_knows_it_the_second_time() {
+        let options = Options { threads: 3, keys_per_thread: 100, value_size: 0 };
+        let mut seen = Seen::new(&options);
+        let own = (0..3).flat_map(|thread| (0..100).map(move |index| KeyId::own(thread, index)));
+        let cells = [Family::Counter, Family::Register, Family::Exchange]
+            .into_iter()
+            .flat_map(|family| (0..CELLS).map(move |cell| KeyId::shared(family, cell)));
+        let claims = (0..options.rounds()).map(|claim| KeyId::shared(Family::Claim, claim));
+        let all: Vec<_> = own.chain(cells).chain(claims).collect();
+        for again in [false, true] {
+            let places =
+                all.iter().map(|&id| seen.place(id).expect("a key of this test")).collect::<Vec<_>>();
+            assert!(places.into_iter().all(|place| seen.mark(place) == again));
+            assert_eq!(seen.marked, all.len() as u64);
+        }
+        for foreign in [
+            KeyId::own(3, 0),
+            KeyId::own(0, 100),
+            KeyId::shared(Family::Counter, CELLS),
+            KeyId::shared(Family::Claim, options.rounds()),
+            KeyId { owner: 1, ..KeyId::shared(Family::Register, 0) },
+        ] {
+            assert_eq!(seen.place(foreign), None, "{foreign}");
+        }
     }
 }
