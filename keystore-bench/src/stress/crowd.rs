@@ -1,0 +1,165 @@
+//! Starting many threads at one instant, also where some cannot be started or panic.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::StressError;
+
+/// Stack of each thread, bytes. A verb needs a few hundred; a panic that is being reported needs the most. Only touched pages
+/// take memory.
+const STACK_SIZE: usize = 256 << 10;
+
+/// What the threads wait for before they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Wait,
+    Go,
+    /// Not all threads could be started: go home.
+    Cancel,
+}
+
+/// A barrier that can be called off: `std::sync::Barrier` would keep its threads for ever where one of them never comes.
+struct Gate {
+    signal: Mutex<(Signal, usize)>,
+    changed: Condvar,
+    arrived: Condvar,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { signal: Mutex::new((Signal::Wait, 0)), changed: Condvar::new(), arrived: Condvar::new() }
+    }
+
+    /// Waits for the signal: whether to begin.
+    fn wait(&self) -> bool {
+        let mut state = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        self.arrived.notify_one();
+        while state.0 == Signal::Wait {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.0 == Signal::Go
+    }
+
+    /// Waits until so many threads have arrived, then gives them the signal.
+    fn open(&self, signal: Signal, threads: usize) {
+        let mut state = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.1 < threads {
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.0 = signal;
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+/// What a crowd has done.
+pub(super) struct Crowd<T> {
+    /// What each thread returned, or the message of its panic.
+    pub(super) results: Vec<Result<T, String>>,
+    /// From the instant at which the first thread passed the gate to the one at which the last had done its work.
+    pub(super) wall: Duration,
+}
+
+/// Runs `work` on so many threads at once, each with its number from 0. They all wait at a gate until the last has arrived.
+pub(super) fn run<T: Send>(
+    threads: usize,
+    work: impl Fn(usize) -> T + Sync,
+) -> Result<Crowd<T>, StressError> {
+    let gate = Gate::new();
+    let timed = |number: usize| {
+        gate.wait().then(|| {
+            let begin = Instant::now();
+            let result = work(number);
+            (begin, Instant::now(), result)
+        })
+    };
+    thread::scope(|scope| {
+        let mut handles = Vec::with_capacity(threads);
+        for number in 0..threads {
+            let timed = &timed;
+            let started = thread::Builder::new()
+                .name(format!("stress-{number}"))
+                .stack_size(STACK_SIZE)
+                .spawn_scoped(scope, move || timed(number));
+            match started {
+                Ok(handle) => handles.push(handle),
+                Err(source) => {
+                    gate.open(Signal::Cancel, handles.len());
+                    return Err(StressError::Thread { number: number + 1, threads, source });
+                }
+            }
+        }
+        gate.open(Signal::Go, threads);
+        let mut results = Vec::with_capacity(threads);
+        let mut span: Option<(Instant, Instant)> = None;
+        for handle in handles {
+            match handle.join() {
+                Ok(Some((begin, end, result))) => {
+                    span = Some(span.map_or((begin, end), |(b, e)| (b.min(begin), e.max(end))));
+                    results.push(Ok(result));
+                }
+                // Only a cancelled gate sends threads home, and that has returned above.
+                Ok(None) => results.push(Err("did not begin".to_owned())),
+                Err(panic) => results.push(Err(panic_message(&*panic))),
+            }
+        }
+        Ok(Crowd { results, wall: span.map_or(Duration::ZERO, |(begin, end)| end - begin) })
+    })
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    format!("panicked: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    #[test]
+    fn nobody_begins_before_the_last_has_arrived() {
+        let begun = AtomicUsize::new(0);
+        let gate = Gate::new();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    assert!(gate.wait());
+                    begun.fetch_add(1, SeqCst);
+                });
+            }
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!(begun.load(SeqCst), 0);
+            gate.open(Signal::Go, 8);
+        });
+        assert_eq!(begun.load(SeqCst), 8);
+    }
+
+    #[test]
+    fn a_cancelled_gate_sends_everybody_home() {
+        let gate = Gate::new();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| gate.wait());
+            gate.open(Signal::Cancel, 1);
+            assert!(!waiting.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_panic_is_a_result_and_stops_nobody_else() {
+        let crowd = run(4, |number| {
+            assert!(number != 2, "number two");
+            number
+        })
+        .unwrap();
+        assert_eq!(crowd.results[3], Ok(3));
+        assert_eq!(crowd.results[2], Err("panicked: number two".to_owned()));
+    }
+}
