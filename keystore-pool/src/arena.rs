@@ -151,7 +151,7 @@ impl Bump {
 #[inline]
 unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a AtomicUsize {
     // SAFETY: the caller's promise; the number is atomic, so it may be shared.
-    unsafe { &*(&raw const (*span.cast::<ArenaSpan>().as_ptr()).live) }
+    unsafe { &(*span.cast::<ArenaSpan>().as_ptr()).live }
 }
 
 impl ArenaPool {

@@ -191,9 +191,11 @@ impl SlabPool {
         self.caches.with(|cache| {
             let magazines = &cache.classes[class];
             // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
-            let block = match unsafe { magazines.pop() } {
-                Some(block) => Ok(block),
-                None => unsafe { self.depots[class].refill(magazines, &self.spans) },
+            let block = unsafe {
+                match magazines.pop() {
+                    Some(block) => Ok(block),
+                    None => self.depots[class].refill(magazines, &self.spans),
+                }
             };
             match block {
                 Ok(block) => {

@@ -142,7 +142,7 @@ impl SlabSpan {
         let number = |block: &NonNull<u8>| {
             // Blocks of other spans give numbers that are too large.
             let offset = block.addr().get().wrapping_sub(first_block);
-            if offset < SPAN { (offset as u64 * class.inverse >> 32) as usize } else { usize::MAX }
+            if offset < SPAN { ((offset as u64 * class.inverse) >> 32) as usize } else { usize::MAX }
         };
         let first = number(&blocks[0]);
         let word = first / 64;
