@@ -151,7 +151,7 @@ fn draw_panels(
             .caption(format!("pool: {pool}"), text(TEXT + 1, &INK))
             .margin_right(10)
             .x_label_area_size(44)
-            .y_label_area_size(64);
+            .y_label_area_size(72);
         let places = (0..names.len() - 1).into_segmented();
         let lines = combinations.iter().filter(|c| c.pool == *pool).map(|&c| {
             let points = value(c).into_iter().enumerate();
@@ -289,9 +289,9 @@ fn latency(results: &Results, workload: &Workload) -> Result<Plot> {
     )
 }
 
-/// From white to a dark blue, by the share of the best.
+/// From white to a dark blue, by the share of the best: faster towards the end, where the shares that matter lie.
 fn shade(share: f64) -> RGBColor {
-    let share = share.clamp(0.0, 1.0);
+    let share = share.clamp(0.0, 1.0).powf(1.5);
     let between =
         |light: u8, dark: u8| (f64::from(light) + (f64::from(dark) - f64::from(light)) * share).round() as u8;
     RGBColor(between(247, 8), between(251, 69), between(255, 148))
@@ -334,7 +334,7 @@ fn heat_map(results: &Results) -> Result<Plot> {
                     let share = if best > 0.0 { row.ops_per_sec.median / best } else { 0.0 };
                     let corners = [(x + 1, y + 1), (x + CELL.0 - 1, y + CELL.1 - 1)];
                     area.draw(&Rectangle::new(corners, shade(share).filled()))?;
-                    let ink = if share > 0.68 { WHITE } else { INK };
+                    let ink = if share > 0.77 { WHITE } else { INK };
                     let style = placed(text(TEXT + 1, &ink), HPos::Center);
                     let number = millions_text(row.ops_per_sec.median);
                     area.draw_text(&number, &style, (x + CELL.0 / 2, y + CELL.1 / 2))?;

@@ -223,17 +223,18 @@ fn description(workload: &Workload) -> String {
 
 const STYLE: &str = "
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 58rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
 h3 { font-size: 1rem; margin: 1.5rem 0 .3rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e5e5e5; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #e5e5e5; }
 th:first-child, td:first-child, .text td, .text th { text-align: left; }
 td { white-space: nowrap; }
 .facts td + td { white-space: normal; }
 .best { font-weight: bold; background: #e8f1fa; }
 .bad { color: #b00020; font-weight: bold; }
+@media (max-width: 800px) { table { font-size: .72rem; } th, td { padding: .15rem .25rem; } }
 svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
 ";
 
@@ -293,12 +294,12 @@ const ONE_ROUND: &str = "One round only: small differences may be chance.";
 fn winners_html(results: &Results) -> String {
     let mut html =
         "<div class=\"wide\"><table class=\"text\">\n<tr><th>workload</th><th>threads</th><th>fastest</th>\
-                    <th>million a second</th><th>ahead of the next</th><th>ahead of the last</th></tr>\n"
+                    <th>M/s</th><th>as fast as the next</th><th>as fast as the last</th></tr>\n"
             .to_owned();
     for winner in results.winners() {
         let ahead = |row: Option<&Row>| match row {
             Some(row) if row.combination != winner.best.combination => {
-                format!("{} times, {}", winner.times_ahead_of(row), row.combination)
+                format!("{} × {}", winner.times_ahead_of(row), row.combination)
             }
             _ => String::new(),
         };
