@@ -56,6 +56,7 @@ use self::insert::{Insertion, insert};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::cursor::Cursor;
 use crate::backend::prefetch::prefetch;
+use crate::backend::reentry;
 use crate::backend::slot::Word;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -346,6 +347,10 @@ where
         key: &[u8],
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
+        if reentry::is_deciding(self, hash) {
+            return Err(Error::Busy { operation: "write" });
+        }
+        let mut decide = |old: Option<&[u8]>| reentry::deciding(self, hash, || decide(old));
         let mut fresh = Fresh { ledger: self.ledger(), node: None };
         loop {
             let bucket = self.settled_bucket(hash, session)?;
@@ -582,6 +587,20 @@ mod tests {
             assert_eq!(table.read(&guard, hash, key, <[u8]>::to_vec).unwrap().as_ref(), Some(key));
         }
         assert!(table.footprint().table_bytes > 0);
+    }
+
+    #[test]
+    fn a_closure_that_writes_the_key_it_decides_about_is_refused() {
+        let store = EpochKeystore::default();
+        store.set(b"key", b"old").unwrap();
+        let change = store.update(b"key", |_| {
+            assert_eq!(store.set(b"key", b"inner"), Err(Error::Busy { operation: "write" }));
+            assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"old"[..]));
+            assert_eq!(store.set(b"another", b"inner"), Ok(Change::Created));
+            crate::Update::Set(b"new".to_vec())
+        });
+        assert_eq!(change, Ok(Change::Replaced));
+        assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"new"[..]));
     }
 
     #[test]
