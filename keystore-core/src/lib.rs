@@ -66,6 +66,15 @@
 //! `backend` the three · `node` an entry's bytes · `hash` how a hash is cut · `ledger` limits and counts · `striped` counters
 //! that scale. The whole map is docs/architecture.md in the repository.
 
+#![cfg_attr(
+    not(all(feature = "rwlock", feature = "epoch", feature = "dashmap")),
+    allow(
+        dead_code,
+        unreachable_code,
+        reason = "a build without a backend leaves unused what only that backend needs"
+    )
+)]
+
 mod allocator;
 mod backend;
 mod config;
@@ -79,11 +88,11 @@ mod store;
 pub mod striped;
 mod table;
 
-#[cfg(feature = "dashmap")]
-pub use RwLockKeystore as DashMapKeystore;
-#[cfg(feature = "epoch")]
-pub use RwLockKeystore as EpochKeystore;
 pub use allocator::{Global, NodeAllocator};
+#[cfg(feature = "dashmap")]
+pub use backend::dashmap::{DashMapKeystore, DashMapTable};
+#[cfg(feature = "epoch")]
+pub use backend::epoch::{EpochKeystore, EpochTable};
 #[cfg(feature = "rwlock")]
 pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable};
 pub use backend::{BackendKind, BoxedKeystore, open, open_local};

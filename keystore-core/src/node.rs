@@ -184,6 +184,8 @@ impl Node {
 
 // SAFETY: a `Node` is an address; using it is unsafe and asks for the promises that make it right on any thread.
 unsafe impl Send for Node {}
+// SAFETY: as above.
+unsafe impl Sync for Node {}
 
 #[cfg(test)]
 mod tests {

@@ -66,9 +66,9 @@ impl<T: Table> Store<T> {
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
         let hash = self.checked_hash(verb, key)?;
-        let mut session = self.table.enter();
+        let session = self.table.enter();
         let change = self.alter_in(&session, verb, hash, key, decide);
-        self.table.refresh(&mut session);
+        self.table.leave(session);
         change
     }
 
@@ -186,7 +186,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.update(key, |old| decide(old))
+        self.update(key, decide)
     }
 
     fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
@@ -243,7 +243,7 @@ impl<T: Table> Keystore for Store<T> {
         keys: &[&[u8]],
         visit: &mut dyn FnMut(usize, Option<&[u8]>),
     ) -> Result<(), BatchError> {
-        self.read_many(keys, |index, value| visit(index, value))
+        self.read_many(keys, visit)
     }
 
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {

@@ -41,6 +41,9 @@ pub(crate) trait Table {
     /// Called between two operations of a long session, where no reference into the table is held.
     fn refresh(&self, session: &mut Self::Session);
 
+    /// Called when an operation is done.
+    fn leave(&self, session: Self::Session);
+
     /// Asks the processor for the bucket of `hash`. Only a hint.
     fn prefetch_bucket(&self, session: &Self::Session, hash: u64);
 

@@ -1,1 +1,68 @@
-//! libkeystore.
+//! libkeystore: the store, for C and for every language that can call C.
+//!
+//! # The idea
+//!
+//! C knows neither generics nor `Result` nor borrowing, so each thing that the Rust store says in
+//! types is said here in one plain way, the same in every function:
+//!
+//! - A store is a *handle* ([`ks_store`]), not an address: a number that only this library can look
+//!   up. A handle that is NULL, closed or never was one is recognised and answered with a code, as
+//!   long as no call is under way while another closes.
+//! - Keys and values go in as pointer and length, and are copied: nothing that the caller owns is
+//!   kept. A value comes out into a buffer of the caller's ([`ks_get`]), as memory of its own that
+//!   [`ks_free`] gives back ([`ks_get_owned`]), or by being shown to a callback in place
+//!   ([`ks_read`]).
+//! - Every function that can fail returns a status: [`KS_OK`] or a negative code, the same as
+//!   [`Error::code`](keystore_core::Error::code). What a person needs to act, the value that was
+//!   wrong and the limit that it broke, is in [`ks_last_error_message`], kept for each thread apart.
+//! - A struct that may grow is passed with its size, so that programs and libraries of different ages
+//!   understand each other.
+//! - A panic never crosses the border: it becomes [`KS_GENERAL`] with its message.
+//!
+//! The names are those of the header, `include/keystore.h`, which cbindgen makes from these sources:
+//! `cargo xtask header` writes it, and the comments on the functions here are its documentation. So
+//! they speak to a C programmer.
+//!
+//! # Where things are
+//!
+//! `status` the codes and the last message · `failure` everything that can go wrong, and the border
+//! that turns it into a code · `options` what a store is opened with · `handle` handles and what they
+//! stand for · `bytes` memory coming in and going out · `store` opening, closing and the verbs on one
+//! key · `callback` values shown in place · `one_step` reading and writing in one step · `batch` many
+//! keys at once · `stats` the picture of a store.
+
+#![allow(non_camel_case_types, reason = "the types are named as in the C header")]
+
+mod batch;
+mod bytes;
+mod callback;
+mod failure;
+mod handle;
+mod one_step;
+mod options;
+mod stats;
+mod status;
+mod store;
+
+pub use batch::{ks_delete_many, ks_get_many, ks_read_many, ks_read_many_fn, ks_set_many, ks_value};
+pub use bytes::ks_bytes;
+pub use callback::{ks_for_each, ks_for_each_fn, ks_read, ks_read_fn};
+pub use handle::ks_store;
+pub use one_step::{
+    KS_UPDATE_DELETE, KS_UPDATE_KEEP, KS_UPDATE_SET, ks_compare_exchange, ks_take, ks_update, ks_update_fn,
+};
+pub use options::{
+    KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, KS_CONCURRENCY_MULTI_THREADED,
+    KS_CONCURRENCY_SINGLE_THREADED, KS_NO_MEMORY_LIMIT, KS_POOL_ARENA, KS_POOL_SLAB, KS_POOL_SYSTEM,
+    ks_backend, ks_concurrency, ks_options, ks_options_init, ks_pool,
+};
+pub use stats::{ks_stats, ks_store_stats};
+pub use status::{
+    KS_GENERAL, KS_INVALID_ARGUMENT, KS_INVALID_CONFIG, KS_KEY_EXISTS, KS_KEY_NOT_FOUND,
+    KS_LOCK_NOT_ACQUIRED, KS_NOT_INITIALISED, KS_OK, KS_OUT_OF_MEMORY, KS_UNSUPPORTED, ks_last_error_message,
+    ks_strerror, ks_version,
+};
+pub use store::{
+    ks_clear, ks_close, ks_count, ks_delete, ks_exists, ks_free, ks_get, ks_get_owned, ks_insert, ks_open,
+    ks_reserve, ks_set, ks_shrink,
+};

@@ -11,9 +11,11 @@ use crate::keystore::Keystore;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod cursor;
 #[cfg(feature = "dashmap")]
-pub(crate) mod dashmap {}
+pub(crate) mod dashmap;
 #[cfg(feature = "epoch")]
-pub(crate) mod epoch {}
+pub(crate) mod epoch;
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+mod memory;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod prefetch;
 #[cfg(any(feature = "rwlock", feature = "dashmap"))]
@@ -22,8 +24,6 @@ mod reentry;
 pub(crate) mod rwlock;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod slot;
-#[cfg(any(feature = "rwlock", feature = "epoch"))]
-mod zeroed;
 
 /// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

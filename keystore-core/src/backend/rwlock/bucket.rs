@@ -8,8 +8,8 @@ use std::cell::UnsafeCell;
 use std::ptr::{NonNull, null_mut};
 
 use super::lock::BucketLock;
+use crate::backend::memory::Zeroable;
 use crate::backend::slot::Word;
-use crate::backend::zeroed::Zeroable;
 use crate::error::{Error, Result};
 
 /// Slots in the bucket itself.

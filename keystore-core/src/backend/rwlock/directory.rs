@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::bucket::Bucket;
 use super::lock::BucketLock;
-use crate::backend::zeroed::Zeroed;
-use crate::error::{Error, Result};
+use crate::backend::memory::{Zeroed, try_box};
+use crate::error::Result;
 
 /// Segments: the first of the initial size, each further one as large as all before it.
 const SEGMENTS: usize = usize::BITS as usize;
@@ -131,29 +131,19 @@ impl<L: BucketLock> Directory<L> {
 
     /// Allocates a segment. Only one thread does so at a time.
     fn add_segment(&self, segment: usize, length: usize) -> Result<()> {
-        let buckets = Zeroed::new(length)?;
-        let boxed = allocate_box(buckets)?;
-        self.segments[segment].store(boxed, Ordering::Release);
+        let buckets = try_box(Zeroed::new(length)?)?;
+        self.segments[segment].store(Box::into_raw(buckets), Ordering::Release);
         Ok(())
     }
 
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> usize {
         let segments = self.segments.iter().enumerate();
-        let lengths =
-            segments
-                .filter(|(_, segment)| !segment.load(Ordering::Acquire).is_null())
-                .map(|(at, _)| if at == 0 { self.initial() } else { self.initial() << (at - 1) });
+        let lengths = segments
+            .filter(|(_, segment)| !segment.load(Ordering::Acquire).is_null())
+            .map(|(at, _)| if at == 0 { self.initial() } else { self.initial() << (at - 1) });
         lengths.map(Zeroed::<Bucket<L>>::bytes).sum::<usize>() + size_of::<Self>()
     }
-}
-
-/// A box that reports the lack of memory.
-fn allocate_box<T>(value: T) -> Result<*mut T> {
-    let mut one = Vec::new();
-    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested: size_of::<T>() })?;
-    one.push(value);
-    Ok(Box::into_raw(one.into_boxed_slice()).cast())
 }
 
 impl<L> Drop for Directory<L> {
@@ -161,7 +151,7 @@ impl<L> Drop for Directory<L> {
         for segment in &mut self.segments {
             let segment = *segment.get_mut();
             if !segment.is_null() {
-                // SAFETY: it came from `allocate_box`, whose box of a slice of one has the layout of a box of one.
+                // SAFETY: it came from a box, in `add_segment`.
                 drop(unsafe { Box::from_raw(segment) });
             }
         }

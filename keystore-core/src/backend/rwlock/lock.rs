@@ -90,10 +90,6 @@ const WRITER: u32 = u32::MAX;
 // SAFETY: `NoLock` is not `Sync`, so one thread at a time uses it; on one thread `inside` keeps a writer apart from
 // everyone else, as the lock's contract asks.
 unsafe impl RawRwLock for NoLock {
-    #[expect(
-        clippy::declare_interior_mutable_const,
-        reason = "lock_api asks for this constant to start locks from"
-    )]
     const INIT: Self = Self { inside: Cell::new(0) };
     type SharedGuard = GuardNoSend;
     type ExclusiveGuard = GuardNoSend;
@@ -168,14 +164,17 @@ mod tests {
     fn the_locks_start_as_zeros() {
         // SAFETY: both are one plain word without padding.
         unsafe {
-            assert_eq!(std::mem::transmute::<parking_lot::RawRwLock, usize>(parking_lot::RawRwLock::INIT), 0);
+            assert_eq!(
+                std::mem::transmute::<parking_lot::RawRwLock, usize>(<parking_lot::RawRwLock>::INIT),
+                0
+            );
             assert_eq!(std::mem::transmute::<NoLock, u32>(NoLock::INIT), 0);
         }
     }
 
     #[test]
     fn inside_a_closure_a_held_lock_is_refused_and_a_shared_one_taken_again() {
-        let lock = parking_lot::RawRwLock::INIT;
+        let lock = <parking_lot::RawRwLock>::INIT;
         let reader = Shared::lock(&lock, "read").unwrap();
         reentry::inside(|| {
             assert_eq!(Exclusive::lock(&lock, "set").err(), Some(Error::Busy { operation: "set" }));

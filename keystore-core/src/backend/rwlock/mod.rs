@@ -183,6 +183,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn refresh(&self, (): &mut ()) {}
 
     #[inline]
+    fn leave(&self, (): ()) {}
+
+    #[inline]
     fn prefetch_bucket(&self, (): &(), hash: u64) {
         let place = Place::of(hash, self.directory.count());
         prefetch(self.directory.bucket(place.index));

@@ -1,4 +1,5 @@
-//! Arrays of zeroed cache lines, straight from the allocator: what tables are made of.
+//! Memory that is asked for, not taken for granted: arrays of zeroed cache lines, which tables are made of, and boxes that
+//! report that there is none.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
@@ -72,6 +73,15 @@ impl<T> Drop for Zeroed<T> {
 unsafe impl<T: Send> Send for Zeroed<T> {}
 // SAFETY: sharing the array shares its elements.
 unsafe impl<T: Sync> Sync for Zeroed<T> {}
+
+/// A box, or the error where there is no memory for one.
+pub(crate) fn try_box<T>(value: T) -> Result<Box<T>> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested: size_of::<T>() })?;
+    one.push(value);
+    // SAFETY: a boxed slice of one element is a box of that element: the same address, size and alignment.
+    Ok(unsafe { Box::from_raw(Box::into_raw(one.into_boxed_slice()).cast()) })
+}
 
 #[cfg(test)]
 mod tests {

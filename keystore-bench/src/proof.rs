@@ -1,0 +1,276 @@
+//! Values that prove themselves, and the check of a store's whole content against what was done to it.
+//!
+//! Every value says which key it belongs to, which thread wrote it and with which of its operations, and every word of it
+//! depends on all three, so a value made of two halves is recognised. After a run, [`Proof::check`] compares what the store
+//! holds with what the threads did:
+//!
+//! - The last change of a key is, in whatever order the threads ran, the last change that *some* thread made to it. So a key
+//!   whose last changes all leave it present must be there, one whose last changes all delete it must not, and its value
+//!   must be one of those last ones: a lost update shows.
+//! - Iterating shows every key at most once, lookups and iteration agree, and so does the count.
+
+use std::ops::ControlFlow;
+
+use keystore_core::Keystore;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::{Keys, mix};
+use crate::workload::{Kind, Start, Stream, Workload};
+
+/// The smallest value that can carry its proof, bytes.
+pub const MIN_VALUE_SIZE: usize = 16;
+
+/// Bits of a stamp that number a thread's operations.
+const SEQUENCE_BITS: u32 = 40;
+
+/// Who wrote a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    /// Written while the store was loaded, before the threads ran.
+    pub(crate) const LOADED: Self = Self(0);
+
+    /// Written by a thread's operation number `sequence`, from 0.
+    #[inline]
+    pub(crate) const fn new(thread: usize, sequence: u64) -> Self {
+        Self((thread as u64 + 1) << SEQUENCE_BITS | sequence)
+    }
+
+    /// The thread and its operation; `None` for a loaded value.
+    const fn origin(self) -> Option<(usize, u64)> {
+        match (self.0 >> SEQUENCE_BITS) as usize {
+            0 => None,
+            thread => Some((thread - 1, self.0 & ((1 << SEQUENCE_BITS) - 1))),
+        }
+    }
+}
+
+/// Writes the value of the key at position `key` with this stamp. The value has at least [`MIN_VALUE_SIZE`] bytes.
+#[inline]
+pub(crate) fn write_value(value: &mut [u8], key: u32, stamp: Stamp) {
+    let proof = mix(stamp.0 ^ u64::from(key).rotate_left(32));
+    let (stamp_bytes, rest) = value.split_at_mut(8);
+    stamp_bytes.copy_from_slice(&stamp.0.to_le_bytes());
+    let (key_bytes, rest) = rest.split_at_mut(8);
+    key_bytes.copy_from_slice(&(u64::from(key) | proof << 32).to_le_bytes());
+    let mut word = proof;
+    let mut words = rest.chunks_exact_mut(8);
+    for chunk in &mut words {
+        word = word.wrapping_add(proof | 1);
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    let tail = words.into_remainder();
+    let length = tail.len();
+    tail.copy_from_slice(&proof.to_be_bytes()[..length]);
+}
+
+/// The key and the stamp of a value that is whole and `size` bytes long; `scratch` is any buffer, kept between calls.
+fn read_value(value: &[u8], size: usize, scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
+    if value.len() != size {
+        return None;
+    }
+    let word = |at| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    let stamp = Stamp(word(0)?);
+    let key = word(8)? as u32;
+    scratch.resize(size, 0);
+    write_value(scratch, key, stamp);
+    (scratch == value).then_some((key, stamp))
+}
+
+/// What checking a store's content found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Keys that were looked up.
+    pub checked: u64,
+    /// Keys that should have been found and were not: by a lookup, by iterating, or by a get of the run.
+    pub missing: u64,
+    /// Keys that are there and should not be, or whose value nobody can have written last.
+    pub wrong: u64,
+    /// Entries that iterating showed a second time.
+    pub duplicates: u64,
+    /// How far the store's own count is from the entries it shows.
+    pub miscounted: u64,
+}
+
+impl Verification {
+    /// Whether nothing was amiss.
+    #[must_use]
+    pub const fn passed(&self) -> bool {
+        self.missing == 0 && self.wrong == 0 && self.duplicates == 0 && self.miscounted == 0
+    }
+
+    /// Adds what another check found.
+    pub const fn add(&mut self, other: &Self) {
+        self.checked += other.checked;
+        self.missing += other.missing;
+        self.wrong += other.wrong;
+        self.duplicates += other.duplicates;
+        self.miscounted += other.miscounted;
+    }
+}
+
+/// What was done to a store, to check it against.
+#[derive(Debug)]
+pub struct Proof<'a> {
+    /// The workload that ran.
+    pub workload: &'a Workload,
+    /// Its keys.
+    pub keys: &'a Keys,
+    /// The operations of each thread.
+    pub streams: &'a [Stream],
+    /// How many operations each thread did; past the end of its stream it began anew.
+    pub executed: &'a [u64],
+}
+
+/// What the threads' last changes say about a key.
+#[derive(Clone, Copy, Default)]
+struct Expectation {
+    /// Some thread's last change leaves it present.
+    present: bool,
+    /// Some thread's last change removes it.
+    absent: bool,
+    /// Something other than an insert, which may do nothing, was done to it.
+    overwritten: bool,
+    /// An insert was among its changes: whose value it has is then open, but not whether the value is genuine.
+    inserted: bool,
+    /// The value found is the last one that its writer gave to the key.
+    fresh: bool,
+}
+
+impl Proof<'_> {
+    /// Checks the whole content of `store`, while nobody writes. O(keys + operations).
+    ///
+    /// # Errors
+    /// Those of the store's verbs.
+    pub fn check<K: Keystore + ?Sized>(&self, store: &K) -> keystore_core::Result<Verification> {
+        let count = self.workload.keys;
+        let mut found = Verification { checked: count as u64, ..Verification::default() };
+        let mut stamps: Vec<Option<Stamp>> = vec![None; count];
+        let mut scratch = Vec::new();
+        let mut shown = 0_u64;
+        store.for_each_dyn(&mut |key, value| {
+            shown += 1;
+            match read_value(value, self.workload.value_size, &mut scratch) {
+                Some((position, stamp))
+                    if (position as usize) < count && self.keys.get(position as usize) == key =>
+                {
+                    found.duplicates += u64::from(stamps[position as usize].replace(stamp).is_some());
+                }
+                _ => found.wrong += 1,
+            }
+            ControlFlow::Continue(())
+        })?;
+        found.miscounted = shown.abs_diff(store.len()? as u64);
+
+        let expectations = self.expectations(&stamps);
+        for (position, (stamp, expected)) in stamps.iter().zip(&expectations).enumerate() {
+            let mut looked_up = None;
+            let present = store.read_dyn(self.keys.get(position), &mut |value| {
+                looked_up = read_value(value, self.workload.value_size, &mut scratch);
+            })?;
+            match stamp {
+                _ if present && looked_up != stamp.map(|stamp| (position as u32, stamp)) => found.wrong += 1,
+                Some(_) if !present => found.missing += 1,
+                Some(stamp) => found.wrong += u64::from(!self.is_plausible(position, *stamp, *expected)),
+                None => found.missing += u64::from(!self.may_be_absent(*expected)),
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_untouched(expected: Expectation) -> bool {
+        !expected.present && !expected.absent
+    }
+
+    fn may_be_absent(&self, expected: Expectation) -> bool {
+        expected.absent || (Self::is_untouched(expected) && self.workload.start == Start::Empty)
+    }
+
+    /// Whether the key at `position` may be present with this stamp.
+    fn is_plausible(&self, position: usize, stamp: Stamp, expected: Expectation) -> bool {
+        let Some((thread, sequence)) = stamp.origin() else {
+            return self.workload.start == Start::Loaded && !expected.overwritten;
+        };
+        let genuine = self.executed.get(thread).is_some_and(|&executed| sequence < executed) && {
+            let operations = self.streams[thread].operations();
+            let operation = operations[(sequence % operations.len() as u64) as usize];
+            operation.key as usize == position && operation.kind.is_write() && operation.kind != Kind::Delete
+        };
+        genuine && expected.present && (expected.fresh || expected.inserted)
+    }
+
+    /// What the threads' changes say about each key, given what was found there.
+    fn expectations(&self, stamps: &[Option<Stamp>]) -> Vec<Expectation> {
+        let mut expectations = vec![Expectation::default(); stamps.len()];
+        if self.workload.mix.is_read_only() {
+            return expectations;
+        }
+        const NEVER: u64 = u64::MAX;
+        let mut last = vec![NEVER; stamps.len()];
+        for (thread, (stream, &executed)) in self.streams.iter().zip(self.executed).enumerate() {
+            let operations = stream.operations();
+            let length = operations.len() as u64;
+            // Every operation of the last lap replaces what it did a lap before, so the last lap says it all.
+            let lap = || {
+                (executed.saturating_sub(length)..executed)
+                    .map(|sequence| (sequence, operations[(sequence % length) as usize]))
+                    .filter(|(_, operation)| operation.kind.is_write())
+            };
+            for (sequence, operation) in lap() {
+                last[operation.key as usize] = sequence;
+                let expectation = &mut expectations[operation.key as usize];
+                let insert = operation.kind == Kind::Insert;
+                expectation.inserted |= insert;
+                expectation.overwritten |= !insert;
+            }
+            for (sequence, operation) in lap() {
+                let key = operation.key as usize;
+                if last[key] == sequence {
+                    last[key] = NEVER; // for the next thread
+                    let expectation = &mut expectations[key];
+                    let deletes = operation.kind == Kind::Delete;
+                    expectation.absent |= deletes;
+                    expectation.present |= !deletes;
+                    expectation.fresh |= stamps[key] == Some(Stamp::new(thread, sequence));
+                }
+            }
+        }
+        expectations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_gives_back_its_key_and_stamp() {
+        let mut scratch = Vec::new();
+        for size in [16, 17, 24, 64, 71, 1000] {
+            let mut value = vec![0; size];
+            let stamp = Stamp::new(3, 12_345_678_901);
+            write_value(&mut value, 77, stamp);
+            assert_eq!(read_value(&value, size, &mut scratch), Some((77, stamp)));
+            assert_eq!(stamp.origin(), Some((3, 12_345_678_901)));
+            assert_eq!(read_value(&value, size + 1, &mut scratch), None, "another size is another value");
+        }
+        assert_eq!(Stamp::LOADED.origin(), None);
+    }
+
+    #[test]
+    fn a_value_of_two_halves_is_recognised() {
+        let mut scratch = Vec::new();
+        let (mut one, mut other) = ([0; 64], [0; 64]);
+        write_value(&mut one, 5, Stamp::new(0, 1));
+        write_value(&mut other, 5, Stamp::new(1, 1));
+        for cut in 1..64 {
+            let torn = [&one[..cut], &other[cut..]].concat();
+            let whole = torn == one || torn == other;
+            assert_eq!(read_value(&torn, 64, &mut scratch).is_some(), whole, "cut at {cut}");
+        }
+        let mut flipped = one;
+        flipped[40] ^= 1;
+        assert_eq!(read_value(&flipped, 64, &mut scratch), None);
+    }
+}

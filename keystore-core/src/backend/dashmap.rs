@@ -1,0 +1,330 @@
+//! `DashMapKeystore`: dashmap's shards, holding our nodes.
+//!
+//! dashmap is an array of shards, each a reader-writer lock over a hashbrown table. A verb hashes its key once, and the hash
+//! chooses the shard and the place in it; dashmap's raw interface lets us hand it that hash and find out about lack of
+//! memory, which its ordinary interface answers with an abort. An entry of a shard is the hash and the node, 16 bytes: with
+//! the hash at hand, a shard that grows looks at no node.
+//!
+//! What dashmap's design sets as limits stays: writers of one shard wait for each other; a shard that grows is rehashed in one
+//! go, under its lock, by the verb that filled it; a walk holds a whole shard.
+//!
+//! A verb's linearization point is any instant at which it holds its shard's lock.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::ControlFlow;
+
+use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
+
+use crate::allocator::{Global, NodeAllocator};
+use crate::backend::reentry;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::hash::DefaultHasher;
+use crate::keystore::Change;
+use crate::ledger::{Event, Ledger};
+use crate::node::Node;
+use crate::stats::Distribution;
+use crate::store::Store;
+use crate::table::{Decision, Footprint, Table};
+
+/// A store in dashmap's shards. See the [crate's page](crate) on choosing.
+pub type DashMapKeystore<A = Global, S = DefaultHasher> = Store<DashMapTable<A, S>>;
+
+impl<A: NodeAllocator> DashMapKeystore<A> {
+    /// An empty store whose nodes come from `allocator`.
+    ///
+    /// # Errors
+    /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
+    pub fn open(config: &Config, allocator: A) -> Result<Self> {
+        Self::with_hasher(config, allocator, DefaultHasher::default())
+    }
+}
+
+impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
+    /// An empty store with a hasher of one's own.
+    ///
+    /// # Errors
+    /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
+    pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
+        let ledger = Ledger::new(config, allocator, hasher)?;
+        let table = DashMapTable { ledger, map: DashMap::with_hasher(Unused) };
+        table.reserve(config.initial_buckets)?;
+        Ok(Self::over(table))
+    }
+}
+
+impl Default for DashMapKeystore {
+    /// An empty store on the global allocator.
+    ///
+    /// # Panics
+    /// If the first tables, a few KiB, cannot be allocated.
+    fn default() -> Self {
+        Self::open(&Config::default(), Global).expect("the default configuration is valid")
+    }
+}
+
+/// The table behind [`DashMapKeystore`].
+#[derive(Debug)]
+pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
+    ledger: Ledger<A, S>,
+    map: DashMap<Entry, (), Unused>,
+}
+
+/// What a shard holds for an entry. dashmap's values stay empty: the node has the value.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u64,
+    node: Node,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+}
+
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// dashmap's own hasher, which it is never asked to use: the ledger hashes.
+#[derive(Clone, Copy, Debug)]
+struct Unused;
+
+impl BuildHasher for Unused {
+    type Hasher = std::hash::DefaultHasher;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        Self::Hasher::new()
+    }
+}
+
+/// What dashmap keeps of an entry in a shard.
+type Kept = (Entry, SharedValue<()>);
+
+fn hash_of(kept: &Kept) -> u64 {
+    kept.0.hash
+}
+
+/// Locks a shard for reading; waits unless the thread is inside a closure of a store.
+#[inline]
+fn read_shard<'a, T>(shard: &'a RwLock<T>, operation: &'static str) -> Result<RwLockReadGuard<'a, T>> {
+    match shard.try_read() {
+        Some(guard) => Ok(guard),
+        None if reentry::is_inside() => Err(Error::Busy { operation }),
+        None => Ok(shard.read()),
+    }
+}
+
+/// Locks a shard for writing; waits unless the thread is inside a closure of a store.
+#[inline]
+fn write_shard<'a, T>(shard: &'a RwLock<T>, operation: &'static str) -> Result<RwLockWriteGuard<'a, T>> {
+    match shard.try_write() {
+        Some(guard) => Ok(guard),
+        None if reentry::is_inside() => Err(Error::Busy { operation }),
+        None => Ok(shard.write()),
+    }
+}
+
+/// A new one of a type that dashmap does not name.
+fn empty_like<T: Default>(_: &T) -> T {
+    T::default()
+}
+
+/// Whether a shard's entry is that of `key`.
+///
+/// # Safety
+/// The shard is locked.
+#[inline]
+unsafe fn is_of(kept: &Kept, hash: u64, key: &[u8]) -> bool {
+    // SAFETY: the node of an entry in a locked shard is alive.
+    kept.0.hash == hash && unsafe { kept.0.node.key() } == key
+}
+
+impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
+    fn shard_of(&self, hash: u64) -> usize {
+        self.map.determine_shard(hash as usize)
+    }
+}
+
+impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
+    type Allocator = A;
+    type Hasher = S;
+    type Session = ();
+
+    #[inline]
+    fn ledger(&self) -> &Ledger<A, S> {
+        &self.ledger
+    }
+
+    #[inline]
+    fn enter(&self) {}
+
+    #[inline]
+    fn refresh(&self, (): &mut ()) {}
+
+    #[inline]
+    fn leave(&self, (): ()) {}
+
+    // A shard's table may be replaced at any time, so there is no address to ask for without its lock.
+    #[inline]
+    fn prefetch_bucket(&self, (): &(), _: u64) {}
+
+    #[inline]
+    fn prefetch_node(&self, (): &(), _: u64) {}
+
+    #[inline]
+    fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        let shard = read_shard(&self.map.shards()[self.shard_of(hash)], "read")?;
+        // SAFETY: the shard is locked until the end, and a node in a locked shard is alive and not overwritten.
+        unsafe {
+            let found = shard.get(hash, |kept| is_of(kept, hash, key));
+            Ok(found.map(|kept| reentry::inside(|| visit(kept.0.node.value()))))
+        }
+    }
+
+    #[inline]
+    fn alter<'v>(
+        &self,
+        (): &(),
+        hash: u64,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+    ) -> Result<Change> {
+        let mut shard = write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
+        // SAFETY: the shard is locked exclusively until the end, so its entries and nodes are ours; buckets are used
+        // before the table changes.
+        unsafe {
+            if let Some(bucket) = shard.find(hash, |kept| is_of(kept, hash, key)) {
+                let node = bucket.as_ref().0.node;
+                match reentry::inside(|| decide(Some(node.value()))) {
+                    Decision::Keep => return Ok(Change::Kept),
+                    Decision::Set(value) if node.overwrite(&value) => {}
+                    Decision::Set(value) => {
+                        bucket.as_mut().0.node = self.ledger.create_node(key, &value)?;
+                        self.ledger.destroy_node(node);
+                    }
+                    Decision::Delete => {
+                        shard.erase(bucket);
+                        self.ledger.destroy_node(node);
+                        return Ok(Change::Deleted);
+                    }
+                }
+                return Ok(Change::Replaced);
+            }
+            let value = match reentry::inside(|| decide(None)) {
+                Decision::Set(value) => value,
+                Decision::Keep | Decision::Delete => return Ok(Change::Absent),
+            };
+            shard.try_reserve(1, hash_of).map_err(|_| Error::OutOfMemory {
+                requested: (shard.buckets() * 2).saturating_mul(size_of::<Kept>()),
+            })?;
+            let node = self.ledger.create_node(key, &value)?;
+            // There is room: this neither grows nor fails.
+            shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
+            Ok(Change::Created)
+        }
+    }
+
+    fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+        for shard in self.map.shards() {
+            let shard = read_shard(shard, "for_each")?;
+            // SAFETY: the shard is locked while its entries are looked at.
+            unsafe {
+                for bucket in shard.iter() {
+                    let node = bucket.as_ref().0.node;
+                    if reentry::inside(|| visit(node.key(), node.value())).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn retain(&self, (): &mut (), mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+        let mut removed = 0;
+        for shard in self.map.shards() {
+            let mut shard = write_shard(shard, "retain")?;
+            // SAFETY: the shard is locked exclusively, and erasing an entry that the iterator has given is allowed.
+            unsafe {
+                for bucket in shard.iter() {
+                    let node = bucket.as_ref().0.node;
+                    if !reentry::inside(|| keep(node.key(), node.value())) {
+                        shard.erase(bucket);
+                        self.ledger.destroy_node(node);
+                        self.ledger.record(Event::DeleteHit);
+                        removed += 1;
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn reserve(&self, entries: usize) -> Result<()> {
+        let shards = self.map.shards();
+        // Hashes spread unevenly: an eighth more lets nearly every shard take its share without growing.
+        let share = (entries / shards.len()).saturating_add(entries / shards.len() / 8).saturating_add(1);
+        for shard in shards {
+            let mut shard = write_shard(shard, "reserve")?;
+            let more = share.saturating_sub(shard.len());
+            shard
+                .try_reserve(more, hash_of)
+                .map_err(|_| Error::OutOfMemory { requested: more.saturating_mul(size_of::<Kept>()) })?;
+        }
+        Ok(())
+    }
+
+    fn shrink(&self) -> Result<()> {
+        for shard in self.map.shards() {
+            let mut shard = write_shard(shard, "shrink")?;
+            // hashbrown's own shrinking aborts where memory is short; moving to a table that was had is the same.
+            let mut smaller = empty_like(&*shard);
+            if smaller.try_reserve(shard.len(), hash_of).is_err() {
+                return Err(Error::OutOfMemory { requested: shard.len() * size_of::<Kept>() });
+            }
+            if smaller.buckets() < shard.buckets() {
+                for kept in shard.drain() {
+                    smaller.insert(kept.0.hash, kept, hash_of);
+                }
+                *shard = smaller;
+            }
+        }
+        Ok(())
+    }
+
+    fn distribution(&self) -> Result<Distribution> {
+        let mut distribution = Distribution::default();
+        for shard in self.map.shards() {
+            distribution.add(read_shard(shard, "stats")?.len());
+        }
+        Ok(distribution)
+    }
+
+    fn footprint(&self) -> Footprint {
+        let shards = self.map.shards();
+        // Inside a closure the shard that it holds exclusively is left out.
+        let tables: usize = shards
+            .iter()
+            .filter_map(|shard| read_shard(shard, "stats").ok())
+            .map(|shard| shard.allocation_info().1.size())
+            .sum();
+        Footprint { table_bytes: (tables + size_of_val(shards)) as u64, garbage_bytes: 0 }
+    }
+}
+
+impl<A: NodeAllocator, S: BuildHasher> Drop for DashMapTable<A, S> {
+    fn drop(&mut self) {
+        for shard in self.map.shards() {
+            for kept in shard.write().drain() {
+                // SAFETY: the table is the caller's alone, and the node has just been taken out of it.
+                unsafe { self.ledger.destroy_node(kept.0.node) }
+            }
+        }
+    }
+}

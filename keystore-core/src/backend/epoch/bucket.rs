@@ -1,0 +1,260 @@
+//! A bucket: seven slots and a link, on one cache line. All of it is atomic; nothing is ever locked.
+//!
+//! A slot is a [`Word`] with up to three flags, and goes through these states:
+//!
+//! ```text
+//!             place                  commit                  replace
+//!   free ───────────────► pending ───────────► live ──────────────────► live
+//!    ▲                      │                   │
+//!    │      give up         │                   │  remove
+//!    ├──────────────────────┤                   └───────────────► free (vacated)
+//!    │   (its own thread)   │ another thread decides against it
+//!    └──────────────────────┴─► dead ──► vacated, by its own thread
+//!
+//!   any state ── freeze ──► the same state, frozen: it never changes again
+//! ```
+//!
+//! A free slot is either [`FRESH`] (all zeros: never held anything) or [`VACATED`]. They are told apart so that what moves
+//! entries into a new bucket, which several threads may do at once, fills a slot only once: see the module `migrate`.
+//!
+//! Only live words are entries. A pending word is an insertion that is not decided yet; readers do not see it.
+//!
+//! The link holds the address of an overflow bucket, or none, and two flags of the bucket: [`SETTLED`] and [`FROZEN_LINK`].
+
+use std::ptr::{self, null_mut};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_epoch::Guard;
+
+use crate::backend::memory::{Zeroable, try_box};
+use crate::backend::slot::Word;
+use crate::error::Result;
+
+/// Slots in a bucket.
+pub(super) const SLOTS: usize = 7;
+
+/// An insertion that is not decided yet.
+const PENDING: u64 = 0b001;
+/// The slot never changes again: its bucket is being moved, or was.
+const FROZEN: u64 = 0b010;
+/// With a node: an insertion that was decided against. Without one: a slot that held something once.
+const DEAD: u64 = 0b100;
+
+/// A slot that never held anything.
+pub(super) const FRESH: u64 = 0;
+/// A slot that held something once.
+pub(super) const VACATED: u64 = DEAD;
+
+/// In a link: everything was moved into this bucket, so that it counts from here on.
+const SETTLED: u64 = 0b001;
+/// In a link: the bucket is being moved, or was: it takes no more overflow buckets, and its slots are frozen one by one.
+const FROZEN_LINK: u64 = 0b010;
+
+const LINK_FLAGS: u64 = SETTLED | FROZEN_LINK;
+
+/// See the module.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Bucket {
+    slots: [AtomicU64; SLOTS],
+    link: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+// SAFETY: zeros are fresh slots and a link to nothing.
+unsafe impl Zeroable for Bucket {}
+
+/// What a slot's word says.
+impl Word {
+    /// An entry, frozen or not.
+    #[inline]
+    pub(super) fn is_live(self) -> bool {
+        self.0 & (PENDING | DEAD) == 0 && self.node().is_some()
+    }
+
+    /// An insertion that can still be decided either way.
+    #[inline]
+    pub(super) fn is_undecided(self) -> bool {
+        self.0 & (PENDING | DEAD | FROZEN) == PENDING
+    }
+
+    /// An insertion of the same node that came to nothing: killed, or frozen before it was decided.
+    #[inline]
+    pub(super) fn is_failed_insertion_of(self, word: Self) -> bool {
+        self.0 & !(FROZEN | DEAD) == word.0 | PENDING && self.0 & (FROZEN | DEAD) != 0
+    }
+
+    #[inline]
+    pub(super) fn is_dead(self) -> bool {
+        self.0 & DEAD != 0
+    }
+
+    #[inline]
+    pub(super) fn is_frozen(self) -> bool {
+        self.0 & FROZEN != 0
+    }
+
+    #[inline]
+    pub(super) fn is_free(self) -> bool {
+        self.0 == FRESH || self.0 == VACATED
+    }
+
+    #[inline]
+    pub(super) fn pending(self) -> Self {
+        Self(self.0 | PENDING)
+    }
+
+    #[inline]
+    pub(super) fn committed(self) -> Self {
+        Self(self.0 & !PENDING)
+    }
+
+    #[inline]
+    pub(super) fn killed(self) -> Self {
+        Self(self.0 | DEAD)
+    }
+
+    /// The word without any flag.
+    #[inline]
+    pub(super) fn bare(self) -> Self {
+        Self(self.0 & !Self::FLAGS)
+    }
+}
+
+/// A bucket's link, as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link(u64);
+
+impl Link {
+    #[inline]
+    pub(super) fn is_frozen(self) -> bool {
+        self.0 & FROZEN_LINK != 0
+    }
+
+    #[inline]
+    pub(super) fn is_settled(self) -> bool {
+        self.0 & SETTLED != 0
+    }
+
+    /// The overflow bucket.
+    #[inline]
+    pub(super) fn overflow<'g>(self) -> Option<&'g Bucket> {
+        let address = (self.0 & !LINK_FLAGS) as usize;
+        let overflow: *const Bucket = ptr::with_exposed_provenance(address);
+        // SAFETY: a link's address is that of an overflow bucket which is freed only when its chain has been retired and no
+        // thread is pinned that could have read the link (module `garbage`), or by whoever has the table to itself. `Link`s
+        // are read through a `&Bucket`, which the callers bound by their pin.
+        unsafe { overflow.as_ref() }
+    }
+}
+
+impl Bucket {
+    /// A fresh overflow bucket whose first slots hold `words`, and whose link is to `next` (or null).
+    pub(super) fn allocate(words: &[Word], next: *mut Self) -> Result<*mut Self> {
+        let word = |at: usize| AtomicU64::new(words.get(at).map_or(FRESH, |word| word.0));
+        let link = AtomicU64::new(next.expose_provenance() as u64);
+        Ok(Box::into_raw(try_box(Self { slots: std::array::from_fn(word), link })?))
+    }
+
+    /// Frees an overflow bucket.
+    ///
+    /// # Safety
+    /// It came from [`allocate`](Self::allocate), and nobody uses it from here on.
+    pub(super) unsafe fn free(bucket: *mut Self) {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Box::from_raw(bucket) });
+    }
+
+    /// Frees a chain of overflow buckets, from `first` (or null) on.
+    ///
+    /// # Safety
+    /// As for [`free`](Self::free), for each bucket of the chain.
+    pub(super) unsafe fn free_chain(mut first: *mut Self) {
+        while !first.is_null() {
+            // SAFETY: the caller's promise; the link is read before its bucket goes.
+            unsafe {
+                let next =
+                    (*first).link().overflow().map_or(null_mut(), |next| ptr::from_ref(next).cast_mut());
+                Self::free(first);
+                first = next;
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn slots(&self) -> &[AtomicU64; SLOTS] {
+        &self.slots
+    }
+
+    /// Acquire: what was written to the overflow bucket before it was linked, and to the slots before the bucket was
+    /// settled, is seen.
+    #[inline]
+    pub(super) fn link(&self) -> Link {
+        Link(self.link.load(Ordering::Acquire))
+    }
+
+    /// Links an overflow bucket where `link` has none and is not frozen. Where that has changed, the new link.
+    pub(super) fn append(&self, link: Link, overflow: *mut Self) -> Result<(), Link> {
+        debug_assert!(link.overflow().is_none() && !link.is_frozen());
+        let new = overflow.expose_provenance() as u64 | link.0;
+        // Release: the overflow bucket's content goes before the link.
+        self.link.compare_exchange(link.0, new, Ordering::AcqRel, Ordering::Acquire).map(drop).map_err(Link)
+    }
+
+    /// Makes the bucket count, with the chain that `overflow` begins (or null): whether this call did so.
+    pub(super) fn settle(&self, overflow: *mut Self) -> bool {
+        let new = overflow.expose_provenance() as u64 | SETTLED;
+        // Release: whoever sees the bucket settled sees its slots filled.
+        self.link.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// This bucket and its overflow buckets. A bucket's link is read when the next one is asked for.
+    #[inline]
+    pub(super) fn chain<'g>(&'g self, _: &'g Guard) -> Chain<'g> {
+        Chain { last: None, first: Some(self) }
+    }
+
+    /// All slots of the chain, with what they hold now.
+    #[inline]
+    pub(super) fn words<'g>(&'g self, guard: &'g Guard) -> impl Iterator<Item = (&'g AtomicU64, Word)> {
+        let slots = self.chain(guard).flat_map(|bucket| &bucket.slots);
+        // Acquire: the node's content was written before the word.
+        slots.map(|slot| (slot, Word(slot.load(Ordering::Acquire))))
+    }
+
+    /// Freezes the bucket's chain. Links go first: as long as the first link is not frozen, no slot is.
+    pub(super) fn freeze(&self, guard: &Guard) {
+        // Each link is frozen before the chain asks it for the next bucket, so what is found is the whole chain for good.
+        for bucket in self.chain(guard) {
+            if !bucket.link().is_frozen() {
+                bucket.link.fetch_or(FROZEN_LINK, Ordering::AcqRel);
+            }
+        }
+        for (slot, word) in self.words(guard) {
+            if !word.is_frozen() {
+                slot.fetch_or(FROZEN, Ordering::AcqRel);
+            }
+        }
+    }
+}
+
+/// See [`Bucket::chain`].
+pub(super) struct Chain<'g> {
+    last: Option<&'g Bucket>,
+    first: Option<&'g Bucket>,
+}
+
+impl<'g> Iterator for Chain<'g> {
+    type Item = &'g Bucket;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'g Bucket> {
+        let next = match self.first.take() {
+            Some(first) => first,
+            None => self.last?.link().overflow()?,
+        };
+        self.last = Some(next);
+        Some(next)
+    }
+}

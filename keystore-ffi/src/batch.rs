@@ -1,0 +1,312 @@
+//! Many keys at once. A batch is one verb per key, in order, not a transaction; it is faster than one
+//! by one, for the waits for memory of several keys overlap.
+//!
+//! Arrays from C are turned into slices a group at a time, in an array on the stack: a batch of any
+//! length allocates nothing here. As a batch is one verb per key anyway, cutting it changes nothing
+//! that can be seen.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use keystore_core::BatchError;
+
+use crate::bytes::{Out, Owned, array, ks_bytes, slice};
+use crate::callback::{calling_back, function};
+use crate::failure::{Failure, guard};
+use crate::handle::{self, ks_store};
+
+/// Keys that are handed to the store together: a multiple of the group in which it prefetches.
+const GROUP: usize = 64;
+
+/// A value as memory of its own, to be given back by ks_free, address by address.
+#[repr(C)]
+pub struct ks_value {
+    /// The value, followed by a NUL; NULL where the key has none.
+    pub data: *mut c_void,
+    /// Its length in bytes, without that NUL.
+    pub len: usize,
+}
+
+/// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL
+/// where the key has none. Otherwise the rules of ks_read_fn.
+pub type ks_read_many_fn =
+    Option<unsafe extern "C" fn(context: *mut c_void, index: usize, value: *const c_void, value_len: usize)>;
+
+/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position of the
+/// group's first item. An item that cannot be turned ends the batch, after those before it.
+fn in_groups<I, T: Copy>(
+    items: &[I],
+    empty: T,
+    turn: impl Fn(usize, &I) -> Result<T, Failure>,
+    mut run: impl FnMut(usize, &[T]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut group = [empty; GROUP];
+    for (start, items) in (0..).step_by(GROUP).zip(items.chunks(GROUP)) {
+        let mut refused = None;
+        let mut turned = 0;
+        for item in items {
+            match turn(start + turned, item) {
+                Ok(item) => group[turned] = item,
+                Err(failure) => {
+                    refused = Some(Failure::Entry { index: start + turned, failure: Box::new(failure) });
+                    break;
+                }
+            }
+            turned += 1;
+        }
+        run(start, &group[..turned])?;
+        if let Some(failure) = refused {
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+/// The failure of a group that starts at `start`, with the position in the whole batch.
+fn at(start: usize) -> impl Fn(BatchError) -> Failure {
+    move |batch| BatchError { index: start + batch.index, error: batch.error }.into()
+}
+
+/// [`slice`] for a key of a batch.
+///
+/// # Safety
+/// That of [`slice`].
+unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], Failure> {
+    // SAFETY: the caller promises what `slice` wants.
+    unsafe { slice("key", key.data, key.len) }
+}
+
+/// Shows the value of each key to a callback in place, in order.
+///
+/// @param keys `count` keys.
+/// @param visit is called once for each key, before ks_read_many returns, on this thread.
+/// @param context is handed to `visit` as it is; may be NULL.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position
+/// of the key in the last message: `visit` was called for those before it only.
+///
+/// # Safety
+/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// `visit` keeps the rules of ks_read_many_fn. Any thread may call this at any time while the store
+/// is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_read_many(
+    store: *mut ks_store,
+    keys: *const ks_bytes,
+    count: usize,
+    visit: ks_read_many_fn,
+    context: *mut c_void,
+) -> c_int {
+    guard(|| {
+        let visit = function("visit", visit)?;
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let opened = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises `count` keys.
+        let keys = unsafe { array("keys", keys, count) }?;
+        in_groups(
+            keys,
+            &[][..],
+            // SAFETY: the caller promises that each key is NULL or can be read.
+            |_, key| unsafe { key_of(key) },
+            |start, keys| {
+                let mut show = |index: usize, value: Option<&[u8]>| {
+                    let (data, len) = value.map_or((ptr::null(), 0), |v| (v.as_ptr().cast(), v.len()));
+                    // SAFETY: the caller promises a function of this type; the value is readable
+                    // until it returns.
+                    unsafe { visit(context, start + index, data, len) }
+                };
+                calling_back(store, || opened.read_many_dyn(keys, &mut show)).map_err(at(start))
+            },
+        )
+    })
+}
+
+/// Gives the value of each key as memory of its own, in order.
+///
+/// @param keys `count` keys.
+/// @param values room for `count` values: the caller's from here on, each to be given back by
+/// ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the
+/// position of the key in the last message: nothing has to be freed then.
+///
+/// # Safety
+/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
+/// call this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_get_many(
+    store: *mut ks_store,
+    keys: *const ks_bytes,
+    count: usize,
+    values: *mut ks_value,
+) -> c_int {
+    /// Frees the values that were copied, unless the batch succeeds.
+    struct Values {
+        first: *mut ks_value,
+        copied: usize,
+    }
+    impl Drop for Values {
+        fn drop(&mut self) {
+            for index in 0..self.copied {
+                // SAFETY: this many places were written by the batch, each NULL or memory of
+                // `malloc`'s.
+                unsafe {
+                    let value = self.first.add(index);
+                    libc::free((*value).data);
+                    value.write(ks_value { data: ptr::null_mut(), len: 0 });
+                }
+            }
+        }
+    }
+
+    guard(|| {
+        if values.is_null() && count > 0 {
+            return Err(Failure::Null { argument: "values", expected: "as many values as count says" });
+        }
+        for index in 0..count {
+            // SAFETY: the caller promises room for `count` values.
+            unsafe { values.add(index).write(ks_value { data: ptr::null_mut(), len: 0 }) };
+        }
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let opened = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises `count` keys.
+        let keys = unsafe { array("keys", keys, count) }?;
+        let mut copied = Values { first: values, copied: 0 };
+        in_groups(
+            keys,
+            &[][..],
+            // SAFETY: the caller promises that each key is NULL or can be read.
+            |_, key| unsafe { key_of(key) },
+            |start, keys| {
+                let mut failed = None;
+                let mut copy = |index: usize, value: Option<&[u8]>| {
+                    if failed.is_some() {
+                        return;
+                    }
+                    let (data, len) = match value.map(Owned::copy).transpose() {
+                        Ok(value) => value.map_or((ptr::null_mut(), 0), Owned::into_raw),
+                        Err(failure) => {
+                            failed =
+                                Some(Failure::Entry { index: start + index, failure: Box::new(failure) });
+                            return;
+                        }
+                    };
+                    // SAFETY: the caller promises room for `count` values, and the position is less.
+                    unsafe { values.add(start + index).write(ks_value { data, len }) };
+                    copied.copied = start + index + 1;
+                };
+                opened.read_many_dyn(keys, &mut copy).map_err(at(start))?;
+                failed.map_or(Ok(()), Err)
+            },
+        )?;
+        copied.copied = 0;
+        Ok(())
+    })
+}
+
+/// ks_set for each entry, in order: the value at each position goes to the key at the same position.
+///
+/// @param keys `count` keys.
+/// @param values `count` values.
+/// @param created where the number of keys goes that had no value before; may be NULL.
+/// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
+/// those before it are set, it and those after it are not.
+///
+/// # Safety
+/// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
+/// points to its bytes; `created` is NULL or can be written. Any thread may call this at any time
+/// while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_set_many(
+    store: *mut ks_store,
+    keys: *const ks_bytes,
+    values: *const ks_bytes,
+    count: usize,
+    created: *mut usize,
+) -> c_int {
+    // SAFETY: the caller promises that `created` is NULL or can be written.
+    let total = unsafe { Total::new(created) };
+    guard(|| {
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let opened = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises `count` keys.
+        let keys = unsafe { array("keys", keys, count) }?;
+        // SAFETY: the caller promises `count` values.
+        let values = unsafe { array("values", values, count) }?;
+        let mut total = total;
+        in_groups(
+            keys,
+            (&[][..], &[][..]),
+            |index, key| {
+                let value = &values[index];
+                // SAFETY: the caller promises that each key and each value is NULL or can be read.
+                unsafe { Ok((key_of(key)?, slice("value", value.data, value.len)?)) }
+            },
+            |start, entries| {
+                total.add(opened.set_many(entries).map_err(at(start))?);
+                Ok(())
+            },
+        )
+    })
+}
+
+/// ks_delete for each key, in order.
+///
+/// @param keys `count` keys.
+/// @param deleted where the number of keys goes that had a value; may be NULL.
+/// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
+/// of the key in the last message: those before it are removed, it and those after it are not.
+///
+/// # Safety
+/// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
+/// `deleted` is NULL or can be written. Any thread may call this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_delete_many(
+    store: *mut ks_store,
+    keys: *const ks_bytes,
+    count: usize,
+    deleted: *mut usize,
+) -> c_int {
+    // SAFETY: the caller promises that `deleted` is NULL or can be written.
+    let total = unsafe { Total::new(deleted) };
+    guard(|| {
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let opened = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises `count` keys.
+        let keys = unsafe { array("keys", keys, count) }?;
+        let mut total = total;
+        in_groups(
+            keys,
+            &[][..],
+            // SAFETY: the caller promises that each key is NULL or can be read.
+            |_, key| unsafe { key_of(key) },
+            |start, keys| {
+                total.add(opened.delete_many(keys).map_err(at(start))?);
+                Ok(())
+            },
+        )
+    })
+}
+
+/// A number that C may or may not want to know.
+struct Total {
+    sum: usize,
+    out: Option<Out<usize>>,
+}
+
+impl Total {
+    /// # Safety
+    /// `out` is NULL or as [`Out::new`] wants it.
+    unsafe fn new(out: *mut usize) -> Self {
+        // SAFETY: the caller promises it; NULL means that C does not want to know.
+        let mut total = Self { sum: 0, out: unsafe { Out::new("total", out) }.ok() };
+        total.add(0);
+        total
+    }
+
+    fn add(&mut self, more: usize) {
+        self.sum += more;
+        if let Some(out) = self.out {
+            out.write(self.sum);
+        }
+    }
+}

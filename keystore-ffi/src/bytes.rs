@@ -1,0 +1,167 @@
+//! Memory at the border: byte strings that come in, and results that go out.
+
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+
+use crate::failure::Failure;
+
+/// A byte string that belongs to whoever made it: an address and a length.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct ks_bytes {
+    /// The first byte; may be NULL where `len` is 0.
+    pub data: *const c_void,
+    /// How many bytes.
+    pub len: usize,
+}
+
+/// The `length` bytes at `data`; NULL is the empty string.
+///
+/// # Safety
+/// `data` is NULL, or `length` bytes there can be read and nobody changes them for as long
+/// as the answer is in use.
+#[inline]
+pub(crate) unsafe fn slice<'a>(
+    argument: &'static str,
+    data: *const c_void,
+    length: usize,
+) -> Result<&'a [u8], Failure> {
+    if data.is_null() {
+        return if length == 0 { Ok(&[]) } else { Err(Failure::Null { argument, expected: "its bytes" }) };
+    }
+    if length > isize::MAX as usize {
+        return Err(Failure::Length { argument, length });
+    }
+    // SAFETY: the caller promises `length` readable bytes, and they are no more than a slice can
+    // have.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), length) })
+}
+
+/// [`slice`], where NULL stands for no byte string at all.
+///
+/// # Safety
+/// That of [`slice`].
+#[inline]
+pub(crate) unsafe fn optional_slice<'a>(
+    argument: &'static str,
+    data: *const c_void,
+    length: usize,
+) -> Result<Option<&'a [u8]>, Failure> {
+    if data.is_null() && length == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the caller promises what `slice` wants.
+    unsafe { slice(argument, data, length) }.map(Some)
+}
+
+/// The `count` items at `data`.
+///
+/// # Safety
+/// `data` is NULL, or `count` items of `T` there can be read, are aligned, and nobody
+/// changes them for as long as the answer is in use.
+pub(crate) unsafe fn array<'a, T>(
+    argument: &'static str,
+    data: *const T,
+    count: usize,
+) -> Result<&'a [T], Failure> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Failure::Null { argument, expected: "an array" });
+    }
+    match count.checked_mul(size_of::<T>()) {
+        // SAFETY: the caller promises `count` readable items, and they take no more bytes than a
+        // slice can have.
+        Some(bytes) if bytes <= isize::MAX as usize => Ok(unsafe { std::slice::from_raw_parts(data, count) }),
+        bytes => Err(Failure::Length { argument, length: bytes.unwrap_or(usize::MAX) }),
+    }
+}
+
+/// Where a result goes: a place of the caller's that can be written and need not hold anything yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Out<T>(NonNull<T>);
+
+impl<T> Out<T> {
+    /// # Safety
+    /// `place` is NULL, or a `T` can be written there for as long as the answer is in use,
+    /// and nobody else reads or writes it meanwhile.
+    #[inline]
+    pub(crate) unsafe fn new(argument: &'static str, place: *mut T) -> Result<Self, Failure> {
+        NonNull::new(place).map(Self).ok_or(Failure::Null { argument, expected: "where the result goes" })
+    }
+
+    #[inline]
+    pub(crate) fn write(self, value: T) {
+        // SAFETY: `new` was promised a place that can be written.
+        unsafe { self.0.write(value) }
+    }
+}
+
+/// A copy of a value, to be freed by C: memory of the system's `malloc`, with a NUL after the value,
+/// so that a value that is text can be used as a string. Freed here unless it is handed over.
+pub(crate) struct Owned {
+    data: NonNull<u8>,
+    length: usize,
+}
+
+impl Owned {
+    pub(crate) fn copy(value: &[u8]) -> Result<Self, Failure> {
+        let length = value.len();
+        let requested = length.saturating_add(1);
+        // SAFETY: `malloc` may be asked for any number of bytes.
+        let data = NonNull::new(unsafe { libc::malloc(requested) }.cast::<u8>())
+            .ok_or(Failure::OutOfMemory { requested })?;
+        // SAFETY: the block is fresh, so it does not overlap the value, and has room for it.
+        unsafe { ptr::copy_nonoverlapping(value.as_ptr(), data.as_ptr(), length) };
+        // SAFETY: the block has one byte more than the value.
+        unsafe { data.add(length).write(0) };
+        Ok(Self { data, length })
+    }
+
+    /// The block and the value's length: freeing it is the caller's business from here on.
+    pub(crate) fn into_raw(self) -> (*mut c_void, usize) {
+        let raw = (self.data.as_ptr().cast(), self.length);
+        std::mem::forget(self);
+        raw
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: the block came from `malloc`, and nobody else has it.
+        unsafe { libc::free(self.data.as_ptr().cast()) };
+    }
+}
+
+/// Where an owned value goes: its address and its length.
+pub(crate) struct OwnedOut {
+    data: Out<*mut c_void>,
+    length: Out<usize>,
+}
+
+impl OwnedOut {
+    /// Both places, with NULL and 0 written to them until there is a value.
+    ///
+    /// # Safety
+    /// Each is NULL or as [`Out::new`] wants it.
+    pub(crate) unsafe fn new(
+        argument: &'static str,
+        data: *mut *mut c_void,
+        length: *mut usize,
+    ) -> Result<Self, Failure> {
+        // SAFETY: the caller promises it.
+        let data = unsafe { Out::new(argument, data) }?;
+        data.write(ptr::null_mut());
+        // SAFETY: the caller promises it.
+        let length = unsafe { Out::new("the length of the value", length) }?;
+        length.write(0);
+        Ok(Self { data, length })
+    }
+
+    pub(crate) fn write(self, value: Owned) {
+        let (data, length) = value.into_raw();
+        self.data.write(data);
+        self.length.write(length);
+    }
+}

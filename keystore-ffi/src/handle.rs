@@ -1,0 +1,298 @@
+//! Handles: what C holds of a store.
+//!
+//! A handle is not an address but a number: the index of a slot and the slot's generation. Slots are
+//! never freed, only used again, and a slot's generation goes up by one when its store is closed. So
+//! a handle that was closed, or that never was one, is recognised by looking at memory that is always
+//! there, at the price of one load more than an address would cost. It is the idea of the
+//! generational arena.
+//!
+//! What cannot be known without making every call write to shared memory: that another thread is in
+//! the middle of a call while this one closes. That is the caller's to avoid, as with `fclose`.
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use keystore_core::{BoxedKeystore, Error, Keystore};
+
+use crate::failure::Failure;
+
+/// An open store. A handle, not an address: never look behind it.
+///
+/// Any number of stores can be open at once. A store that is not single-threaded may be used by any
+/// number of threads at once, in every function but ks_close.
+pub struct ks_store {
+    _opaque: c_void,
+}
+
+/// What a handle stands for.
+pub(crate) enum Opened {
+    /// A store that any thread may use.
+    Shared(BoxedKeystore),
+    /// A store that only the thread with this number may use.
+    Local { store: Box<dyn Keystore>, owner: u64 },
+}
+
+impl Opened {
+    /// A store that belongs to this thread.
+    pub(crate) fn local(store: Box<dyn Keystore>) -> Self {
+        Self::Local { store, owner: thread_number() }
+    }
+
+    /// The store, where this thread may use it.
+    #[inline]
+    pub(crate) fn keystore(&self) -> Result<&dyn Keystore, Failure> {
+        match self {
+            Self::Shared(store) => Ok(&**store),
+            Self::Local { store, owner } if *owner == thread_number() => Ok(&**store),
+            Self::Local { .. } => Err(Failure::OtherThread),
+        }
+    }
+}
+
+/// A number that no other thread of this process has or ever had.
+fn thread_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NUMBER: Cell<u64> = const { Cell::new(0) };
+    }
+    NUMBER.with(|number| {
+        if number.get() == 0 {
+            number.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        number.get()
+    })
+}
+
+/// A place for one open store.
+struct Slot {
+    /// The generation of the handle that is open, or of the next one.
+    generation: AtomicUsize,
+    /// The store, null where none is open.
+    opened: AtomicPtr<Opened>,
+}
+
+/// Bits of a handle that are the slot's index; the rest is its generation.
+const INDEX_BITS: u32 = usize::BITS / 2;
+/// The most slots there can be, and the last generation of a slot: it is then used no more.
+const MAX_HALF: usize = (1 << INDEX_BITS) - 1;
+/// Slots of the first segment. Each segment has twice as many as the one before, so none ever moves.
+const FIRST_SEGMENT: usize = 32;
+const SEGMENTS: usize = (INDEX_BITS - FIRST_SEGMENT.ilog2()) as usize;
+
+static SLOTS: [AtomicPtr<Slot>; SEGMENTS] = [const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS];
+static UNUSED: Mutex<Unused> = Mutex::new(Unused { closed: Vec::new(), made: 0 });
+
+/// Slots that no store uses.
+struct Unused {
+    /// Slots whose store was closed. Has room for all slots made, so that closing needs no memory.
+    closed: Vec<usize>,
+    /// How many slots were ever made.
+    made: usize,
+}
+
+/// The segment that a slot lies in, and where in it.
+const fn place(index: usize) -> (usize, usize) {
+    let shifted = index + FIRST_SEGMENT;
+    let segment = (shifted.ilog2() - FIRST_SEGMENT.ilog2()) as usize;
+    (segment, shifted - (FIRST_SEGMENT << segment))
+}
+
+/// The slot at `index`, where its segment has been made.
+#[inline]
+fn slot(index: usize) -> Option<&'static Slot> {
+    let (segment, offset) = place(index);
+    let segment = NonNull::new(SLOTS.get(segment)?.load(Ordering::Acquire))?;
+    // SAFETY: a segment that is not null is an initialised array of slots, more than `offset` of
+    // them, and is never freed.
+    Some(unsafe { segment.add(offset).as_ref() })
+}
+
+impl Unused {
+    /// An unused slot's index: one that was closed, or a new one.
+    fn take(&mut self) -> Result<usize, Error> {
+        if let Some(index) = self.closed.pop() {
+            return Ok(index);
+        }
+        let index = self.made;
+        let (segment, offset) = place(index);
+        let Some(head) = SLOTS.get(segment) else {
+            return Err(Error::OutOfMemory { requested: size_of::<Slot>() });
+        };
+        let missing = index + 1 - self.closed.len();
+        self.closed
+            .try_reserve(missing)
+            .map_err(|_| Error::OutOfMemory { requested: missing * size_of::<usize>() })?;
+        if offset == 0 {
+            let layout = Layout::array::<Slot>(FIRST_SEGMENT << segment)
+                .map_err(|_| Error::OutOfMemory { requested: usize::MAX })?;
+            // SAFETY: the layout has a size.
+            let slots = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Slot>();
+            if slots.is_null() {
+                return Err(Error::OutOfMemory { requested: layout.size() });
+            }
+            // Zeros are a valid slot: no store, and generation 0, which no handle has.
+            head.store(slots, Ordering::Release);
+        }
+        self.made += 1;
+        if let Some(slot) = slot(index) {
+            slot.generation.store(1, Ordering::Relaxed);
+        }
+        Ok(index)
+    }
+}
+
+/// A handle for `opened`.
+pub(crate) fn open(opened: Opened) -> Result<*mut ks_store, Failure> {
+    let index = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let slot = slot(index).ok_or(Error::OutOfMemory { requested: size_of::<Slot>() })?;
+    slot.opened.store(Box::into_raw(Box::new(opened)), Ordering::Release);
+    let generation = slot.generation.load(Ordering::Relaxed);
+    Ok(ptr::without_provenance_mut((generation << INDEX_BITS) | index))
+}
+
+/// The slot that `store` names, where its generation is still open.
+#[inline]
+fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> {
+    let handle = store.addr();
+    let (index, generation) = (handle & MAX_HALF, handle >> INDEX_BITS);
+    match slot(index) {
+        Some(slot) if slot.generation.load(Ordering::Acquire) == generation && generation != 0 => {
+            Ok((index, generation, slot))
+        }
+        _ if store.is_null() => Err(Failure::NoStore),
+        _ => Err(Failure::NotOpen { handle }),
+    }
+}
+
+/// What `store` stands for.
+///
+/// # Safety
+/// No thread closes `store` while the answer is in use.
+#[inline]
+pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Failure> {
+    let (_, _, slot) = find(store)?;
+    // SAFETY: a pointer that is not null is a box that `open` made, and it is freed by `close` alone,
+    // which the caller promises is not called meanwhile.
+    unsafe { slot.opened.load(Ordering::Acquire).as_ref() }.ok_or(Failure::NotOpen { handle: store.addr() })
+}
+
+/// Closes `store`: the handle is one no more, and what it stood for is the caller's to drop. Of
+/// several threads that close one store at once, one gets it.
+pub(crate) fn close(store: *mut ks_store) -> Result<Box<Opened>, Failure> {
+    let not_open = Failure::NotOpen { handle: store.addr() };
+    let (index, generation, slot) = find(store)?;
+    // Generation 0 is that of no handle: a slot that has used up its generations stays closed for
+    // ever.
+    let next = if generation == MAX_HALF { 0 } else { generation + 1 };
+    // A slot that waits to be used has the generation of its next handle already, and no store.
+    if slot.opened.load(Ordering::Acquire).is_null()
+        || slot.generation.compare_exchange(generation, next, Ordering::AcqRel, Ordering::Relaxed).is_err()
+    {
+        return Err(not_open);
+    }
+    let opened = slot.opened.swap(ptr::null_mut(), Ordering::AcqRel);
+    if next != 0 {
+        UNUSED.lock().unwrap_or_else(PoisonError::into_inner).closed.push(index);
+    }
+    if opened.is_null() {
+        return Err(not_open);
+    }
+    // SAFETY: `open` made this box, and the exchange of the generation gave it to this call alone.
+    Ok(unsafe { Box::from_raw(opened) })
+}
+
+#[cfg(test)]
+mod tests {
+    use keystore_core::{BackendKind, Config, Global};
+
+    use super::*;
+
+    fn shared() -> Opened {
+        Opened::Shared(keystore_core::open(BackendKind::RwLock, &Config::default(), Global).unwrap())
+    }
+
+    fn is_open(store: *mut ks_store) -> bool {
+        // SAFETY: the tests here close a store on the thread that asks.
+        unsafe { opened(store) }.is_ok()
+    }
+
+    #[test]
+    fn every_slot_has_a_place_of_its_own() {
+        assert_eq!(place(0), (0, 0));
+        assert_eq!(place(31), (0, 31));
+        assert_eq!(place(32), (1, 0));
+        assert_eq!(place(95), (1, 63));
+        assert_eq!(place(96), (2, 0));
+        assert!(place(MAX_HALF - FIRST_SEGMENT).0 < SEGMENTS);
+    }
+
+    #[test]
+    fn a_closed_handle_is_never_open_again() {
+        let mut closed = Vec::new();
+        for _ in 0..100 {
+            let store = open(shared()).unwrap();
+            assert!(is_open(store));
+            drop(close(store).unwrap());
+            assert!(matches!(close(store), Err(Failure::NotOpen { .. })));
+            closed.push(store);
+        }
+        assert!(!closed.into_iter().any(is_open));
+    }
+
+    #[test]
+    fn many_stores_are_open_at_once() {
+        let stores: Vec<_> = (0..200).map(|_| open(shared()).unwrap()).collect();
+        assert!(stores.iter().all(|&store| is_open(store)));
+        for store in stores {
+            drop(close(store).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_never_was_a_handle_is_refused() {
+        let on_the_heap = Box::new(0_u64);
+        for address in [1, 64, usize::MAX, 1 << INDEX_BITS << 4, (&raw const *on_the_heap).addr()] {
+            let store = ptr::without_provenance_mut(address | MAX_HALF);
+            assert!(!is_open(store), "{address:#x}");
+            assert!(close(store).is_err(), "{address:#x}");
+        }
+        assert!(matches!(find(ptr::null_mut()), Err(Failure::NoStore)));
+    }
+
+    #[test]
+    fn of_several_threads_that_close_one_store_one_gets_it() {
+        for _ in 0..100 {
+            let store = open(shared()).unwrap().addr();
+            let closed: usize = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4)
+                    .map(|_| {
+                        scope.spawn(move || usize::from(close(ptr::without_provenance_mut(store)).is_ok()))
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(closed, 1);
+        }
+    }
+
+    #[test]
+    fn a_single_threaded_store_is_refused_to_other_threads() {
+        let store = keystore_core::open_local(BackendKind::RwLock, &Config::default(), Global).unwrap();
+        let store = open(Opened::local(store)).unwrap();
+        let handle = store.addr();
+        // SAFETY: the store is closed below, after both uses.
+        assert!(unsafe { opened(store) }.unwrap().keystore().is_ok());
+        std::thread::spawn(move || {
+            // SAFETY: the store is closed after this thread has ended.
+            let opened = unsafe { opened(ptr::without_provenance_mut(handle)) }.unwrap();
+            assert!(matches!(opened.keystore(), Err(Failure::OtherThread)));
+        })
+        .join()
+        .unwrap();
+        drop(close(store).unwrap());
+    }
+}

@@ -1,0 +1,252 @@
+//! What a store is opened with.
+
+use std::ffi::c_int;
+use std::ptr;
+
+use keystore_core::{BackendKind, Concurrency, Config, Error};
+use keystore_pool::PoolKind;
+
+use crate::failure::{Failure, guard};
+
+/// Which algorithm a store runs on: one of KS_BACKEND_…
+pub type ks_backend = i32;
+/// A lock in every bucket. Overwrites in place, gives memory back at once; a callback that needs a
+/// lock which is held is refused.
+pub const KS_BACKEND_RWLOCK: ks_backend = 1;
+/// Lock-free: readers wait for nobody. The default.
+pub const KS_BACKEND_EPOCH: ks_backend = 2;
+/// A lock in every shard of a dashmap.
+pub const KS_BACKEND_DASHMAP: ks_backend = 3;
+
+/// Where the memory of entries comes from: one of KS_POOL_…
+pub type ks_pool = i32;
+/// Fixed size classes, preallocated, freed nodes reused. The default.
+pub const KS_POOL_SLAB: ks_pool = 1;
+/// Large chunks that are handed out from front to back, and reused once all of their nodes are freed.
+pub const KS_POOL_ARENA: ks_pool = 2;
+/// The system's allocator.
+pub const KS_POOL_SYSTEM: ks_pool = 3;
+
+/// Whether threads share a store: one of KS_CONCURRENCY_…
+pub type ks_concurrency = i32;
+/// Any number of threads at once. The default.
+pub const KS_CONCURRENCY_MULTI_THREADED: ks_concurrency = 1;
+/// Only the thread that opens the store uses it; every call from another is refused with
+/// KS_UNSUPPORTED. The backend rwlock takes no locks then.
+pub const KS_CONCURRENCY_SINGLE_THREADED: ks_concurrency = 2;
+
+/// ks_options.memory_limit of a store without one.
+pub const KS_NO_MEMORY_LIMIT: u64 = 0;
+
+/// What a store is opened with. Fill it by ks_options_init, then change what you want different.
+///
+/// Later versions add fields at the end: `size` tells the library which of them a program knows.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct ks_options {
+    /// sizeof(ks_options), set by ks_options_init.
+    pub size: usize,
+    /// Which algorithm: KS_BACKEND_EPOCH unless changed.
+    pub backend: ks_backend,
+    /// Where the memory of entries comes from: KS_POOL_SLAB unless changed.
+    pub pool: ks_pool,
+    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows from
+    /// there with its content. 256 unless changed.
+    pub initial_buckets: usize,
+    /// The share of the initial buckets for which the pool reserves a node up front: 0 (none) to 1
+    /// (one node for each). 0 unless changed.
+    pub preallocation: f64,
+    /// The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY and
+    /// changes nothing. KS_NO_MEMORY_LIMIT unless changed.
+    pub memory_limit: u64,
+    /// Whether threads share the store: KS_CONCURRENCY_MULTI_THREADED unless changed.
+    pub concurrency: ks_concurrency,
+    /// Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries are
+    /// always counted.
+    pub counters: i32,
+}
+
+/// The size of the first version of [`ks_options`]: every program has at least this.
+const MIN_SIZE: usize = 32 + 2 * size_of::<usize>();
+const _: () = assert!(MIN_SIZE <= size_of::<ks_options>());
+/// No version of [`ks_options`] is larger: a size past this one is no size.
+const MAX_SIZE: usize = 1024;
+
+impl Default for ks_options {
+    fn default() -> Self {
+        let config = Config::default();
+        Self {
+            size: size_of::<Self>(),
+            backend: KS_BACKEND_EPOCH,
+            pool: KS_POOL_SLAB,
+            initial_buckets: config.initial_buckets,
+            preallocation: config.preallocation,
+            memory_limit: config.memory_limit.unwrap_or(KS_NO_MEMORY_LIMIT),
+            concurrency: KS_CONCURRENCY_MULTI_THREADED,
+            counters: i32::from(config.counters),
+        }
+    }
+}
+
+/// What a store is to be.
+pub(crate) struct Choice {
+    pub(crate) backend: BackendKind,
+    pub(crate) pool: PoolKind,
+    pub(crate) config: Config,
+}
+
+impl ks_options {
+    /// The options of a program that may be older or newer than this library: what it does not know
+    /// keeps its default, and what this library does not know must be zero, which every later field's
+    /// default will be.
+    ///
+    /// # Safety
+    /// `options` is NULL, or as many bytes as its first field says can be read there.
+    pub(crate) unsafe fn read(options: *const Self) -> Result<Self, Failure> {
+        let mut known = Self::default();
+        if options.is_null() {
+            return Ok(known);
+        }
+        // SAFETY: the first field can be read.
+        let size = unsafe { (&raw const (*options).size).read_unaligned() };
+        check_size("options->size", size)?;
+        let shared = size.min(size_of::<Self>());
+        // SAFETY: `size` bytes can be read, `known` has as many as are copied, and any bytes are
+        // valid numbers.
+        unsafe { ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut known).cast::<u8>(), shared) };
+        for at in shared..size {
+            // SAFETY: `size` bytes can be read.
+            if unsafe { options.cast::<u8>().add(at).read() } != 0 {
+                return Err(Failure::UnknownField);
+            }
+        }
+        Ok(known)
+    }
+
+    /// What the numbers stand for.
+    pub(crate) fn choose(&self) -> Result<Choice, Failure> {
+        let backend = match self.backend {
+            KS_BACKEND_RWLOCK => BackendKind::RwLock,
+            KS_BACKEND_EPOCH => BackendKind::Epoch,
+            KS_BACKEND_DASHMAP => BackendKind::DashMap,
+            other => {
+                return Err(invalid(
+                    "backend",
+                    other,
+                    "1 (rwlock), 2 (epoch) or 3 (dashmap): see KS_BACKEND_EPOCH",
+                ));
+            }
+        };
+        let pool = match self.pool {
+            KS_POOL_SLAB => PoolKind::Slab,
+            KS_POOL_ARENA => PoolKind::Arena,
+            KS_POOL_SYSTEM => PoolKind::System,
+            other => {
+                return Err(invalid("pool", other, "1 (slab), 2 (arena) or 3 (system): see KS_POOL_SLAB"));
+            }
+        };
+        let concurrency = match self.concurrency {
+            KS_CONCURRENCY_MULTI_THREADED => Concurrency::MultiThreaded,
+            KS_CONCURRENCY_SINGLE_THREADED => Concurrency::SingleThreaded,
+            other => return Err(invalid("concurrency", other, "1 (multi-threaded) or 2 (single-threaded)")),
+        };
+        let counters = match self.counters {
+            0 => false,
+            1 => true,
+            other => return Err(invalid("counters", other, "0 or 1")),
+        };
+        let config = Config {
+            initial_buckets: self.initial_buckets,
+            preallocation: self.preallocation,
+            memory_limit: (self.memory_limit != KS_NO_MEMORY_LIMIT).then_some(self.memory_limit),
+            concurrency,
+            counters,
+        };
+        config.validate()?;
+        Ok(Choice { backend, pool, config })
+    }
+}
+
+fn invalid(field: &'static str, value: i32, expected: &'static str) -> Failure {
+    Error::invalid_config(field, value, expected).into()
+}
+
+fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
+    if (MIN_SIZE..=MAX_SIZE).contains(&size) {
+        return Ok(());
+    }
+    Err(Failure::StructSize { argument, size, expected: "ks_options", min: MIN_SIZE, max: MAX_SIZE })
+}
+
+/// Fills `options` with the defaults.
+///
+/// @param options the caller's, need not be initialised.
+/// @param size sizeof(ks_options), so that a library that is newer than the program writes no field
+/// too many.
+/// @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
+///
+/// # Safety
+/// `options` is NULL or has room for `size` bytes. Any thread may call this at any time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_options_init(options: *mut ks_options, size: usize) -> c_int {
+    guard(|| {
+        if options.is_null() {
+            return Err(Failure::Null { argument: "options", expected: "a ks_options" });
+        }
+        check_size("size", size)?;
+        let defaults = ks_options { size, ..ks_options::default() };
+        // SAFETY: the caller has room for `size` bytes.
+        unsafe { ptr::write_bytes(options.cast::<u8>(), 0, size) };
+        let shared = size.min(size_of::<ks_options>());
+        // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's
+        // struct.
+        unsafe { ptr::copy_nonoverlapping((&raw const defaults).cast::<u8>(), options.cast::<u8>(), shared) };
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Options as a program would have them that knows `extra` bytes more than this library.
+    #[repr(C)]
+    struct Newer {
+        options: ks_options,
+        extra: [u8; 16],
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_core() {
+        let choice = ks_options::default().choose().map_err(|e| e.to_string()).unwrap();
+        assert_eq!(choice.config, Config::default());
+    }
+
+    #[test]
+    fn a_newer_program_is_understood_unless_it_asks_for_more() {
+        let mut newer = Newer { options: ks_options::default(), extra: [7; 16] };
+        let size = size_of::<Newer>();
+        // SAFETY: `size` is the struct's.
+        assert_eq!(unsafe { ks_options_init((&raw mut newer).cast(), size) }, 0);
+        assert_eq!((newer.options.size, newer.extra), (size, [0; 16]));
+        // SAFETY: `size` is the struct's.
+        assert!(unsafe { ks_options::read((&raw const newer).cast()) }.is_ok());
+        newer.extra[3] = 1;
+        // SAFETY: `size` is the struct's.
+        let refused = unsafe { ks_options::read((&raw const newer).cast()) };
+        assert!(matches!(refused, Err(Failure::UnknownField)));
+    }
+
+    #[test]
+    fn a_wrong_size_is_refused() {
+        for size in [0, 8, MIN_SIZE - 1, MAX_SIZE + 1, usize::MAX] {
+            let mut options = ks_options::default();
+            // SAFETY: a wrong size is refused before the struct is touched.
+            assert_eq!(unsafe { ks_options_init(&raw mut options, size) }, -20, "{size}");
+            options.size = size;
+            // SAFETY: a wrong size is refused before the other fields are read.
+            let refused = unsafe { ks_options::read(&raw const options) };
+            assert!(matches!(refused, Err(Failure::StructSize { .. })), "{size}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The picture of a store, flat as C wants it.
+
+use std::ffi::c_int;
+use std::ptr;
+
+use keystore_core::Stats;
+
+use crate::failure::{Failure, guard};
+use crate::handle::{self, ks_store};
+
+/// A picture of a store, from ks_store_stats. Exact while no other thread writes.
+///
+/// Later versions add fields at the end: that is why ks_store_stats is given its size.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ks_stats {
+    /// When the store was opened, seconds since the Unix epoch.
+    pub opened_at: u64,
+    /// When ks_clear or ks_shrink last finished, seconds since the Unix epoch; 0 for never.
+    pub cleaned_up_at: u64,
+
+    /// Entries in the store.
+    pub entries: u64,
+    /// Buckets of the table; the shards of the backend dashmap.
+    pub buckets: u64,
+    /// Buckets that hold an entry.
+    pub nonempty_buckets: u64,
+    /// Buckets that hold none.
+    pub empty_buckets: u64,
+    /// The most entries in one bucket.
+    pub max_in_bucket: u64,
+    /// The fewest entries in one bucket.
+    pub min_in_bucket: u64,
+    /// Entries to a bucket that holds any.
+    pub mean_per_nonempty_bucket: f64,
+    /// Standard deviation of the entries in a bucket, over all buckets.
+    pub stddev_per_bucket: f64,
+    /// Median of the entries in a bucket, over all buckets.
+    pub median_per_bucket: f64,
+    /// Empty buckets in percent of all.
+    pub empty_bucket_percent: f64,
+
+    /// Buckets with two entries or more: each entry past a bucket's first is a collision.
+    pub collision_buckets: u64,
+    /// Those in percent of all buckets.
+    pub collision_percent: f64,
+    /// The most collisions in one bucket.
+    pub max_collisions_in_bucket: u64,
+    /// Collisions to a bucket that holds any entry.
+    pub mean_collisions_per_nonempty_bucket: f64,
+
+    /// Bytes of live nodes: headers, keys, values and the room left in them.
+    pub node_bytes: u64,
+    /// Bytes of the table.
+    pub table_bytes: u64,
+    /// Bytes that were removed and wait until no reader can be looking at them.
+    pub garbage_bytes: u64,
+
+    /// Nodes that the pool has handed out and not yet got back.
+    pub pool_live_nodes: u64,
+    /// Bytes that those nodes asked for.
+    pub pool_live_bytes: u64,
+    /// Bytes that the pool holds of the system's memory, in use or not.
+    pub pool_held_bytes: u64,
+    /// Nodes that the pool could not serve from its own memory and took from the system, ever.
+    pub pool_fallbacks: u64,
+    /// Bytes of those nodes that are still live.
+    pub pool_fallback_bytes: u64,
+
+    /// Calls that write, each entry of a batch included. This and all that follow: 0 where
+    /// ks_options.counters is 0.
+    pub adds: u64,
+    /// Calls that read.
+    pub finds: u64,
+    /// Calls that remove, and entries that ks_clear removed.
+    pub deletes: u64,
+    /// Adds that failed.
+    pub failed_adds: u64,
+    /// Finds that failed or whose key was absent.
+    pub failed_finds: u64,
+    /// Deletes that failed or whose key was absent.
+    pub failed_deletes: u64,
+
+    /// Entries that came into being.
+    pub nodes_created: u64,
+    /// Values that were replaced.
+    pub nodes_updated: u64,
+    /// Values that were read.
+    pub nodes_read: u64,
+    /// Entries that were removed.
+    pub nodes_deleted: u64,
+    /// Adds that failed where the key was absent, or before that was known.
+    pub nodes_failed_creates: u64,
+
+    /// Calls that the store answered with an error; a key that is absent is none.
+    pub errors: u64,
+}
+
+/// The size of the first version of [`ks_stats`].
+const MIN_SIZE: usize = size_of::<ks_stats>();
+/// No version of [`ks_stats`] is larger.
+const MAX_SIZE: usize = 4096;
+
+impl From<&Stats> for ks_stats {
+    fn from(stats: &Stats) -> Self {
+        let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors } = stats;
+        Self {
+            opened_at: metadata.opened_at,
+            cleaned_up_at: metadata.cleaned_up_at,
+            entries: entries.count,
+            buckets: entries.buckets,
+            nonempty_buckets: entries.nonempty_buckets,
+            empty_buckets: entries.empty_buckets,
+            max_in_bucket: entries.max_in_bucket,
+            min_in_bucket: entries.min_in_bucket,
+            mean_per_nonempty_bucket: entries.mean_per_nonempty_bucket,
+            stddev_per_bucket: entries.stddev_per_bucket,
+            median_per_bucket: entries.median_per_bucket,
+            empty_bucket_percent: entries.empty_bucket_percent,
+            collision_buckets: collisions.buckets,
+            collision_percent: collisions.percent,
+            max_collisions_in_bucket: collisions.max_in_bucket,
+            mean_collisions_per_nonempty_bucket: collisions.mean_per_nonempty_bucket,
+            node_bytes: memory.node_bytes,
+            table_bytes: memory.table_bytes,
+            garbage_bytes: memory.garbage_bytes,
+            pool_live_nodes: pool.live_nodes,
+            pool_live_bytes: pool.live_bytes,
+            pool_held_bytes: pool.held_bytes,
+            pool_fallbacks: pool.fallbacks,
+            pool_fallback_bytes: pool.fallback_bytes,
+            adds: operations.adds,
+            finds: operations.finds,
+            deletes: operations.deletes,
+            failed_adds: operations.failed_adds,
+            failed_finds: operations.failed_finds,
+            failed_deletes: operations.failed_deletes,
+            nodes_created: nodes.creates,
+            nodes_updated: nodes.updates,
+            nodes_read: nodes.reads,
+            nodes_deleted: nodes.deletes,
+            nodes_failed_creates: nodes.failed_creates,
+            errors: errors.values().sum(),
+        }
+    }
+}
+
+/// Takes a picture of the store. O(n): it looks at every bucket and entry.
+///
+/// @param stats where the picture goes; untouched where the call fails.
+/// @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
+/// many; one that is older fills the fields that it does not know with zeros.
+/// @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+///
+/// # Safety
+/// `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while
+/// the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_stats, size: usize) -> c_int {
+    guard(|| {
+        if stats.is_null() {
+            return Err(Failure::Null { argument: "stats", expected: "a ks_stats" });
+        }
+        if !(MIN_SIZE..=MAX_SIZE).contains(&size) {
+            let (expected, min, max) = ("ks_stats", MIN_SIZE, MAX_SIZE);
+            return Err(Failure::StructSize { argument: "size", size, expected, min, max });
+        }
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let picture = ks_stats::from(&unsafe { handle::opened(store) }?.keystore()?.stats()?);
+        // SAFETY: the caller has room for `size` bytes.
+        unsafe { ptr::write_bytes(stats.cast::<u8>(), 0, size) };
+        let shared = size.min(size_of::<ks_stats>());
+        // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's
+        // struct.
+        unsafe { ptr::copy_nonoverlapping((&raw const picture).cast::<u8>(), stats.cast::<u8>(), shared) };
+        Ok(())
+    })
+}

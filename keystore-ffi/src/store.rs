@@ -1,0 +1,355 @@
+//! Opening, closing, and the verbs on one key.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use keystore_core::{Concurrency, Keystore};
+use keystore_pool::AnyPool;
+
+use crate::bytes::{Out, Owned, OwnedOut, slice};
+use crate::callback;
+use crate::failure::{Failure, guard};
+use crate::handle::{self, Opened, ks_store};
+use crate::options::{Choice, ks_options};
+
+/// Opens a store.
+///
+/// @param options what it is to be; NULL for the defaults. Not kept.
+/// @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
+/// fails.
+/// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
+/// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
+/// version.
+///
+/// # Safety
+/// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
+/// Any thread may call this at any time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks_store) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that `store` is NULL or can be written.
+        let store = unsafe { Out::new("store", store) }?;
+        store.write(ptr::null_mut());
+        // SAFETY: the caller promises that `options` is NULL or has the size that it says.
+        let Choice { backend, pool, config } = unsafe { ks_options::read(options) }?.choose()?;
+        let pool = AnyPool::new(pool, &config)?;
+        let opened = match config.concurrency {
+            Concurrency::MultiThreaded => Opened::Shared(keystore_core::open(backend, &config, pool)?),
+            Concurrency::SingleThreaded => Opened::local(keystore_core::open_local(backend, &config, pool)?),
+        };
+        store.write(handle::open(opened)?);
+        Ok(())
+    })
+}
+
+/// Closes a store and gives back all its memory. The handle, and every copy of it, is invalid from
+/// here on; values that were got as owned stay the caller's.
+///
+/// @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED from
+/// another thread than a single-threaded store's own.
+///
+/// # Safety
+/// No other thread is inside a call with this store, or starts one until ks_close returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_close(store: *mut ks_store) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it before it
+        // is looked at.
+        unsafe { handle::opened(store) }?.keystore()?;
+        if callback::is_inside(store) {
+            return Err(Failure::CloseInCallback);
+        }
+        drop(handle::close(store)?);
+        Ok(())
+    })
+}
+
+/// Runs `verb` on the store and the key that C named.
+///
+/// # Safety
+/// What every verb asks for: see [`ks_set`].
+#[inline]
+unsafe fn on_key<'a>(
+    store: *mut ks_store,
+    key: *const c_void,
+    key_len: usize,
+    verb: impl FnOnce(&'a dyn Keystore, &'a [u8]) -> Result<(), Failure>,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let store = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises that the key is NULL or can be read.
+        verb(store, unsafe { slice("key", key, key_len) }?)
+    })
+}
+
+/// Gives `key` the value `value`, whether it has one or not.
+///
+/// Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1; a value of 0 bytes may be NULL. Both are
+/// copied.
+///
+/// @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
+/// store is as before.
+///
+/// # Safety
+/// `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
+/// call this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_set(
+    store: *mut ks_store,
+    key: *const c_void,
+    key_len: usize,
+    value: *const c_void,
+    value_len: usize,
+) -> c_int {
+    let verb = |store: &dyn Keystore, key: &[u8]| {
+        // SAFETY: the caller promises that the value is NULL or can be read.
+        store.set(key, unsafe { slice("value", value, value_len) }?)?;
+        Ok(())
+    };
+    // SAFETY: the caller's promises are those of `on_key`.
+    unsafe { on_key(store, key, key_len, verb) }
+}
+
+/// Gives `key` the value `value` where it has none. One step: of several threads that insert one key,
+/// one succeeds.
+///
+/// @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
+///
+/// # Safety
+/// That of ks_set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_insert(
+    store: *mut ks_store,
+    key: *const c_void,
+    key_len: usize,
+    value: *const c_void,
+    value_len: usize,
+) -> c_int {
+    let verb = |store: &dyn Keystore, key: &[u8]| {
+        // SAFETY: the caller promises that the value is NULL or can be read.
+        let inserted = store.insert(key, unsafe { slice("value", value, value_len) }?)?;
+        if inserted { Ok(()) } else { Err(Failure::KeyExists) }
+    };
+    // SAFETY: the caller's promises are those of `on_key`.
+    unsafe { on_key(store, key, key_len, verb) }
+}
+
+/// Copies the value of `key` into a buffer of the caller's.
+///
+/// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
+/// @param capacity the buffer's room, bytes.
+/// @param value_len where the value's length goes, also where the buffer is too small; 0 goes there
+/// where the call fails for another reason.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then
+/// *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
+/// for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to
+/// wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+///
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
+/// bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
+/// this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_get(
+    store: *mut ks_store,
+    key: *const c_void,
+    key_len: usize,
+    buffer: *mut c_void,
+    capacity: usize,
+    value_len: *mut usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that `value_len` is NULL or can be written.
+        let value_len = unsafe { Out::new("value_len", value_len) }?;
+        value_len.write(0);
+        if buffer.is_null() && capacity > 0 {
+            return Err(Failure::Null { argument: "buffer", expected: "as many bytes as capacity says" });
+        }
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let store = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises that the key is NULL or can be read.
+        let key = unsafe { slice("key", key, key_len) }?;
+        let mut needed = 0;
+        let mut visit = |value: &[u8]| {
+            needed = value.len();
+            if needed <= capacity && !buffer.is_null() {
+                // SAFETY: the buffer has room for `capacity` bytes, and the store's memory is no
+                // caller's buffer.
+                unsafe { ptr::copy_nonoverlapping(value.as_ptr(), buffer.cast(), needed) };
+            }
+        };
+        if !store.read_dyn(key, &mut visit)? {
+            return Err(Failure::KeyNotFound);
+        }
+        value_len.write(needed);
+        if needed <= capacity || buffer.is_null() {
+            Ok(())
+        } else {
+            Err(Failure::BufferTooSmall { needed, capacity })
+        }
+    })
+}
+
+/// Gives the value of `key` as memory of its own.
+///
+/// @param value where the value's address goes: the caller's from here on, to be given back by
+/// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so that text
+/// can be used as a string. NULL goes there where the call fails.
+/// @param value_len where the value's length goes, without that NUL; 0 where the call fails.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key
+/// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+///
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
+/// written. Any thread may call this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_get_owned(
+    store: *mut ks_store,
+    key: *const c_void,
+    key_len: usize,
+    value: *mut *mut c_void,
+    value_len: *mut usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that both are NULL or can be written.
+        let out = unsafe { OwnedOut::new("value", value, value_len) }?;
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let store = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises that the key is NULL or can be read.
+        let key = unsafe { slice("key", key, key_len) }?;
+        out.write(Keystore::read(&store, key, Owned::copy)?.ok_or(Failure::KeyNotFound)??);
+        Ok(())
+    })
+}
+
+/// Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange
+/// gave.
+///
+/// @param value such a value, also after its store was closed; NULL does nothing.
+///
+/// # Safety
+/// `value` came from this library and has not been freed. Any thread may call this at any time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_free(value: *mut c_void) {
+    // SAFETY: the caller hands back what `Owned` got from `malloc`.
+    unsafe { libc::free(value) }
+}
+
+/// Removes `key`.
+///
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits;
+/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+///
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while
+/// the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key_len: usize) -> c_int {
+    let verb = |store: &dyn Keystore, key: &[u8]| {
+        if store.delete(key)? { Ok(()) } else { Err(Failure::KeyNotFound) }
+    };
+    // SAFETY: the caller's promises are those of `on_key`.
+    unsafe { on_key(store, key, key_len, verb) }
+}
+
+/// Tells whether `key` has a value.
+///
+/// @param exists where the answer goes; false where the call fails.
+/// @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
+/// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+///
+/// # Safety
+/// `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
+/// thread may call this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_exists(
+    store: *mut ks_store,
+    key: *const c_void,
+    key_len: usize,
+    exists: *mut bool,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that `exists` is NULL or can be written.
+        let exists = unsafe { Out::new("exists", exists) }?;
+        exists.write(false);
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        let store = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises that the key is NULL or can be read.
+        exists.write(store.contains(unsafe { slice("key", key, key_len) }?)?);
+        Ok(())
+    })
+}
+
+/// Tells how many entries the store has. Exact while nobody writes.
+///
+/// @param count where the number goes; 0 where the call fails.
+/// @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from
+/// another thread than a single-threaded store's own.
+///
+/// # Safety
+/// `count` is NULL or can be written. Any thread may call this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that `count` is NULL or can be written.
+        let count = unsafe { Out::new("count", count) }?;
+        count.write(0);
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        count.write(unsafe { handle::opened(store) }?.keystore()?.len()?);
+        Ok(())
+    })
+}
+
+/// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
+/// ks_shrink.
+///
+/// @return KS_OK; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+///
+/// # Safety
+/// Any thread may call this at any time while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_clear(store: *mut ks_store) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        unsafe { handle::opened(store) }?.keystore()?.clear()?;
+        Ok(())
+    })
+}
+
+/// Makes the store large enough for `additional` more entries, so that setting them need not grow it.
+///
+/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of ks_clear.
+///
+/// # Safety
+/// That of ks_clear.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_reserve(store: *mut ks_store, additional: usize) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        unsafe { handle::opened(store) }?.keystore()?.reserve(additional)?;
+        Ok(())
+    })
+}
+
+/// Makes the store as small as its entries allow, and no smaller than it was opened. O(n).
+///
+/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as small as could be; and those of ks_clear.
+///
+/// # Safety
+/// That of ks_clear.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_shrink(store: *mut ks_store) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        unsafe { handle::opened(store) }?.keystore()?.shrink()?;
+        Ok(())
+    })
+}

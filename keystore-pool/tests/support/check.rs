@@ -1,0 +1,87 @@
+//! Running each check on each combination, as a test of its own, under a watchdog.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::combination::{Combination, Sharing};
+
+/// How long a check may take before it counts as stuck. Far more than any takes on a busy machine.
+const WATCHDOG: Duration = Duration::from_secs(180);
+
+/// Which stores a check is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stores {
+    /// All: the check uses its store on one thread.
+    All,
+    /// Those that threads share.
+    Shared,
+}
+
+/// Something that must hold of a store.
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) stores: Stores,
+    pub(crate) run: fn(&Combination),
+}
+
+/// The checks of a module: those for all stores, and those for stores that threads share.
+macro_rules! checks {
+    (all: $($all:ident),* $(; shared: $($shared:ident),*)? $(,)?) => {
+        &[
+            $($crate::check::Check {
+                name: stringify!($all), stores: $crate::check::Stores::All, run: $all
+            },)*
+            $($($crate::check::Check {
+                name: stringify!($shared), stores: $crate::check::Stores::Shared, run: $shared
+            },)*)?
+        ]
+    };
+    (shared: $($shared:ident),* $(,)?) => { checks![all: ; shared: $($shared),*] };
+}
+pub(crate) use checks;
+
+/// Runs every check of every module on every combination that it is for: the `main` of a test program.
+pub(crate) fn run(modules: &[(&str, &[Check])]) -> ExitCode {
+    let mut trials = Vec::new();
+    for &(module, checks) in modules {
+        for check in checks {
+            for combination in Combination::all() {
+                if check.stores == Stores::Shared && combination.sharing == Sharing::OneThread {
+                    continue;
+                }
+                let name = format!("{module}::{}::{combination}", check.name);
+                let run = check.run;
+                trials.push(Trial::test(name.clone(), move || watched(name, move || run(&combination))));
+            }
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Runs `test` on a thread of its own, which is left behind where it does not come to an end.
+fn watched(name: String, test: impl FnOnce() + Send + 'static) -> Result<(), Failed> {
+    let (report, outcome) = mpsc::channel();
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        let result = catch_unwind(AssertUnwindSafe(test)).map_err(|panic| message(&*panic));
+        // Nobody listens any more where the watchdog was first.
+        let _ = report.send(result);
+    })?;
+    match outcome.recv_timeout(WATCHDOG) {
+        Ok(result) => {
+            thread.join().map_err(|panic| Failed::from(message(&*panic)))?;
+            result.map_err(Failed::from)
+        }
+        Err(_) => Err(Failed::from(format!("no end within {WATCHDOG:?}: a deadlock, or a loop without end"))),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic").to_owned()
+}

@@ -1,0 +1,134 @@
+//! `cargo xtask test`: every check that CI runs, one after another, stopping at the first that fails.
+//!
+//! A check is a [`Step`]: commands that anyone can type, and a few looks that no command makes. Each is printed before
+//! it runs, so that whoever reads a failure can repeat just that.
+
+mod command;
+mod msrv;
+mod setup;
+mod step;
+
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use self::step::{Check, Step};
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run only this step; may be given several times. The order stays that of the list.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Print the steps and their commands, and run none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs the steps, or lists them.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let chosen = |step: &&Step| args.only.is_empty() || args.only.contains(step);
+    let steps: Vec<Step> = Step::value_variants().iter().filter(chosen).copied().collect();
+    if args.list {
+        list(&steps);
+        return ExitCode::SUCCESS;
+    }
+    match run_all(&steps) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list(steps: &[Step]) {
+    for step in steps {
+        println!("{step}: {}", step.purpose());
+        for check in step.checks() {
+            println!("    {check}");
+        }
+    }
+}
+
+/// The step that failed, and why.
+struct Failure {
+    step: Step,
+    reason: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, reason } = self;
+        write!(f, "step {step} failed: {reason}\nto repeat it alone: cargo xtask test --only {step}")
+    }
+}
+
+fn run_all(steps: &[Step]) -> Result<(), Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+    let started = Instant::now();
+    let mut times = Vec::with_capacity(steps.len());
+    for &step in steps {
+        let step_started = Instant::now();
+        for check in step.checks() {
+            println!("\n== {step}: {check}");
+            let check_started = Instant::now();
+            check.run(root).map_err(|reason| Failure { step, reason })?;
+            println!("== {step}: passed in {}", Seconds(check_started.elapsed()));
+        }
+        times.push((step, step_started.elapsed()));
+    }
+    println!();
+    for (step, time) in &times {
+        println!("{step:<10} {:>12}", Seconds(*time).to_string());
+    }
+    println!("all steps passed in {}", Seconds(started.elapsed()));
+    Ok(())
+}
+
+impl Check {
+    /// Runs the check in the workspace's folder `root`, or says why it failed.
+    fn run(&self, root: &Path) -> Result<(), String> {
+        match self {
+            Self::Command(command) => command.run(root),
+            Self::Look { look, .. } => look(root).map(|found| println!("{found}")),
+        }
+    }
+}
+
+/// A time as people read it: `12.3 s`, `4 min 05 s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < Duration::from_secs(60) {
+            write!(f, "{:.1} s", self.0.as_secs_f64())
+        } else {
+            let seconds = self.0.as_secs_f64().round() as u64;
+            write!(f, "{} min {:02} s", seconds / 60, seconds % 60)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_people_read_them() {
+        assert_eq!(Seconds(Duration::from_millis(1_240)).to_string(), "1.2 s");
+        assert_eq!(Seconds(Duration::from_millis(245_400)).to_string(), "4 min 05 s");
+    }
+
+    #[test]
+    fn a_failure_says_how_to_repeat_the_step() {
+        let failure = Failure { step: Step::Lint, reason: "`cargo clippy` gave exit code 101".into() };
+        assert_eq!(
+            failure.to_string(),
+            "step lint failed: `cargo clippy` gave exit code 101\nto repeat it alone: cargo xtask test --only lint"
+        );
+    }
+}

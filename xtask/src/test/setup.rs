@@ -1,0 +1,67 @@
+//! The tools that the steps need: looked for, and installed where that can be done without asking anybody.
+
+use std::path::Path;
+
+use super::command::CommandLine;
+
+/// rustfmt and clippy, added to the toolchain where they are missing.
+pub(super) fn components(root: &Path) -> Result<String, String> {
+    let versions = || -> Result<String, String> {
+        let rustfmt = CommandLine::cargo("fmt --version").output(root)?;
+        let clippy = CommandLine::cargo("clippy --version").output(root)?;
+        Ok(format!("{}, {}", rustfmt.trim(), clippy.trim()))
+    };
+    versions().or_else(|missing| {
+        println!("{missing}");
+        CommandLine::new("rustup", "component add rustfmt clippy").run(root).map_err(|failure| {
+            format!("{failure}; add rustfmt and clippy to the Rust toolchain the way it was installed")
+        })?;
+        versions()
+    })
+}
+
+/// A C compiler: the tests of the C library use it, and mimalloc is compiled by it. Where none is found, a root user of a
+/// Debian system gets one; everyone else is told the command.
+pub(super) fn c_compiler(root: &Path) -> Result<String, String> {
+    // The cc crate finds Microsoft's compiler in the registry, not on the path.
+    if cfg!(target_env = "msvc") {
+        return Ok("the compiler of Visual Studio, which the build finds by itself".into());
+    }
+    find_c_compiler(root).or_else(|missing| {
+        println!("{missing}");
+        if !is_root(root) || CommandLine::new("apt-get", "--version").output(root).is_err() {
+            return Err(format!("{missing}; {INSTALL}"));
+        }
+        CommandLine::new("apt-get", "update").run(root)?;
+        CommandLine::new("apt-get", "install --yes --no-install-recommends gcc libc6-dev").run(root)?;
+        find_c_compiler(root)
+    })
+}
+
+/// What to type where this program may not install anything.
+const INSTALL: &str = "install one:
+    Debian, Ubuntu   sudo apt-get install gcc libc6-dev
+    Fedora           sudo dnf install gcc
+    Arch             sudo pacman -S gcc
+    Alpine           sudo apk add gcc musl-dev
+    macOS            xcode-select --install";
+
+/// The first line that the C compiler says of itself: the one that `CC` names, or one of the usual names.
+fn find_c_compiler(root: &Path) -> Result<String, String> {
+    let version = match std::env::var("CC") {
+        Ok(named) => {
+            // The variable may hold a wrapper or arguments too: `ccache gcc`.
+            let (compiler, arguments) = named.split_once(' ').unwrap_or((&named, ""));
+            CommandLine::new(compiler, &format!("{arguments} --version")).output(root)?
+        }
+        Err(_) => ["cc", "gcc", "clang"]
+            .into_iter()
+            .find_map(|compiler| CommandLine::new(compiler, "--version").output(root).ok())
+            .ok_or("no C compiler: none of cc, gcc, clang can be run")?,
+    };
+    Ok(version.lines().next().unwrap_or_default().to_owned())
+}
+
+fn is_root(root: &Path) -> bool {
+    CommandLine::new("id", "-u").output(root).is_ok_and(|id| id.trim() == "0")
+}
