@@ -49,7 +49,7 @@
 //! # Where things are
 //!
 //! `workload` what is asked · `keys` of which keys · `combination` of whom · `driver` the threads · `proof` the check ·
-//! `measure` what is kept · `suite` the standard workloads, and the rounds · `results` the file · `report` and `plot` what
+//! `measure` what is kept · `stress` very many threads at once · `suite` the standard workloads, and the rounds · `results` the file · `report` and `plot` what
 //! people see · `machine` where it ran.
 
 mod combination;

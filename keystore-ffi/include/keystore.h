@@ -168,8 +168,8 @@ typedef struct ks_options {
  *
  * `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer into
  * them past the callback's return. The callback may call any function of the store but ks_close; one
- * that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It must return: no
- * exception and no longjmp out of it.
+ * that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It must return:
+ * an exception that leaves it ends the process, and a longjmp out of it is undefined.
  */
 typedef void (*ks_read_fn)(void *context, const void *value, size_t value_len);
 
@@ -816,7 +816,8 @@ int ks_get_many(struct ks_store *store,
  *
  * @param keys `count` keys.
  * @param values `count` values.
- * @param created where the number of keys goes that had no value before; may be NULL.
+ * @param created where the number of keys goes that had no value before; may be NULL. Where the call
+ * fails, some of those that were set may be missing from it.
  * @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
  * those before it are set, it and those after it are not.
  *
@@ -835,7 +836,8 @@ int ks_set_many(struct ks_store *store,
  * ks_delete for each key, in order.
  *
  * @param keys `count` keys.
- * @param deleted where the number of keys goes that had a value; may be NULL.
+ * @param deleted where the number of keys goes that had a value; may be NULL. Where the call fails,
+ * some of those that were removed may be missing from it.
  * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
  * of the key in the last message: those before it are removed, it and those after it are not.
  *

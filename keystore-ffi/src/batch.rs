@@ -29,8 +29,9 @@ pub struct ks_value {
 
 /// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL
 /// where the key has none. Otherwise the rules of ks_read_fn.
-pub type ks_read_many_fn =
-    Option<unsafe extern "C" fn(context: *mut c_void, index: usize, value: *const c_void, value_len: usize)>;
+pub type ks_read_many_fn = Option<
+    unsafe extern "C-unwind" fn(context: *mut c_void, index: usize, value: *const c_void, value_len: usize),
+>;
 
 /// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position of the
 /// group's first item. An item that cannot be turned ends the batch, after those before it.
@@ -207,7 +208,8 @@ pub unsafe extern "C" fn ks_get_many(
 ///
 /// @param keys `count` keys.
 /// @param values `count` values.
-/// @param created where the number of keys goes that had no value before; may be NULL.
+/// @param created where the number of keys goes that had no value before; may be NULL. Where the call
+/// fails, some of those that were set may be missing from it.
 /// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
 /// those before it are set, it and those after it are not.
 ///
@@ -252,7 +254,8 @@ pub unsafe extern "C" fn ks_set_many(
 /// ks_delete for each key, in order.
 ///
 /// @param keys `count` keys.
-/// @param deleted where the number of keys goes that had a value; may be NULL.
+/// @param deleted where the number of keys goes that had a value; may be NULL. Where the call fails,
+/// some of those that were removed may be missing from it.
 /// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
 /// of the key in the last message: those before it are removed, it and those after it are not.
 ///

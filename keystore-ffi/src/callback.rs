@@ -57,16 +57,16 @@ pub(crate) fn is_inside(store: *mut ks_store) -> bool {
 ///
 /// `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer into
 /// them past the callback's return. The callback may call any function of the store but ks_close; one
-/// that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It must return: no
-/// exception and no longjmp out of it.
+/// that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It must return:
+/// an exception that leaves it ends the process, and a longjmp out of it is undefined.
 pub type ks_read_fn =
-    Option<unsafe extern "C" fn(context: *mut c_void, value: *const c_void, value_len: usize)>;
+    Option<unsafe extern "C-unwind" fn(context: *mut c_void, value: *const c_void, value_len: usize)>;
 
 /// What ks_for_each shows each entry to: 0 goes on to the next, anything else stops.
 ///
 /// As for ks_read_fn, for the key and the value both.
 pub type ks_for_each_fn = Option<
-    unsafe extern "C" fn(
+    unsafe extern "C-unwind" fn(
         context: *mut c_void,
         key: *const c_void,
         key_len: usize,

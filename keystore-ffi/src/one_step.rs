@@ -25,7 +25,7 @@ pub const KS_UPDATE_DELETE: c_int = 2;
 /// must stay as they are until then. May be called again, with the newer value, where another thread
 /// changes the key meanwhile: only the last answer counts. Otherwise the rules of ks_read_fn.
 pub type ks_update_fn = Option<
-    unsafe extern "C" fn(
+    unsafe extern "C-unwind" fn(
         context: *mut c_void,
         old_value: *const c_void,
         old_len: usize,

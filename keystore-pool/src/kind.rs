@@ -1,15 +1,24 @@
-//! Provisional: every kind is the system's allocator.
-use keystore_core::{Config, Error, Global, NodeAllocator, PoolStats, Result};
+//! Choosing a pool at run time.
+
 use std::alloc::Layout;
 use std::fmt;
 use std::ptr::NonNull;
 use std::str::FromStr;
+use std::sync::Arc;
 
-/// A pool, by name.
+use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
+
+#[cfg(feature = "arena")]
+use crate::ArenaPool;
+#[cfg(feature = "slab")]
+use crate::SlabPool;
+use crate::system::SystemPool;
+
+/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum PoolKind {
-    /// Size classes.
+    /// Size classes and per-thread caches.
     Slab,
     /// Bump allocation.
     Arena,
@@ -20,6 +29,7 @@ pub enum PoolKind {
 impl PoolKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Slab, Self::Arena, Self::System];
+
     /// The name it parses from and prints as.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -39,6 +49,7 @@ impl fmt::Display for PoolKind {
 
 impl FromStr for PoolKind {
     type Err = Error;
+
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL
             .into_iter()
@@ -47,31 +58,167 @@ impl FromStr for PoolKind {
     }
 }
 
-/// The pool chosen at run time.
+/// A pool of the kind chosen at run time. Clones are the same pool: its memory goes when the last one does. Each call
+/// costs one branch more than the pool's own.
+///
+/// ```
+/// # fn main() -> keystore_core::Result<()> {
+/// use keystore_core::{BackendKind, Config, open};
+/// use keystore_pool::{AnyPool, PoolKind};
+///
+/// let config = Config::default();
+/// let pool = AnyPool::new("system".parse::<PoolKind>()?, &config)?;
+/// let store = open(BackendKind::RwLock, &config, pool.clone())?;
+/// store.set(b"key", b"value")?;
+/// assert_eq!(store.stats().pool.live_nodes, 1);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
-pub struct AnyPool;
+#[non_exhaustive]
+pub enum AnyPool {
+    /// Size classes and per-thread caches.
+    #[cfg(feature = "slab")]
+    Slab(Arc<SlabPool>),
+    /// Bump allocation.
+    #[cfg(feature = "arena")]
+    Arena(Arc<ArenaPool>),
+    /// The global allocator.
+    System(Arc<SystemPool>),
+}
 
 impl AnyPool {
-    /// A pool of this kind.
+    /// A pool of this kind, with what `config` wants preallocated.
     ///
     /// # Errors
-    /// -21.
-    pub fn new(_: PoolKind, config: &Config) -> Result<Self> {
+    /// -21 names what is wrong with the configuration; -43 for a pool that this build was made without; -10 where memory
+    /// cannot be had.
+    pub fn new(kind: PoolKind, config: &Config) -> Result<Self> {
         config.validate()?;
-        Ok(Self)
+        match kind {
+            #[cfg(feature = "slab")]
+            PoolKind::Slab => Ok(Self::Slab(Arc::new(SlabPool::from_config(config)?))),
+            #[cfg(not(feature = "slab"))]
+            PoolKind::Slab => Err(not_built("making the pool slab")),
+            #[cfg(feature = "arena")]
+            PoolKind::Arena => Ok(Self::Arena(Arc::new(ArenaPool::from_config(config)?))),
+            #[cfg(not(feature = "arena"))]
+            PoolKind::Arena => Err(not_built("making the pool arena")),
+            PoolKind::System => Ok(Self::System(Arc::new(SystemPool::new()?))),
+        }
+    }
+
+    /// What kind it is.
+    #[must_use]
+    pub fn kind(&self) -> PoolKind {
+        match self {
+            #[cfg(feature = "slab")]
+            Self::Slab(_) => PoolKind::Slab,
+            #[cfg(feature = "arena")]
+            Self::Arena(_) => PoolKind::Arena,
+            Self::System(_) => PoolKind::System,
+        }
     }
 }
 
-// SAFETY: forwards to `Global`.
+/// The error for a pool whose feature is off.
+#[cfg(not(all(feature = "slab", feature = "arena")))]
+fn not_built(operation: &'static str) -> Error {
+    Error::Unsupported { operation, reason: "this build of keystore-pool has its feature turned off" }
+}
+
+/// Evaluates an expression for the pool that it is.
+macro_rules! of_kind {
+    ($any:expr, $pool:ident => $call:expr) => {
+        match $any {
+            #[cfg(feature = "slab")]
+            AnyPool::Slab($pool) => $call,
+            #[cfg(feature = "arena")]
+            AnyPool::Arena($pool) => $call,
+            AnyPool::System($pool) => $call,
+        }
+    };
+}
+
+// SAFETY: every call goes to the one pool behind, which keeps the promises; clones share it.
 unsafe impl NodeAllocator for AnyPool {
+    #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
-        Global.allocate(layout)
+        of_kind!(self, pool => pool.allocate(layout))
     }
+
+    #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: forwarded.
-        unsafe { Global.deallocate(block, layout) }
+        // SAFETY: the caller's promises are those of the pool behind.
+        of_kind!(self, pool => unsafe { pool.deallocate(block, layout) })
     }
+
     fn stats(&self) -> PoolStats {
-        PoolStats::default()
+        of_kind!(self, pool => pool.stats())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_parse_from_what_they_print() {
+        for kind in PoolKind::ALL {
+            assert_eq!(kind.to_string().parse::<PoolKind>().unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn an_unknown_pool_is_named_with_those_there_are() {
+        let error = "pond".parse::<PoolKind>().unwrap_err();
+        assert_eq!(error.to_string(), "pool is \"pond\": it must be slab, arena or system");
+        assert_eq!(error.code(), -20);
+    }
+
+    #[test]
+    fn a_bad_configuration_makes_no_pool() {
+        for kind in PoolKind::ALL {
+            let config = Config { preallocation: 1.5, ..Config::default() };
+            assert_eq!(AnyPool::new(kind, &config).unwrap_err().code(), -21);
+        }
+    }
+
+    #[test]
+    fn clones_share_one_pool_and_those_not_built_are_refused() {
+        for kind in PoolKind::ALL {
+            let built = match kind {
+                PoolKind::Slab => cfg!(feature = "slab"),
+                PoolKind::Arena => cfg!(feature = "arena"),
+                PoolKind::System => true,
+            };
+            let pool = match AnyPool::new(kind, &Config::default()) {
+                Ok(pool) => pool,
+                Err(error) => {
+                    assert!(!built, "{error}");
+                    assert_eq!(error.code(), -43);
+                    continue;
+                }
+            };
+            assert!(built);
+            assert_eq!(pool.kind(), kind);
+            let layout = Layout::new::<[u64; 11]>();
+            let clone = pool.clone();
+            let block = clone.allocate(layout).unwrap();
+            assert_eq!((pool.stats().live_nodes, pool.stats().live_bytes), (1, 88));
+            drop(clone);
+            // SAFETY: allocated above with this layout, from a clone of this pool.
+            unsafe { pool.deallocate(block, layout) };
+            assert_eq!(pool.stats().live_nodes, 0);
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn kinds_are_their_names_in_serde() {
+        for kind in PoolKind::ALL {
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{kind}\""));
+            assert_eq!(serde_json::from_str::<PoolKind>(&json).unwrap(), kind);
+        }
     }
 }

@@ -1,0 +1,334 @@
+//! The arena pool: blocks one behind another, memory reused when all that lies in it is dead.
+//!
+//! A thread has a span of 64 KiB and a pointer to its first unused byte; allocating moves the pointer. Nothing is kept for
+//! a block but one number for the span: how many of its blocks live. The block that makes it 0 frees the span.
+//!
+//! So that allocating need not touch that number, a span starts with a *bias* far above what fits into it, and its
+//! thread counts the blocks it hands out. When the span is used up the thread takes off the bias less its count; from
+//! then on the number is that of the live blocks. (Reference counts have been kept so by many, under the name of
+//! "biased" or "deferred" counting.)
+
+use std::alloc::Layout;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{Ordering::Release, fence};
+
+use keystore_core::{Config, NodeAllocator, PoolStats, Result};
+
+use crate::chunk::Pages;
+use crate::per_thread::PerThread;
+use crate::span::{MAX_ALIGN, SPAN, SpanHeader, SpanOptions, Spans, check_layout, span_of};
+use crate::system::SystemPool;
+
+/// The largest block, bytes: an eighth of a span, so that the end of a span that it does not fit wastes no more.
+const LARGEST: usize = SPAN / 8;
+
+/// More than the blocks that fit a span.
+const BIAS: usize = 1 << 24;
+
+/// How an [`ArenaPool`] is made. Every field has a default: nothing preallocated, huge pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
+pub struct ArenaOptions {
+    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. The pool keeps as many chunks when
+    /// they become empty, and does not touch them before they are used.
+    pub preallocated_bytes: usize,
+    /// Whether chunks lie in huge pages, where the system has them (Linux; elsewhere it makes no difference). Faster, but
+    /// each chunk takes 2 MiB of memory as soon as it is touched.
+    pub huge_pages: bool,
+}
+
+impl Default for ArenaOptions {
+    fn default() -> Self {
+        Self { preallocated_bytes: 0, huge_pages: true }
+    }
+}
+
+/// Bump allocation: blocks lie in the order of their allocation, each right behind the one before.
+///
+/// - *Where it is best.* Entries that live and die together: a store that is filled and read, or cleared as a whole
+///   ([`reset`](Self::reset) does that at once). Allocating is an addition, and blocks take no more than their bytes,
+///   rounded up to 8.
+/// - *Where it is wrong.* Under a load that overwrites or deletes at random. A span of 64 KiB is reused when its last block dies,
+///   and not before: one long-lived block in each keeps all of them. A store whose entries are replaced at random
+///   comes to hold many times its content.
+/// - *Sizes.* Layouts over 8,192 bytes are the system allocator's and count as fallbacks. Alignments up to 64 bytes are
+///   served; larger ones, and layouts of no bytes, are [`Error::InvalidArgument`](keystore_core::Error::InvalidArgument).
+/// - *Time.* Allocating takes a few instructions, and the pool's lock once in 64 KiB; freeing takes one atomic subtraction, on
+///   whatever thread.
+/// - *Memory.* A span whose blocks are all dead serves any thread again; chunks of 2 MiB that are unused as a whole go back to
+///   the system, all but one and those preallocated. Each of the first 64 live threads that allocate has a span of its own, and
+///   16 are shared by the others; what is left in a thread's span passes with it to the next thread.
+/// - *Freeing the pool* frees its memory, whatever blocks are live in it, except for those from the system's allocator.
+///
+/// ```
+/// # fn main() -> keystore_core::Result<()> {
+/// use keystore_core::{Config, Keystore, RwLockKeystore};
+/// use keystore_pool::ArenaPool;
+///
+/// let store = RwLockKeystore::open(&Config::default(), ArenaPool::new()?)?;
+/// store.set(b"key", b"value")?;
+/// assert_eq!(store.stats().pool.live_bytes, 8 + 3 + 5);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct ArenaPool {
+    caches: PerThread<Bump>,
+    spans: Spans,
+    system: SystemPool,
+}
+
+/// What a span of an arena begins with. Blocks follow at the next cache line.
+#[repr(C)]
+#[derive(Debug)]
+struct ArenaSpan {
+    header: SpanHeader,
+    /// Live blocks, plus what is left of the bias.
+    live: AtomicUsize,
+}
+
+const FIRST_BLOCK: usize = size_of::<ArenaSpan>().next_multiple_of(MAX_ALIGN);
+
+/// A thread's span, and its counts. Only the thread writes; others read the counts.
+#[derive(Debug, Default)]
+struct Bump {
+    /// The first unused byte of the span; null where there is no span.
+    next: AtomicPtr<u8>,
+    /// Bytes unused from there.
+    left: AtomicUsize,
+    /// Blocks handed out of the span.
+    born: AtomicUsize,
+    /// Blocks allocated here less those freed here, and the bytes that they asked for.
+    live_nodes: AtomicI64,
+    live_bytes: AtomicI64,
+}
+
+impl Bump {
+    #[inline]
+    fn count(&self, nodes: i64, bytes: i64) {
+        self.live_nodes.store(self.live_nodes.load(Relaxed).wrapping_add(nodes), Relaxed);
+        self.live_bytes.store(self.live_bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
+    }
+
+    /// The next block of the span, if the layout fits.
+    #[inline]
+    fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let next = self.next.load(Relaxed);
+        let padding = if layout.align() <= 8 { 0 } else { next.addr().wrapping_neg() & (layout.align() - 1) };
+        let size = padding + layout.size().next_multiple_of(8);
+        let left = self.left.load(Relaxed).checked_sub(size)?;
+        self.left.store(left, Relaxed);
+        self.next.store(next.wrapping_add(size), Relaxed);
+        self.born.store(self.born.load(Relaxed) + 1, Relaxed);
+        NonNull::new(next.wrapping_add(padding))
+    }
+
+    /// Starts on a span.
+    fn start(&self, span: NonNull<u8>) {
+        self.next.store(span.as_ptr().wrapping_add(FIRST_BLOCK), Relaxed);
+        self.left.store(SPAN - FIRST_BLOCK, Relaxed);
+        self.born.store(0, Relaxed);
+    }
+
+    /// Leaves the span, if there is one.
+    fn leave(&self) -> Option<NonNull<u8>> {
+        let next = NonNull::new(self.next.swap(null_mut(), Relaxed))?;
+        // One byte back, because a span that is full to the end has its next byte in the span behind.
+        let span = span_of(NonNull::new(next.as_ptr().wrapping_sub(1))?);
+        self.left.store(0, Relaxed);
+        Some(span)
+    }
+}
+
+/// The number of live blocks of a span.
+///
+/// # Safety
+/// `span` is a span that an arena has started on.
+#[inline]
+unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a AtomicUsize {
+    // SAFETY: the caller's promise; the number is atomic, so it may be shared.
+    unsafe { &*(&raw const (*span.cast::<ArenaSpan>().as_ptr()).live) }
+}
+
+impl ArenaPool {
+    /// A pool with the default options.
+    ///
+    /// # Errors
+    /// -10 where its tables cannot be allocated.
+    pub fn new() -> Result<Self> {
+        Self::with_options(&ArenaOptions::default())
+    }
+
+    /// A pool that has room from the start for the nodes that `config` wants preallocated (see
+    /// [`NOMINAL_NODE`](crate::NOMINAL_NODE)).
+    ///
+    /// # Errors
+    /// -21 for a configuration outside its limits, -10 where the memory cannot be had.
+    pub fn from_config(config: &Config) -> Result<Self> {
+        let preallocated_bytes = crate::preallocated_bytes(config)?;
+        Self::with_options(&ArenaOptions { preallocated_bytes, ..ArenaOptions::default() })
+    }
+
+    /// A pool with these options.
+    ///
+    /// # Errors
+    /// -10 where memory cannot be had.
+    pub fn with_options(options: &ArenaOptions) -> Result<Self> {
+        let spans = Spans::new(&SpanOptions {
+            reserved: options.preallocated_bytes,
+            capacity: None,
+            pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
+            registered: false,
+        })?;
+        Ok(Self { caches: PerThread::new()?, spans, system: SystemPool::new()? })
+    }
+
+    /// Frees all blocks at once, except those over 8,192 bytes, which stay live until they are freed one by one. Takes time in
+    /// proportion to the chunks held, and no look at the blocks.
+    ///
+    /// # Safety
+    /// No block of this pool that was allocated before (of up to 8,192 bytes) is used or freed from here on, and no other
+    /// thread uses the pool during the call. A store over the pool must have been forgotten, or be empty and
+    /// have no removed entries whose freeing is pending.
+    pub unsafe fn reset(&self) {
+        for bump in self.caches.iter() {
+            bump.leave();
+            bump.live_nodes.store(0, Relaxed);
+            bump.live_bytes.store(0, Relaxed);
+        }
+        // SAFETY: no block is used any more, and no thread is on a span.
+        unsafe { self.spans.release_all() };
+    }
+
+    /// Returns the chunks to the system in which there is neither a live block nor a thread's span, preallocated ones
+    /// included.
+    pub fn trim(&self) {
+        self.caches.with(|bump| {
+            if let Some(span) = self.seal(bump) {
+                // SAFETY: the span is unused.
+                unsafe { self.spans.release(span) };
+            }
+        });
+        self.spans.trim();
+    }
+
+    /// Leaves the thread's span to its live blocks, or returns it where it has none.
+    fn seal(&self, bump: &Bump) -> Option<NonNull<u8>> {
+        let born = bump.born.load(Relaxed);
+        let span = bump.leave()?;
+        // SAFETY: the thread was on the span.
+        let live = unsafe { live_of(span) };
+        let rest = BIAS - born;
+        if live.fetch_sub(rest, Release) != rest {
+            return None;
+        }
+        // What was done with the blocks comes before their memory is used again.
+        fence(Acquire);
+        Some(span)
+    }
+
+    /// A block where the thread's span has no room.
+    #[cold]
+    #[inline(never)]
+    fn allocate_slowly(&self, bump: &Bump, layout: Layout) -> Result<NonNull<u8>> {
+        // Where all blocks of the old span are dead already it is used again, still warm.
+        let span = match self.seal(bump) {
+            Some(old) => old,
+            None => self.spans.acquire()?,
+        };
+        // SAFETY: the span is this thread's alone, and long enough for its header.
+        unsafe { (&raw mut (*span.cast::<ArenaSpan>().as_ptr()).live).write(AtomicUsize::new(BIAS)) };
+        bump.start(span);
+        let block = bump.bump(layout).expect("a fresh span has room for the largest block");
+        self.spans.note_allocated(block);
+        bump.count(1, layout.size() as i64);
+        Ok(block)
+    }
+
+    /// A block of a layout that is not for spans.
+    #[cold]
+    #[inline(never)]
+    fn allocate_large(&self, layout: Layout) -> Result<NonNull<u8>> {
+        check_layout(layout)?;
+        self.system.allocate_fallback(layout)
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn free_large(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise: the block came from `allocate_large`.
+        unsafe { self.system.deallocate(block, layout) };
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn free_span(&self, span: NonNull<u8>) {
+        // SAFETY: the caller's promise: all blocks are dead, and the thread that was on the span has left it.
+        unsafe { self.spans.release(span) };
+    }
+}
+
+/// Whether a layout's block lies in a span.
+#[inline]
+fn is_small(layout: Layout) -> bool {
+    layout.size().wrapping_sub(1) < LARGEST && layout.align() <= MAX_ALIGN
+}
+
+// SAFETY: a block is handed out once between two starts on its span, and a span is started on again only when all its
+// blocks have been freed: `live` cannot be 0 before, because each block that is out counts one and a thread that is on
+// the span keeps the bias. Nothing unwinds: the one `expect` states that a fresh span has room for the largest layout.
+unsafe impl NodeAllocator for ArenaPool {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
+        if !is_small(layout) {
+            return self.allocate_large(layout);
+        }
+        self.caches.with(|bump| {
+            let Some(block) = bump.bump(layout) else { return self.allocate_slowly(bump, layout) };
+            self.spans.note_allocated(block);
+            bump.count(1, layout.size() as i64);
+            Ok(block)
+        })
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if !is_small(layout) {
+            // SAFETY: the caller's promise; `allocate` took the same way.
+            return unsafe { self.free_large(block, layout) };
+        }
+        self.spans.note_freed(block);
+        self.caches.with(|bump| bump.count(-1, -(layout.size() as i64)));
+        let span = span_of(block);
+        // SAFETY: the block is live, so its span is one that the arena started on. The fence orders the end of every
+        // block's use before the span's next one.
+        unsafe {
+            if live_of(span).fetch_sub(1, Release) == 1 {
+                fence(Acquire);
+                self.free_span(span);
+            }
+        }
+    }
+
+    fn stats(&self) -> PoolStats {
+        let sum = |counter: fn(&Bump) -> &AtomicI64| {
+            let sum: i64 = self.caches.iter().map(|bump| counter(bump).load(Relaxed)).sum();
+            u64::try_from(sum).unwrap_or(0)
+        };
+        let mut stats = PoolStats {
+            live_nodes: sum(|bump| &bump.live_nodes),
+            live_bytes: sum(|bump| &bump.live_bytes),
+            held_bytes: self.spans.held_bytes() as u64,
+            ..PoolStats::default()
+        };
+        self.system.add_fallbacks_to(&mut stats);
+        stats
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! One value for each thread, without thread-local destructors.
+//!
+//! The first [`OWNED`] live threads have a place of their own, chosen by [`thread_slot`]; nobody else enters it, so it
+//! needs no lock. The threads beyond share [`SHARED`] places, each behind a lock. When a thread ends, its number and with it
+//! its place and all that lies in it pass to the next thread: nothing has to be swept up, and what threads that have
+//! ended leave behind is bounded by the number of places, not of threads.
+
+use crossbeam_utils::CachePadded;
+use keystore_core::striped::{OWNED, thread_slot};
+use keystore_core::{Error, Result};
+use parking_lot::Mutex;
+
+/// How many places the threads share that have none of their own.
+const SHARED: usize = 16;
+
+/// A `T` for each thread. Everybody may read all of them, so the parts of `T` are atomic; only the thread that is
+/// [at](Self::with) its own writes, so loads and stores of it can be relaxed and need no read-modify-write.
+#[derive(Debug)]
+pub(crate) struct PerThread<T> {
+    owned: Box<[CachePadded<T>]>,
+    shared: Box<[CachePadded<Shared<T>>]>,
+}
+
+#[derive(Debug, Default)]
+struct Shared<T> {
+    lock: Mutex<()>,
+    value: T,
+}
+
+impl<T: Default> PerThread<T> {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self { owned: filled(OWNED)?, shared: filled(SHARED)? })
+    }
+}
+
+fn filled<T: Default>(count: usize) -> Result<Box<[T]>> {
+    let mut values = Vec::new();
+    values
+        .try_reserve_exact(count)
+        .map_err(|_| Error::OutOfMemory { requested: count.saturating_mul(size_of::<T>()) })?;
+    values.resize_with(count, T::default);
+    Ok(values.into_boxed_slice())
+}
+
+impl<T> PerThread<T> {
+    /// Runs `work` on the calling thread's value. No other `with` is at the same value meanwhile, and what earlier ones
+    /// wrote there is visible. `work` must not call `with` of the same `PerThread`.
+    #[inline]
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&T) -> R) -> R {
+        let slot = thread_slot();
+        match self.owned.get(slot) {
+            Some(value) => work(value),
+            None => self.with_shared(slot, work),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn with_shared<R>(&self, slot: usize, work: impl FnOnce(&T) -> R) -> R {
+        let shared = &self.shared[slot % SHARED];
+        let _guard = shared.lock.lock();
+        work(&shared.value)
+    }
+
+    /// All values, whoever they belong to.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.owned.iter().map(|value| &**value).chain(self.shared.iter().map(|shared| &shared.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[test]
+    fn no_two_threads_are_at_one_value() {
+        let counts = PerThread::<AtomicUsize>::new().unwrap();
+        let (threads, rounds) = if cfg!(miri) { (70, 5) } else { (200, 2_000) };
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for _ in 0..rounds {
+                        // A load and a store lose additions as soon as two threads overlap.
+                        counts.with(|count| count.store(count.load(Relaxed) + 1, Relaxed));
+                    }
+                });
+            }
+        });
+        assert_eq!(counts.iter().map(|count| count.load(Relaxed)).sum::<usize>(), threads * rounds);
+    }
+}

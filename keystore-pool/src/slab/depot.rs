@@ -1,0 +1,320 @@
+//! The depot of a size class: full magazines on their way from threads that free to threads that allocate, and below
+//! them the spans that the blocks come from.
+//!
+//! A magazine changes hands in one step, without a look at its blocks, so that a block freed on another thread costs what
+//! one freed here does. What the depot keeps that way is bounded by a share of the class's blocks. Beyond it blocks return to
+//! their spans, and a span that has all of its blocks to the pool, where it can serve another class or go back
+//! to the system with its chunk.
+
+use std::ptr::NonNull;
+
+use keystore_core::Result;
+use parking_lot::Mutex;
+
+use super::class::{Class, ClassIndex};
+use super::magazine::{ClassCache, Hand, MAX_ROUNDS, Magazine, Stack};
+use super::span::{Put, SlabSpan};
+use crate::list::List;
+use crate::span::Spans;
+
+/// The share of a class's blocks that a thread may cache while the class shrinks: one of so many. A thread that frees the
+/// last blocks so ends with none of them in its magazines, where each would keep a chunk from going back.
+const SHRINKING_SHARE: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Depot {
+    index: ClassIndex,
+    class: &'static Class,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    full: Stack,
+    empty: Stack,
+    /// Spans that have blocks to take.
+    usable: List<SlabSpan>,
+    /// Blocks that are not in their spans: live, or in a magazine.
+    out: usize,
+    /// `out` when a thread last gave blocks up because the class shrinks. It does so still until `out` is larger.
+    shrunk_to: usize,
+}
+
+/// Blocks of a class, as the depot sees them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DepotCounts {
+    /// Not in their spans.
+    pub(super) out: u64,
+    /// Of those, in full magazines at the depot.
+    pub(super) full: u64,
+}
+
+impl Depot {
+    pub(super) fn new(index: ClassIndex, class: &'static Class) -> Self {
+        let state =
+            State { full: Stack::EMPTY, empty: Stack::EMPTY, usable: List::EMPTY, out: 0, shrunk_to: 0 };
+        Self { index, class, state: Mutex::new(state) }
+    }
+
+    pub(super) fn counts(&self) -> DepotCounts {
+        let state = self.state.lock();
+        DepotCounts { out: state.out as u64, full: state.full_blocks(self.class) as u64 }
+    }
+
+    /// A block for a thread whose loaded magazine is empty.
+    ///
+    /// # Errors
+    /// Those of [`Spans::acquire`]. Nothing has changed then.
+    ///
+    /// # Safety
+    /// The caller is the only thread at `cache`, which is of this class, and has found it to be empty.
+    pub(super) unsafe fn refill(&self, cache: &ClassCache, spans: &Spans) -> Result<NonNull<u8>> {
+        let mut hand = cache.hand();
+        debug_assert_eq!(hand.rounds, 0);
+        if hand.spare_rounds > 0 {
+            hand.swap();
+        } else {
+            let mut state = self.state.lock();
+            if let Some(full) = state.full.pop() {
+                if let Some(emptied) = hand.loaded.replace(full) {
+                    match hand.spare {
+                        None => hand.spare = Some(emptied),
+                        // SAFETY: the emptied magazine was the cache's, and is no more.
+                        Some(_) => unsafe { state.empty.push(emptied) },
+                    }
+                }
+                hand.rounds = self.class.rounds;
+            } else {
+                let mut blocks = [NonNull::dangling(); MAX_ROUNDS];
+                hand.loaded = hand.loaded.or_else(|| state.empty_magazine());
+                let Some(loaded) = hand.loaded else {
+                    // No memory for a magazine: one block at a time.
+                    self.take(&mut state, spans, &mut blocks[..1])?;
+                    return Ok(blocks[0]);
+                };
+                let blocks = &mut blocks[..self.class.rounds as usize];
+                let taken = self.take(&mut state, spans, blocks)?;
+                // The first block comes out first, so that a thread walks through memory upwards.
+                blocks[..taken].reverse();
+                // SAFETY: the magazine is the cache's, and no class has more rounds than fit.
+                unsafe { Magazine::load(loaded, &blocks[..taken]) };
+                hand.rounds = taken as u32;
+            }
+        }
+        hand.limit = self.class.rounds;
+        cache.set_hand(hand);
+        // SAFETY: the caller's promise.
+        let block = unsafe { cache.pop() };
+        Ok(block.expect("a magazine that was just loaded has a round"))
+    }
+
+    /// Takes back a block from a thread whose loaded magazine has no room for it.
+    ///
+    /// # Safety
+    /// The caller is the only thread at `cache`, which is of this class, and has found it to be full. `block` is a
+    /// block of this class from these spans that nobody uses.
+    pub(super) unsafe fn overflow(&self, cache: &ClassCache, spans: &Spans, block: NonNull<u8>) {
+        let rounds = self.class.rounds;
+        let mut hand = cache.hand();
+        if hand.rounds == rounds && hand.spare.is_some() && hand.spare_rounds == 0 {
+            hand.swap();
+        } else {
+            let mut state = self.state.lock();
+            let was_shrinking = hand.loaded.is_some() && hand.limit < rounds;
+            // SAFETY: the caller's promise covers what is in the hand, too.
+            unsafe {
+                self.make_room(&mut state, &mut hand, spans);
+                let shrinking =
+                    self.give_up_excess(&mut state, spans) || was_shrinking && state.out <= state.shrunk_to;
+                let share = (state.out / SHRINKING_SHARE).min(rounds as usize) as u32;
+                if hand.loaded.is_none() || shrinking && share < rounds {
+                    self.empty_hand(&mut state, &mut hand, spans);
+                    hand.limit = if hand.loaded.is_some() { share } else { 0 };
+                    cache.set_hand(hand);
+                    self.put(&mut state, spans, block);
+                    state.shrunk_to = state.out;
+                    return;
+                }
+            }
+        }
+        hand.limit = rounds;
+        cache.set_hand(hand);
+        // SAFETY: the caller's promise.
+        let pushed = unsafe { cache.push(block) };
+        debug_assert!(pushed, "a magazine that was just emptied has room");
+    }
+
+    /// Makes the loaded magazine one that is not full, where there is memory for a magazine.
+    ///
+    /// # Safety
+    /// The hand is the caller's.
+    unsafe fn make_room(&self, state: &mut State, hand: &mut Hand, spans: &Spans) {
+        if hand.rounds < self.class.rounds && hand.loaded.is_some() {
+            return;
+        }
+        // SAFETY: the magazines are the caller's. Those that are not empty are full: `rounds` was not under the
+        // class's, and a spare magazine is one that was loaded and emptied or filled.
+        unsafe {
+            if let Some(filled) = hand.loaded.take() {
+                if let Some(spare) = hand.spare.replace(filled) {
+                    state.full.push(spare);
+                }
+                hand.spare_rounds = hand.rounds;
+            }
+            hand.rounds = 0;
+            hand.loaded = state.empty_magazine();
+            if hand.loaded.is_none() {
+                // No memory for another magazine: empty one of those that there are.
+                self.empty_hand(state, hand, spans);
+                hand.swap();
+            }
+        }
+    }
+
+    /// Returns the blocks of full magazines that the depot has beyond its share: whether there were any.
+    ///
+    /// # Safety
+    /// `spans` are those of this depot.
+    unsafe fn give_up_excess(&self, state: &mut State, spans: &Spans) -> bool {
+        let mut gave_up = false;
+        while state.full_blocks(self.class) > self.share(state.out) {
+            let Some(full) = state.full.pop() else { break };
+            // SAFETY: a magazine of the depot, with all its rounds.
+            unsafe {
+                self.unload(state, spans, full, self.class.rounds);
+                state.empty.push(full);
+            }
+            gave_up = true;
+        }
+        gave_up
+    }
+
+    /// How many blocks the depot may keep in full magazines while `out` are not in their spans: of a few, up to half, so
+    /// that a thread which only frees always finds its magazines wanted by one that only allocates; of many, a
+    /// thirty-second; none where what threads may have in their own magazines could be all.
+    fn share(&self, out: usize) -> usize {
+        if out < 3 * self.class.rounds as usize { 0 } else { (out / 2).min(1024 + out / 32) }
+    }
+
+    /// Returns all blocks of a thread's magazines to their spans.
+    ///
+    /// # Safety
+    /// The hand is the caller's.
+    unsafe fn empty_hand(&self, state: &mut State, hand: &mut Hand, spans: &Spans) {
+        for (magazine, rounds) in [(hand.loaded, &mut hand.rounds), (hand.spare, &mut hand.spare_rounds)] {
+            if let Some(magazine) = magazine {
+                // SAFETY: the magazine is the caller's, with so many rounds.
+                unsafe { self.unload(state, spans, magazine, *rounds) };
+            }
+            *rounds = 0;
+        }
+    }
+
+    /// Gives up all that can be: the blocks in a thread's magazines and those at the depot return to their spans, and
+    /// empty magazines to the system.
+    ///
+    /// # Safety
+    /// The caller is the only thread at `cache`, which is of this class.
+    pub(super) unsafe fn trim(&self, cache: &ClassCache, spans: &Spans) {
+        let mut state = self.state.lock();
+        let mut hand = cache.hand();
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.empty_hand(&mut state, &mut hand, spans);
+            cache.set_hand(hand);
+            while let Some(full) = state.full.pop() {
+                self.unload(&mut state, spans, full, self.class.rounds);
+                state.empty.push(full);
+            }
+        }
+        state.empty.free_all();
+    }
+
+    /// Takes blocks from spans, at least one: how many.
+    fn take(&self, state: &mut State, spans: &Spans, blocks: &mut [NonNull<u8>]) -> Result<usize> {
+        let mut taken = 0;
+        while taken < blocks.len() {
+            let span = match state.usable.first() {
+                Some(span) => span,
+                // A fresh span only where there is nothing else: a magazine need not be full.
+                None if taken > 0 => break,
+                None => {
+                    let fresh = spans.acquire()?;
+                    // SAFETY: the span is ours alone, and from here on the depot's.
+                    unsafe {
+                        let span = SlabSpan::format(fresh, self.index, self.class);
+                        state.usable.push(span);
+                        span
+                    }
+                }
+            };
+            // SAFETY: spans of the list are of this class, and the lock is held.
+            unsafe {
+                taken += SlabSpan::take(span, self.class, &mut blocks[taken..]);
+                if SlabSpan::is_empty(span) {
+                    state.usable.remove(span);
+                }
+            }
+        }
+        state.out += taken;
+        Ok(taken)
+    }
+
+    /// Returns a magazine's blocks to their spans.
+    ///
+    /// # Safety
+    /// The magazine is the caller's and has so many rounds, all of this class and used by nobody.
+    unsafe fn unload(&self, state: &mut State, spans: &Spans, magazine: NonNull<Magazine>, rounds: u32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for block in Magazine::loaded(magazine, rounds) {
+                self.put(state, spans, *block);
+            }
+        }
+    }
+
+    /// Returns a block to its span, and the span to the pool where that was its last.
+    ///
+    /// # Safety
+    /// `block` is of this class and these spans, is not in its span, and nobody uses it.
+    unsafe fn put(&self, state: &mut State, spans: &Spans, block: NonNull<u8>) {
+        let span = SlabSpan::of(block);
+        state.out -= 1;
+        // SAFETY: the caller's promise; the lock is held. A span is in the list while it has blocks.
+        unsafe {
+            match SlabSpan::put(span, self.class, block) {
+                Put::More => {}
+                Put::Usable => state.usable.push(span),
+                Put::Whole => {
+                    state.usable.remove(span);
+                    spans.release(span.cast());
+                }
+            }
+        }
+    }
+
+    /// Gives the memory of all magazines back, those of a thread's cache with them. For when the pool ends.
+    pub(super) fn free_magazines<'a>(&mut self, caches: impl Iterator<Item = &'a ClassCache>) {
+        let state = self.state.get_mut();
+        for cache in caches {
+            let hand = cache.hand();
+            for magazine in [hand.loaded, hand.spare].into_iter().flatten() {
+                // SAFETY: the pool ends, so no thread is at the cache, whose own the magazine was.
+                unsafe { state.empty.push(magazine) };
+            }
+        }
+        state.empty.free_all();
+        state.full.free_all();
+    }
+}
+
+impl State {
+    fn full_blocks(&self, class: &Class) -> usize {
+        self.full.count() * class.rounds as usize
+    }
+
+    /// An empty magazine, if there is one or memory for one.
+    fn empty_magazine(&mut self) -> Option<NonNull<Magazine>> {
+        self.empty.pop().or_else(Magazine::allocate)
+    }
+}

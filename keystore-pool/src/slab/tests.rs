@@ -1,0 +1,185 @@
+use super::*;
+use crate::chunk::CHUNK;
+use crate::tests::{Block, layout};
+
+fn pool(options: SlabOptions) -> SlabPool {
+    SlabPool::with_options(&options).unwrap()
+}
+
+fn blocks(pool: &SlabPool, count: usize, size: usize) -> Vec<Block> {
+    (0..count).map(|number| Block::allocate(pool, layout(size), number as u8).unwrap()).collect()
+}
+
+#[test]
+fn a_freed_block_is_the_next_of_its_size() {
+    let pool = SlabPool::new().unwrap();
+    let block = Block::allocate(&pool, layout(88), 1).unwrap();
+    let address = block.address();
+    block.free(&pool);
+    let other = Block::allocate(&pool, layout(96), 2).unwrap();
+    let again = Block::allocate(&pool, layout(85), 3).unwrap();
+    assert_eq!(again.address(), address);
+    other.free(&pool);
+    again.free(&pool);
+}
+
+#[test]
+fn fresh_blocks_lie_one_behind_another() {
+    let pool = SlabPool::new().unwrap();
+    let blocks = blocks(&pool, 500, 88);
+    assert!(blocks.windows(2).all(|pair| pair[1].address() == pair[0].address() + 88));
+    blocks.into_iter().for_each(|block| block.free(&pool));
+}
+
+#[test]
+fn a_full_pool_takes_blocks_from_the_system_and_counts_them() {
+    let pool = pool(SlabOptions { capacity: Some(CHUNK), ..SlabOptions::default() });
+    let size = 4096;
+    let mut live = Vec::new();
+    while pool.stats().fallbacks < 100 {
+        live.push(Block::allocate(&pool, layout(size), live.len() as u8).unwrap());
+        assert!(live.len() < 1000);
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.live_nodes, stats.fallback_bytes), (live.len() as u64, 100 * size as u64));
+    assert_eq!(stats.live_bytes, (live.len() * size) as u64);
+    assert_eq!(stats.held_bytes, CHUNK as u64 + stats.fallback_bytes);
+    // Of each kind some, and both back to where they came from.
+    live.rotate_left(50);
+    live.into_iter().for_each(|block| block.free(&pool));
+    let stats = pool.stats();
+    assert_eq!((stats.live_nodes, stats.fallback_bytes, stats.held_bytes), (0, 0, CHUNK as u64));
+    assert_eq!(stats.fallbacks, 100, "counted for ever");
+    let reused = blocks(&pool, 400, size);
+    assert_eq!(pool.stats().fallbacks, 100, "freed memory of the pool's own is used first");
+    reused.into_iter().for_each(|block| block.free(&pool));
+}
+
+#[test]
+fn a_pool_that_refuses_says_how_much_it_has() {
+    let pool = pool(SlabOptions {
+        capacity: Some(CHUNK + 5000),
+        when_full: WhenFull::Refuse,
+        ..SlabOptions::default()
+    });
+    let mut live = Vec::new();
+    let error = loop {
+        match Block::allocate(&pool, layout(4000), 7) {
+            Ok(block) => live.push(block),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, Error::PoolExhausted { requested: 4000, capacity: CHUNK + 5000 });
+    assert_eq!(error.code(), -51);
+    assert!(live.len() * 4000 > CHUNK * 9 / 10);
+    assert_eq!(pool.stats().live_nodes, live.len() as u64);
+    // What is too large for a class counts, too.
+    let error = pool.allocate(layout(10_000)).unwrap_err();
+    assert_eq!(error, Error::PoolExhausted { requested: 10_000, capacity: CHUNK + 5000 });
+    live.pop().unwrap().free(&pool);
+    live.push(Block::allocate(&pool, layout(4000), 8).unwrap());
+    live.into_iter().for_each(|block| block.free(&pool));
+    assert_eq!(pool.stats().live_nodes, 0);
+}
+
+#[test]
+fn large_blocks_give_their_share_of_the_capacity_back() {
+    let options =
+        SlabOptions { capacity: Some(CHUNK), when_full: WhenFull::Refuse, ..SlabOptions::default() };
+    let pool = pool(options);
+    for _ in 0..10 {
+        let large = Block::allocate(&pool, layout(CHUNK - 1), 1).unwrap();
+        assert_eq!(pool.allocate(layout(88)).unwrap_err().code(), -51);
+        large.free(&pool);
+    }
+    Block::allocate(&pool, layout(88), 2).unwrap().free(&pool);
+}
+
+#[test]
+fn options_that_contradict_are_named() {
+    let too_small = SlabOptions { capacity: Some(CHUNK - 1), ..SlabOptions::default() };
+    let error = SlabPool::with_options(&too_small).unwrap_err();
+    assert_eq!(error.to_string(), "pool capacity is 2097151: it must be at least 2097152 bytes (2 MiB)");
+    let contradicting =
+        SlabOptions { capacity: Some(CHUNK), preallocated_bytes: CHUNK + 1, ..SlabOptions::default() };
+    assert_eq!(SlabPool::with_options(&contradicting).unwrap_err().code(), -20);
+}
+
+#[test]
+fn a_system_that_refuses_is_an_error_and_nothing_is_lost() {
+    let pool = SlabPool::new().unwrap();
+    pool.spans.refuse.store(true, Relaxed);
+    assert_eq!(pool.allocate(layout(88)).unwrap_err(), Error::OutOfMemory { requested: CHUNK });
+    assert_eq!(pool.stats(), PoolStats::default());
+    pool.spans.refuse.store(false, Relaxed);
+    let mut live = blocks(&pool, 10, 88);
+    pool.spans.refuse.store(true, Relaxed);
+    // The chunk that there is serves on.
+    live.extend(blocks(&pool, if cfg!(miri) { 100 } else { 20_000 }, 88));
+    live.into_iter().for_each(|block| block.free(&pool));
+    assert_eq!((pool.stats().live_nodes, pool.stats().held_bytes), (0, CHUNK as u64));
+}
+
+#[cfg(not(miri))]
+#[test]
+fn chunks_that_have_become_empty_go_back() {
+    let pool = SlabPool::new().unwrap();
+    let mut live = blocks(&pool, 500_000, 88);
+    let held = pool.stats().held_bytes;
+    assert!(held < 500_000 * 88 * 11 / 10, "{held}");
+    // An order that visits all chunks by turns: 7919 is a prime.
+    for number in 0..live.len() {
+        let other = number * 7919 % live.len();
+        live.swap(number, other);
+    }
+    live.into_iter().for_each(|block| block.free(&pool));
+    let stats = pool.stats();
+    assert_eq!(stats.live_nodes, 0);
+    assert!(stats.held_bytes <= 2 * CHUNK as u64, "{} of {held}", stats.held_bytes);
+    pool.trim();
+    assert_eq!(pool.stats().held_bytes, 0);
+}
+
+#[cfg(not(miri))]
+#[test]
+fn a_content_that_is_replaced_ten_times_takes_a_tenth_more_than_it_asks() {
+    use rand::{RngExt, SeedableRng, rngs::SmallRng};
+    let pool = SlabPool::new().unwrap();
+    let mut random = SmallRng::seed_from_u64(1);
+    let mut live = blocks(&pool, 300_000, 88);
+    for step in 0..live.len() * 10 {
+        let victim = random.random_range(0..live.len());
+        let fresh = Block::allocate(&pool, layout(88), step as u8).unwrap();
+        std::mem::replace(&mut live[victim], fresh).free(&pool);
+    }
+    let stats = pool.stats();
+    assert!(stats.held_bytes * 10 <= stats.live_bytes * 11, "{stats:?}");
+    live.into_iter().for_each(|block| block.free(&pool));
+}
+
+#[cfg(not(miri))]
+#[test]
+fn threads_that_have_ended_strand_little() {
+    let pool = SlabPool::new().unwrap();
+    let touch = |size: usize| blocks(&pool, 200, size).into_iter().for_each(|block| block.free(&pool));
+    for _ in 0..1000 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| (16..512).step_by(40).for_each(touch));
+        });
+    }
+    assert_eq!(pool.stats().live_nodes, 0);
+    assert!(pool.stats().held_bytes <= 4 * CHUNK as u64, "{:?}", pool.stats());
+}
+
+#[test]
+fn a_class_that_shrinks_and_grows_is_cached_again() {
+    let pool = SlabPool::new().unwrap();
+    for _ in 0..3 {
+        blocks(&pool, 2000, 88).into_iter().for_each(|block| block.free(&pool));
+        assert_eq!(pool.stats().live_nodes, 0);
+    }
+    let class = class_of(layout(88)).unwrap();
+    blocks(&pool, 100, 88).into_iter().for_each(|block| block.free(&pool));
+    let cached: u64 = pool.caches.iter().map(|cache| cache.classes[class].blocks()).sum();
+    assert!(cached >= 63, "{cached}");
+}

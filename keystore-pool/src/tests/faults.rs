@@ -1,0 +1,71 @@
+//! Broken promises are caught in debug builds. Each fault ends a process of its own.
+#![cfg(all(debug_assertions, not(miri)))]
+
+use std::process::Command;
+
+use keystore_core::{Config, NodeAllocator};
+
+use super::layout;
+use crate::{AnyPool, PoolKind};
+
+const FAULT: &str = "KEYSTORE_POOL_TEST_FAULT";
+
+/// Does something forbidden, named by the environment; nothing without.
+#[test]
+fn commit_the_fault_that_is_asked_for() {
+    let Ok(asked) = std::env::var(FAULT) else { return };
+    let (kind, fault) = asked.split_once(' ').unwrap();
+    let pool = AnyPool::new(kind.parse::<PoolKind>().unwrap(), &Config::default()).unwrap();
+    let block = pool.allocate(layout(88)).unwrap();
+    let _keep = pool.allocate(layout(88)).unwrap();
+    // SAFETY: none: the promises are broken on purpose. The pool ends the process before it does harm.
+    unsafe {
+        match fault {
+            "twice" => {
+                pool.deallocate(block, layout(88));
+                pool.deallocate(block, layout(88));
+            }
+            "foreign" => {
+                let foreign = Box::leak(Box::new([0_u64; 11]));
+                pool.deallocate(std::ptr::NonNull::from(foreign).cast(), layout(88));
+            }
+            "inside" => pool.deallocate(block.add(8), layout(80)),
+            "class" => pool.deallocate(block, layout(40)),
+            other => panic!("unknown fault {other}"),
+        }
+    }
+}
+
+fn expect(fault: &str, message: &str) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::faults::commit_the_fault_that_is_asked_for", "--nocapture"])
+        .env(FAULT, fault)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.status.code() != Some(101), "{fault}: {errors}");
+    assert!(errors.contains("error -52") && errors.contains(message), "{fault}: {errors}");
+}
+
+#[test]
+fn a_block_freed_twice_is_caught() {
+    expect("slab twice", "freed twice");
+    expect("arena twice", "freed twice");
+}
+
+#[test]
+fn a_block_of_another_allocator_is_caught() {
+    expect("slab foreign", "is not of this pool");
+    expect("arena foreign", "is not of this pool");
+}
+
+#[test]
+fn an_address_within_a_block_is_caught() {
+    expect("slab inside", "not the start of a block");
+    expect("arena inside", "not the start of a block");
+}
+
+#[test]
+fn a_block_freed_as_one_of_another_size_is_caught() {
+    expect("slab class", "another layout");
+}
