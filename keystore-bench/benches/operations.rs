@@ -1,1 +1,105 @@
-fn main() {}
+//! Single operations of each backend on one thread, by criterion: `cargo bench -p keystore-bench`.
+//!
+//! This is for working on a backend: it sees a change of a few nanoseconds. Which backend suits a load is for
+//! `cargo xtask bench`, with its threads, distributions and pools.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use keystore_bench::Keys;
+use keystore_core::{BackendKind, BoxedKeystore, Config, Global, Keystore, open};
+
+/// Entries of the store: enough to be larger than the fast caches.
+const ENTRIES: usize = 200_000;
+
+/// Keys of a batch.
+const BATCH: usize = 32;
+
+const VALUE: [u8; 64] = [7; 64];
+
+/// Positions of keys, far apart and the same for all: each call takes another one.
+struct Walk {
+    position: usize,
+    count: usize,
+}
+
+impl Walk {
+    fn over(count: usize) -> Self {
+        Self { position: 0, count }
+    }
+
+    fn next(&mut self) -> usize {
+        // Neither even nor a multiple of 5, as 200,000 is: so the walk comes to every position.
+        self.position = (self.position + 61_803_399) % self.count;
+        self.position
+    }
+}
+
+/// A store that holds the first [`ENTRIES`] of the keys.
+fn loaded(kind: BackendKind, keys: &Keys) -> BoxedKeystore {
+    let store = open(kind, &Config::default(), Global).expect("the default configuration is valid");
+    for position in 0..ENTRIES {
+        store.set(keys.get(position), &VALUE).expect("there is memory");
+    }
+    store
+}
+
+fn operations(criterion: &mut Criterion) {
+    // The second half of the keys is not in the store.
+    let keys = Keys::make(2 * ENTRIES, 16).expect("there are that many keys");
+    for kind in BackendKind::ALL {
+        let store = loaded(kind, &keys);
+        let store = &*store;
+        let mut group = criterion.benchmark_group("operations");
+        group
+            .warm_up_time(Duration::from_millis(300))
+            .measurement_time(Duration::from_secs(1))
+            .sample_size(20);
+
+        let mut walk = Walk::over(ENTRIES);
+        group.bench_function(BenchmarkId::new("get hit", kind), |bencher| {
+            bencher.iter(|| {
+                let mut seen = 0;
+                let found = store.read_dyn(keys.get(walk.next()), &mut |value| seen = value[0]);
+                assert!(found.expect("a valid key"));
+                black_box(seen)
+            });
+        });
+        group.bench_function(BenchmarkId::new("get miss", kind), |bencher| {
+            bencher.iter(|| {
+                let found = store.read_dyn(keys.get(ENTRIES + walk.next()), &mut |_| {});
+                assert!(!found.expect("a valid key"));
+            });
+        });
+        group.bench_function(BenchmarkId::new("set", kind), |bencher| {
+            bencher.iter(|| store.set(keys.get(walk.next()), &VALUE).expect("there is memory"));
+        });
+        group.bench_function(BenchmarkId::new("insert and delete", kind), |bencher| {
+            bencher.iter(|| {
+                let key = keys.get(ENTRIES + walk.next());
+                assert!(store.insert(key, &VALUE).expect("there is memory"));
+                assert!(store.delete(key).expect("a valid key"));
+            });
+        });
+        group.throughput(Throughput::Elements(BATCH as u64));
+        group.bench_function(BenchmarkId::new("get batch of 32", kind), |bencher| {
+            bencher.iter_batched_ref(
+                || -> Vec<&[u8]> { (0..BATCH).map(|_| keys.get(walk.next())).collect() },
+                |batch| {
+                    let mut seen = 0_u8;
+                    let read = store.read_many_dyn(batch, &mut |_, value| {
+                        seen ^= value.expect("the key is there")[0];
+                    });
+                    read.expect("valid keys");
+                    black_box(seen)
+                },
+                BatchSize::SmallInput,
+            );
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, operations);
+criterion_main!(benches);

@@ -321,7 +321,7 @@ mod tests {
             let (run, verification) = run_on(&real(), &workload(mix, Start::Loaded, operations), threads);
             assert_eq!(run.operations(), operations);
             assert!(verification.passed(), "{verification:?}");
-            assert!(run.latency.len() >= 1 && run.latency.len() <= operations);
+            assert!(!run.latency.is_empty() && run.latency.len() <= operations);
         }
     }
 
@@ -363,7 +363,7 @@ mod tests {
         assert!(verification.passed(), "an empty store that stays empty is right: {verification:?}");
     }
 
-    /// A store that makes one mistake, in one call out of a hundred.
+    /// A store that makes one mistake, in one call out of four.
     struct Broken {
         store: BoxedKeystore,
         mistake: Mistake,
@@ -392,7 +392,7 @@ mod tests {
         }
 
         fn errs(&self, mistake: Mistake) -> bool {
-            self.mistake == mistake && self.calls.fetch_add(1, Ordering::Relaxed) % 100 == 99
+            self.mistake == mistake && self.calls.fetch_add(1, Ordering::Relaxed) % 4 == 3
         }
     }
 
@@ -506,7 +506,7 @@ mod tests {
         assert!(found(Mistake::TearsValues, set_only, Start::Empty).wrong > 0);
         let with_deletes = Mix { set: 50, delete: 50, ..Mix::default() };
         assert!(found(Mistake::LosesDeletes, with_deletes, Start::Loaded).wrong > 0);
-        assert_eq!(found(Mistake::ShowsTwice, set_only, Start::Loaded).duplicates, 5);
+        assert_eq!(found(Mistake::ShowsTwice, set_only, Start::Loaded).duplicates, 125);
         assert!(found(Mistake::Misses, set_only, Start::Loaded).missing > 0);
         assert_eq!(found(Mistake::Miscounts, set_only, Start::Loaded).miscounted, 1);
     }
@@ -516,7 +516,7 @@ mod tests {
         let mix = Mix { get: 100, ..Mix::default() };
         let (run, verification) =
             run_on(&Broken::boxed(Mistake::LosesSets), &workload(mix, Start::Loaded, 1000), 1);
-        assert_eq!(verification.missing, 5);
+        assert_eq!(verification.missing, 125);
         assert_eq!(verification.wrong, 0);
         assert!(run.misses > 0);
     }

@@ -22,8 +22,15 @@
 //! use keystore_bench::{Combination, Plan, Rounds, Sizes, report, standard};
 //!
 //! # fn main() -> keystore_bench::Result<()> {
-//! let sizes =
-//!     Sizes { keys: 1000, grow_keys: 1000, key_size: 16, value_size: 64, seconds: 0.001, threads: vec![1] };
+//! let sizes = Sizes {
+//!     keys: 1000,
+//!     grow_keys: 1000,
+//!     grow_far_keys: 10_000,
+//!     key_size: 16,
+//!     value_size: 64,
+//!     seconds: 0.001,
+//!     threads: vec![1],
+//! };
 //! let plan = Plan {
 //!     workloads: standard(&sizes),
 //!     combinations: Combination::all(),
@@ -80,3 +87,8 @@ pub use workload::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Operation, Start, 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The example of the README, which has to compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -115,6 +115,8 @@ struct Vertical {
     description: &'static str,
     logarithmic: bool,
     label: fn(&f64) -> String,
+    /// Labels at the most, about.
+    labels: usize,
 }
 
 /// Three plots side by side, one for each pool, with one line for each backend: `value` gives a row's points, one for each
@@ -149,7 +151,7 @@ fn draw_panels(
             .caption(format!("pool: {pool}"), text(TEXT + 1, &INK))
             .margin_right(10)
             .x_label_area_size(44)
-            .y_label_area_size(if *pool == pools[0] { 66 } else { 50 });
+            .y_label_area_size(72);
         let places = (0..names.len() - 1).into_segmented();
         let lines = combinations.iter().filter(|c| c.pool == *pool).map(|&c| {
             let points = value(c).into_iter().enumerate();
@@ -174,7 +176,7 @@ fn draw_panels(
                     .x_labels(names.len())
                     .x_label_formatter(&name)
                     .x_desc(horizontal.0)
-                    .y_labels(6)
+                    .y_labels(vertical.labels)
                     .y_label_formatter(&vertical.label);
                 if *pool == pools[0] {
                     mesh.y_desc(vertical.description);
@@ -246,6 +248,7 @@ fn throughput(results: &Results, workload: &Workload) -> Result<Plot> {
         description: "million operations a second",
         logarithmic: false,
         label: |value| if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") },
+        labels: 6,
     };
     draw(
         format!("throughput-{}", slug(&workload.name)),
@@ -263,11 +266,14 @@ fn throughput(results: &Results, workload: &Workload) -> Result<Plot> {
 /// Latency percentiles, for every combination under one workload.
 fn latency(results: &Results, workload: &Workload) -> Result<Plot> {
     let threads = results.telling_threads(workload);
-    let names = crate::measure::Latency::default().points().map(|(name, _)| name.to_owned());
+    let names = crate::measure::Latency::default()
+        .points()
+        .map(|(name, _)| name.strip_prefix('p').unwrap_or(name).to_owned());
     let vertical = Vertical {
         description: "latency of a call",
         logarithmic: true,
         label: |value| nanoseconds_text(*value),
+        labels: 12,
     };
     draw(
         format!("latency-{}", slug(&workload.name)),
@@ -283,9 +289,9 @@ fn latency(results: &Results, workload: &Workload) -> Result<Plot> {
     )
 }
 
-/// From white to a dark blue, by the share of the best.
+/// From white to a dark blue, by the share of the best: faster towards the end, where the shares that matter lie.
 fn shade(share: f64) -> RGBColor {
-    let share = share.clamp(0.0, 1.0);
+    let share = share.clamp(0.0, 1.0).powf(1.5);
     let between =
         |light: u8, dark: u8| (f64::from(light) + (f64::from(dark) - f64::from(light)) * share).round() as u8;
     RGBColor(between(247, 8), between(251, 69), between(255, 148))
@@ -328,18 +334,24 @@ fn heat_map(results: &Results) -> Result<Plot> {
                     let share = if best > 0.0 { row.ops_per_sec.median / best } else { 0.0 };
                     let corners = [(x + 1, y + 1), (x + CELL.0 - 1, y + CELL.1 - 1)];
                     area.draw(&Rectangle::new(corners, shade(share).filled()))?;
-                    let ink = if share > 0.55 { WHITE } else { INK };
+                    let ink = if share > 0.77 { WHITE } else { INK };
                     let style = placed(text(TEXT + 1, &ink), HPos::Center);
                     let number = millions_text(row.ops_per_sec.median);
                     area.draw_text(&number, &style, (x + CELL.0 / 2, y + CELL.1 / 2))?;
                     if share == 1.0 {
-                        area.draw(&Rectangle::new(corners, colour_of(BackendKind::Epoch).stroke_width(2)))?;
+                        draw_frame(area, corners)?;
                     }
                 }
             }
             Ok(())
         },
     )
+}
+
+/// The frame that the best cell has: a path, for a rectangle's line has no width of its own in SVG.
+fn draw_frame(area: &Area<'_>, [(left, top), (right, bottom)]: [(i32, i32); 2]) -> Drawing {
+    let path = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top), (right, top)];
+    Ok(area.draw(&PathElement::new(path, PARTS[1].stroke_width(3)))?)
 }
 
 /// The legend of the heat map.
@@ -355,7 +367,7 @@ fn draw_shades(area: &Area<'_>) -> Drawing {
     }
     label("100 %", left + STEPS * 4 + 6)?;
     let corners = [(450, LEGEND_Y - 7), (470, LEGEND_Y + 7)];
-    area.draw(&Rectangle::new(corners, colour_of(BackendKind::Epoch).stroke_width(2)))?;
+    draw_frame(area, corners)?;
     label("the best", 476)?;
     Ok(())
 }
@@ -394,7 +406,7 @@ fn memory(results: &Results) -> Result<Plot> {
 
             let mut chart = ChartBuilder::on(&area.margin(HEAD, 6, 6, 20))
                 .x_label_area_size(46)
-                .y_label_area_size(118)
+                .y_label_area_size(132)
                 .build_cartesian_2d(0.0..most, (0..bars.len().max(1) - 1).into_segmented())?;
             // The first combination stands on top: the axis runs upwards.
             let nth = |n: usize| bars.len() - 1 - n;
@@ -426,12 +438,9 @@ fn memory(results: &Results) -> Result<Plot> {
                     chart.draw_series([bar])?;
                     start = end;
                 }
-                let label = Text::new(
-                    format!(" {start:.0} B"),
-                    (start, SegmentValue::CenterOf(place)),
-                    placed(text(TEXT, &INK), HPos::Left),
-                );
-                chart.draw_series([label])?;
+                let (x, y) = chart.backend_coord(&(start, SegmentValue::CenterOf(place)));
+                let label = format!("{start:.0} B");
+                area.draw_text(&label, &placed(text(TEXT, &INK), HPos::Left), (x + 6, y))?;
             }
             let bounds = [(alone, SegmentValue::Exact(0)), (alone, SegmentValue::Exact(bars.len()))];
             chart.draw_series([PathElement::new(bounds, INK.stroke_width(2))])?;
@@ -447,7 +456,9 @@ fn memory(results: &Results) -> Result<Plot> {
 pub fn all(results: &Results) -> Result<Vec<Plot>> {
     let mut plots = vec![heat_map(results)?, memory(results)?];
     for workload in &results.workloads {
-        plots.push(throughput(results, workload)?);
+        if workload.threads.len() > 1 {
+            plots.push(throughput(results, workload)?);
+        }
         plots.push(latency(results, workload)?);
     }
     Ok(plots)
@@ -481,7 +492,7 @@ mod tests {
     fn every_plot_is_a_picture_with_its_title_and_units() {
         let results = tiny();
         let plots = all(&results).unwrap();
-        assert_eq!(plots.len(), 2 + 2 * results.workloads.len());
+        assert_eq!(plots.len(), 2 + 2 * results.workloads.len() - 1, "one workload runs on one thread only");
         for plot in &plots {
             assert!(plot.svg.starts_with("<svg width=\"800\""), "{}", plot.name);
             let texts = texts(&plot.svg);

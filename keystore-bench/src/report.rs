@@ -4,14 +4,19 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::error::{Error, Result};
 use crate::keys::KeySource;
 use crate::plot::{self, Plot, millions_text, nanoseconds_text, threads_text};
-use crate::results::{Results, Winner, write_whole};
+use crate::results::{Results, Row, Winner, write_whole};
 use crate::workload::{Length, Start, Workload};
+
+/// A line above and below the names of the columns, and one at the end.
+const LINES: TableStyle = {
+    let line = LineStyle::new('─', '─', '─', '─');
+    TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
+};
 
 /// A table: a heading, the names of its columns, and its lines. The first column is text, the others are numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +111,7 @@ impl Sheet {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY).set_header(&self.columns);
+        table.load_style(LINES).set_header(&self.columns);
         for line in &self.lines {
             table.add_row(line);
         }
@@ -138,19 +143,17 @@ impl Sheet {
 /// Who won, in a sentence.
 #[must_use]
 pub fn verdict(winner: &Winner<'_>) -> String {
-    let rate = |row: &crate::results::Row| format!("{} M/s", millions_text(row.ops_per_sec.median));
-    let times = |row: &crate::results::Row| {
-        format!("{:.2}", winner.best.ops_per_sec.median / row.ops_per_sec.median.max(1e-9))
-    };
-    let mut sentence = format!("{} with {}", winner.best.combination, rate(winner.best));
+    let rate = millions_text(winner.best.ops_per_sec.median);
+    let mut sentence = format!("{} with {rate} M/s", winner.best.combination);
     if !winner.level.is_empty() {
         let names: Vec<String> = winner.level.iter().map(|row| row.combination.to_string()).collect();
         let _ = write!(sentence, "; no difference measured from {}", names.join(", "));
     } else if let Some(next) = winner.next {
-        let _ = write!(sentence, ", {} times the next, {}", times(next), next.combination);
+        let _ = write!(sentence, ", {} times the next, {}", winner.times_ahead_of(next), next.combination);
     }
     if winner.last.combination != winner.best.combination {
-        let _ = write!(sentence, "; {} times the last, {}", times(winner.last), winner.last.combination);
+        let times = winner.times_ahead_of(winner.last);
+        let _ = write!(sentence, "; {times} times the last, {}", winner.last.combination);
     }
     sentence
 }
@@ -164,6 +167,9 @@ pub fn text(results: &Results) -> String {
     }
     let _ = writeln!(text, "{}", memory_sheet(results).to_text());
     let _ = writeln!(text, "Fastest, by the median of {}:", rounds_text(results.rounds));
+    if results.rounds == 1 {
+        let _ = writeln!(text, "({ONE_ROUND})");
+    }
     let winners = results.winners();
     let name = |winner: &Winner<'_>| format!("{}, {}", winner.workload, threads_text(winner.threads));
     let width = winners.iter().map(|winner| name(winner).len()).max().unwrap_or(0);
@@ -217,16 +223,18 @@ fn description(workload: &Workload) -> String {
 
 const STYLE: &str = "
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 58rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
 h3 { font-size: 1rem; margin: 1.5rem 0 .3rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e5e5e5; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #e5e5e5; }
 th:first-child, td:first-child, .text td, .text th { text-align: left; }
-td:first-child { white-space: nowrap; }
+td { white-space: nowrap; }
+.facts td + td { white-space: normal; }
 .best { font-weight: bold; background: #e8f1fa; }
 .bad { color: #b00020; font-weight: bold; }
+@media (max-width: 800px) { table { font-size: .72rem; } th, td { padding: .15rem .25rem; } }
 svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
 ";
 
@@ -246,18 +254,8 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
             escaped(&error.to_string())
         );
     }
-    page.push_str("<h2>Which is fastest</h2>\n<div class=\"wide\"><table class=\"text\">\n");
-    page.push_str("<tr><th>workload</th><th>threads</th><th>fastest</th></tr>\n");
-    for winner in results.winners() {
-        let _ = writeln!(
-            page,
-            "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escaped(winner.workload),
-            winner.threads,
-            escaped(&verdict(&winner))
-        );
-    }
-    page.push_str("</table></div>\n");
+    let caution = if results.rounds == 1 { ONE_ROUND } else { "" };
+    let _ = writeln!(page, "<h2>Which is fastest</h2>\n<p>{caution}</p>\n{}", winners_html(results));
     let mut section = |title: &str, prefix: &str, sheets: &[Sheet]| {
         let _ = writeln!(page, "<h2>{title}</h2>");
         for plot in plots.iter().filter(|plot| plot.name.starts_with(prefix)) {
@@ -272,7 +270,7 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
     section("Latency", "latency-", &[latency_sheet(results)]);
     section("Memory and growth", "memory", &[memory_sheet(results)]);
 
-    page.push_str("<h2>What was measured, and on what</h2>\n<table class=\"text\">\n");
+    page.push_str("<h2>What was measured, and on what</h2>\n<table class=\"text facts\">\n");
     for workload in &results.workloads {
         let line = (escaped(&workload.name), escaped(&description(workload)));
         let _ = writeln!(page, "<tr><td>{}</td><td>{}</td></tr>", line.0, line.1);
@@ -287,6 +285,41 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
          </body>\n</html>\n",
     );
     page
+}
+
+/// What has to be said of a single round.
+const ONE_ROUND: &str = "One round only: small differences may be chance.";
+
+/// Who won, and by how much, as a table.
+fn winners_html(results: &Results) -> String {
+    let mut html =
+        "<div class=\"wide\"><table class=\"text\">\n<tr><th>workload</th><th>threads</th><th>fastest</th>\
+                    <th>M/s</th><th>as fast as the next</th><th>as fast as the last</th></tr>\n"
+            .to_owned();
+    for winner in results.winners() {
+        let ahead = |row: Option<&Row>| match row {
+            Some(row) if row.combination != winner.best.combination => {
+                format!("{} × {}", winner.times_ahead_of(row), row.combination)
+            }
+            _ => String::new(),
+        };
+        let next = match winner.level.as_slice() {
+            [] => ahead(winner.next),
+            [row] => format!("no difference from {}", row.combination),
+            rows => format!("no difference from {} others", rows.len()),
+        };
+        let cells = [
+            escaped(winner.workload),
+            winner.threads.to_string(),
+            format!("<b>{}</b>", winner.best.combination),
+            millions_text(winner.best.ops_per_sec.median),
+            next,
+            ahead(Some(winner.last)),
+        ];
+        let _ = writeln!(html, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
+    }
+    html.push_str("</table></div>\n");
+    html
 }
 
 /// The beginning of a picture that says to those who cannot see it what it is.
@@ -403,6 +436,6 @@ mod tests {
             row.workload = "<b>&\"".to_owned();
         }
         let page = html(&results, &plot::all(&results).unwrap());
-        assert!(!page.contains("<b>") && page.contains("&lt;b&gt;&amp;&quot;"));
+        assert!(!page.contains("<b>&") && page.contains("&lt;b&gt;&amp;&quot;"));
     }
 }

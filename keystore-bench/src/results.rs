@@ -82,6 +82,13 @@ pub struct Winner<'a> {
     pub last: &'a Row,
 }
 
+impl Winner<'_> {
+    /// How many times the rate of `row` the winner has, to two decimals.
+    pub(crate) fn times_ahead_of(&self, row: &Row) -> String {
+        format!("{:.2}", self.best.ops_per_sec.median / row.ops_per_sec.median.max(f64::MIN_POSITIVE))
+    }
+}
+
 /// What growing costs: the time for many keys over that for fewer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
@@ -290,7 +297,8 @@ pub(crate) mod tests {
     fn compare() -> Results {
         let sizes = Sizes {
             keys: 200,
-            grow_keys: 500,
+            grow_keys: 50,
+            grow_far_keys: 500,
             key_size: 16,
             value_size: 16,
             seconds: 0.001,

@@ -29,6 +29,8 @@ pub struct Sizes {
     pub keys: usize,
     /// Keys that an empty store grows to.
     pub grow_keys: usize,
+    /// Keys that it grows to on one thread, to see what growing further costs.
+    pub grow_far_keys: usize,
     /// Bytes of a made key.
     pub key_size: usize,
     /// Bytes of a value.
@@ -45,7 +47,7 @@ impl Sizes {
     /// # Errors
     /// Those of [`Keys::make`].
     pub fn make_keys(&self) -> Result<Keys> {
-        Keys::make(self.keys.max(self.grow_keys), self.key_size)
+        Keys::make(self.keys.max(self.grow_keys).max(self.grow_far_keys), self.key_size)
     }
 }
 
@@ -94,12 +96,10 @@ pub fn standard(sizes: &Sizes) -> Vec<Workload> {
         of("50/50 Zipf", "As many overwrites as lookups; few keys are asked for often.", get(50), zipfian),
         of("set uniform", "Overwrites; every key as often as any other.", get(0), KeyDistribution::Uniform),
     ];
-    if sizes.grow_keys >= 10 {
-        workloads.push(grow(sizes.grow_keys / 10, vec![1]));
+    workloads.push(grow(sizes.grow_keys, sizes.threads.clone()));
+    if sizes.grow_far_keys != sizes.grow_keys {
+        workloads.push(grow(sizes.grow_far_keys, vec![1]));
     }
-    let mut growers = sizes.threads.clone();
-    growers.sort_unstable();
-    workloads.push(grow(sizes.grow_keys, growers));
     workloads
 }
 
@@ -357,8 +357,15 @@ mod tests {
 
     #[test]
     fn a_budget_ends_the_rounds_and_the_first_always_runs() {
-        let sizes =
-            Sizes { keys: 50, grow_keys: 50, key_size: 8, value_size: 16, seconds: 0.002, threads: vec![1] };
+        let sizes = Sizes {
+            keys: 50,
+            grow_keys: 50,
+            grow_far_keys: 500,
+            key_size: 8,
+            value_size: 16,
+            seconds: 0.002,
+            threads: vec![1],
+        };
         let keys = sizes.make_keys().unwrap();
         let mut plan = Plan {
             workloads: standard(&sizes),
@@ -379,8 +386,15 @@ mod tests {
 
     #[test]
     fn a_workload_of_more_keys_than_there_are_is_refused() {
-        let sizes =
-            Sizes { keys: 50, grow_keys: 50, key_size: 8, value_size: 16, seconds: 0.1, threads: vec![1] };
+        let sizes = Sizes {
+            keys: 50,
+            grow_keys: 50,
+            grow_far_keys: 500,
+            key_size: 8,
+            value_size: 16,
+            seconds: 0.1,
+            threads: vec![1],
+        };
         let keys = Keys::make(10, 8).unwrap();
         let rounds = Rounds { at_most: 1, budget: None };
         let plan =

@@ -99,9 +99,11 @@ pub enum Error {
         /// What it may be.
         expected: &'static str,
     },
-    /// The call came from inside a closure that the same thread runs under a lock this call needs, or that would
-    /// have to wait for another thread: waiting could be for ever, so it is refused at once.
-    #[error("{operation} from inside a closure of the store needs a lock that is held: it cannot wait there")]
+    /// The call came from inside a closure that the same thread runs for a verb, and would have to wait for a lock, or to
+    /// write the very key that the closure decides about: either could be for ever, so it is refused at once.
+    #[error(
+        "{operation} from inside a closure of a store would wait for what the closure itself holds up: it is refused"
+    )]
     Busy {
         /// The verb that was refused.
         operation: &'static str,

@@ -88,7 +88,9 @@ impl<T> Out<T> {
     /// and nobody else reads or writes it meanwhile.
     #[inline]
     pub(crate) unsafe fn new(argument: &'static str, place: *mut T) -> Result<Self, Failure> {
-        NonNull::new(place).map(Self).ok_or(Failure::Null { argument, expected: "where the result goes" })
+        NonNull::new(place)
+            .map(Self)
+            .ok_or_else(|| Failure::Null { argument, expected: "where the result goes" })
     }
 
     #[inline]
@@ -111,7 +113,7 @@ impl Owned {
         let requested = length.saturating_add(1);
         // SAFETY: `malloc` may be asked for any number of bytes.
         let data = NonNull::new(unsafe { libc::malloc(requested) }.cast::<u8>())
-            .ok_or(Failure::OutOfMemory { requested })?;
+            .ok_or_else(|| Failure::OutOfMemory { requested })?;
         // SAFETY: the block is fresh, so it does not overlap the value, and has room for it.
         unsafe { ptr::copy_nonoverlapping(value.as_ptr(), data.as_ptr(), length) };
         // SAFETY: the block has one byte more than the value.

@@ -77,7 +77,7 @@ pub type ks_for_each_fn = Option<
 
 /// The callback, where there is one.
 pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result<F, Failure> {
-    callback.ok_or(Failure::Null { argument, expected: "a function" })
+    callback.ok_or_else(|| Failure::Null { argument, expected: "a function" })
 }
 
 /// Shows the value of `key` to a callback in place, without a copy. The callback is not called where

@@ -177,13 +177,14 @@ pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Fail
     let (_, _, slot) = find(store)?;
     // SAFETY: a pointer that is not null is a box that `open` made, and it is freed by `close` alone,
     // which the caller promises is not called meanwhile.
-    unsafe { slot.opened.load(Ordering::Acquire).as_ref() }.ok_or(Failure::NotOpen { handle: store.addr() })
+    unsafe { slot.opened.load(Ordering::Acquire).as_ref() }
+        .ok_or_else(|| Failure::NotOpen { handle: store.addr() })
 }
 
 /// Closes `store`: the handle is one no more, and what it stood for is the caller's to drop. Of
 /// several threads that close one store at once, one gets it.
 pub(crate) fn close(store: *mut ks_store) -> Result<Box<Opened>, Failure> {
-    let not_open = Failure::NotOpen { handle: store.addr() };
+    let not_open = || Failure::NotOpen { handle: store.addr() };
     let (index, generation, slot) = find(store)?;
     // Generation 0 is that of no handle: a slot that has used up its generations stays closed for
     // ever.
@@ -192,14 +193,14 @@ pub(crate) fn close(store: *mut ks_store) -> Result<Box<Opened>, Failure> {
     if slot.opened.load(Ordering::Acquire).is_null()
         || slot.generation.compare_exchange(generation, next, Ordering::AcqRel, Ordering::Relaxed).is_err()
     {
-        return Err(not_open);
+        return Err(not_open());
     }
     let opened = slot.opened.swap(ptr::null_mut(), Ordering::AcqRel);
     if next != 0 {
         UNUSED.lock().unwrap_or_else(PoisonError::into_inner).closed.push(index);
     }
     if opened.is_null() {
-        return Err(not_open);
+        return Err(not_open());
     }
     // SAFETY: `open` made this box, and the exchange of the generation gave it to this call alone.
     Ok(unsafe { Box::from_raw(opened) })

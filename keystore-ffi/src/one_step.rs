@@ -62,7 +62,7 @@ pub unsafe extern "C" fn ks_take(
         // Copied while the key is held, so that a value which cannot be copied is not lost.
         let mut taken = Err(Failure::KeyNotFound);
         store.update_dyn(key, &mut |old| {
-            taken = old.ok_or(Failure::KeyNotFound).and_then(Owned::copy);
+            taken = old.ok_or_else(|| Failure::KeyNotFound).and_then(Owned::copy);
             if taken.is_ok() { Update::Delete } else { Update::Keep }
         })?;
         out.write(taken?);

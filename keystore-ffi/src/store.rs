@@ -222,7 +222,7 @@ pub unsafe extern "C" fn ks_get_owned(
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         let key = unsafe { slice("key", key, key_len) }?;
-        out.write(Keystore::read(&store, key, Owned::copy)?.ok_or(Failure::KeyNotFound)??);
+        out.write(Keystore::read(&store, key, Owned::copy)?.ok_or_else(|| Failure::KeyNotFound)??);
         Ok(())
     })
 }

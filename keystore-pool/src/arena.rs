@@ -151,7 +151,7 @@ impl Bump {
 #[inline]
 unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a AtomicUsize {
     // SAFETY: the caller's promise; the number is atomic, so it may be shared.
-    unsafe { &*(&raw const (*span.cast::<ArenaSpan>().as_ptr()).live) }
+    unsafe { &(*span.cast::<ArenaSpan>().as_ptr()).live }
 }
 
 impl ArenaPool {
@@ -231,10 +231,29 @@ impl ArenaPool {
         Some(span)
     }
 
-    /// A block where the thread's span has no room.
-    #[cold]
+    /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
-    fn allocate_slowly(&self, bump: &Bump, layout: Layout) -> Result<NonNull<u8>> {
+    fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
+        if !is_small(layout) {
+            check_layout(layout)?;
+            return self.system.allocate_fallback(layout);
+        }
+        self.caches.with(|bump| {
+            let block = match bump.bump(layout) {
+                Some(block) => block,
+                None => {
+                    self.change_span(bump)?;
+                    bump.bump(layout).expect("a fresh span has room for the largest block")
+                }
+            };
+            self.spans.note_allocated(block);
+            bump.count(1, layout.size() as i64);
+            Ok(block)
+        })
+    }
+
+    /// Puts a thread on a span that has all its room.
+    fn change_span(&self, bump: &Bump) -> Result<()> {
         // Where all blocks of the old span are dead already it is used again, still warm.
         let span = match self.seal(bump) {
             Some(old) => old,
@@ -243,25 +262,41 @@ impl ArenaPool {
         // SAFETY: the span is this thread's alone, and long enough for its header.
         unsafe { (&raw mut (*span.cast::<ArenaSpan>().as_ptr()).live).write(AtomicUsize::new(BIAS)) };
         bump.start(span);
-        let block = bump.bump(layout).expect("a fresh span has room for the largest block");
-        self.spans.note_allocated(block);
-        bump.count(1, layout.size() as i64);
-        Ok(block)
+        Ok(())
     }
 
-    /// A block of a layout that is not for spans.
-    #[cold]
+    /// [`deallocate`](NodeAllocator::deallocate) for layouts and threads that are not on the fast path.
+    ///
+    /// # Safety
+    /// That of `deallocate`.
     #[inline(never)]
-    fn allocate_large(&self, layout: Layout) -> Result<NonNull<u8>> {
-        check_layout(layout)?;
-        self.system.allocate_fallback(layout)
+    unsafe fn free_slowly(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise; layouts that are not small were allocated of the system.
+        unsafe {
+            if !is_small(layout) {
+                return self.system.deallocate(block, layout);
+            }
+            self.caches.with(|bump| bump.count(-1, -(layout.size() as i64)));
+            self.bury(block);
+        }
     }
 
-    #[cold]
-    #[inline(never)]
-    unsafe fn free_large(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise: the block came from `allocate_large`.
-        unsafe { self.system.deallocate(block, layout) };
+    /// Takes a block off its span's live ones.
+    ///
+    /// # Safety
+    /// The block is live, and given up.
+    #[inline]
+    unsafe fn bury(&self, block: NonNull<u8>) {
+        self.spans.note_freed(block);
+        let span = span_of(block);
+        // SAFETY: the block is live, so its span is one that the arena started on. The fence orders the end of every
+        // block's use before the span's next one.
+        unsafe {
+            if live_of(span).fetch_sub(1, Release) == 1 {
+                fence(Acquire);
+                self.free_span(span);
+            }
+        }
     }
 
     #[cold]
@@ -282,35 +317,29 @@ fn is_small(layout: Layout) -> bool {
 // blocks have been freed: `live` cannot be 0 before, because each block that is out counts one and a thread that is on
 // the span keeps the bias. Nothing unwinds: the one `expect` states that a fresh span has room for the largest layout.
 unsafe impl NodeAllocator for ArenaPool {
-    #[inline]
+    #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
-        if !is_small(layout) {
-            return self.allocate_large(layout);
-        }
-        self.caches.with(|bump| {
-            let Some(block) = bump.bump(layout) else { return self.allocate_slowly(bump, layout) };
+        if is_small(layout)
+            && let Some(bump) = self.caches.own()
+            && let Some(block) = bump.bump(layout)
+        {
             self.spans.note_allocated(block);
             bump.count(1, layout.size() as i64);
-            Ok(block)
-        })
+            return Ok(block);
+        }
+        self.allocate_slowly(layout)
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if !is_small(layout) {
-            // SAFETY: the caller's promise; `allocate` took the same way.
-            return unsafe { self.free_large(block, layout) };
-        }
-        self.spans.note_freed(block);
-        self.caches.with(|bump| bump.count(-1, -(layout.size() as i64)));
-        let span = span_of(block);
-        // SAFETY: the block is live, so its span is one that the arena started on. The fence orders the end of every
-        // block's use before the span's next one.
-        unsafe {
-            if live_of(span).fetch_sub(1, Release) == 1 {
-                fence(Acquire);
-                self.free_span(span);
+        match self.caches.own() {
+            Some(bump) if is_small(layout) => {
+                bump.count(-1, -(layout.size() as i64));
+                // SAFETY: the caller's promises.
+                unsafe { self.bury(block) };
             }
+            // SAFETY: the caller's promises.
+            _ => unsafe { self.free_slowly(block, layout) },
         }
     }
 

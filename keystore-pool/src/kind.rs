@@ -141,12 +141,12 @@ macro_rules! of_kind {
 
 // SAFETY: every call goes to the one pool behind, which keeps the promises; clones share it.
 unsafe impl NodeAllocator for AnyPool {
-    #[inline]
+    #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         of_kind!(self, pool => pool.allocate(layout))
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promises are those of the pool behind.
         of_kind!(self, pool => unsafe { pool.deallocate(block, layout) })

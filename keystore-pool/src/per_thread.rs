@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 const SHARED: usize = 16;
 
 /// A `T` for each thread. Everybody may read all of them, so the parts of `T` are atomic; only the thread that is
-/// [at](Self::with) its own writes, so loads and stores of it can be relaxed and need no read-modify-write.
+/// at its own (by [`own`](Self::own) or [`with`](Self::with)) writes, so loads and stores of it can be relaxed and need no read-modify-write.
 #[derive(Debug)]
 pub(crate) struct PerThread<T> {
     owned: Box<[CachePadded<T>]>,
@@ -43,23 +43,24 @@ fn filled<T: Default>(count: usize) -> Result<Box<[T]>> {
 }
 
 impl<T> PerThread<T> {
-    /// Runs `work` on the calling thread's value. No other `with` is at the same value meanwhile, and what earlier ones
-    /// wrote there is visible. `work` must not call `with` of the same `PerThread`.
+    /// The calling thread's value where it has one of its own: what the fast paths use. No other thread is at it for
+    /// as long as this one runs, and what earlier ones wrote there is visible.
     #[inline]
-    pub(crate) fn with<R>(&self, work: impl FnOnce(&T) -> R) -> R {
-        let slot = thread_slot();
-        match self.owned.get(slot) {
-            Some(value) => work(value),
-            None => self.with_shared(slot, work),
-        }
+    pub(crate) fn own(&self) -> Option<&T> {
+        self.owned.get(thread_slot()).map(|value| &**value)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn with_shared<R>(&self, slot: usize, work: impl FnOnce(&T) -> R) -> R {
-        let shared = &self.shared[slot % SHARED];
-        let _guard = shared.lock.lock();
-        work(&shared.value)
+    /// Runs `work` on the calling thread's value, own or shared. No other thread is at it meanwhile, and what earlier
+    /// ones wrote there is visible. `work` must not call `with` of the same `PerThread`.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&T) -> R) -> R {
+        match self.own() {
+            Some(value) => work(value),
+            None => {
+                let shared = &self.shared[thread_slot() % SHARED];
+                let _guard = shared.lock.lock();
+                work(&shared.value)
+            }
+        }
     }
 
     /// All values, whoever they belong to.

@@ -34,6 +34,7 @@ pub struct SystemPool {
 
 const LIVE_NODES: usize = 0;
 const LIVE_BYTES: usize = 1;
+#[cfg(any(feature = "slab", feature = "arena"))]
 const FALLBACKS: usize = 2;
 
 impl SystemPool {

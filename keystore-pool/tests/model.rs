@@ -90,7 +90,7 @@ fn run(cases: u32, open: impl Fn(usize) -> Box<dyn Keystore>) {
 }
 
 fn any_sequence_does_what_a_map_does(combination: &Combination) {
-    run(100, |initial_buckets| combination.open(&Config { initial_buckets, ..Config::default() }));
+    run(300, |initial_buckets| combination.open(&Config { initial_buckets, ..Config::default() }));
 }
 
 /// A hasher of which only some bits are left.
@@ -155,7 +155,7 @@ fn open_weak(combination: &Combination, initial_buckets: usize, hasher: Weak) ->
 
 fn any_sequence_does_what_a_map_does_where_hashes_collide(combination: &Combination) {
     for hasher in WEAK {
-        run(25, |initial_buckets| open_weak(combination, initial_buckets, hasher));
+        run(80, |initial_buckets| open_weak(combination, initial_buckets, hasher));
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Where the results, the plots and the report go [default: target/bench of the repository]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Numbers of threads, as 1,2,4 [default: 1, 2 and 4]
+    /// Numbers of threads, as 1,2,8 [default: 1,2,4, or 1,2 with --quick]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     threads: Vec<usize>,
     /// Only these combinations, as epoch+slab,rwlock+* [default: all]
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Only these workloads, by name, as "get Zipf,95/5 Zipf" [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     workloads: Vec<String>,
-    /// Keys of the workloads that begin with a loaded store
+    /// Keys of a loaded store; an empty one grows to as many, and to ten times that
     #[arg(long, value_name = "N", conflicts_with = "keys_from")]
     keys: Option<usize>,
     /// Bytes of a value
@@ -92,13 +92,23 @@ fn default_folder() -> PathBuf {
 
 /// How large everything is, and the keys. A file's keys all take part in everything.
 fn sizes_and_keys(args: &Args) -> Result<(Sizes, Keys)> {
-    let threads = if args.threads.is_empty() { vec![1, 2, 4] } else { args.threads.clone() };
+    let (keys, grow_keys, seconds) =
+        if args.quick { (50_000, 20_000, 0.03) } else { (200_000, 100_000, 0.1) };
+    let grow_keys = args.keys.unwrap_or(grow_keys);
+    let mut threads = match (args.threads.as_slice(), args.quick) {
+        ([], true) => vec![1, 2],
+        ([], false) => vec![1, 2, 4],
+        (threads, _) => threads.to_vec(),
+    };
+    threads.sort_unstable();
+    threads.dedup();
     let sizes = Sizes {
-        keys: args.keys.unwrap_or(if args.quick { 50_000 } else { 200_000 }),
-        grow_keys: args.keys.unwrap_or(if args.quick { 100_000 } else { 1_000_000 }),
+        keys: args.keys.unwrap_or(keys),
+        grow_keys,
+        grow_far_keys: grow_keys.saturating_mul(10),
         key_size: 16,
         value_size: args.value_size,
-        seconds: if args.quick { 0.05 } else { 0.2 },
+        seconds,
         threads,
     };
     let Some(path) = &args.keys_from else {
@@ -106,7 +116,8 @@ fn sizes_and_keys(args: &Args) -> Result<(Sizes, Keys)> {
         return Ok((sizes, keys));
     };
     let keys = Keys::from_file(path)?;
-    Ok((Sizes { keys: keys.len(), grow_keys: keys.len(), ..sizes }, keys))
+    let grow_keys = keys.len().div_ceil(10);
+    Ok((Sizes { keys: keys.len(), grow_keys, grow_far_keys: keys.len(), ..sizes }, keys))
 }
 
 /// The workloads of these names, in the order of the standard ones; all of them where no name is given.

@@ -18,7 +18,7 @@ pub(crate) mod epoch;
 mod memory;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod prefetch;
-#[cfg(any(feature = "rwlock", feature = "dashmap"))]
+#[cfg(any(feature = "rwlock", feature = "epoch", feature = "dashmap"))]
 mod reentry;
 #[cfg(feature = "rwlock")]
 pub(crate) mod rwlock;

@@ -1,15 +1,20 @@
-//! Closures that call the store: how the locked backends answer without ever waiting for themselves.
+//! Closures that call the store: how they are answered without anyone ever waiting for themselves.
 //!
-//! A closure that a caller hands to a verb runs while the thread holds a bucket's lock. If it calls a store, and that
-//! call had to wait for a lock, two threads could wait for each other, or one for itself, for ever. So a thread that is
-//! inside such a closure never waits: a lock that is free it takes, and for one that is held the call returns
-//! [`Error::Busy`](crate::Error::Busy). The mark is the thread's, not the store's, for waiting on another store from inside
-//! a closure could close the same circle.
+//! *Locks.* A closure that a caller hands to a verb of a locked backend runs while the thread holds a bucket's lock. If it calls a
+//! store, and that call had to wait for a lock, two threads could wait for each other, or one for itself, for ever. So a thread
+//! that is inside such a closure never waits: a lock that is free it takes, and for one that is held the call returns
+//! [`Error::Busy`](crate::Error::Busy). The mark is the thread's, not the store's, for waiting on another store from inside a closure could
+//! close the same circle.
+//!
+//! *Retries.* The lock-free backend asks a deciding closure again where the key was written meanwhile. A closure that
+//! writes the very key it decides about would be asked for ever; so that write is refused, with the same error.
 
 use std::cell::Cell;
+use std::ptr;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static DECIDING: Cell<*const Decision> = const { Cell::new(ptr::null()) };
 }
 
 struct Inside;
@@ -34,9 +39,61 @@ pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
 
+/// A decision about a key that this thread is in the middle of, and the one around it.
+struct Decision {
+    table: *const (),
+    hash: u64,
+    around: *const Decision,
+}
+
+impl Drop for Decision {
+    #[inline]
+    fn drop(&mut self) {
+        DECIDING.set(self.around);
+    }
+}
+
+/// Runs `closure` with this thread marked as deciding about the key of `hash` in `table`, also where it unwinds.
+#[inline]
+pub(crate) fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R {
+    let decision = Decision { table: ptr::from_ref(table).cast(), hash, around: DECIDING.get() };
+    DECIDING.set(&raw const decision);
+    closure()
+}
+
+/// Whether this thread is deciding about a key of `hash` in `table`.
+#[inline]
+pub(crate) fn is_deciding<T>(table: &T, hash: u64) -> bool {
+    let mut at = DECIDING.get();
+    // SAFETY: a decision is in the list only while it lives: it takes itself off when it is dropped, innermost first.
+    while let Some(decision) = unsafe { at.as_ref() } {
+        if decision.hash == hash && ptr::eq(decision.table, ptr::from_ref(table).cast()) {
+            return true;
+        }
+        at = decision.around;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decision_is_known_to_what_it_calls_and_forgotten_after() {
+        let (table, other) = (1, 2);
+        deciding(&table, 7, || {
+            deciding(&other, 8, || {
+                assert!(is_deciding(&table, 7) && is_deciding(&other, 8));
+                assert!(!is_deciding(&table, 8) && !is_deciding(&other, 7));
+            });
+            assert!(!is_deciding(&other, 8));
+        });
+        assert!(
+            std::panic::catch_unwind(|| deciding(&table, 7, || panic!("of a caller's closure"))).is_err()
+        );
+        assert!(!is_deciding(&table, 7));
+    }
 
     #[test]
     fn the_mark_ends_with_the_closure_also_by_panic() {

@@ -17,7 +17,7 @@ pub(crate) const LARGEST: usize = 8192;
 
 /// The largest class of those that are 8 bytes apart, bytes.
 const FINE: usize = 256;
-const FINE_CLASSES: usize = FINE / 8 - 1;
+const FINE_CLASSES: usize = FINE / 8;
 /// Classes to each doubling above.
 const STEPS: usize = 4;
 pub(super) const CLASSES: usize = FINE_CLASSES + STEPS * (LARGEST / FINE).ilog2() as usize;
@@ -72,40 +72,33 @@ pub(super) static TABLE: [Class; CLASSES] = {
 
 const fn size_of_class(index: ClassIndex) -> usize {
     if index < FINE_CLASSES {
-        return (index + 2) * 8;
+        return (index + 1) * 8;
     }
     let step = index - FINE_CLASSES;
     let base = FINE << (step / STEPS);
     base + base / STEPS * (step % STEPS + 1)
 }
 
+/// The class of a small layout: one that [`class_of`] would take the short way for. Inlined where blocks are allocated
+/// and freed.
+#[inline(always)]
+pub(super) fn fine_class_of(layout: Layout) -> Option<ClassIndex> {
+    let below = layout.size().wrapping_sub(1);
+    (below < FINE && layout.align() <= 8).then_some(below / 8)
+}
+
 /// The class of a layout, or none where it has no bytes, too many, or too large an alignment.
-#[inline]
 pub(super) fn class_of(layout: Layout) -> Option<ClassIndex> {
-    if layout.align() <= 8 && layout.size().wrapping_sub(1) < FINE {
-        Some(fine_class(layout.size()))
-    } else {
-        coarse_class(layout)
-    }
-}
-
-/// The class of 1 to 256 bytes.
-#[inline]
-fn fine_class(size: usize) -> ClassIndex {
-    ((size - 1) / 8).max(1) - 1
-}
-
-fn coarse_class(layout: Layout) -> Option<ClassIndex> {
     if layout.size() == 0 || layout.size() > LARGEST || layout.align() > MAX_ALIGN {
         return None;
     }
-    let size = layout.size().next_multiple_of(layout.align());
-    if size <= FINE {
-        return Some(fine_class(size));
+    let below = layout.size().next_multiple_of(layout.align()) - 1;
+    if below < FINE {
+        return Some(below / 8);
     }
-    let doubling = ((size - 1) / FINE).ilog2() as usize;
+    let doubling = (below / FINE).ilog2() as usize;
     let base = FINE << doubling;
-    Some(FINE_CLASSES + doubling * STEPS + (size - 1 - base) / (base / STEPS))
+    Some(FINE_CLASSES + doubling * STEPS + (below - base) / (base / STEPS))
 }
 
 #[cfg(test)]
@@ -125,6 +118,8 @@ mod tests {
                     TABLE.iter().map(|class| class.size).find(|class| *class >= size.next_multiple_of(align));
                 assert_eq!(Some(got), best, "{size} bytes at {align}");
                 assert!(got.is_multiple_of(align.max(8)), "{got} bytes for an alignment of {align}");
+                let layout = Layout::from_size_align(size, align).unwrap();
+                assert!(fine_class_of(layout).is_none_or(|class| Some(class) == class_of(layout)));
             }
         }
         assert_eq!(
@@ -136,6 +131,7 @@ mod tests {
     #[test]
     fn layouts_outside_have_no_class() {
         assert_eq!(class_size(0, 8), None);
+        assert_eq!(fine_class_of(Layout::new::<()>()), None);
         assert_eq!(class_size(LARGEST + 1, 8), None);
         assert_eq!(class_size(64, 128), None);
     }

@@ -12,7 +12,7 @@ use keystore_core::Result;
 use parking_lot::Mutex;
 
 use super::class::{Class, ClassIndex};
-use super::magazine::{ClassCache, Hand, MAX_ROUNDS, Magazine, Stack};
+use super::magazine::{ClassCache, Hand, Magazine, Stack};
 use super::span::{Put, SlabSpan};
 use crate::list::List;
 use crate::span::Spans;
@@ -20,6 +20,9 @@ use crate::span::Spans;
 /// The share of a class's blocks that a thread may cache while the class shrinks: one of so many. A thread that frees the
 /// last blocks so ends with none of them in its magazines, where each would keep a chunk from going back.
 const SHRINKING_SHARE: usize = 16;
+
+/// A class of so few spans gives nothing up: its free blocks could keep few chunks from going back.
+const KEPT_SPANS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Depot {
@@ -34,6 +37,8 @@ struct State {
     empty: Stack,
     /// Spans that have blocks to take.
     usable: List<SlabSpan>,
+    /// Spans of the class, those without blocks to take included.
+    spans: usize,
     /// Blocks that are not in their spans: live, or in a magazine.
     out: usize,
     /// `out` when a thread last gave blocks up because the class shrinks. It does so still until `out` is larger.
@@ -51,8 +56,14 @@ pub(super) struct DepotCounts {
 
 impl Depot {
     pub(super) fn new(index: ClassIndex, class: &'static Class) -> Self {
-        let state =
-            State { full: Stack::EMPTY, empty: Stack::EMPTY, usable: List::EMPTY, out: 0, shrunk_to: 0 };
+        let state = State {
+            full: Stack::EMPTY,
+            empty: Stack::EMPTY,
+            usable: List::EMPTY,
+            spans: 0,
+            out: 0,
+            shrunk_to: 0,
+        };
         Self { index, class, state: Mutex::new(state) }
     }
 
@@ -85,20 +96,16 @@ impl Depot {
                 }
                 hand.rounds = self.class.rounds;
             } else {
-                let mut blocks = [NonNull::dangling(); MAX_ROUNDS];
                 hand.loaded = hand.loaded.or_else(|| state.empty_magazine());
                 let Some(loaded) = hand.loaded else {
                     // No memory for a magazine: one block at a time.
-                    self.take(&mut state, spans, &mut blocks[..1])?;
-                    return Ok(blocks[0]);
+                    let mut block = [NonNull::dangling()];
+                    self.take(&mut state, spans, &mut block)?;
+                    return Ok(block[0]);
                 };
-                let blocks = &mut blocks[..self.class.rounds as usize];
-                let taken = self.take(&mut state, spans, blocks)?;
-                // The first block comes out first, so that a thread walks through memory upwards.
-                blocks[..taken].reverse();
                 // SAFETY: the magazine is the cache's, and no class has more rounds than fit.
-                unsafe { Magazine::load(loaded, &blocks[..taken]) };
-                hand.rounds = taken as u32;
+                let rounds = unsafe { Magazine::rounds(loaded, self.class.rounds) };
+                hand.rounds = self.take(&mut state, spans, rounds)? as u32;
             }
         }
         hand.limit = self.class.rounds;
@@ -131,7 +138,7 @@ impl Depot {
                     self.empty_hand(&mut state, &mut hand, spans);
                     hand.limit = if hand.loaded.is_some() { share } else { 0 };
                     cache.set_hand(hand);
-                    self.put(&mut state, spans, block);
+                    self.put(&mut state, spans, &[block]);
                     state.shrunk_to = state.out;
                     return;
                 }
@@ -139,9 +146,9 @@ impl Depot {
         }
         hand.limit = rounds;
         cache.set_hand(hand);
+        let room = cache.room().expect("a magazine that was just emptied has room");
         // SAFETY: the caller's promise.
-        let pushed = unsafe { cache.push(block) };
-        debug_assert!(pushed, "a magazine that was just emptied has room");
+        unsafe { room.put(block) };
     }
 
     /// Makes the loaded magazine one that is not full, where there is memory for a magazine.
@@ -177,7 +184,7 @@ impl Depot {
     /// `spans` are those of this depot.
     unsafe fn give_up_excess(&self, state: &mut State, spans: &Spans) -> bool {
         let mut gave_up = false;
-        while state.full_blocks(self.class) > self.share(state.out) {
+        while state.spans > KEPT_SPANS && state.full_blocks(self.class) > self.share(state.out) {
             let Some(full) = state.full.pop() else { break };
             // SAFETY: a magazine of the depot, with all its rounds.
             unsafe {
@@ -230,32 +237,36 @@ impl Depot {
         state.empty.free_all();
     }
 
-    /// Takes blocks from spans, at least one: how many.
-    fn take(&self, state: &mut State, spans: &Spans, blocks: &mut [NonNull<u8>]) -> Result<usize> {
-        let mut taken = 0;
-        while taken < blocks.len() {
+    /// Fills the first rounds of a magazine from spans, with at least one block: how many. The last round, which comes out
+    /// first, has the lowest address, so that a thread walks through memory upwards.
+    fn take(&self, state: &mut State, spans: &Spans, rounds: &mut [NonNull<u8>]) -> Result<usize> {
+        let mut left = rounds.len();
+        while left > 0 {
             let span = match state.usable.first() {
                 Some(span) => span,
                 // A fresh span only where there is nothing else: a magazine need not be full.
-                None if taken > 0 => break,
+                None if left < rounds.len() => break,
                 None => {
                     let fresh = spans.acquire()?;
                     // SAFETY: the span is ours alone, and from here on the depot's.
                     unsafe {
                         let span = SlabSpan::format(fresh, self.index, self.class);
                         state.usable.push(span);
+                        state.spans += 1;
                         span
                     }
                 }
             };
             // SAFETY: spans of the list are of this class, and the lock is held.
             unsafe {
-                taken += SlabSpan::take(span, self.class, &mut blocks[taken..]);
+                left -= SlabSpan::take(span, self.class, &mut rounds[..left]);
                 if SlabSpan::is_empty(span) {
                     state.usable.remove(span);
                 }
             }
         }
+        rounds.copy_within(left.., 0);
+        let taken = rounds.len() - left;
         state.out += taken;
         Ok(taken)
     }
@@ -266,28 +277,31 @@ impl Depot {
     /// The magazine is the caller's and has so many rounds, all of this class and used by nobody.
     unsafe fn unload(&self, state: &mut State, spans: &Spans, magazine: NonNull<Magazine>, rounds: u32) {
         // SAFETY: the caller's promise.
-        unsafe {
-            for block in Magazine::loaded(magazine, rounds) {
-                self.put(state, spans, *block);
-            }
-        }
+        unsafe { self.put(state, spans, Magazine::rounds(magazine, rounds)) };
     }
 
-    /// Returns a block to its span, and the span to the pool where that was its last.
+    /// Returns blocks to their spans, and spans to the pool that are whole by that.
     ///
     /// # Safety
-    /// `block` is of this class and these spans, is not in its span, and nobody uses it.
-    unsafe fn put(&self, state: &mut State, spans: &Spans, block: NonNull<u8>) {
-        let span = SlabSpan::of(block);
-        state.out -= 1;
-        // SAFETY: the caller's promise; the lock is held. A span is in the list while it has blocks.
-        unsafe {
-            match SlabSpan::put(span, self.class, block) {
-                Put::More => {}
-                Put::Usable => state.usable.push(span),
-                Put::Whole => {
-                    state.usable.remove(span);
-                    spans.release(span.cast());
+    /// The blocks are of this class and these spans, are not in their spans, and nobody uses them.
+    unsafe fn put(&self, state: &mut State, spans: &Spans, mut blocks: &[NonNull<u8>]) {
+        state.out -= blocks.len();
+        while let Some(first) = blocks.first() {
+            let span = SlabSpan::of(*first);
+            // SAFETY: the caller's promise; the lock is held. A span is in the list while it has blocks.
+            unsafe {
+                let (count, put) = SlabSpan::put(span, self.class, blocks);
+                blocks = &blocks[count..];
+                match put {
+                    Put::More => {}
+                    Put::Usable => state.usable.push(span),
+                    Put::Whole | Put::WholeAtOnce => {
+                        if put == Put::Whole {
+                            state.usable.remove(span);
+                        }
+                        state.spans -= 1;
+                        spans.release(span.cast());
+                    }
                 }
             }
         }

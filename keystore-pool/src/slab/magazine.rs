@@ -6,7 +6,6 @@
 //! whatever the mix of allocating and freeing.
 
 use std::alloc::{Layout, alloc, dealloc};
-use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 
@@ -19,7 +18,7 @@ pub(super) const MAX_ROUNDS: usize = 63;
 pub(super) struct Magazine {
     /// In a [`Stack`].
     next: *mut Magazine,
-    rounds: [MaybeUninit<NonNull<u8>>; MAX_ROUNDS],
+    rounds: [NonNull<u8>; MAX_ROUNDS],
 }
 
 impl Magazine {
@@ -29,8 +28,8 @@ impl Magazine {
     pub(super) fn allocate() -> Option<NonNull<Self>> {
         // SAFETY: the layout has a size.
         let magazine = NonNull::new(unsafe { alloc(Self::LAYOUT) })?.cast::<Self>();
-        // SAFETY: just allocated with the layout of a magazine; the rounds need no initialisation.
-        unsafe { (&raw mut (*magazine.as_ptr()).next).write(null_mut()) };
+        // SAFETY: just allocated with the layout of a magazine.
+        unsafe { magazine.write(Self { next: null_mut(), rounds: [NonNull::dangling(); MAX_ROUNDS] }) };
         Some(magazine)
     }
 
@@ -54,21 +53,11 @@ impl Magazine {
     /// The first `count` rounds.
     ///
     /// # Safety
-    /// The magazine is valid and the caller's alone for `'a`, and these rounds have been written.
-    pub(super) unsafe fn loaded<'a>(magazine: NonNull<Self>, count: u32) -> &'a [NonNull<u8>] {
+    /// The magazine is valid and the caller's alone for `'a`, and `count` not over [`MAX_ROUNDS`].
+    pub(super) unsafe fn rounds<'a>(magazine: NonNull<Self>, count: u32) -> &'a mut [NonNull<u8>] {
         debug_assert!(count as usize <= MAX_ROUNDS);
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(Self::round(magazine.as_ptr(), 0), count as usize) }
-    }
-
-    /// Fills the magazine's first rounds from a slice; its last element is the first to come out.
-    ///
-    /// # Safety
-    /// The magazine is valid and the caller's alone, and the slice not longer than [`MAX_ROUNDS`].
-    pub(super) unsafe fn load(magazine: NonNull<Self>, blocks: &[NonNull<u8>]) {
-        debug_assert!(blocks.len() <= MAX_ROUNDS);
-        // SAFETY: the caller's promise.
-        unsafe { Self::round(magazine.as_ptr(), 0).copy_from_nonoverlapping(blocks.as_ptr(), blocks.len()) };
+        // SAFETY: the caller's promise, and all rounds are initialised from the start.
+        unsafe { std::slice::from_raw_parts_mut(Self::round(magazine.as_ptr(), 0), count as usize) }
     }
 }
 
@@ -128,6 +117,26 @@ pub(super) struct ClassCache {
     spare_rounds: AtomicU32,
 }
 
+/// A place in a loaded magazine that holds so many blocks.
+pub(super) struct Room<'c> {
+    cache: &'c ClassCache,
+    rounds: u32,
+}
+
+impl Room<'_> {
+    /// Puts a block there.
+    ///
+    /// # Safety
+    /// The caller is the only thread at the cache, and has done nothing there since it got this.
+    #[inline(always)]
+    pub(super) unsafe fn put(self, block: NonNull<u8>) {
+        // SAFETY: the rounds are under the limit, which is not over `MAX_ROUNDS`, and 0 where there is no magazine; the
+        // magazine is the caller's.
+        unsafe { Magazine::round(self.cache.loaded.load(Relaxed), self.rounds).write(block) };
+        self.cache.rounds.store(self.rounds + 1, Relaxed);
+    }
+}
+
 /// What a [`ClassCache`] holds, taken out to be rearranged. A magazine that is not there has no rounds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hand {
@@ -151,29 +160,20 @@ impl ClassCache {
     ///
     /// # Safety
     /// The caller is the only thread at this cache.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn pop(&self) -> Option<NonNull<u8>> {
         let rounds = self.rounds.load(Relaxed).checked_sub(1)?;
-        // SAFETY: the rounds below the count have been written, and the magazine is the caller's.
+        // SAFETY: the count is not over `MAX_ROUNDS`, and 0 where there is no magazine; the magazine is the caller's.
         let block = unsafe { Magazine::round(self.loaded.load(Relaxed), rounds).read() };
         self.rounds.store(rounds, Relaxed);
         Some(block)
     }
 
-    /// Puts a block into the loaded magazine: whether it had room.
-    ///
-    /// # Safety
-    /// The caller is the only thread at this cache.
-    #[inline]
-    pub(super) unsafe fn push(&self, block: NonNull<u8>) -> bool {
+    /// The next free place of the loaded magazine, if it has one.
+    #[inline(always)]
+    pub(super) fn room(&self) -> Option<Room<'_>> {
         let rounds = self.rounds.load(Relaxed);
-        if rounds >= self.limit.load(Relaxed) {
-            return false;
-        }
-        // SAFETY: the limit is not over `MAX_ROUNDS`, and 0 where there is no magazine; the magazine is the caller's.
-        unsafe { Magazine::round(self.loaded.load(Relaxed), rounds).write(block) };
-        self.rounds.store(rounds + 1, Relaxed);
-        true
+        (rounds < self.limit.load(Relaxed)).then_some(Room { cache: self, rounds })
     }
 
     /// What is here. The caller is at this cache, and puts back what it made of it.

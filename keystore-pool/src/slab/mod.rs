@@ -28,7 +28,7 @@ mod depot;
 mod magazine;
 mod span;
 
-use class::{CLASSES, ClassIndex, TABLE, class_of};
+use class::{CLASSES, ClassIndex, TABLE, class_of, fine_class_of};
 use depot::Depot;
 use magazine::ClassCache;
 
@@ -74,7 +74,7 @@ impl Default for SlabOptions {
 
 /// Fixed size classes, with a cache of free blocks for each thread. The pool to take unless there is a reason not to.
 ///
-/// - *Sizes.* Classes are 8 bytes apart from 16 to 256 bytes and four to a doubling up to 8,192. Larger layouts are the system
+/// - *Sizes.* Classes are 8 bytes apart up to 256 bytes and four to a doubling up to 8,192. Larger layouts are the system
 ///   allocator's and count as fallbacks. Alignments up to 64 bytes are served; larger ones, and layouts of no bytes, are
 ///   [`Error::InvalidArgument`].
 /// - *Time.* Allocating and freeing are a few instructions, on whatever thread; once in 63 calls (fewer for blocks over 128
@@ -184,39 +184,71 @@ impl SlabPool {
         self.spans.trim();
     }
 
-    #[cold]
+    /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
-    fn allocate_slowly(&self, cache: &Cache, class: ClassIndex, layout: Layout) -> Result<NonNull<u8>> {
-        // SAFETY: the caller is the only one at this cache, and found no block in it.
-        match unsafe { self.depots[class].refill(&cache.classes[class], &self.spans) } {
-            Ok(block) => {
-                self.spans.note_allocated(block);
-                cache.add_bytes(layout.size() as i64);
-                Ok(block)
+    fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
+        let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
+        self.caches.with(|cache| {
+            let magazines = &cache.classes[class];
+            // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
+            let block = unsafe {
+                match magazines.pop() {
+                    Some(block) => Ok(block),
+                    None => self.depots[class].refill(magazines, &self.spans),
+                }
+            };
+            match block {
+                Ok(block) => {
+                    self.spans.note_allocated(block);
+                    cache.add_bytes(layout.size() as i64);
+                    Ok(block)
+                }
+                Err(Error::PoolExhausted { .. }) if self.when_full == WhenFull::UseSystem => {
+                    let block = self.system.allocate_fallback(layout)?;
+                    // Whoever frees the block has it from here, so sees this.
+                    self.fell_back.store(true, Relaxed);
+                    Ok(block)
+                }
+                Err(Error::PoolExhausted { capacity, .. }) => {
+                    Err(Error::PoolExhausted { requested: layout.size(), capacity })
+                }
+                Err(error) => Err(error),
             }
-            Err(Error::PoolExhausted { .. }) if self.when_full == WhenFull::UseSystem => {
-                let block = self.system.allocate_fallback(layout)?;
-                // Whoever frees the block has it from here, so sees this.
-                self.fell_back.store(true, Relaxed);
-                Ok(block)
-            }
-            Err(Error::PoolExhausted { capacity, .. }) => {
-                Err(Error::PoolExhausted { requested: layout.size(), capacity })
-            }
-            Err(error) => Err(error),
-        }
+        })
     }
 
-    #[cold]
+    /// [`deallocate`](NodeAllocator::deallocate) in full, for all layouts and threads.
+    ///
+    /// # Safety
+    /// That of `deallocate`.
     #[inline(never)]
-    fn free_slowly(&self, cache: &Cache, class: ClassIndex, block: NonNull<u8>) {
-        // SAFETY: the caller is the only one at this cache, found no room in it, and gives the block up.
-        unsafe { self.depots[class].overflow(&cache.classes[class], &self.spans, block) };
+    unsafe fn free_slowly(&self, block: NonNull<u8>, layout: Layout) {
+        let Some(class) = class_of(layout) else {
+            // SAFETY: the caller's promise, and no class: the block came from `allocate_large`.
+            unsafe { self.system.deallocate(block, layout) };
+            self.discharge_large(layout);
+            return;
+        };
+        if self.fell_back.load(Relaxed) && !self.spans.owns(block) {
+            // SAFETY: the caller's promise, and not in a span of ours: it is the system allocator's.
+            return unsafe { self.system.deallocate(block, layout) };
+        }
+        self.check_freed(block, class);
+        self.caches.with(|cache| {
+            let magazines = &cache.classes[class];
+            cache.add_bytes(-(layout.size() as i64));
+            // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
+            // caller gives the block up.
+            unsafe {
+                match magazines.room() {
+                    Some(room) => room.put(block),
+                    None => self.depots[class].overflow(magazines, &self.spans, block),
+                }
+            }
+        });
     }
 
     /// A block of a layout that has no class.
-    #[cold]
-    #[inline(never)]
     fn allocate_large(&self, layout: Layout) -> Result<NonNull<u8>> {
         check_layout(layout)?;
         if self.when_full == WhenFull::Refuse {
@@ -231,24 +263,10 @@ impl SlabPool {
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    unsafe fn free_large(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise: the block came from `allocate_large`.
-        unsafe { self.system.deallocate(block, layout) };
-        self.discharge_large(layout);
-    }
-
-    #[cold]
-    #[inline(never)]
-    unsafe fn free_fallback(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise: the block is the system allocator's.
-        unsafe { self.system.deallocate(block, layout) };
-    }
-
-    /// Ends a debug build where a block is freed with a layout of another class.
+    /// Ends a debug build where the block is not live, or of another class.
     #[inline]
-    fn check_class(&self, block: NonNull<u8>, class: ClassIndex) {
+    fn check_freed(&self, block: NonNull<u8>, class: ClassIndex) {
+        self.spans.note_freed(block);
         #[cfg(debug_assertions)]
         // SAFETY: `note_freed` found the block to be live.
         if unsafe { span::SlabSpan::class_of_block(block) } != class {
@@ -257,7 +275,7 @@ impl SlabPool {
                 "is freed with another layout than it was allocated with",
             );
         }
-        let _ = (block, class);
+        let _ = class;
     }
 }
 
@@ -265,39 +283,35 @@ impl SlabPool {
 // not, and the class table keeps size and alignment. A span is given up only when all its blocks are in it. Nothing
 // unwinds: there is no panic but for a broken invariant, and allocation failures are errors.
 unsafe impl NodeAllocator for SlabPool {
-    #[inline]
+    #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
-        let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
-        self.caches.with(|cache| {
-            // SAFETY: the closure is the only one at this cache.
-            let Some(block) = (unsafe { cache.classes[class].pop() }) else {
-                return self.allocate_slowly(cache, class, layout);
-            };
+        if let Some(class) = fine_class_of(layout)
+            && let Some(cache) = self.caches.own()
+            // SAFETY: this thread is the only one at its own cache.
+            && let Some(block) = unsafe { cache.classes[class].pop() }
+        {
             self.spans.note_allocated(block);
             cache.add_bytes(layout.size() as i64);
-            Ok(block)
-        })
+            return Ok(block);
+        }
+        self.allocate_slowly(layout)
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        let Some(class) = class_of(layout) else {
-            // SAFETY: the caller's promise, and no class: `allocate` took the same way.
-            return unsafe { self.free_large(block, layout) };
-        };
-        if self.fell_back.load(Relaxed) && !self.spans.owns(block) {
-            // SAFETY: the caller's promise, and not in a span of ours: it is the system allocator's.
-            return unsafe { self.free_fallback(block, layout) };
-        }
-        self.spans.note_freed(block);
-        self.check_class(block, class);
-        self.caches.with(|cache| {
+        if let Some(class) = fine_class_of(layout)
+            && let Some(cache) = self.caches.own()
+            && !self.fell_back.load(Relaxed)
+            && let Some(room) = cache.classes[class].room()
+        {
+            self.check_freed(block, class);
             cache.add_bytes(-(layout.size() as i64));
-            // SAFETY: the closure is the only one at this cache, and the caller gives the block up.
-            if unsafe { !cache.classes[class].push(block) } {
-                self.free_slowly(cache, class, block);
-            }
-        });
+            // SAFETY: this thread is the only one at its own cache, and the caller gives the block up.
+            unsafe { room.put(block) };
+            return;
+        }
+        // SAFETY: the caller's promises.
+        unsafe { self.free_slowly(block, layout) };
     }
 
     fn stats(&self) -> PoolStats {

@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use super::class::{Class, ClassIndex};
 use crate::list::{Linked, Links};
-use crate::span::{SpanHeader, span_of};
+use crate::span::{SPAN, SpanHeader, span_of};
 
 /// What a span of a slab begins with. The bitmap follows.
 #[repr(C)]
@@ -38,15 +38,17 @@ unsafe impl Linked for SlabSpan {
 // SAFETY: plain data, guarded by the lock of the depot.
 unsafe impl Send for SlabSpan {}
 
-/// What putting a block back made of its span.
+/// What putting blocks back made of their span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Put {
-    /// It has its first block, and belongs among those to take from.
+    /// It had none, and belongs among those to take from.
     Usable,
-    /// It has another block.
+    /// It had some, and has more.
     More,
-    /// It has all its blocks.
+    /// It had some, and has all its blocks.
     Whole,
+    /// It had none, and has all its blocks.
+    WholeAtOnce,
 }
 
 impl SlabSpan {
@@ -80,8 +82,8 @@ impl SlabSpan {
         unsafe { span.add(1).cast() }
     }
 
-    /// Takes blocks, up to as many as fit `rounds` and in the order of their addresses: how many. Whether the span
-    /// still has some is left for [`is_empty`](Self::is_empty) to tell.
+    /// Takes blocks, up to as many as fit `rounds`, in the order of their addresses from the last place to the first: how
+    /// many. Whether the span still has some is left for [`is_empty`](Self::is_empty) to tell.
     ///
     /// # Safety
     /// `span` was formatted for this class, and the depot's lock is held.
@@ -99,8 +101,9 @@ impl SlabSpan {
                 let mut bits = bitmap.add(word).read();
                 while bits != 0 && taken < wanted {
                     let number = word * 64 + bits.trailing_zeros() as usize;
-                    rounds[taken] = first_block.add(number * class.size);
                     taken += 1;
+                    let place = rounds.len() - taken;
+                    rounds[place] = first_block.add(number * class.size);
                     bits &= bits - 1;
                 }
                 bitmap.add(word).write(bits);
@@ -128,25 +131,46 @@ impl SlabSpan {
         span_of(block).cast()
     }
 
-    /// Puts a block back.
+    /// Puts back the first of these blocks, and those behind it that share its word of the bitmap: how many. Blocks
+    /// that were allocated or freed one after another often do.
     ///
     /// # Safety
-    /// `span` is the block's, formatted for this class; nobody uses the block; the depot's lock is held.
-    pub(super) unsafe fn put(span: NonNull<Self>, class: &Class, block: NonNull<u8>) -> Put {
-        let offset = block.addr().get() - span.addr().get() - class.first;
-        let number = ((offset as u64 * class.inverse) >> 32) as usize;
-        // SAFETY: the caller's promise; the number is below the class's number of blocks, so its bit is in the bitmap.
+    /// There is a block; `span` is the first one's, formatted for this class; all blocks are of this class and nobody uses
+    /// them; the depot's lock is held.
+    pub(super) unsafe fn put(span: NonNull<Self>, class: &Class, blocks: &[NonNull<u8>]) -> (usize, Put) {
+        let first_block = span.addr().get() + class.first;
+        let number = |block: &NonNull<u8>| {
+            // Blocks of other spans give numbers that are too large.
+            let offset = block.addr().get().wrapping_sub(first_block);
+            if offset < SPAN { ((offset as u64 * class.inverse) >> 32) as usize } else { usize::MAX }
+        };
+        let first = number(&blocks[0]);
+        let word = first / 64;
+        let mut count = 1;
+        let mut bits = 1_u64 << (first % 64);
+        for block in &blocks[1..] {
+            let number = number(block);
+            if number / 64 != word {
+                break;
+            }
+            bits |= 1 << (number % 64);
+            count += 1;
+        }
+        // SAFETY: the caller's promise; the numbers are below the class's number of blocks, so their word is in the bitmap.
         unsafe {
             let fields = span.as_ptr();
-            let word = Self::bitmap(span).add(number / 64);
-            word.write(word.read() | 1 << (number % 64));
-            (*fields).first_word = (*fields).first_word.min(number / 64);
-            (*fields).free += 1;
-            match (*fields).free {
-                free if free == class.blocks => Put::Whole,
-                1 => Put::Usable,
-                _ => Put::More,
-            }
+            let place = Self::bitmap(span).add(word);
+            place.write(place.read() | bits);
+            (*fields).first_word = (*fields).first_word.min(word);
+            let before = (*fields).free;
+            (*fields).free = before + count;
+            let put = match (before == 0, before + count == class.blocks) {
+                (true, true) => Put::WholeAtOnce,
+                (true, false) => Put::Usable,
+                (false, true) => Put::Whole,
+                (false, false) => Put::More,
+            };
+            (count, put)
         }
     }
 

@@ -135,7 +135,8 @@ fn chunks_that_have_become_empty_go_back() {
     live.into_iter().for_each(|block| block.free(&pool));
     let stats = pool.stats();
     assert_eq!(stats.live_nodes, 0);
-    assert!(stats.held_bytes <= 2 * CHUNK as u64, "{} of {held}", stats.held_bytes);
+    // One is kept, and two spans of the class may lie in two more.
+    assert!(stats.held_bytes <= 3 * CHUNK as u64, "{} of {held}", stats.held_bytes);
     pool.trim();
     assert_eq!(pool.stats().held_bytes, 0);
 }

@@ -1,4 +1,4 @@
-//! Allocators that watch a store: one that keeps the books on every block, one that refuses on demand.
+//! Allocators that a store has to bear: one that keeps the books on every block, one that refuses on demand, one that dawdles.
 
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -188,5 +188,43 @@ unsafe impl NodeAllocator for Refusing {
 
     fn stats(&self) -> PoolStats {
         self.audit.stats()
+    }
+}
+
+/// Lets other threads go first, now and then, before it answers: a write that allocates has looked at the table already and has
+/// not yet changed it, so this is where another thread's write comes between.
+#[derive(Debug)]
+pub(crate) struct Dawdling {
+    pool: Scribbling<AnyPool>,
+    calls: AtomicU64,
+}
+
+impl Dawdling {
+    pub(crate) fn new(combination: &Combination, config: &Config) -> Self {
+        Self { pool: combination.pool(config), calls: AtomicU64::new(0) }
+    }
+
+    fn dawdle(&self) {
+        if self.calls.fetch_add(1, Relaxed).is_multiple_of(16) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+// SAFETY: every call goes to the allocator inside, which keeps the promises, sooner or later.
+unsafe impl NodeAllocator for Dawdling {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
+        self.dawdle();
+        self.pool.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        self.dawdle();
+        // SAFETY: the block came from the allocator inside; the rest is the caller's promise.
+        unsafe { self.pool.deallocate(block, layout) }
+    }
+
+    fn stats(&self) -> PoolStats {
+        self.pool.stats()
     }
 }

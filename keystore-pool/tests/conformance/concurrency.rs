@@ -20,6 +20,7 @@ pub(crate) const CHECKS: &[Check] = checks![
         exchanges_of_many_threads_add_up,
         an_insert_has_one_winner,
         a_removal_has_one_winner,
+        whoever_inserts_a_key_owns_it_until_it_is_removed,
         each_thread_reads_back_what_it_wrote,
         a_value_is_never_torn,
         a_key_that_is_always_there_is_always_found,
@@ -156,6 +157,51 @@ fn a_removal_has_one_winner(combination: &Combination) {
     assert_eq!(removed.into_inner(), KEYS);
     assert_eq!(contents(&*store).len(), 0);
     assert_eq!(store.len(), Ok(0));
+}
+
+fn whoever_inserts_a_key_owns_it_until_it_is_removed(combination: &Combination) {
+    // Few keys, which come and go all the time: insertions meet insertions and removals in the same slots. With one bucket all
+    // of them meet; with more the table has room to go on growing under them.
+    const KEYS: usize = 4;
+    for round in 0..6 {
+        let store = combination.open_shared(&one_bucket());
+        let owners: Vec<_> = (0..KEYS).map(|_| AtomicUsize::new(0)).collect();
+        let owned = AtomicUsize::new(0);
+        together(4, |thread| {
+            let mine = bytes(thread, 10 + thread * 20);
+            for n in 0..4_000 {
+                let at = (n / 3 + round) % KEYS;
+                let key = key(at);
+                let won = match n % 3 {
+                    0 => store.insert(&key, &mine).unwrap(),
+                    1 => store.compare_exchange(&key, None, Some(&mine)).unwrap() == Exchange::Exchanged,
+                    _ => {
+                        let take = |old: Option<&[u8]>| match old {
+                            Some(_) => Update::Keep,
+                            None => Update::Set(mine.clone()),
+                        };
+                        store.update(&key, take).unwrap() == Change::Created
+                    }
+                };
+                if !won {
+                    continue;
+                }
+                assert_eq!(owners[at].fetch_add(1, Relaxed), 0, "key {at} has two owners");
+                assert_eq!(store.get(&key), Ok(Some(mine.clone())), "the owner's value");
+                owned.fetch_add(1, Relaxed);
+                assert_eq!(owners[at].fetch_sub(1, Relaxed), 1, "key {at} has two owners");
+                let removed = match n % 4 {
+                    0 => store.delete(&key).unwrap(),
+                    1 => store.take(&key) == Ok(Some(mine.clone())),
+                    2 => store.compare_exchange(&key, Some(&mine), None) == Ok(Exchange::Exchanged),
+                    _ => store.delete_many(&[&key]) == Ok(1),
+                };
+                assert!(removed, "the owner removes key {at}");
+            }
+        });
+        assert!(owned.into_inner() > 1_000);
+        assert_holds(&*store, &crate::entries::Entries::new());
+    }
 }
 
 fn each_thread_reads_back_what_it_wrote(combination: &Combination) {

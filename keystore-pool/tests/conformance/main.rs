@@ -30,10 +30,12 @@ mod verbs;
 
 use keystore_core::{BoxedKeystore, Config, open};
 
+use self::allocators::Dawdling;
+
 impl combination::Combination {
-    /// A store of this combination that threads share.
+    /// A store of this combination that threads share, in which they get into each other's way.
     fn open_shared(&self, config: &Config) -> BoxedKeystore {
-        open(self.backend, config, self.pool(config)).expect("the store opens")
+        open(self.backend, config, Dawdling::new(self, config)).expect("the store opens")
     }
 }
 

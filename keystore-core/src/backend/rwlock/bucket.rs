@@ -1,11 +1,12 @@
-//! A bucket: a lock, six slots and a chain of overflow buckets, on one cache line.
+//! A bucket: a lock, six slots, and a word for its level and its chain of overflow buckets, on one cache line.
 //!
 //! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean by "held". A bucket of
-//! zeros is an unlocked, empty bucket.
+//! zeros is an unlocked, empty bucket without a level.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::UnsafeCell;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::{self, NonNull, null_mut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::lock::BucketLock;
 use crate::backend::memory::Zeroable;
@@ -24,15 +25,16 @@ pub(super) struct Bucket<L> {
     pub(super) entries: Entries,
 }
 
-/// What the lock covers.
+/// What the lock covers: it is written under the exclusive side only, and read under either. The level may be read by anyone.
 #[repr(C)]
-pub(super) struct Entries(UnsafeCell<Contents>);
-
-#[repr(C)]
-struct Contents {
-    slots: [Word; SLOTS],
-    overflow: *mut Overflow,
+pub(super) struct Entries {
+    slots: UnsafeCell<[Word; SLOTS]>,
+    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's level.
+    chain: AtomicUsize,
 }
+
+/// The bits of `Entries::chain` that are the level.
+const LEVEL: usize = align_of::<Overflow>() - 1;
 
 /// More slots, on a cache line of their own.
 #[repr(C, align(64))]
@@ -147,11 +149,36 @@ impl Iterator for Slots {
 impl Entries {
     #[inline]
     fn slots(&self) -> Slots {
-        let contents = self.0.get();
-        // SAFETY: the pointer is to live contents, and the caller (each below) has the lock held.
-        unsafe {
-            Slots { slot: (&raw mut (*contents).slots).cast(), left: SLOTS, next: (*contents).overflow }
-        }
+        Slots { slot: self.slots.get().cast(), left: SLOTS, next: self.overflow() }
+    }
+
+    /// The first overflow bucket, or null.
+    #[inline]
+    fn overflow(&self) -> *mut Overflow {
+        ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !LEVEL)
+    }
+
+    /// # Safety
+    /// The lock is held exclusively.
+    unsafe fn set_overflow(&self, overflow: *mut Overflow) {
+        let level = self.chain.load(Ordering::Relaxed) & LEVEL;
+        self.chain.store(overflow.expose_provenance() | level, Ordering::Release);
+    }
+
+    /// How many low bits of the hash chose the bucket, as it was last said; 0 where it never was.
+    #[inline]
+    pub(super) fn level(&self) -> u32 {
+        (self.chain.load(Ordering::Acquire) & LEVEL) as u32
+    }
+
+    /// Says how many low bits of the hash choose the bucket.
+    ///
+    /// # Safety
+    /// The lock is held exclusively, and the bucket has the entries of those hashes.
+    pub(super) unsafe fn set_level(&self, level: u32) {
+        debug_assert!(level as usize <= LEVEL);
+        // Release: who finds the bucket made finds its entries.
+        self.chain.store(self.overflow().expose_provenance() | level as usize, Ordering::Release);
     }
 
     /// The words that hold a node.
@@ -197,7 +224,7 @@ impl Entries {
     /// As for [`find`](Self::find), or the result is used as a hint only and the bucket's memory stays valid.
     #[inline]
     pub(super) unsafe fn hint(&self, tag: u16) -> Option<*const u8> {
-        let slots: *const Word = self.0.get().cast();
+        let slots: *const Word = self.slots.get().cast();
         (0..SLOTS).find_map(|at| {
             // SAFETY: within the bucket. A racing writer stores whole words, and the result is not dereferenced.
             let word = unsafe { slots.add(at).read_volatile() };
@@ -228,9 +255,8 @@ impl Entries {
         // SAFETY: the overflow bucket is ours, and under the exclusive lock so is the chain.
         unsafe {
             (*overflow).slots[0] = word;
-            let contents = self.0.get();
-            (*overflow).next = (*contents).overflow;
-            (*contents).overflow = overflow;
+            (*overflow).next = self.overflow();
+            self.set_overflow(overflow);
         }
         Ok(true)
     }
@@ -242,12 +268,12 @@ impl Entries {
     /// # Safety
     /// The lock is held exclusively, and `place` takes none.
     pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(Word, &mut Spare)) {
-        let contents = self.0.get();
         // SAFETY: under the exclusive lock slots and chain are ours. Each array is copied out before any of its words
         // is placed, so `place` may push to this same bucket; no reference is kept meanwhile.
         unsafe {
-            let words = (&raw mut (*contents).slots).replace([Word::EMPTY; SLOTS]);
-            let mut overflow = (&raw mut (*contents).overflow).replace(null_mut());
+            let words = self.slots.get().replace([Word::EMPTY; SLOTS]);
+            let mut overflow = self.overflow();
+            self.set_overflow(null_mut());
             words.into_iter().filter(|&word| word != Word::EMPTY).for_each(|word| place(word, &mut spare));
             while !overflow.is_null() {
                 let words = (*overflow).slots;
@@ -267,12 +293,11 @@ impl Entries {
     /// # Safety
     /// The lock is held, either side.
     pub(super) unsafe fn overflow_buckets(&self) -> usize {
-        // SAFETY: under the lock the chain stays as it is.
-        let mut overflow = unsafe { (*self.0.get()).overflow };
+        let mut overflow = self.overflow();
         let mut count = 0;
         while !overflow.is_null() {
             count += 1;
-            // SAFETY: as above.
+            // SAFETY: under the lock the chain stays as it is.
             overflow = unsafe { (*overflow).next };
         }
         count

@@ -1,78 +1,86 @@
-//! The buckets, as an array that grows at its end and never moves.
+//! The buckets, as an array that doubles at its end and never moves, and who has which hash.
 //!
-//! Linear hashing (Witold Litwin, 1980): a table of n buckets, of any n, takes the low bits of the hash that number n
-//! buckets fully, and where they point past the end, one bit fewer. Bucket n is added by splitting the one bucket that
-//! stands for it so far. The buckets lie in segments that double in size, so none ever moves, and a thread may wait for a
-//! bucket's lock while others grow the table.
+//! Every bucket has a *level*: how many low bits of the hash it was chosen by. A table starts with buckets of one level. A
+//! bucket `b` of level `k` is split by making bucket `b + 2^k`, which gets the entries whose bit `k` is set; both have level
+//! `k + 1` then. That is linear hashing (Witold Litwin, 1980) without its order: each bucket is split when somebody writes to
+//! it, or comes by, so that no thread can hold up the table's growth, however long it is kept from running. A bucket that has
+//! not been made yet has no level: its hashes are still with the bucket it will be split from, which is its index without the
+//! highest bit.
+//!
+//! So a hash is found from the deepest level upwards, at the first bucket there is; and whoever has locked a bucket knows by its
+//! level whether the hash belongs there. Levels change only under the bucket's exclusive lock.
+//!
+//! The buckets lie in segments that double in size, so none ever moves, and a thread may wait for a bucket's lock whatever the
+//! table does meanwhile.
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::bucket::Bucket;
 use super::lock::BucketLock;
 use crate::backend::memory::{Zeroed, try_box};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Segments: the first of the initial size, each further one as large as all before it.
-const SEGMENTS: usize = usize::BITS as usize;
+const SEGMENTS: usize = MAX_LEVEL as usize + 1;
 
-/// Where a hash belongs in a table of some number of buckets.
+/// The deepest level there can be: what memory can hold.
+pub(super) const MAX_LEVEL: u32 = if usize::BITS > 48 { 40 } else { 24 };
+
+/// The levels of a table at some instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The bucket's index.
-    pub(super) index: usize,
-    /// How many low bits of the hash chose it.
-    pub(super) bits: u32,
+pub(super) struct Levels {
+    /// The level that buckets are split to.
+    pub(super) wanted: u32,
+    /// The deepest level that a bucket may have.
+    pub(super) deepest: u32,
+    /// Counts the times that `wanted` was raised.
+    raised: u32,
 }
 
-impl Place {
-    /// The place of `hash` among `buckets` buckets.
-    #[inline]
-    pub(super) fn of(hash: u64, buckets: usize) -> Self {
-        let bits = usize::BITS - (buckets - 1).leading_zeros();
-        let index = hash as usize & mask(bits);
-        if index >= buckets {
-            Self { index: index & mask(bits - 1), bits: bits - 1 }
-        } else if bits > 0 && index < 1 << (bits - 1) && index + (1 << (bits - 1)) >= buckets {
-            // Not split yet in this round: it stands for its other half too.
-            Self { index, bits: bits - 1 }
-        } else {
-            Self { index, bits }
+impl Levels {
+    fn pack(self) -> u64 {
+        u64::from(self.raised) << 32 | u64::from(self.deepest) << 16 | u64::from(self.wanted)
+    }
+
+    fn unpack(packed: u64) -> Self {
+        Self {
+            wanted: (packed & 0xffff) as u32,
+            deepest: (packed >> 16 & 0xffff) as u32,
+            raised: (packed >> 32) as u32,
         }
     }
 }
 
 /// The low `bits` bits.
 #[inline]
-fn mask(bits: u32) -> usize {
-    1_usize.checked_shl(bits).unwrap_or(0).wrapping_sub(1)
-}
-
-/// The bucket that is split to make bucket `new`, and the bit of the hash that parts them.
-pub(super) fn parent_of(new: usize) -> (usize, u32) {
-    let bit = new.ilog2();
-    (new - (1 << bit), bit)
+pub(super) fn mask(bits: u32) -> usize {
+    (1 << bits) - 1
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Directory<L> {
-    /// log2 of the initial number of buckets.
-    initial_bits: u32,
-    count: AtomicUsize,
+    initial_level: u32,
+    levels: AtomicU64,
+    /// The next bucket to be brought to the wanted level by a writer who comes by.
+    pub(super) behind: AtomicUsize,
     segments: [AtomicPtr<Zeroed<Bucket<L>>>; SEGMENTS],
 }
 
 impl<L: BucketLock> Directory<L> {
-    /// A directory of `initial` buckets, a power of two. `eager` has the system provide
-    /// the memory of all of them now, not when each is first used.
+    /// A directory of `initial` buckets, a power of two. `eager` has the system provide the memory of all of them now, not
+    /// when each is first used.
     pub(super) fn new(initial: usize, eager: bool) -> Result<Self> {
+        let level = initial.ilog2();
+        let levels = Levels { wanted: level, deepest: level, raised: 0 };
         let directory = Self {
-            initial_bits: initial.ilog2(),
-            count: AtomicUsize::new(initial),
+            initial_level: level,
+            levels: AtomicU64::new(levels.pack()),
+            behind: AtomicUsize::new(usize::MAX),
             segments: [const { AtomicPtr::new(null_mut()) }; SEGMENTS],
         };
-        directory.add_segment(0, initial)?;
+        directory.provide_segment(level)?;
         if eager {
             for index in 0..initial {
                 directory.bucket(index).touch();
@@ -81,69 +89,111 @@ impl<L: BucketLock> Directory<L> {
         Ok(directory)
     }
 
-    /// Buckets now.
+    /// The level that the table started with.
+    pub(super) fn initial_level(&self) -> u32 {
+        self.initial_level
+    }
+
+    /// The levels now. Acquire: the segments for the deepest are there.
     #[inline]
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+    pub(super) fn levels(&self) -> Levels {
+        Levels::unpack(self.levels.load(Ordering::Acquire))
     }
 
-    /// Buckets at the start.
-    pub(super) fn initial(&self) -> usize {
-        1 << self.initial_bits
-    }
-
-    /// Makes `count` the number of buckets. Those who hold an older number notice when they have their lock.
-    pub(super) fn set_count(&self, count: usize) {
-        self.count.store(count, Ordering::Release);
-    }
-
-    /// Bucket `index`, which is below a number that [`count`](Self::count) gave, or was prepared.
-    #[inline]
-    pub(super) fn bucket(&self, index: usize) -> &Bucket<L> {
-        let (segment, offset, _) = self.locate(index);
-        let segment = self.segments[segment].load(Ordering::Acquire);
-        // SAFETY: a segment is published before the count that reaches into it, and freed only with the directory.
-        let buckets = unsafe { (*segment).as_slice() };
-        &buckets[offset]
-    }
-
-    /// The segment of bucket `index`, the bucket's offset in it, and the segment's length.
-    #[inline]
-    fn locate(&self, index: usize) -> (usize, usize, usize) {
-        let high = index >> self.initial_bits;
-        if high == 0 {
-            return (0, index, self.initial());
+    /// Asks for one level more than `levels`, where those still hold.
+    pub(super) fn raise(&self, levels: Levels) -> Result<()> {
+        let wanted = levels.wanted + 1;
+        if wanted > MAX_LEVEL {
+            return Err(Error::OutOfMemory { requested: usize::MAX });
         }
-        let doubling = high.ilog2();
-        let first = 1 << (self.initial_bits + doubling);
-        (doubling as usize + 1, index - first, first)
-    }
-
-    /// Makes bucket `index` ready to be locked, though nobody can find it yet.
-    pub(super) fn prepare(&self, index: usize) -> Result<()> {
-        let (segment, offset, length) = self.locate(index);
-        if self.segments[segment].load(Ordering::Acquire).is_null() {
-            debug_assert_eq!(offset, 0, "segments fill from their start");
-            self.add_segment(segment, length)?;
+        self.provide_segment(wanted)?;
+        let raised =
+            Levels { wanted, deepest: levels.deepest.max(wanted), raised: levels.raised.wrapping_add(1) };
+        if self.replace(levels, raised) {
+            self.behind.store(0, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Allocates a segment. Only one thread does so at a time.
-    fn add_segment(&self, segment: usize, length: usize) -> Result<()> {
-        let buckets = try_box(Zeroed::new(length)?)?;
-        self.segments[segment].store(Box::into_raw(buckets), Ordering::Release);
+    /// Asks for one level less than `levels`, where those still hold: the levels then, or `None`.
+    pub(super) fn lower(&self, levels: Levels) -> Option<Levels> {
+        let lowered = Levels { wanted: levels.wanted - 1, ..levels };
+        self.replace(levels, lowered).then_some(lowered)
+    }
+
+    /// Says that no bucket is deeper than wanted any more, where `levels` still hold.
+    pub(super) fn settle(&self, levels: Levels) {
+        self.replace(levels, Levels { deepest: levels.wanted, ..levels });
+    }
+
+    fn replace(&self, old: Levels, new: Levels) -> bool {
+        let exchanged =
+            self.levels.compare_exchange(old.pack(), new.pack(), Ordering::AcqRel, Ordering::Relaxed);
+        exchanged.is_ok()
+    }
+
+    /// The index of the bucket that has `hash`, as far as can be told without its lock.
+    #[inline]
+    pub(super) fn owner(&self, hash: u64) -> usize {
+        let mut index = hash as usize & mask(self.levels().deepest);
+        while self.level(index).is_none() {
+            index = parent_of(index);
+        }
+        index
+    }
+
+    /// The level of bucket `index`; `None` for one that has not been made.
+    #[inline]
+    pub(super) fn level(&self, index: usize) -> Option<u32> {
+        match self.bucket(index).entries.level() {
+            0 if index >> self.initial_level > 0 => None,
+            0 => Some(self.initial_level),
+            level => Some(level),
+        }
+    }
+
+    /// Bucket `index`, which is within the deepest level that [`levels`](Self::levels) gave.
+    #[inline]
+    pub(super) fn bucket(&self, index: usize) -> &Bucket<L> {
+        let high = index >> self.initial_level;
+        let (segment, offset) = match high {
+            0 => (0, index),
+            _ => (high.ilog2() as usize + 1, index - (1 << index.ilog2())),
+        };
+        let segment = self.segments[segment].load(Ordering::Acquire);
+        // SAFETY: a segment is there before a level that reaches into it is published, and is freed only with the directory.
+        let buckets = unsafe { (*segment).as_slice() };
+        &buckets[offset]
+    }
+
+    /// Makes sure that the buckets which come with `level` have their memory.
+    fn provide_segment(&self, level: u32) -> Result<()> {
+        let above = level - self.initial_level;
+        let length = 1 << if above == 0 { level } else { level - 1 };
+        let place = &self.segments[above as usize];
+        if place.load(Ordering::Acquire).is_null() {
+            let segment = Box::into_raw(try_box(Zeroed::new(length)?)?);
+            if place.compare_exchange(null_mut(), segment, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // SAFETY: from a box, and nobody has seen it.
+                drop(unsafe { Box::from_raw(segment) });
+            }
+        }
         Ok(())
     }
 
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> usize {
-        let segments = self.segments.iter().enumerate();
-        let lengths = segments
-            .filter(|(_, segment)| !segment.load(Ordering::Acquire).is_null())
-            .map(|(at, _)| if at == 0 { self.initial() } else { self.initial() << (at - 1) });
+        let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
+        // SAFETY: a segment is freed only with the directory.
+        let lengths = segments.filter_map(|segment| unsafe { segment.as_ref() }).map(|s| s.as_slice().len());
         lengths.map(Zeroed::<Bucket<L>>::bytes).sum::<usize>() + size_of::<Self>()
     }
+}
+
+/// The bucket that bucket `index` is split from.
+#[inline]
+pub(super) fn parent_of(index: usize) -> usize {
+    index - (1 << index.ilog2())
 }
 
 impl<L> Drop for Directory<L> {
@@ -151,7 +201,7 @@ impl<L> Drop for Directory<L> {
         for segment in &mut self.segments {
             let segment = *segment.get_mut();
             if !segment.is_null() {
-                // SAFETY: it came from a box, in `add_segment`.
+                // SAFETY: it came from a box, in `provide_segment`.
                 drop(unsafe { Box::from_raw(segment) });
             }
         }
@@ -163,33 +213,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growing_by_one_bucket_moves_only_what_the_split_bucket_held() {
-        let hashes: Vec<u64> = (0..4_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
-        for buckets in 1..130 {
-            let (parent, bit) = parent_of(buckets);
-            for &hash in &hashes {
-                let before = Place::of(hash, buckets);
-                let after = Place::of(hash, buckets + 1);
-                assert!(before.index < buckets && after.index <= buckets);
-                if before.index == parent {
-                    assert_eq!(before.bits, bit);
-                    assert_eq!(after.bits, bit + 1);
-                    assert_eq!(after.index, if hash >> bit & 1 == 1 { buckets } else { parent });
-                } else {
-                    assert_eq!(before, after);
-                }
-                assert_eq!(after.index, hash as usize & mask(after.bits));
-            }
+    fn every_bucket_has_a_place_of_its_own() {
+        let directory = Directory::<parking_lot::RawRwLock>::new(4, true).unwrap();
+        while directory.levels().deepest < 7 {
+            directory.raise(directory.levels()).unwrap();
+        }
+        let mut addresses = std::collections::HashSet::new();
+        for index in 0..128 {
+            assert!(addresses.insert(std::ptr::from_ref(directory.bucket(index)).addr()));
+            assert_eq!(directory.level(index), (index < 4).then_some(2));
         }
     }
 
     #[test]
-    fn every_bucket_has_a_place_of_its_own() {
-        let directory = Directory::<parking_lot::RawRwLock>::new(4, true).unwrap();
-        let mut addresses = std::collections::HashSet::new();
-        for index in 0..100 {
-            directory.prepare(index).unwrap();
-            assert!(addresses.insert(std::ptr::from_ref(directory.bucket(index)).addr()));
+    fn a_hash_belongs_to_the_deepest_bucket_there_is() {
+        let directory = Directory::<parking_lot::RawRwLock>::new(2, true).unwrap();
+        for _ in 0..3 {
+            directory.raise(directory.levels()).unwrap();
         }
+        assert_eq!(directory.owner(0b1111), 0b1, "no other bucket has been made");
+        // SAFETY: nobody else has the directory.
+        unsafe {
+            directory.bucket(0b1).entries.set_level(2);
+            directory.bucket(0b11).entries.set_level(2);
+        }
+        assert_eq!(directory.owner(0b1111), 0b11);
+        assert_eq!(directory.owner(0b1101), 0b1);
+        assert_eq!(directory.owner(0b1110), 0b0);
     }
 }

@@ -5,9 +5,9 @@
 //! themselves, and nothing else in the table is touched. So threads meet only where their keys share a bucket. Because a
 //! writer is alone in its bucket, a value that fits into its node is written in place: no allocation, no garbage.
 //!
-//! The table grows by linear hashing ([`directory`]), one bucket at a time ([`resize`]): no verb ever waits for more than
-//! two buckets. A verb reads the number of buckets, locks the bucket that it gives, and reads the number again: if the hash
-//! belongs elsewhere by then, a split or a merge came first, and the verb tries again.
+//! The table grows one bucket at a time ([`directory`], [`resize`]): no verb ever waits for more than two buckets, and no thread that
+//! was stopped keeps the table from growing. A verb looks up which bucket has its hash, locks it, and looks again: if the
+//! hash belongs elsewhere by then, a split or a merge came first, and the verb tries again.
 //!
 //! A verb's linearization point is any instant at which it holds its bucket's lock.
 //!
@@ -24,7 +24,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use self::bucket::{Bucket, OVERFLOW_BYTES, Spare};
-use self::directory::{Directory, Place};
+use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock};
 use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
@@ -85,7 +85,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
         let ledger = Ledger::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
         let directory = Directory::new(config.initial_buckets, eager)?;
-        Ok(Self::over(RwLockTable { ledger, directory, resizing: L::INIT, _holds: PhantomData }))
+        Ok(Self::over(RwLockTable { ledger, directory, shrinking: L::INIT, _holds: PhantomData }))
     }
 }
 
@@ -104,8 +104,8 @@ impl Default for RwLockKeystore {
 pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
     ledger: Ledger<A, S>,
     directory: Directory<L>,
-    /// Held by the thread that adds or removes a bucket.
-    resizing: L,
+    /// Held by the thread that shrinks the table.
+    shrinking: L,
     /// The table holds locks and nodes: it can be sent and shared where those can.
     _holds: PhantomData<(Bucket<L>, Word)>,
 }
@@ -123,19 +123,37 @@ unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Locks the bucket of `hash` by `lock`, and makes sure that the hash belongs there.
+    /// Locks the bucket that has `hash`, by `lock`: the guard, the bucket's index, the bucket, and its level.
     #[inline]
     fn locked<'a, G>(
         &'a self,
         hash: u64,
         lock: impl Fn(&'a L) -> Result<G>,
-    ) -> Result<(G, &'a Bucket<L>, Place)> {
+    ) -> Result<(G, usize, &'a Bucket<L>, u32)> {
         loop {
-            let place = Place::of(hash, self.directory.count());
-            let bucket = self.directory.bucket(place.index);
+            let index = self.directory.owner(hash);
+            let bucket = self.directory.bucket(index);
             let guard = lock(&bucket.lock)?;
-            if Place::of(hash, self.directory.count()) == place {
-                return Ok((guard, bucket, place));
+            // Between the look and the lock the bucket may have been split, or put back.
+            if let Some(level) =
+                self.directory.level(index).filter(|&level| hash as usize & mask(level) == index)
+            {
+                return Ok((guard, index, bucket, level));
+            }
+        }
+    }
+
+    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind.
+    #[inline]
+    fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
+        loop {
+            let (guard, index, bucket, level) = self.locked(hash, |lock| Exclusive::lock(lock, "write"))?;
+            if level >= self.directory.levels().wanted || reentry::is_inside() {
+                return Ok((guard, bucket));
+            }
+            self.split(index, bucket);
+            if self.directory.level(index).is_some_and(|level| hash as usize & mask(level) == index) {
+                return Ok((guard, bucket));
             }
         }
     }
@@ -148,8 +166,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     ) -> Result<()> {
         let mut cursor = Cursor::default();
         while let Some(hash) = cursor.next_hash() {
-            let (_guard, bucket, place) = self.locked(hash, &lock)?;
-            let whole = cursor.whole_bucket_ahead(place.bits);
+            let (_guard, _, bucket, level) = self.locked(hash, &lock)?;
+            let whole = cursor.whole_bucket_ahead(level);
             let is_ahead = |word: Word| {
                 // SAFETY: a node in a locked bucket is alive.
                 whole
@@ -160,7 +178,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             if visit(bucket, &is_ahead).is_break() {
                 break;
             }
-            cursor.pass_bucket(place.bits);
+            cursor.pass_bucket(level);
         }
         Ok(())
     }
@@ -187,14 +205,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     #[inline]
     fn prefetch_bucket(&self, (): &(), hash: u64) {
-        let place = Place::of(hash, self.directory.count());
-        prefetch(self.directory.bucket(place.index));
+        prefetch(self.directory.bucket(hash as usize & mask(self.directory.levels().deepest)));
     }
 
     #[inline]
     fn prefetch_node(&self, (): &(), hash: u64) {
-        let place = Place::of(hash, self.directory.count());
-        let bucket = self.directory.bucket(place.index);
+        let bucket = self.directory.bucket(self.directory.owner(hash));
         // SAFETY: the result is used as a hint only, and buckets stay valid while the table lives.
         if let Some(node) = unsafe { bucket.entries.hint(tag(hash)) } {
             prefetch(node);
@@ -203,7 +219,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     #[inline]
     fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        let (_guard, bucket, _) = self.locked(hash, |lock| Shared::lock(lock, "read"))?;
+        let (_guard, _, bucket, _) = self.locked(hash, |lock| Shared::lock(lock, "read"))?;
         // SAFETY: the lock is held until the end, and a node in a locked bucket is alive and not overwritten.
         unsafe {
             let Some((_, word)) = bucket.entries.find(tag(hash), key) else { return Ok(None) };
@@ -219,7 +235,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         key: &[u8],
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let (guard, bucket, _) = self.locked(hash, |lock| Exclusive::lock(lock, "write"))?;
+        let (guard, bucket) = self.locked_to_write(hash)?;
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
             let found = bucket.entries.find(tag(hash), key);
@@ -251,8 +267,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                     drop(guard);
                     // The number of entries is a sum over all threads: an overflow asks for it, and one write in 32.
                     if in_overflow || hash >> 59 == 0 {
-                        self.grow_a_little();
+                        self.grow_if_crowded();
                     }
+                    self.bring_one_along();
                     Ok(Change::Created)
                 }
                 Err(error) => {
@@ -351,7 +368,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Drop for RwLockTable<A, L, S> {
     fn drop(&mut self) {
-        for index in 0..self.directory.count() {
+        for index in 0..=mask(self.directory.levels().deepest) {
             let entries = &self.directory.bucket(index).entries;
             // SAFETY: the table is the caller's alone, so every bucket is as good as locked, and its nodes are ours.
             unsafe {

@@ -1,94 +1,146 @@
 //! Growing and shrinking, one bucket at a time.
 //!
-//! One thread at a time adds or removes the last bucket, under a lock of its own (whoever finds it taken goes on with its
-//! own work) and the locks of the two buckets that share their entries, the lower index first. The new number of buckets is
-//! published before those locks are given back. So whoever has locked a bucket and finds, by the number it reads then, that
-//! its hash still belongs there, knows that nobody moves the entry while the lock is held.
+//! To grow, a writer who finds the table crowded asks for one level more ([`super::directory`]): one exchange, after the memory for the
+//! new buckets was had. From then on whoever locks a bucket to write, and finds it a level behind, splits it first, under its lock and
+//! the new bucket's; and every writer who adds an entry brings one more bucket along, so that those which nobody writes to
+//! follow. To shrink, the wanted level is lowered first, so that nobody splits any more, and then each bucket that is too deep is put
+//! back to where it was split from, under the same two locks. Locks are taken in the order of the buckets' indices.
 
 use std::hash::BuildHasher;
+use std::sync::atomic::Ordering;
 
 use super::RwLockTable;
-use super::bucket::Spare;
-use super::directory::parent_of;
+use super::bucket::{Bucket, Spare};
+use super::directory::{mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
 use crate::allocator::NodeAllocator;
 use crate::backend::reentry;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
 
-/// Entries to a bucket that growth aims at: of six slots, so that few buckets overflow.
-const LOAD: usize = 4;
+/// Entries to a bucket above which the table grows: it then has two and a half to a bucket of six slots.
+const GROW_ABOVE: usize = 5;
 
-/// Shrinking stops at this many entries to a bucket, below `LOAD`, so that a store of steady size does neither.
-const SHRUNK_LOAD: usize = 3;
-
-/// The most buckets that one writer adds: a writer pays for its share, not for everyone's.
-const STEPS: usize = 64;
+/// Entries to a bucket that `reserve` and `shrink` aim under.
+const COMFORTABLE: usize = 4;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Adds buckets if the entries call for it, as one writer's share. Lack of memory only delays it: buckets chain.
+    /// Asks for one level more where the entries call for it. Lack of memory only delays it: buckets chain.
     #[cold]
-    pub(super) fn grow_a_little(&self) {
-        // Inside a closure this thread may hold the lock of the very bucket to split.
+    pub(super) fn grow_if_crowded(&self) {
+        let levels = self.directory.levels();
+        if self.ledger.entries() > GROW_ABOVE << levels.wanted {
+            let _ = self.directory.raise(levels);
+        }
+    }
+
+    /// Splits one of the buckets that are behind the wanted level: a writer's share.
+    #[inline]
+    pub(super) fn bring_one_along(&self) {
+        if self.directory.behind.load(Ordering::Relaxed) <= mask(self.directory.levels().wanted) {
+            self.split_next_behind();
+        }
+    }
+
+    #[cold]
+    fn split_next_behind(&self) {
+        // Inside a closure this thread may hold the very bucket.
         if reentry::is_inside() {
             return;
         }
-        let Some(_resizing) = Exclusive::try_lock(&self.resizing) else { return };
-        let wanted = self.ledger.entries() / LOAD;
-        for _ in 0..STEPS {
-            if self.directory.count() >= wanted || self.add_bucket().is_err() {
-                return;
+        let wanted = self.directory.levels().wanted;
+        let index = self.directory.behind.fetch_add(1, Ordering::Relaxed);
+        if index <= mask(wanted) && self.directory.level(index).is_some_and(|level| level < wanted) {
+            let bucket = self.directory.bucket(index);
+            // One that is in use is split by those who use it.
+            if let Some(_low) = Exclusive::try_lock(&bucket.lock) {
+                self.split(index, bucket);
             }
         }
     }
 
-    /// Adds buckets until there are enough for `entries`.
+    /// Brings bucket `index` to the wanted level. Its lock is held exclusively, and the thread is inside no closure.
+    pub(super) fn split(&self, index: usize, low: &Bucket<L>) {
+        // Read under the lock: who shrinks lowers it before locking the buckets to put together.
+        let wanted = self.directory.levels().wanted;
+        while let Some(level) = self.directory.level(index).filter(|&level| level < wanted) {
+            let high = self.directory.bucket(index + (1 << level));
+            let Ok(_high) = Exclusive::lock(&high.lock, "growing") else { return };
+            // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees suffices for `push`.
+            unsafe {
+                low.entries.drain(Spare::none(), |word, spare| {
+                    let to = if self.hash_bit(word, level) { high } else { low };
+                    to.entries
+                        .push(word, spare)
+                        .expect("a split needs no more overflow buckets than it empties");
+                });
+                // The new bucket last: who finds it made finds its entries.
+                low.entries.set_level(level + 1);
+                high.entries.set_level(level + 1);
+            }
+        }
+    }
+
+    /// Grows until there is room for `entries`.
     pub(super) fn grow_for(&self, entries: usize) -> Result<()> {
-        let _resizing = Exclusive::lock(&self.resizing, "reserve")?;
-        while self.directory.count() < entries / LOAD {
-            self.add_bucket()?;
+        loop {
+            let levels = self.directory.levels();
+            if entries.div_ceil(COMFORTABLE) <= 1 << levels.wanted {
+                break;
+            }
+            self.directory.raise(levels)?;
+        }
+        for index in 0..=mask(self.directory.levels().wanted) {
+            if self.directory.level(index).is_some() {
+                let bucket = self.directory.bucket(index);
+                let _low = Exclusive::lock(&bucket.lock, "reserve")?;
+                if !reentry::is_inside() {
+                    self.split(index, bucket);
+                }
+            }
         }
         Ok(())
     }
 
-    /// Removes buckets that the entries do not call for.
+    /// Shrinks as far as the entries allow.
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
-        let _resizing = Exclusive::lock(&self.resizing, "shrink")?;
-        while self.directory.count() > (self.ledger.entries() / SHRUNK_LOAD).max(self.directory.initial()) {
-            self.remove_bucket()?;
+        // One thread at a time: two would each take the other's unfinished work for done.
+        let _shrinking = Exclusive::lock(&self.shrinking, "shrink")?;
+        loop {
+            let levels = self.directory.levels();
+            let halved = levels.wanted.max(1) - 1;
+            let fits = self.ledger.entries().div_ceil(COMFORTABLE) <= 1 << halved;
+            let lowered = if fits && levels.wanted > self.directory.initial_level() {
+                let Some(lowered) = self.directory.lower(levels) else { continue };
+                lowered
+            } else if levels.deepest > levels.wanted {
+                // Left over by a call that ran out of memory, or was overtaken by growth.
+                levels
+            } else {
+                return Ok(());
+            };
+            for level in (lowered.wanted..lowered.deepest).rev() {
+                for high in 1 << level..1 << (level + 1) {
+                    self.merge(high, level)?;
+                }
+            }
+            // Where somebody has asked for more meanwhile, the deepest level stays.
+            self.directory.settle(lowered);
         }
-        Ok(())
     }
 
-    /// Splits one bucket in two. The resizing lock is held.
-    fn add_bucket(&self) -> Result<()> {
-        let new = self.directory.count();
-        let (parent, bit) = parent_of(new);
-        self.directory.prepare(new)?;
-        let (low, high) = (self.directory.bucket(parent), self.directory.bucket(new));
-        let _low = Exclusive::lock(&low.lock, "growing")?;
-        let _high = Exclusive::lock(&high.lock, "growing")?;
-        // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees suffices for `push`.
-        unsafe {
-            low.entries.drain(Spare::none(), |word, spare| {
-                let to = if self.hash_bit(word, bit) { high } else { low };
-                to.entries.push(word, spare).expect("a split needs no more overflow buckets than it empties");
-            });
+    /// Puts bucket `index`, of `level` + 1, back to the bucket of `level` that it was split from.
+    fn merge(&self, index: usize, level: u32) -> Result<()> {
+        let parent = parent_of(index);
+        let (low, high) = (self.directory.bucket(parent), self.directory.bucket(index));
+        let _low = Exclusive::lock(&low.lock, "shrinking")?;
+        let _high = Exclusive::lock(&high.lock, "shrinking")?;
+        if self.directory.level(index) != Some(level + 1) || self.directory.levels().wanted > level {
+            return Ok(());
         }
-        self.directory.set_count(new + 1);
-        Ok(())
-    }
-
-    /// Puts the last bucket's entries back where they were split from. The resizing lock is held.
-    fn remove_bucket(&self) -> Result<()> {
-        let last = self.directory.count() - 1;
-        let (parent, _) = parent_of(last);
         // The last bucket's own six entries may need an overflow bucket more than it empties.
         let mut spare = Spare::none();
         spare.stock()?;
-        let (low, high) = (self.directory.bucket(parent), self.directory.bucket(last));
-        let _low = Exclusive::lock(&low.lock, "shrinking")?;
-        let _high = Exclusive::lock(&high.lock, "shrinking")?;
         // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees and the one in stock suffice.
         unsafe {
             high.entries.drain(spare, |word, spare| {
@@ -96,8 +148,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     .push(word, spare)
                     .expect("a merge needs one overflow bucket more than it empties");
             });
+            high.entries.set_level(0);
+            low.entries.set_level(level);
         }
-        self.directory.set_count(last);
         Ok(())
     }
 
@@ -116,5 +169,5 @@ pub(super) const MAX_RESERVE: usize = isize::MAX as usize / 64;
 
 /// The error for asking for more.
 pub(super) fn reserve_too_large(entries: usize) -> Error {
-    Error::OutOfMemory { requested: (entries / LOAD).saturating_mul(64) }
+    Error::OutOfMemory { requested: (entries / COMFORTABLE).saturating_mul(64) }
 }
