@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     fn store() -> BoxedKeystore {
-        Box::new(RwLockKeystore::default())
+        Box::<RwLockKeystore>::default()
     }
 
     /// What a line prints, or its refusal.
