@@ -74,7 +74,11 @@ impl Keys {
         if count == 0 || count > most {
             return Err(wrong("keys", count, format!("from 1 to {most}, for keys of {size} bytes")));
         }
-        let mut bytes = Vec::with_capacity(count * size);
+        let mut bytes = Vec::new();
+        let fits = count.checked_mul(size).is_some_and(|total| bytes.try_reserve_exact(total).is_ok());
+        if !fits {
+            return Err(wrong("keys", count, format!("as many keys of {size} bytes as fit into memory")));
+        }
         for position in 0..count as u64 {
             let end = bytes.len() + size;
             // Below 8 bytes the mixed word would be cut, and no longer be distinct: an odd multiplier is a bijection

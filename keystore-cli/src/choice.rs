@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use keystore_core::{BackendKind, BoxedKeystore, Config, Error, open};
-use keystore_pool::{AnyPool, PoolKind};
+use keystore_bench::Combination;
+use keystore_core::{BackendKind, BoxedKeystore, Config, Error};
+use keystore_pool::PoolKind;
 
 /// One kind, or each there is.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +100,7 @@ pub(crate) struct Choice {
 impl Choice {
     /// Opens an empty store.
     pub(crate) fn open(&self) -> Result<BoxedKeystore, Error> {
-        let config = self.sizes.config();
-        open(self.backend, &config, AnyPool::new(self.pool, &config)?)
+        Combination { backend: self.backend, pool: self.pool }.open(&self.sizes.config())
     }
 }
 

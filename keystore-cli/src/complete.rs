@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn verbs_then_keys_are_completed() {
-        let store: BoxedKeystore = Box::new(RwLockKeystore::default());
+        let store: BoxedKeystore = Box::<RwLockKeystore>::default();
         for key in ["apple", "apricot", "a pear", "über"] {
             store.set(key.as_bytes(), b"").unwrap();
         }

@@ -7,6 +7,7 @@ use clap::CommandFactory;
 use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressStyle};
+use keystore_bench::Combination;
 use keystore_bench::stress::{
     self, MAX_KEYS_PER_THREAD, MAX_THREADS, MAX_VALUE_SIZE, Options, Progress, Verdict,
 };
@@ -52,7 +53,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let config = args.sizes.config();
     let mut out = std::io::stdout().lock();
     let (mut run, mut passed) = (0, 0);
-    for (backend, pool) in stress::combinations() {
+    for combination in Combination::all() {
+        let Combination { backend, pool } = combination;
         if !args.backend.includes(&backend) || !args.pool.includes(&pool) {
             continue;
         }
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             writeln!(out, "Starting concurrency stress test: backend {backend}, pool {pool}")?;
         }
         let bar = bar(format!("{backend} on {pool}"));
-        let outcome = stress::run(backend, pool, &config, &options, &|progress| show(&bar, progress));
+        let outcome = stress::run(combination, &config, &options, &|progress| show(&bar, progress));
         bar.finish_and_clear();
         let outcome = outcome?;
         if args.json {

@@ -72,7 +72,7 @@ pub(crate) static VERBS: [Verb; 17] = [
         "[PREFIX] [LIMIT]",
         (0, 2),
         Action::Scan,
-        "list entries by key, those that begin with PREFIX (\"\" for all), at most LIMIT (100)",
+        "list entries whose key begins with PREFIX, at most LIMIT (100)",
     ),
     verb("stats", "", (0, 0), Action::Stats, "print what the store tells about itself"),
     verb("clear", "", (0, 0), Action::Clear, "remove every entry"),
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     fn store() -> BoxedKeystore {
-        Box::new(RwLockKeystore::default())
+        Box::<RwLockKeystore>::default()
     }
 
     /// What a line prints, or its refusal.

@@ -76,8 +76,9 @@ fn compare(args: &Args) -> Result<()> {
         },
     };
     plan.validate()?;
-    let results = with_progress(&plan)?;
     let out = args.out.clone().unwrap_or_else(default_folder);
+    report::make_folder(&out)?;
+    let results = with_progress(&plan)?;
     let report = report::write(&results, &out)?;
     println!("{}", report::text(&results));
     println!("{}\nReport: {}", verified_text(&results), report.display());
@@ -90,7 +91,7 @@ fn default_folder() -> PathBuf {
     repository.join("target").join("bench")
 }
 
-/// How large everything is, and the keys. A file's keys all take part in everything.
+/// How large everything is, and the keys. All keys of a file take part, or, where it has to be quick, the first of them.
 fn sizes_and_keys(args: &Args) -> Result<(Sizes, Keys)> {
     let (keys, grow_keys, seconds) =
         if args.quick { (50_000, 20_000, 0.03) } else { (200_000, 100_000, 0.1) };
@@ -116,8 +117,15 @@ fn sizes_and_keys(args: &Args) -> Result<(Sizes, Keys)> {
         return Ok((sizes, keys));
     };
     let keys = Keys::from_file(path)?;
-    let grow_keys = keys.len().div_ceil(10);
-    Ok((Sizes { keys: keys.len(), grow_keys, grow_far_keys: keys.len(), ..sizes }, keys))
+    let count = keys.len();
+    let sizes = if args.quick {
+        let first = |sized: usize| sized.min(count);
+        let (grow_keys, grow_far_keys) = (first(sizes.grow_keys), first(sizes.grow_far_keys));
+        Sizes { keys: first(sizes.keys), grow_keys, grow_far_keys, ..sizes }
+    } else {
+        Sizes { keys: count, grow_keys: count.div_ceil(10), grow_far_keys: count, ..sizes }
+    };
+    Ok((sizes, keys))
 }
 
 /// The workloads of these names, in the order of the standard ones; all of them where no name is given.

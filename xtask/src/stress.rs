@@ -1,12 +1,114 @@
-//! `cargo xtask stress`.
+//! `cargo xtask stress`: the stress test on every combination of backend and pool, as one table.
 
 use std::process::ExitCode;
 
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{ProgressBar, ProgressStyle};
+use keystore_bench::Combination;
+use keystore_bench::stress::{self, Options, Outcome, StressError, Verdict};
+
 /// Options.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Threads, all at work at once
+    #[arg(long, value_name = "N", default_value_t = Options::default().threads)]
+    threads: usize,
+    /// Keys that each thread sets and gets
+    #[arg(long, value_name = "N", default_value_t = Options::default().keys_per_thread)]
+    keys: usize,
+    /// Bytes of each value
+    #[arg(long, value_name = "BYTES", default_value_t = Options::default().value_size)]
+    value_size: usize,
+    /// Print one JSON object for each combination, on its own line, instead of the table
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs it.
-pub(crate) fn run(_: &Args) -> ExitCode {
-    ExitCode::FAILURE
+/// Runs it: 2 for arguments that cannot be, 1 where a combination fails.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let options = Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
+    if let Err(error) = options.validate() {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    let outcomes = match stress_all(&options) {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.json {
+        for outcome in &outcomes {
+            println!("{}", serde_json::to_string(outcome).expect("an outcome is plain data"));
+        }
+    } else {
+        println!("{}", table(&outcomes));
+        println!(
+            "{} threads, {} keys each, values of {} bytes; operations are sets and gets of a thread's own keys",
+            args.threads, args.keys, args.value_size
+        );
+        for (outcome, example) in
+            outcomes.iter().flat_map(|outcome| outcome.faults.examples.iter().map(move |e| (outcome, e)))
+        {
+            println!("{}+{}: {example}", outcome.backend, outcome.pool);
+        }
+    }
+    let passed = outcomes.iter().all(|outcome| outcome.result == Verdict::Pass);
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn stress_all(options: &Options) -> Result<Vec<Outcome>, StressError> {
+    let combinations = Combination::all();
+    let style = ProgressStyle::with_template("{pos}/{len} {msg} {elapsed}").expect("the template is valid");
+    let bar = ProgressBar::new(combinations.len() as u64).with_style(style);
+    let outcomes = combinations
+        .into_iter()
+        .map(|combination| {
+            bar.set_message(combination.to_string());
+            let outcome = stress::run(combination, &keystore_core::Config::default(), options, &|_| {});
+            bar.inc(1);
+            outcome
+        })
+        .collect();
+    bar.finish_and_clear();
+    outcomes
+}
+
+fn table(outcomes: &[Outcome]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
+        "backend",
+        "pool",
+        "missing",
+        "wrong",
+        "duplicates",
+        "other faults",
+        "Mops/s",
+        "p50 ns",
+        "p95 ns",
+        "p99 ns",
+        "result",
+    ]);
+    for outcome in outcomes {
+        let faults = &outcome.faults;
+        table.add_row([
+            outcome.backend.to_string(),
+            outcome.pool.to_string(),
+            faults.missing.to_string(),
+            faults.wrong.to_string(),
+            faults.duplicates.to_string(),
+            faults.others().to_string(),
+            format!("{:.2}", outcome.ops_per_sec / 1e6),
+            outcome.latency.p50_ns.to_string(),
+            outcome.latency.p95_ns.to_string(),
+            outcome.latency.p99_ns.to_string(),
+            outcome.result.to_string(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2).take(8) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }

@@ -271,8 +271,8 @@ impl Seen {
         let word = &mut self.bits[(place / 64) as usize];
         let before = *word;
         *word = before | 1 << (place % 64);
-        // By branch, and by comparing whole words: rustc 1.95 optimises `marked += u64::from(before & bit == 0)` into
-        // adding nothing.
+        // Whole words are compared, and a branch counts: with `u64::from(!again)` and a test of the bit, rustc 1.95 counts
+        // nothing at its highest optimisation.
         let again = *word == before;
         if !again {
             self.marked += 1;

@@ -28,8 +28,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use keystore_core::{BackendKind, Config, Error, Keystore, NodeAllocator, Result, open};
-use keystore_pool::{AnyPool, PoolKind};
+use keystore_core::{Config, Error, Keystore, NodeAllocator, Result, open};
+use keystore_pool::AnyPool;
+
+use crate::combination::Combination;
 
 pub use self::outcome::{Faults, Latency, Measure, Outcome, Verdict};
 
@@ -159,28 +161,20 @@ pub enum StressError {
     },
 }
 
-/// Every backend on every pool, in a fixed order.
-pub fn combinations() -> impl Iterator<Item = (BackendKind, PoolKind)> {
-    BackendKind::ALL
-        .into_iter()
-        .flat_map(|backend| PoolKind::ALL.into_iter().map(move |pool| (backend, pool)))
-}
-
-/// Opens a store of this backend on this pool, stresses it, drops it, and reports. `progress` is called from many threads.
+/// Opens a store of this combination, stresses it, drops it, and reports. `progress` is called from many threads.
 ///
 /// # Errors
 /// [`StressError`] where the test could not be carried out.
 pub fn run(
-    backend: BackendKind,
-    pool: PoolKind,
+    combination: Combination,
     config: &Config,
     options: &Options,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Outcome, StressError> {
     options.validate()?;
-    let nodes = AnyPool::new(pool, config)?;
+    let nodes = AnyPool::new(combination.pool, config)?;
     let before = nodes.stats().live_nodes;
-    let store = open(backend, config, nodes.clone())?;
+    let store = open(combination.backend, config, nodes.clone())?;
     let mut measure = run_on(&store, options, progress)?;
     drop(store);
     let leaked = nodes.stats().live_nodes.saturating_sub(before);
@@ -188,7 +182,7 @@ pub fn run(
         measure.faults.leaked_nodes = leaked;
         measure.faults.note(format!("the dropped store left {leaked} nodes in its pool"));
     }
-    Ok(Outcome::new(backend, pool, options, measure))
+    Ok(Outcome::new(combination, options, measure))
 }
 
 /// Stresses a store that is empty, and leaves what it has set there.

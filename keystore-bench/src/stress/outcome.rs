@@ -8,6 +8,7 @@ use keystore_pool::PoolKind;
 use serde::Serialize;
 
 use super::Options;
+use crate::combination::Combination;
 
 /// Whether the store did what it promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,20 +79,16 @@ impl Faults {
         other.examples.into_iter().for_each(|example| self.note(example));
     }
 
+    /// Faults other than missing keys, wrong values and duplicates, of all kinds together.
+    #[must_use]
+    pub const fn others(&self) -> u64 {
+        self.unexpected + self.lost_updates + self.miscounted + self.errors + self.leaked_nodes
+    }
+
     /// Whether nothing was found wrong.
     #[must_use]
-    pub fn is_clean(&self) -> bool {
-        let counts = [
-            self.missing,
-            self.wrong,
-            self.duplicates,
-            self.unexpected,
-            self.lost_updates,
-            self.miscounted,
-            self.errors,
-            self.leaked_nodes,
-        ];
-        counts == [0; 8]
+    pub const fn is_clean(&self) -> bool {
+        self.missing == 0 && self.wrong == 0 && self.duplicates == 0 && self.others() == 0
     }
 }
 
@@ -178,11 +175,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(backend: BackendKind, pool: PoolKind, options: &Options, measure: Measure) -> Self {
+    pub(super) fn new(combination: Combination, options: &Options, measure: Measure) -> Self {
         let rate = |operations: u64, time: Duration| operations as f64 / time.as_secs_f64().max(1e-9);
         Self {
-            backend,
-            pool,
+            backend: combination.backend,
+            pool: combination.pool,
             threads: options.threads,
             keys_per_thread: options.keys_per_thread,
             value_size: options.value_size,

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use keystore_core::{Keystore, Result};
 
 use super::entry::{KeyId, is_value, own_stamp, write};
 use super::outcome::Latency;
 use super::tally::Tally;
 use super::{ADVANCE_EVERY, Options, Progress, Step, StressError, crowd};
+use crate::measure::latency_histogram;
 
 /// One in so many operations is timed: reading the clock costs about as much as a small operation.
 pub(super) const SAMPLE_EVERY: usize = 8;
@@ -35,9 +35,7 @@ pub(super) fn run<K: Keystore + Sync>(
     progress(Progress::Begin(Step::OwnKeys, options.entries() as u64));
     let crowd = crowd::run(options.threads, |thread| visit(store, options, thread, progress))?;
     let mut tally = Tally::default();
-    // Up to an hour at three digits: such bounds are always accepted, and longer times are recorded as an hour.
-    let mut histogram =
-        Histogram::<u64>::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are valid");
+    let mut histogram = latency_histogram();
     for (thread, result) in crowd.results.into_iter().enumerate() {
         match result {
             Ok(visit) => {

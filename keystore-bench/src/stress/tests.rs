@@ -12,9 +12,12 @@ use keystore_core::{
 use keystore_pool::PoolKind;
 
 use super::entry::{Family, KeyId};
-use super::{Faults, Options, Progress, Step, Verdict, combinations, run, run_on};
+use super::{Faults, Options, Progress, Step, Verdict, run, run_on};
+use crate::combination::Combination;
 
 const SMALL: Options = Options { threads: 8, keys_per_thread: 200, value_size: 32 };
+
+const LOCKED: Combination = Combination { backend: BackendKind::RwLock, pool: PoolKind::System };
 
 /// What a [`FaultyStore`] does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,8 +254,9 @@ fn a_value_that_its_writer_had_replaced_is_found() {
 
 #[test]
 fn every_combination_passes_and_is_reported() {
-    for (backend, pool) in combinations() {
-        let outcome = run(backend, pool, &Config::default(), &SMALL, &|_| {}).unwrap();
+    for combination in Combination::all() {
+        let Combination { backend, pool } = combination;
+        let outcome = run(combination, &Config::default(), &SMALL, &|_| {}).unwrap();
         assert_eq!(outcome.result, Verdict::Pass, "{backend} on {pool}: {:?}", outcome.faults);
         assert_eq!(outcome.latency.samples, 8 * 2 * 25);
         assert!(outcome.ops_per_sec > 0.0 && outcome.latency.p50_ns > 0);
@@ -267,14 +271,14 @@ fn every_combination_passes_and_is_reported() {
 #[test]
 fn values_of_no_bytes_and_a_single_key_work() {
     let tiny = Options { threads: 3, keys_per_thread: 1, value_size: 0 };
-    let outcome = run(BackendKind::RwLock, PoolKind::System, &Config::default(), &tiny, &|_| {}).unwrap();
+    let outcome = run(LOCKED, &Config::default(), &tiny, &|_| {}).unwrap();
     assert_eq!(outcome.result, Verdict::Pass, "{:?}", outcome.faults);
 }
 
 #[test]
 fn a_store_without_counters_passes_too() {
     let config = Config { counters: false, ..Config::default() };
-    let outcome = run(BackendKind::RwLock, PoolKind::System, &config, &SMALL, &|_| {}).unwrap();
+    let outcome = run(LOCKED, &config, &SMALL, &|_| {}).unwrap();
     assert_eq!(outcome.result, Verdict::Pass, "{:?}", outcome.faults);
 }
 

@@ -38,9 +38,11 @@
 
 mod array;
 mod bucket;
+mod fresh;
 mod garbage;
 mod insert;
 mod migrate;
+mod walk;
 
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -51,10 +53,10 @@ use crossbeam_epoch::Guard;
 
 use self::array::BucketArray;
 use self::bucket::{Bucket, VACATED};
+use self::fresh::Fresh;
 use self::garbage::Garbage;
 use self::insert::{Insertion, insert};
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::cursor::Cursor;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry;
 use crate::backend::slot::Word;
@@ -63,7 +65,6 @@ use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
-use crate::node::Node;
 use crate::stats::Distribution;
 use crate::store::Store;
 use crate::table::{Decision, Footprint, Table};
@@ -124,43 +125,6 @@ where
 
 /// A live word that was found, and where.
 type Found<'g> = (&'g AtomicU64, Word);
-
-/// A node that was made for a write and is not in the table yet.
-struct Fresh<'t, A: NodeAllocator, S: BuildHasher> {
-    ledger: &'t Ledger<A, S>,
-    node: Option<Node>,
-}
-
-impl<A: NodeAllocator, S: BuildHasher> Fresh<'_, A, S> {
-    /// A node with this key and value: the one that an earlier try left, if it is right.
-    #[inline]
-    fn with(&mut self, key: &[u8], value: &[u8]) -> Result<Node> {
-        if let Some(node) = self.node {
-            // SAFETY: the node is not in the table: it is ours alone.
-            if unsafe { node.value() } == value {
-                return Ok(node);
-            }
-            self.discard();
-        }
-        let node = self.ledger.create_node(key, value)?;
-        self.node = Some(node);
-        Ok(node)
-    }
-
-    fn discard(&mut self) {
-        if let Some(node) = self.node.take() {
-            // SAFETY: the node is not in the table, and never was: nobody else has seen it.
-            unsafe { self.ledger.destroy_node(node) };
-        }
-    }
-}
-
-impl<A: NodeAllocator, S: BuildHasher> Drop for Fresh<'_, A, S> {
-    #[inline]
-    fn drop(&mut self) {
-        self.discard();
-    }
-}
 
 impl<A, S> EpochTable<A, S>
 where
@@ -227,50 +191,6 @@ where
             }
         }
     }
-
-    /// The live words of the bucket of `hash`, each key once, and how many bits of the hash chose the bucket.
-    fn snapshot(&self, hash: u64, words: &mut Vec<Word>, guard: &Guard) -> Result<u32> {
-        words.clear();
-        let (array, bucket) = self.bucket_to_read(hash, guard);
-        for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
-            // A key that was removed and inserted again meanwhile may be met in both of its slots.
-            if words.iter().any(|other| other.tag() == word.tag() && key_of(*other) == key_of(word)) {
-                continue;
-            }
-            words.try_reserve(1).map_err(|_| Error::OutOfMemory { requested: size_of::<Word>() })?;
-            words.push(word);
-        }
-        Ok(array.bits())
-    }
-
-    /// Visits every bucket's live words, those that are still ahead.
-    fn walk(
-        &self,
-        guard: &mut Guard,
-        mut visit: impl FnMut(Node, u64, &Guard) -> Result<ControlFlow<()>>,
-    ) -> Result<()> {
-        let mut cursor = Cursor::default();
-        let mut words = Vec::new();
-        while let Some(hash) = cursor.next_hash() {
-            let bits = self.snapshot(hash, &mut words, guard)?;
-            for node in words.iter().filter_map(|word| word.node()) {
-                // SAFETY: live when it was read, and the thread has been pinned since.
-                let hash = self.ledger().hash(unsafe { node.key() });
-                if cursor.is_ahead(hash) && visit(node, hash, guard)?.is_break() {
-                    return Ok(());
-                }
-            }
-            cursor.pass_bucket(bits);
-            guard.repin();
-        }
-        Ok(())
-    }
-}
-
-/// The key of a live word's node, by a thread that has been pinned since before it read the word.
-fn key_of<'g>(word: Word) -> Option<&'g [u8]> {
-    // SAFETY: as the callers know, by the line above; they use the key within their pin.
-    word.node().map(|node| unsafe { node.key() })
 }
 
 impl<A, S> Table for EpochTable<A, S>
@@ -351,7 +271,7 @@ where
             return Err(Error::Busy { operation: "write" });
         }
         let mut decide = |old: Option<&[u8]>| reentry::deciding(self, hash, || decide(old));
-        let mut fresh = Fresh { ledger: self.ledger(), node: None };
+        let mut fresh = Fresh::new(self.ledger());
         loop {
             let bucket = self.settled_bucket(hash, session)?;
             let change = if let Some((slot, word)) = Self::find(bucket, tag(hash), key, session) {
@@ -369,7 +289,7 @@ where
                     continue;
                 }
                 if change == Change::Replaced {
-                    fresh.node = None;
+                    fresh.release();
                 }
                 // SAFETY: this thread took the node out of the table, and nobody else did.
                 unsafe { self.garbage.retire_node(old, session) };
@@ -383,13 +303,13 @@ where
                 match insert(bucket, Word::new(tag(hash), node)?, key, session)? {
                     Insertion::NotPlaced => continue,
                     Insertion::Lost => {
-                        fresh.node = None;
+                        fresh.release();
                         // SAFETY: it came to nothing, so no one can come by it any more but who has seen it pending.
                         unsafe { self.garbage.retire_node(node, session) };
                         continue;
                     }
                     Insertion::Committed { deep } => {
-                        fresh.node = None;
+                        fresh.release();
                         // The number of entries is a sum over all threads: an overflow asks for it, and one write in 32.
                         if deep || hash >> 59 == 0 {
                             self.grow_if_crowded(session);
@@ -440,17 +360,7 @@ where
     }
 
     fn distribution(&self) -> Result<Distribution> {
-        let mut distribution = Distribution::default();
-        let mut cursor = Cursor::default();
-        let mut words = Vec::new();
-        let mut guard = crossbeam_epoch::pin();
-        while let Some(hash) = cursor.next_hash() {
-            let bits = self.snapshot(hash, &mut words, &guard)?;
-            distribution.add(words.len());
-            cursor.pass_bucket(bits);
-            guard.repin();
-        }
-        Ok(distribution)
+        self.count_entries(&mut crossbeam_epoch::pin())
     }
 
     fn footprint(&self) -> Footprint {

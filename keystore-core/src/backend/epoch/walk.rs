@@ -1,0 +1,79 @@
+//! Walking the table, a bucket at a time, while others write, grow it and shrink it.
+
+use std::hash::BuildHasher;
+use std::ops::ControlFlow;
+
+use crossbeam_epoch::Guard;
+
+use super::EpochTable;
+use crate::allocator::NodeAllocator;
+use crate::backend::cursor::Cursor;
+use crate::backend::slot::Word;
+use crate::error::{Error, Result};
+use crate::node::Node;
+use crate::stats::Distribution;
+use crate::table::Table;
+
+impl<A, S> EpochTable<A, S>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// The live words of the bucket of `hash`, each key once, and how many bits of the hash chose the bucket.
+    fn snapshot(&self, hash: u64, words: &mut Vec<Word>, guard: &Guard) -> Result<u32> {
+        words.clear();
+        let (array, bucket) = self.bucket_to_read(hash, guard);
+        for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
+            // A key that was removed and inserted again meanwhile may be met in both of its slots.
+            if words.iter().any(|other| other.tag() == word.tag() && key_of(*other) == key_of(word)) {
+                continue;
+            }
+            words.try_reserve(1).map_err(|_| Error::OutOfMemory { requested: size_of::<Word>() })?;
+            words.push(word);
+        }
+        Ok(array.bits())
+    }
+
+    /// Visits every bucket's live words, those that are still ahead.
+    pub(super) fn walk(
+        &self,
+        guard: &mut Guard,
+        mut visit: impl FnMut(Node, u64, &Guard) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut cursor = Cursor::default();
+        let mut words = Vec::new();
+        while let Some(hash) = cursor.next_hash() {
+            let bits = self.snapshot(hash, &mut words, guard)?;
+            for node in words.iter().filter_map(|word| word.node()) {
+                // SAFETY: live when it was read, and the thread has been pinned since.
+                let hash = self.ledger().hash(unsafe { node.key() });
+                if cursor.is_ahead(hash) && visit(node, hash, guard)?.is_break() {
+                    return Ok(());
+                }
+            }
+            cursor.pass_bucket(bits);
+            guard.repin();
+        }
+        Ok(())
+    }
+
+    /// How many entries each bucket has.
+    pub(super) fn count_entries(&self, guard: &mut Guard) -> Result<Distribution> {
+        let mut distribution = Distribution::default();
+        let mut cursor = Cursor::default();
+        let mut words = Vec::new();
+        while let Some(hash) = cursor.next_hash() {
+            let bits = self.snapshot(hash, &mut words, guard)?;
+            distribution.add(words.len());
+            cursor.pass_bucket(bits);
+            guard.repin();
+        }
+        Ok(distribution)
+    }
+}
+
+/// The key of a live word's node, by a thread that has been pinned since before it read the word.
+fn key_of<'g>(word: Word) -> Option<&'g [u8]> {
+    // SAFETY: as the callers know, by the line above; they use the key within their pin.
+    word.node().map(|node| unsafe { node.key() })
+}
