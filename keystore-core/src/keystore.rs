@@ -64,8 +64,8 @@ pub enum Exchange {
 ///   nothing.
 /// - Each verb on a single key is linearizable: it takes effect at one instant between its call and its return, also
 ///   while the table grows or shrinks. The batch verbs are one verb per key, in order, not a transaction.
-/// - A verb that returns an error has changed nothing, and the store goes on working; that includes running out of
-///   memory.
+/// - A verb on a single key that returns an error has changed nothing; one on many keys, or on the whole store, has done part
+///   of its work, each entry of it whole. The store goes on working; that includes running out of memory.
 /// - A closure that panics leaves the store whole and no lock held. A closure that calls the same store gets its
 ///   answer, or [`Error::Busy`](crate::Error::Busy) at once where it would have to wait for a lock: no call deadlocks.
 /// - Dropping a store returns all its memory.
@@ -144,7 +144,7 @@ pub trait Keystore {
     /// Removes `key`: whether it was present.
     ///
     /// # Errors
-    /// -20 for a key outside its limits.
+    /// -20 for a key outside its limits, -10 where the key's bucket is just being moved and memory for that is short.
     fn delete(&self, key: &[u8]) -> Result<bool>;
 
     /// Removes `key` and returns a copy of the value it had.
@@ -241,7 +241,8 @@ pub trait Keystore {
     /// -10 where the table cannot be allocated; it is then as large as could be had.
     fn reserve(&self, additional: usize) -> Result<()>;
 
-    /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives memory back.
+    /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives its memory back. (The
+    /// locked backend gives back its overflow buckets, and keeps the rest for when it grows again.)
     ///
     /// # Errors
     /// -10 where moving entries together needs memory that cannot be had; the table is then as small as could be.

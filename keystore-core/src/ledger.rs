@@ -100,18 +100,17 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
         hash_key(&self.hasher, key)
     }
 
-    /// A new node, with the limits on its parts and on memory checked. The key has passed [`Node::check_key`].
+    /// A new node, with the limits on its parts and on memory checked. The key has passed [`Node::check_key`]. A node that is
+    /// to take the place of one of `replaced` bytes (0: of none) needs room only for what it is larger.
     #[inline]
-    pub(crate) fn create_node(&self, key: &[u8], value: &[u8]) -> Result<Node> {
+    pub(crate) fn create_node(&self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         Node::check_value(value)?;
-        if self.limit.is_some() {
-            self.charge(Node::layout(key.len(), value.len())?.size())?;
+        if self.limit.is_none() {
+            return Node::create(&self.allocator, key, value);
         }
-        Node::create(&self.allocator, key, value).inspect_err(|_| {
-            if let Ok(layout) = Node::layout(key.len(), value.len()) {
-                self.discharge(layout.size());
-            }
-        })
+        let bytes = Node::layout(key.len(), value.len())?.size();
+        self.charge(bytes, replaced)?;
+        Node::create(&self.allocator, key, value).inspect_err(|_| self.discharge(bytes))
     }
 
     /// Stops counting a node against the memory limit: it was removed, though a reader may be looking at it.
@@ -149,21 +148,23 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
         }
     }
 
-    /// Counts `bytes` more against the memory limit, or refuses them.
-    #[inline]
-    pub(crate) fn charge(&self, bytes: usize) -> Result<()> {
+    /// Counts `bytes` more against the memory limit, or refuses them; `replaced` bytes of what is counted will go.
+    fn charge(&self, bytes: usize, replaced: usize) -> Result<()> {
         let Some(limit) = &self.limit else { return Ok(()) };
-        let used = limit.used.fetch_add(bytes as u64, Relaxed);
-        if used.saturating_add(bytes as u64) > limit.limit {
-            limit.used.fetch_sub(bytes as u64, Relaxed);
-            return Err(Error::MemoryLimit { requested: bytes, used, limit: limit.limit });
+        // In one step: a refused writer must not take room from others even for an instant.
+        let fits = |used: u64| {
+            let after = used.checked_add(bytes as u64)?;
+            (after.saturating_sub(replaced as u64) <= limit.limit).then_some(after)
+        };
+        match limit.used.fetch_update(Relaxed, Relaxed, fits) {
+            Ok(_) => Ok(()),
+            Err(used) => Err(Error::MemoryLimit { requested: bytes, used, limit: limit.limit }),
         }
-        Ok(())
     }
 
     /// Takes back what [`charge`](Self::charge) counted.
     #[inline]
-    pub(crate) fn discharge(&self, bytes: usize) {
+    fn discharge(&self, bytes: usize) {
         if let Some(limit) = &self.limit {
             limit.used.fetch_sub(bytes as u64, Relaxed);
         }
@@ -259,12 +260,16 @@ mod tests {
     #[test]
     fn a_node_past_the_memory_limit_is_refused_and_room_comes_back() {
         let ledger = ledger(&Config { memory_limit: Some(200), ..Config::default() });
-        let node = ledger.create_node(b"key", &[0; 100]).unwrap();
-        let error = ledger.create_node(b"key", &[0; 100]).unwrap_err();
+        let node = ledger.create_node(b"key", &[0; 100], 0).unwrap();
+        let error = ledger.create_node(b"key", &[0; 100], 0).unwrap_err();
         assert_eq!(error, Error::MemoryLimit { requested: 111, used: 111, limit: 200 });
+        let in_its_place = ledger.create_node(b"key", &[0; 150], 111).unwrap();
         // SAFETY: created above by this ledger, and not used again.
-        unsafe { ledger.destroy_node(node) };
-        let node = ledger.create_node(b"key", &[0; 100]).unwrap();
+        unsafe {
+            ledger.destroy_node(node);
+            ledger.destroy_node(in_its_place);
+        }
+        let node = ledger.create_node(b"key", &[0; 100], 0).unwrap();
         // SAFETY: as before.
         unsafe { ledger.destroy_node(node) };
     }

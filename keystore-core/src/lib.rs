@@ -102,7 +102,6 @@ pub use hash::DefaultHasher;
 pub use keystore::{Change, Exchange, Keystore, Update};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use stats::{
-    CollisionStats, Distribution, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats,
-    PoolStats, Stats,
+    CollisionStats, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats, PoolStats, Stats,
 };
 pub use store::Store;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::{Error, Result};
+
 /// A picture of a store, from [`Keystore::stats`](crate::Keystore::stats).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -161,39 +163,39 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 /// The distribution of entries over buckets, gathered one bucket at a time: how many buckets hold how many entries.
 #[derive(Debug, Default)]
-pub struct Distribution {
-    buckets_with: BTreeMap<usize, u64>,
+pub(crate) struct Distribution {
+    /// Pairs of entries and buckets that hold so many, by entries.
+    buckets_with: Vec<(usize, u64)>,
 }
 
 impl Distribution {
     /// Counts a bucket that holds `entries`.
-    pub fn add(&mut self, entries: usize) {
-        self.add_many(entries, 1);
-    }
-
-    /// Counts `buckets` buckets that hold `entries` each.
-    pub fn add_many(&mut self, entries: usize, buckets: u64) {
-        if buckets > 0 {
-            *self.buckets_with.entry(entries).or_default() += buckets;
+    pub(crate) fn add(&mut self, entries: usize) -> Result<()> {
+        match self.buckets_with.binary_search_by_key(&entries, |&(entries, _)| entries) {
+            Ok(at) => self.buckets_with[at].1 += 1,
+            Err(at) => {
+                let requested = size_of::<(usize, u64)>();
+                self.buckets_with.try_reserve(1).map_err(|_| Error::OutOfMemory { requested })?;
+                self.buckets_with.insert(at, (entries, 1));
+            }
         }
+        Ok(())
     }
 
     /// The statistics of what was counted.
-    #[must_use]
-    pub fn summarise(&self) -> (EntryStats, CollisionStats) {
-        let buckets: u64 = self.buckets_with.values().sum();
+    pub(crate) fn summarise(&self) -> (EntryStats, CollisionStats) {
+        let sum = |part: fn(u64, u64) -> u64| self.buckets_with.iter().map(|&(n, b)| part(n as u64, b)).sum();
+        let buckets: u64 = sum(|_, buckets| buckets);
         if buckets == 0 {
             return Default::default();
         }
-        let count: u64 = self.buckets_with.iter().map(|(&n, &b)| n as u64 * b).sum();
-        let empty = self.buckets_with.get(&0).copied().unwrap_or(0);
+        let count: u64 = sum(|entries, buckets| entries * buckets);
+        let empty: u64 = sum(|entries, buckets| if entries == 0 { buckets } else { 0 });
+        let colliding: u64 = sum(|entries, buckets| if entries > 1 { buckets } else { 0 });
         let nonempty = buckets - empty;
-        let colliding: u64 = self.buckets_with.range(2..).map(|(_, &b)| b).sum();
-        let max = self.buckets_with.keys().next_back().map_or(0, |&n| n as u64);
+        let max = self.buckets_with.last().map_or(0, |&(entries, _)| entries as u64);
         let mean = count as f64 / buckets as f64;
-        let variance =
-            self.buckets_with.iter().map(|(&n, &b)| (n as f64 - mean).powi(2) * b as f64).sum::<f64>()
-                / buckets as f64;
+        let squares: f64 = self.buckets_with.iter().map(|&(n, b)| (n as f64 - mean).powi(2) * b as f64).sum();
         let per_nonempty = |total: u64| if nonempty == 0 { 0.0 } else { total as f64 / nonempty as f64 };
         let entries = EntryStats {
             count,
@@ -201,9 +203,9 @@ impl Distribution {
             nonempty_buckets: nonempty,
             empty_buckets: empty,
             max_in_bucket: max,
-            min_in_bucket: self.buckets_with.keys().next().map_or(0, |&n| n as u64),
+            min_in_bucket: self.buckets_with.first().map_or(0, |&(entries, _)| entries as u64),
             mean_per_nonempty_bucket: per_nonempty(count),
-            stddev_per_bucket: variance.sqrt(),
+            stddev_per_bucket: (squares / buckets as f64).sqrt(),
             median_per_bucket: (self.nth((buckets - 1) / 2) + self.nth(buckets / 2)) as f64 / 2.0,
             empty_bucket_percent: percent(empty, buckets),
         };
@@ -219,7 +221,7 @@ impl Distribution {
     /// The entries of the bucket at `rank` when buckets are ordered by their entries.
     fn nth(&self, rank: u64) -> u64 {
         let mut seen = 0;
-        for (&entries, &buckets) in &self.buckets_with {
+        for &(entries, buckets) in &self.buckets_with {
             seen += buckets;
             if rank < seen {
                 return entries as u64;
@@ -237,7 +239,7 @@ mod tests {
     fn a_distribution_is_summarised_exactly() {
         let mut distribution = Distribution::default();
         for entries in [0, 0, 1, 3, 6] {
-            distribution.add(entries);
+            distribution.add(entries).unwrap();
         }
         let (entries, collisions) = distribution.summarise();
         assert_eq!((entries.count, entries.buckets), (10, 5));
@@ -255,8 +257,9 @@ mod tests {
     #[test]
     fn the_median_of_an_even_number_of_buckets_lies_between() {
         let mut distribution = Distribution::default();
-        distribution.add_many(2, 2);
-        distribution.add_many(5, 2);
+        for entries in [2, 5, 5, 2] {
+            distribution.add(entries).unwrap();
+        }
         assert_eq!(distribution.summarise().0.median_per_bucket, 3.5);
     }
 

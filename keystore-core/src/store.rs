@@ -314,12 +314,8 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn stats(&self) -> Result<Stats> {
-        let (entries, collisions) = self.table.distribution()?.summarise();
-        let mut node_bytes = 0;
-        self.table.scan(&mut self.table.enter(), |key, value| {
-            node_bytes += Node::layout(key.len(), value.len()).map_or(0, |layout| layout.size() as u64);
-            ControlFlow::Continue(())
-        })?;
+        let survey = self.table.survey()?;
+        let (entries, collisions) = survey.distribution.summarise();
         let footprint = self.table.footprint();
         let ledger = self.table.ledger();
         let (operations, nodes, errors) = ledger.operations();
@@ -328,7 +324,7 @@ impl<T: Table> Keystore for Store<T> {
             entries,
             collisions,
             memory: MemoryStats {
-                node_bytes,
+                node_bytes: survey.node_bytes,
                 table_bytes: footprint.table_bytes,
                 garbage_bytes: footprint.garbage_bytes,
             },

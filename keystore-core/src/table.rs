@@ -86,8 +86,8 @@ pub(crate) trait Table {
     /// Makes the table as small as its entries allow.
     fn shrink(&self) -> Result<()>;
 
-    /// How the entries lie in the buckets.
-    fn distribution(&self) -> Result<Distribution>;
+    /// Looks at every bucket: how the entries lie in them, and what their nodes take.
+    fn survey(&self) -> Result<Survey>;
 
     /// Bytes of the table itself, and bytes that wait to be reclaimed.
     fn footprint(&self) -> Footprint;
@@ -98,4 +98,23 @@ pub(crate) trait Table {
 pub(crate) struct Footprint {
     pub(crate) table_bytes: u64,
     pub(crate) garbage_bytes: u64,
+}
+
+/// What a look at every bucket finds.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    pub(crate) distribution: Distribution,
+    pub(crate) node_bytes: u64,
+}
+
+impl Survey {
+    /// Counts a bucket whose nodes have these sizes.
+    pub(crate) fn add_bucket(&mut self, node_sizes: impl Iterator<Item = usize>) -> Result<()> {
+        let mut entries = 0;
+        for size in node_sizes {
+            entries += 1;
+            self.node_bytes += size as u64;
+        }
+        self.distribution.add(entries)
+    }
 }

@@ -23,9 +23,8 @@ use crate::hash::DefaultHasher;
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::node::Node;
-use crate::stats::Distribution;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Table};
+use crate::table::{Decision, Footprint, Survey, Table};
 
 /// A store in dashmap's shards. See the [crate's page](crate) on choosing.
 pub type DashMapKeystore<A = Global, S = DefaultHasher> = Store<DashMapTable<A, S>>;
@@ -205,7 +204,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                     Decision::Keep => return Ok(Change::Kept),
                     Decision::Set(value) if node.overwrite(&value) => {}
                     Decision::Set(value) => {
-                        bucket.as_mut().0.node = self.ledger.create_node(key, &value)?;
+                        bucket.as_mut().0.node = self.ledger.create_node(key, &value, node.size())?;
                         self.ledger.destroy_node(node);
                     }
                     Decision::Delete => {
@@ -223,7 +222,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
             shard.try_reserve(1, hash_of).map_err(|_| Error::OutOfMemory {
                 requested: (shard.buckets() * 2).saturating_mul(size_of::<Kept>()),
             })?;
-            let node = self.ledger.create_node(key, &value)?;
+            let node = self.ledger.create_node(key, &value, 0)?;
             // There is room: this neither grows nor fails.
             shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
             Ok(Change::Created)
@@ -298,12 +297,14 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         Ok(())
     }
 
-    fn distribution(&self) -> Result<Distribution> {
-        let mut distribution = Distribution::default();
+    fn survey(&self) -> Result<Survey> {
+        let mut survey = Survey::default();
         for shard in self.map.shards() {
-            distribution.add(read_shard(shard, "stats")?.len());
+            let shard = read_shard(shard, "stats")?;
+            // SAFETY: the shard is locked while its entries are looked at, and their nodes are alive.
+            unsafe { survey.add_bucket(shard.iter().map(|bucket| bucket.as_ref().0.node.size()))? };
         }
-        Ok(distribution)
+        Ok(survey)
     }
 
     fn footprint(&self) -> Footprint {

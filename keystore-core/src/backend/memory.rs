@@ -39,6 +39,11 @@ impl<T: Zeroable> Zeroed<T> {
         Ok(Self { first, length, block })
     }
 
+    /// Whether the system would give an array of `length` elements. Nothing of it is touched.
+    pub(crate) fn probe(length: usize) -> Result<()> {
+        Self::new(length).map(drop)
+    }
+
     fn block_layout(length: usize) -> Result<Layout> {
         debug_assert!(align_of::<T>() <= CACHE_LINE);
         length

@@ -20,9 +20,10 @@ impl<'t, A: NodeAllocator, S: BuildHasher> Fresh<'t, A, S> {
         Self { ledger, node: None }
     }
 
-    /// A node with this key and value: the one that an earlier try left, if it is right.
+    /// A node with this key and value, to take the place of one of `replaced` bytes (0: of none): the one that an earlier try
+    /// left, if it is right.
     #[inline]
-    pub(super) fn with(&mut self, key: &[u8], value: &[u8]) -> Result<Node> {
+    pub(super) fn with(&mut self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         if let Some(node) = self.node {
             // SAFETY: the node is not in the table: it is ours alone.
             if unsafe { node.value() } == value {
@@ -30,7 +31,7 @@ impl<'t, A: NodeAllocator, S: BuildHasher> Fresh<'t, A, S> {
             }
             self.discard();
         }
-        let node = self.ledger.create_node(key, value)?;
+        let node = self.ledger.create_node(key, value, replaced)?;
         self.node = Some(node);
         Ok(node)
     }

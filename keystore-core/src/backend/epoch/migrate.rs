@@ -30,6 +30,7 @@ use super::EpochTable;
 use super::array::{BucketArray, CHUNK, MAX_BITS, Unit};
 use super::bucket::{Bucket, FRESH, SLOTS};
 use crate::allocator::NodeAllocator;
+use crate::backend::memory::Zeroed;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
 use crate::table::Table;
@@ -74,6 +75,13 @@ where
     pub(super) fn resize_for(&self, entries: usize, grow: bool, guard: &mut Guard) -> Result<()> {
         let buckets = entries.div_ceil(COMFORTABLE).max(1 << self.initial_bits);
         let bits = buckets.checked_next_power_of_two().map_or(u32::MAX, usize::ilog2);
+        if grow && bits > self.current(guard).bits() {
+            // The table gets there by doubling, and touches all of it: better to be refused before than on the way.
+            let too_much = Error::OutOfMemory { requested: buckets.saturating_mul(size_of::<Bucket>()) };
+            if bits > MAX_BITS || Zeroed::<Bucket>::probe(1 << bits).is_err() {
+                return Err(too_much);
+            }
+        }
         loop {
             guard.repin();
             let array = self.current(guard);

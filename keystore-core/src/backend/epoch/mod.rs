@@ -65,9 +65,8 @@ use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
-use crate::stats::Distribution;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Table};
+use crate::table::{Decision, Footprint, Survey, Table};
 
 /// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
@@ -280,7 +279,9 @@ where
                 let (new, change) = match decide(Some(unsafe { old.value() })) {
                     Decision::Keep => return Ok(Change::Kept),
                     Decision::Set(value) => {
-                        (Word::new(tag(hash), fresh.with(key, &value)?)?, Change::Replaced)
+                        // SAFETY: as above.
+                        let replaced = unsafe { old.size() };
+                        (Word::new(tag(hash), fresh.with(key, &value, replaced)?)?, Change::Replaced)
                     }
                     Decision::Delete => (Word(VACATED), Change::Deleted),
                 };
@@ -299,7 +300,7 @@ where
                     continue;
                 }
                 let Decision::Set(value) = decide(None) else { return Ok(Change::Absent) };
-                let node = fresh.with(key, &value)?;
+                let node = fresh.with(key, &value, 0)?;
                 match insert(bucket, Word::new(tag(hash), node)?, key, session)? {
                     Insertion::NotPlaced => continue,
                     Insertion::Lost => {
@@ -359,8 +360,8 @@ where
         self.resize_for(self.ledger().entries(), false, &mut crossbeam_epoch::pin())
     }
 
-    fn distribution(&self) -> Result<Distribution> {
-        self.count_entries(&mut crossbeam_epoch::pin())
+    fn survey(&self) -> Result<Survey> {
+        self.survey_buckets(&mut crossbeam_epoch::pin())
     }
 
     fn footprint(&self) -> Footprint {

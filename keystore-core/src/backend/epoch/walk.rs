@@ -11,8 +11,7 @@ use crate::backend::cursor::Cursor;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
 use crate::node::Node;
-use crate::stats::Distribution;
-use crate::table::Table;
+use crate::table::{Survey, Table};
 
 impl<A, S> EpochTable<A, S>
 where
@@ -57,18 +56,22 @@ where
         Ok(())
     }
 
-    /// How many entries each bucket has.
-    pub(super) fn count_entries(&self, guard: &mut Guard) -> Result<Distribution> {
-        let mut distribution = Distribution::default();
+    /// Looks at every bucket.
+    pub(super) fn survey_buckets(&self, guard: &mut Guard) -> Result<Survey> {
+        let mut survey = Survey::default();
         let mut cursor = Cursor::default();
         let mut words = Vec::new();
         while let Some(hash) = cursor.next_hash() {
             let bits = self.snapshot(hash, &mut words, guard)?;
-            distribution.add(words.len());
+            let sizes = words.iter().filter_map(|word| word.node()).map(|node| {
+                // SAFETY: live when its word was read, and the thread has been pinned since.
+                unsafe { node.size() }
+            });
+            survey.add_bucket(sizes)?;
             cursor.pass_bucket(bits);
             guard.repin();
         }
-        Ok(distribution)
+        Ok(survey)
     }
 }
 

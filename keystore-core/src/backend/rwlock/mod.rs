@@ -37,9 +37,8 @@ use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
-use crate::stats::Distribution;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Table};
+use crate::table::{Decision, Footprint, Survey, Table};
 
 /// A store with a lock in every bucket. Best where threads mostly overwrite, and where memory must never wait to be
 /// reclaimed. See the [crate's page](crate) on choosing.
@@ -244,7 +243,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                     Decision::Keep => return Ok(Change::Kept),
                     Decision::Set(value) if node.overwrite(&value) => {}
                     Decision::Set(value) => {
-                        let new = self.ledger.create_node(key, &value)?;
+                        let new = self.ledger.create_node(key, &value, node.size())?;
                         slot.write(self.word(tag(hash), new)?);
                         self.ledger.destroy_node(node);
                     }
@@ -260,7 +259,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                 Decision::Set(value) => value,
                 Decision::Keep | Decision::Delete => return Ok(Change::Absent),
             };
-            let node = self.ledger.create_node(key, &value)?;
+            let node = self.ledger.create_node(key, &value, 0)?;
             let word = self.word(tag(hash), node)?;
             match bucket.entries.push(word, &mut Spare::none()) {
                 Ok(in_overflow) => {
@@ -319,9 +318,6 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     }
 
     fn reserve(&self, entries: usize) -> Result<()> {
-        if entries > resize::MAX_RESERVE {
-            return Err(resize::reserve_too_large(entries));
-        }
         self.grow_for(entries)
     }
 
@@ -329,17 +325,19 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         self.shrink_to_fit()
     }
 
-    fn distribution(&self) -> Result<Distribution> {
-        let mut distribution = Distribution::default();
+    fn survey(&self) -> Result<Survey> {
+        let mut survey = Survey::default();
+        let mut outcome = Ok(());
         self.walk(
             |lock| Shared::lock(lock, "stats"),
             |bucket, _| {
-                // SAFETY: the walk holds the bucket's lock.
-                distribution.add(unsafe { bucket.entries.words() }.count());
-                ControlFlow::Continue(())
+                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
+                let sizes = unsafe { bucket.entries.words().filter_map(Word::node).map(|node| node.size()) };
+                outcome = survey.add_bucket(sizes);
+                if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
         )?;
-        Ok(distribution)
+        outcome.map(|()| survey)
     }
 
     fn footprint(&self) -> Footprint {

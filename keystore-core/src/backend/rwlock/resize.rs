@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering;
 
 use super::RwLockTable;
 use super::bucket::{Bucket, Spare};
-use super::directory::{mask, parent_of};
+use super::directory::{MAX_LEVEL, mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
 use crate::allocator::NodeAllocator;
+use crate::backend::memory::Zeroed;
 use crate::backend::reentry;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
@@ -83,12 +84,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
     /// Grows until there is room for `entries`.
     pub(super) fn grow_for(&self, entries: usize) -> Result<()> {
-        loop {
-            let levels = self.directory.levels();
-            if entries.div_ceil(COMFORTABLE) <= 1 << levels.wanted {
-                break;
-            }
-            self.directory.raise(levels)?;
+        let buckets = entries.div_ceil(COMFORTABLE).max(1);
+        let level = buckets.checked_next_power_of_two().map_or(u32::MAX, usize::ilog2);
+        if level > self.directory.levels().wanted
+            && (level > MAX_LEVEL || Zeroed::<Bucket<L>>::probe(1 << level).is_err())
+        {
+            // Better to be refused before than on the way.
+            return Err(Error::OutOfMemory { requested: buckets.saturating_mul(size_of::<Bucket<L>>()) });
+        }
+        while self.directory.levels().wanted < level {
+            self.directory.raise(self.directory.levels())?;
         }
         for index in 0..=mask(self.directory.levels().wanted) {
             if self.directory.level(index).is_some() {
@@ -162,12 +167,4 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             self.ledger.hash(unsafe { node.key() }) >> bit & 1 == 1
         })
     }
-}
-
-/// The most entries that a table can be asked to have room for.
-pub(super) const MAX_RESERVE: usize = isize::MAX as usize / 64;
-
-/// The error for asking for more.
-pub(super) fn reserve_too_large(entries: usize) -> Error {
-    Error::OutOfMemory { requested: (entries / COMFORTABLE).saturating_mul(64) }
 }
