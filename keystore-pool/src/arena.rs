@@ -72,7 +72,7 @@ impl Default for ArenaOptions {
 ///
 /// let store = RwLockKeystore::open(&Config::default(), ArenaPool::new()?)?;
 /// store.set(b"key", b"value")?;
-/// assert_eq!(store.stats().pool.live_bytes, 8 + 3 + 5);
+/// assert_eq!(store.stats()?.pool.live_bytes, 8 + 3 + 5);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]

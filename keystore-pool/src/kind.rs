@@ -70,7 +70,7 @@ impl FromStr for PoolKind {
 /// let pool = AnyPool::new("system".parse::<PoolKind>()?, &config)?;
 /// let store = open(BackendKind::RwLock, &config, pool.clone())?;
 /// store.set(b"key", b"value")?;
-/// assert_eq!(store.stats().pool.live_nodes, 1);
+/// assert_eq!(store.stats()?.pool.live_nodes, 1);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@
 //! let config = Config { initial_buckets: 1 << 16, preallocation: 1.0, ..Config::default() };
 //! let store = RwLockKeystore::open(&config, SlabPool::from_config(&config)?)?;
 //! store.set(b"key", b"value")?;
-//! println!("{:?}", store.stats().pool);
+//! println!("{:?}", store.stats()?.pool);
 //! # Ok(()) }
 //! # #[cfg(not(feature = "slab"))] fn main() {}
 //! ```
@@ -36,7 +36,7 @@
 //!
 //! # Statistics
 //!
-//! [`stats`](NodeAllocator::stats) tells the nodes and bytes that are live, the bytes held of the system, and what had to be
+//! [`NodeAllocator::stats`] tells the nodes and bytes that are live, the bytes held of the system, and what had to be
 //! taken from the system's allocator. The numbers are exact while no thread allocates or frees, and cost the other calls
 //! next to nothing: each thread counts for itself.
 //!
@@ -59,6 +59,7 @@
 //! checks of debug builds.
 //!
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
+//! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
 
 #[cfg(feature = "arena")]
 mod arena;

@@ -95,8 +95,8 @@ impl Default for SlabOptions {
 /// let pool = SlabPool::with_options(&SlabOptions { preallocated_bytes: 4 << 20, ..SlabOptions::default() })?;
 /// let store = RwLockKeystore::open(&Config::default(), pool)?;
 /// store.set(b"key", b"value")?;
-/// assert_eq!(store.stats().pool.live_nodes, 1);
-/// assert_eq!(store.stats().pool.held_bytes, 4 << 20);
+/// assert_eq!(store.stats()?.pool.live_nodes, 1);
+/// assert_eq!(store.stats()?.pool.held_bytes, 4 << 20);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]

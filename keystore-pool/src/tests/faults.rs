@@ -1,11 +1,9 @@
 //! Broken promises are caught in debug builds. Each fault ends a process of its own.
-#![cfg(all(debug_assertions, not(miri)))]
-
-use std::process::Command;
+#![cfg(debug_assertions)]
 
 use keystore_core::{Config, NodeAllocator};
 
-use super::layout;
+use super::{alone, layout};
 use crate::{AnyPool, PoolKind};
 
 const FAULT: &str = "KEYSTORE_POOL_TEST_FAULT";
@@ -37,11 +35,7 @@ fn commit_the_fault_that_is_asked_for() {
 }
 
 fn expect(fault: &str, message: &str) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "tests::faults::commit_the_fault_that_is_asked_for", "--nocapture"])
-        .env(FAULT, fault)
-        .output()
-        .unwrap();
+    let output = alone("tests::faults::commit_the_fault_that_is_asked_for", FAULT, fault);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.status.code() != Some(101), "{fault}: {errors}");
     assert!(errors.contains("error -52") && errors.contains(message), "{fault}: {errors}");

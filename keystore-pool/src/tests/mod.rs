@@ -1,5 +1,6 @@
 //! What holds for every pool.
 
+#[cfg(not(miri))]
 mod faults;
 mod model;
 mod threads;
@@ -51,6 +52,16 @@ impl Block {
     pub(crate) fn address(&self) -> usize {
         self.start.addr().get()
     }
+}
+
+/// Runs one test of this program in a process of its own, with a variable in its environment.
+#[cfg(not(miri))]
+fn alone(test: &str, variable: &str, value: &str) -> std::process::Output {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, value)
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -116,4 +127,41 @@ fn preallocating_more_than_there_is_makes_no_pool() {
     use crate::{SlabOptions, SlabPool};
     let options = SlabOptions { preallocated_bytes: 1 << 60, ..SlabOptions::default() };
     assert_eq!(SlabPool::with_options(&options).unwrap_err().code(), -10);
+}
+
+/// Bytes of address space that the process has.
+#[cfg(target_os = "linux")]
+fn mapped_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').next().unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn a_pool_that_is_dropped_returns_all_its_memory() {
+    const ALONE: &str = "KEYSTORE_POOL_TEST_ALONE";
+    // Other tests map and unmap meanwhile: only a process of its own can tell.
+    if std::env::var_os(ALONE).is_none() {
+        let output = alone("tests::a_pool_that_is_dropped_returns_all_its_memory", ALONE, "1");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let config = Config { initial_buckets: 1 << 16, preallocation: 1.0, ..Config::default() };
+    let fill_and_drop = || {
+        for kind in [PoolKind::Slab, PoolKind::Arena] {
+            let pool = AnyPool::new(kind, &config).unwrap();
+            for number in 0..100_000 {
+                let block = Block::allocate(&pool, layout(88), number as u8).unwrap();
+                // Two of three stay live: their memory is the pool's.
+                if number % 3 == 0 {
+                    block.free(&pool);
+                }
+            }
+            assert!(pool.stats().held_bytes >= 6 << 20);
+        }
+    };
+    fill_and_drop();
+    let before = mapped_bytes();
+    (0..20).for_each(|_| fill_and_drop());
+    assert!(mapped_bytes() < before + (2 << 20), "{before} bytes became {}", mapped_bytes());
 }
