@@ -140,20 +140,33 @@ impl Sheet {
     }
 }
 
+/// Whom the winner cannot be told from; `None` where it is clearly ahead of all.
+fn level_text(winner: &Winner<'_>) -> Option<String> {
+    match winner.level.as_slice() {
+        [] => None,
+        [row] => Some(format!("no difference from {}", row.combination)),
+        rows => Some(format!("no difference from {} others", rows.len())),
+    }
+}
+
+/// The slowest, where the winner is clearly ahead of it.
+fn clearly_last<'a>(winner: &Winner<'a>) -> Option<&'a Row> {
+    let alike = |row: &&Row| row.combination == winner.last.combination;
+    (!alike(&winner.best) && !winner.level.iter().any(alike)).then_some(winner.last)
+}
+
 /// Who won, in a sentence.
 #[must_use]
 pub fn verdict(winner: &Winner<'_>) -> String {
     let rate = millions_text(winner.best.ops_per_sec.median);
     let mut sentence = format!("{} with {rate} M/s", winner.best.combination);
-    if !winner.level.is_empty() {
-        let names: Vec<String> = winner.level.iter().map(|row| row.combination.to_string()).collect();
-        let _ = write!(sentence, "; no difference measured from {}", names.join(", "));
+    if let Some(others) = level_text(winner) {
+        let _ = write!(sentence, "; {others}");
     } else if let Some(next) = winner.next {
         let _ = write!(sentence, ", {} times the next, {}", winner.times_ahead_of(next), next.combination);
     }
-    if winner.last.combination != winner.best.combination {
-        let times = winner.times_ahead_of(winner.last);
-        let _ = write!(sentence, "; {times} times the last, {}", winner.last.combination);
+    if let Some(last) = clearly_last(winner) {
+        let _ = write!(sentence, "; {} times the last, {}", winner.times_ahead_of(last), last.combination);
     }
     sentence
 }
@@ -297,24 +310,17 @@ fn winners_html(results: &Results) -> String {
                     <th>M/s</th><th>as fast as the next</th><th>as fast as the last</th></tr>\n"
             .to_owned();
     for winner in results.winners() {
-        let ahead = |row: Option<&Row>| match row {
-            Some(row) if row.combination != winner.best.combination => {
-                format!("{} × {}", winner.times_ahead_of(row), row.combination)
-            }
-            _ => String::new(),
+        let ahead = |row: Option<&Row>| {
+            row.map_or(String::new(), |row| format!("{} × {}", winner.times_ahead_of(row), row.combination))
         };
-        let next = match winner.level.as_slice() {
-            [] => ahead(winner.next),
-            [row] => format!("no difference from {}", row.combination),
-            rows => format!("no difference from {} others", rows.len()),
-        };
+        let next = level_text(&winner).unwrap_or_else(|| ahead(winner.next));
         let cells = [
             escaped(winner.workload),
             winner.threads.to_string(),
             format!("<b>{}</b>", winner.best.combination),
             millions_text(winner.best.ops_per_sec.median),
             next,
-            ahead(Some(winner.last)),
+            ahead(clearly_last(&winner)),
         ];
         let _ = writeln!(html, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
     }
@@ -402,8 +408,11 @@ mod tests {
         let sentence = verdict(&results.winners()[0]);
         assert_eq!(
             sentence,
-            "rwlock+arena with 8.00 M/s; no difference measured from rwlock+system; 4.00 times the last, rwlock+slab"
+            "rwlock+arena with 8.00 M/s; no difference from rwlock+system; 4.00 times the last, rwlock+slab"
         );
+        results.rows[0].ops_per_sec = rate(7.8e6, 3e5);
+        let sentence = verdict(&results.winners()[0]);
+        assert_eq!(sentence, "rwlock+arena with 8.00 M/s; no difference from 2 others");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! a while slows all combinations, not one. Each round begins with another combination, so none is always the first.
 //! What is reported is the median of the rounds, with the least and the greatest beside it.
 //!
-//! Every run is checked afterwards ([`crate::proof`]), outside the time measured. A store whose content a run cannot have
+//! Every run is checked afterwards ([`Proof`]), outside the time measured. A store whose content a run cannot have
 //! changed serves the next run too; every other run gets a new one.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
