@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Run only this step; may be given several times. The order stays that of the list.
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
+    /// Go on after a step that failed, and name all that did at the end.
+    #[arg(long)]
+    keep_going: bool,
     /// Print the steps and their commands, and run none.
     #[arg(long)]
     list: bool,
@@ -36,13 +39,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         list(&steps);
         return ExitCode::SUCCESS;
     }
-    match run_all(&steps) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::FAILURE
-        }
+    let failures = run_all(&steps, args.keep_going);
+    for failure in &failures {
+        eprintln!("error: {failure}");
     }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn list(steps: &[Step]) {
@@ -67,26 +68,44 @@ impl fmt::Display for Failure {
     }
 }
 
-fn run_all(steps: &[Step]) -> Result<(), Failure> {
+/// Runs the steps in order, until one fails or, where `keep_going`, to the end. What failed.
+fn run_all(steps: &[Step], keep_going: bool) -> Vec<Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let started = Instant::now();
     let mut times = Vec::with_capacity(steps.len());
+    let mut failures = Vec::new();
     for &step in steps {
         let step_started = Instant::now();
-        for check in step.checks() {
-            println!("\n== {step}: {check}");
-            let check_started = Instant::now();
-            check.run(root).map_err(|reason| Failure { step, reason })?;
-            println!("== {step}: passed in {}", Seconds(check_started.elapsed()));
-        }
+        let result = step.run(root);
         times.push((step, step_started.elapsed()));
+        if let Err(reason) = result {
+            failures.push(Failure { step, reason });
+            if !keep_going {
+                break;
+            }
+        }
     }
     println!();
     for (step, time) in &times {
-        println!("{step:<10} {:>12}", Seconds(*time).to_string());
+        let failed = failures.iter().any(|failure| failure.step == *step);
+        println!("{step:<10} {:>12}{}", Seconds(*time).to_string(), if failed { "  failed" } else { "" });
     }
-    println!("all steps passed in {}", Seconds(started.elapsed()));
-    Ok(())
+    let verdict = if failures.is_empty() { "all steps passed" } else { "failed" };
+    println!("{verdict} in {}", Seconds(started.elapsed()));
+    failures
+}
+
+impl Step {
+    /// Runs the step's checks, until one fails: why it did.
+    fn run(self, root: &Path) -> Result<(), String> {
+        for check in self.checks() {
+            println!("\n== {self}: {check}");
+            let started = Instant::now();
+            check.run(root)?;
+            println!("== {self}: passed in {}", Seconds(started.elapsed()));
+        }
+        Ok(())
+    }
 }
 
 impl Check {
