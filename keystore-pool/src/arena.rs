@@ -10,13 +10,13 @@
 
 use std::alloc::Layout;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::atomic::{Ordering::Release, fence};
 
 use keystore_core::{Config, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
-use crate::per_thread::PerThread;
+use crate::per_thread::{LiveCount, PerThread};
 use crate::span::{MAX_ALIGN, SPAN, SpanHeader, SpanOptions, Spans, check_layout, span_of};
 use crate::system::SystemPool;
 
@@ -103,17 +103,10 @@ struct Bump {
     /// Blocks handed out of the span.
     born: AtomicUsize,
     /// Blocks allocated here less those freed here, and the bytes that they asked for.
-    live_nodes: AtomicI64,
-    live_bytes: AtomicI64,
+    live: LiveCount,
 }
 
 impl Bump {
-    #[inline]
-    fn count(&self, nodes: i64, bytes: i64) {
-        self.live_nodes.store(self.live_nodes.load(Relaxed).wrapping_add(nodes), Relaxed);
-        self.live_bytes.store(self.live_bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
-    }
-
     /// The next block of the span, if the layout fits.
     #[inline]
     fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
@@ -197,8 +190,7 @@ impl ArenaPool {
     pub unsafe fn reset(&self) {
         for bump in self.caches.iter() {
             bump.leave();
-            bump.live_nodes.store(0, Relaxed);
-            bump.live_bytes.store(0, Relaxed);
+            bump.live.clear();
         }
         // SAFETY: no block is used any more, and no thread is on a span.
         unsafe { self.spans.release_all() };
@@ -247,7 +239,7 @@ impl ArenaPool {
                 }
             };
             self.spans.note_allocated(block);
-            bump.count(1, layout.size() as i64);
+            bump.live.add(layout);
             Ok(block)
         })
     }
@@ -276,7 +268,7 @@ impl ArenaPool {
             if !is_small(layout) {
                 return self.system.deallocate(block, layout);
             }
-            self.caches.with(|bump| bump.count(-1, -(layout.size() as i64)));
+            self.caches.with(|bump| bump.live.subtract(layout));
             self.bury(block);
         }
     }
@@ -324,7 +316,7 @@ unsafe impl NodeAllocator for ArenaPool {
             && let Some(block) = bump.bump(layout)
         {
             self.spans.note_allocated(block);
-            bump.count(1, layout.size() as i64);
+            bump.live.add(layout);
             return Ok(block);
         }
         self.allocate_slowly(layout)
@@ -334,7 +326,7 @@ unsafe impl NodeAllocator for ArenaPool {
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         match self.caches.own() {
             Some(bump) if is_small(layout) => {
-                bump.count(-1, -(layout.size() as i64));
+                bump.live.subtract(layout);
                 // SAFETY: the caller's promises.
                 unsafe { self.bury(block) };
             }
@@ -344,16 +336,8 @@ unsafe impl NodeAllocator for ArenaPool {
     }
 
     fn stats(&self) -> PoolStats {
-        let sum = |counter: fn(&Bump) -> &AtomicI64| {
-            let sum: i64 = self.caches.iter().map(|bump| counter(bump).load(Relaxed)).sum();
-            u64::try_from(sum).unwrap_or(0)
-        };
-        let mut stats = PoolStats {
-            live_nodes: sum(|bump| &bump.live_nodes),
-            live_bytes: sum(|bump| &bump.live_bytes),
-            held_bytes: self.spans.held_bytes() as u64,
-            ..PoolStats::default()
-        };
+        let mut stats = LiveCount::total(self.caches.iter().map(|bump| &bump.live));
+        stats.held_bytes = self.spans.held_bytes() as u64;
         self.system.add_fallbacks_to(&mut stats);
         stats
     }

@@ -5,9 +5,12 @@
 //! its place and all that lies in it pass to the next thread: nothing has to be swept up, and what threads that have
 //! ended leave behind is bounded by the number of places, not of threads.
 
+use std::alloc::Layout;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
 use crossbeam_utils::CachePadded;
 use keystore_core::striped::{OWNED, thread_slot};
-use keystore_core::{Error, Result};
+use keystore_core::{Error, PoolStats, Result};
 use parking_lot::Mutex;
 
 /// How many places the threads share that have none of their own.
@@ -69,10 +72,58 @@ impl<T> PerThread<T> {
     }
 }
 
+/// What a thread has allocated less what it has freed. A thread that frees what others allocated counts below 0; the total
+/// is right.
+#[derive(Debug, Default)]
+pub(crate) struct LiveCount {
+    nodes: AtomicI64,
+    bytes: AtomicI64,
+}
+
+impl LiveCount {
+    /// Counts an allocated block. Only the thread at this count may call it.
+    #[inline(always)]
+    pub(crate) fn add(&self, layout: Layout) {
+        self.change(1, layout.size() as i64);
+    }
+
+    /// Counts a freed block. Only the thread at this count may call it.
+    #[inline(always)]
+    pub(crate) fn subtract(&self, layout: Layout) {
+        self.change(-1, -(layout.size() as i64));
+    }
+
+    #[inline(always)]
+    fn change(&self, nodes: i64, bytes: i64) {
+        self.nodes.store(self.nodes.load(Relaxed).wrapping_add(nodes), Relaxed);
+        self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
+    }
+
+    /// Statistics with the totals of these counts. While threads count, the parts of a total are of different
+    /// instants and can seem to be negative.
+    pub(crate) fn total<'a>(counts: impl Iterator<Item = &'a Self>) -> PoolStats {
+        let (nodes, bytes) = counts.fold((0_i64, 0_i64), |(nodes, bytes), count| {
+            (nodes.wrapping_add(count.nodes.load(Relaxed)), bytes.wrapping_add(count.bytes.load(Relaxed)))
+        });
+        PoolStats {
+            live_nodes: u64::try_from(nodes).unwrap_or(0),
+            live_bytes: u64::try_from(bytes).unwrap_or(0),
+            ..PoolStats::default()
+        }
+    }
+
+    /// Forgets what was counted. Only while no thread counts.
+    #[cfg(feature = "arena")]
+    pub(crate) fn clear(&self) {
+        self.nodes.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn no_two_threads_are_at_one_value() {

@@ -45,15 +45,6 @@ struct State {
     shrunk_to: usize,
 }
 
-/// Blocks of a class, as the depot sees them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DepotCounts {
-    /// Not in their spans.
-    pub(super) out: u64,
-    /// Of those, in full magazines at the depot.
-    pub(super) full: u64,
-}
-
 impl Depot {
     pub(super) fn new(index: ClassIndex, class: &'static Class) -> Self {
         let state = State {
@@ -67,15 +58,18 @@ impl Depot {
         Self { index, class, state: Mutex::new(state) }
     }
 
-    pub(super) fn counts(&self) -> DepotCounts {
+    /// Blocks that are neither in their spans nor in a magazine of the depot. Less those in the threads' magazines, they
+    /// are the live ones.
+    #[cfg(test)]
+    pub(super) fn blocks_out(&self) -> u64 {
         let state = self.state.lock();
-        DepotCounts { out: state.out as u64, full: state.full_blocks(self.class) as u64 }
+        (state.out - state.full_blocks(self.class)) as u64
     }
 
     /// A block for a thread whose loaded magazine is empty.
     ///
     /// # Errors
-    /// Those of [`Spans::acquire`]. Nothing has changed then.
+    /// Those of [`Spans::acquire`]. No block has moved then.
     ///
     /// # Safety
     /// The caller is the only thread at `cache`, which is of this class, and has found it to be empty.
@@ -105,7 +99,15 @@ impl Depot {
                 };
                 // SAFETY: the magazine is the cache's, and no class has more rounds than fit.
                 let rounds = unsafe { Magazine::rounds(loaded, self.class.rounds) };
-                hand.rounds = self.take(&mut state, spans, rounds)? as u32;
+                match self.take(&mut state, spans, rounds) {
+                    Ok(taken) => hand.rounds = taken as u32,
+                    Err(error) => {
+                        // The magazine stays the cache's, empty.
+                        hand.limit = self.class.rounds;
+                        cache.set_hand(hand);
+                        return Err(error);
+                    }
+                }
             }
         }
         hand.limit = self.class.rounds;

@@ -105,8 +105,8 @@ impl Stack {
 // SAFETY: a stack owns its magazines, which are bound to no thread.
 unsafe impl Send for Stack {}
 
-/// The two magazines of a thread for one class. Atomic so that others may read the counts; only the thread that is at it
-/// (see [`PerThread`](crate::per_thread::PerThread)) writes, and enters the magazines.
+/// The two magazines of a thread for one class. Only the thread that is at it (see
+/// [`PerThread`](crate::per_thread::PerThread)) uses it; its parts are atomic because the next such thread does, too.
 #[derive(Debug, Default)]
 pub(super) struct ClassCache {
     loaded: AtomicPtr<Magazine>,
@@ -197,6 +197,7 @@ impl ClassCache {
     }
 
     /// Blocks in both magazines.
+    #[cfg(test)]
     pub(super) fn blocks(&self) -> u64 {
         u64::from(self.rounds.load(Relaxed)) + u64::from(self.spare_rounds.load(Relaxed))
     }

@@ -13,13 +13,13 @@
 use std::alloc::Layout;
 use std::array;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
-use crate::per_thread::PerThread;
+use crate::per_thread::{LiveCount, PerThread};
 use crate::span::{SpanOptions, Spans, check_layout};
 use crate::system::SystemPool;
 
@@ -113,21 +113,14 @@ pub struct SlabPool {
 /// What a thread has of its own.
 #[derive(Debug)]
 struct Cache {
-    /// Bytes asked for by blocks allocated here, less those of blocks freed here.
-    live_bytes: AtomicI64,
+    /// Blocks allocated here less those freed here, and the bytes that they asked for.
+    live: LiveCount,
     classes: [ClassCache; CLASSES],
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { live_bytes: AtomicI64::new(0), classes: array::from_fn(|_| ClassCache::default()) }
-    }
-}
-
-impl Cache {
-    #[inline]
-    fn add_bytes(&self, bytes: i64) {
-        self.live_bytes.store(self.live_bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
+        Self { live: LiveCount::default(), classes: array::from_fn(|_| ClassCache::default()) }
     }
 }
 
@@ -200,7 +193,7 @@ impl SlabPool {
             match block {
                 Ok(block) => {
                     self.spans.note_allocated(block);
-                    cache.add_bytes(layout.size() as i64);
+                    cache.live.add(layout);
                     Ok(block)
                 }
                 Err(Error::PoolExhausted { .. }) if self.when_full == WhenFull::UseSystem => {
@@ -236,7 +229,7 @@ impl SlabPool {
         self.check_freed(block, class);
         self.caches.with(|cache| {
             let magazines = &cache.classes[class];
-            cache.add_bytes(-(layout.size() as i64));
+            cache.live.subtract(layout);
             // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
             // caller gives the block up.
             unsafe {
@@ -291,7 +284,7 @@ unsafe impl NodeAllocator for SlabPool {
             && let Some(block) = unsafe { cache.classes[class].pop() }
         {
             self.spans.note_allocated(block);
-            cache.add_bytes(layout.size() as i64);
+            cache.live.add(layout);
             return Ok(block);
         }
         self.allocate_slowly(layout)
@@ -305,7 +298,7 @@ unsafe impl NodeAllocator for SlabPool {
             && let Some(room) = cache.classes[class].room()
         {
             self.check_freed(block, class);
-            cache.add_bytes(-(layout.size() as i64));
+            cache.live.subtract(layout);
             // SAFETY: this thread is the only one at its own cache, and the caller gives the block up.
             unsafe { room.put(block) };
             return;
@@ -315,23 +308,8 @@ unsafe impl NodeAllocator for SlabPool {
     }
 
     fn stats(&self) -> PoolStats {
-        let blocks: i64 = self
-            .depots
-            .iter()
-            .enumerate()
-            .map(|(class, depot)| {
-                let cached: u64 = self.caches.iter().map(|cache| cache.classes[class].blocks()).sum();
-                let counts = depot.counts();
-                counts.out as i64 - counts.full as i64 - cached as i64
-            })
-            .sum();
-        let bytes: i64 = self.caches.iter().map(|cache| cache.live_bytes.load(Relaxed)).sum();
-        let mut stats = PoolStats {
-            live_nodes: u64::try_from(blocks).unwrap_or(0),
-            live_bytes: u64::try_from(bytes).unwrap_or(0),
-            held_bytes: self.spans.held_bytes() as u64,
-            ..PoolStats::default()
-        };
+        let mut stats = LiveCount::total(self.caches.iter().map(|cache| &cache.live));
+        stats.held_bytes = self.spans.held_bytes() as u64;
         self.system.add_fallbacks_to(&mut stats);
         stats
     }

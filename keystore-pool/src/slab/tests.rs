@@ -184,3 +184,53 @@ fn a_class_that_shrinks_and_grows_is_cached_again() {
     let cached: u64 = pool.caches.iter().map(|cache| cache.classes[class].blocks()).sum();
     assert!(cached >= 63, "{cached}");
 }
+
+/// Blocks that are out by the depots' and the magazines' own account, which nothing counts while the pool works.
+fn live_by_structure(pool: &SlabPool) -> u64 {
+    let out: u64 = pool.depots.iter().map(|depot| depot.blocks_out()).sum();
+    let cached = |cache: &Cache| cache.classes.iter().map(ClassCache::blocks).sum::<u64>();
+    out - pool.caches.iter().map(cached).sum::<u64>()
+}
+
+#[test]
+fn magazines_and_depots_account_for_every_block() {
+    let pool = SlabPool::new().unwrap();
+    let count = if cfg!(miri) { 200 } else { 20_000 };
+    let mut live = Vec::new();
+    for size in [1_usize, 88, 300, 8192] {
+        live.extend(blocks(&pool, count / size.div_ceil(100), size));
+        assert_eq!(live_by_structure(&pool), live.len() as u64);
+    }
+    let kept = live.split_off(live.len() / 3);
+    let kept = std::thread::scope(|scope| {
+        let freeing = scope.spawn(|| {
+            live.into_iter().for_each(|block| block.free(&pool));
+            kept
+        });
+        freeing.join().unwrap()
+    });
+    assert_eq!((live_by_structure(&pool), pool.stats().live_nodes), (kept.len() as u64, kept.len() as u64));
+    kept.into_iter().for_each(|block| block.free(&pool));
+    assert_eq!(live_by_structure(&pool), 0);
+}
+
+#[test]
+fn a_refused_block_leaves_the_thread_its_magazine() {
+    let options =
+        SlabOptions { capacity: Some(CHUNK), when_full: WhenFull::Refuse, ..SlabOptions::default() };
+    let pool = pool(options);
+    let mut live = Vec::new();
+    while let Ok(block) = Block::allocate(&pool, layout(8192), 1) {
+        live.push(block);
+    }
+    let class = class_of(layout(88)).unwrap();
+    let magazine = || {
+        assert_eq!(pool.allocate(layout(88)).unwrap_err().code(), -51);
+        pool.caches.with(|cache| cache.classes[class].hand().loaded)
+    };
+    let first = magazine();
+    assert!(first.is_some());
+    assert_eq!(magazine(), first, "and no other is made for the next");
+    live.into_iter().for_each(|block| block.free(&pool));
+    Block::allocate(&pool, layout(88), 2).unwrap().free(&pool);
+}

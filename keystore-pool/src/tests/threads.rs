@@ -125,7 +125,7 @@ fn stats_while_threads_work_do_not_run_away() {
                 })
                 .collect();
             while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
-                // Two blocks are live at most; magazines may change hands while they are counted.
+                // One block a thread is live at most; each may be freed while the counts are summed, and another made.
                 assert!(pool.stats().live_nodes < 1000);
             }
         });
