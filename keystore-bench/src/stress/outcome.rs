@@ -92,7 +92,7 @@ impl Faults {
     }
 }
 
-/// How long single operations took, in nanoseconds: one in [`SAMPLE_EVERY`](super::own::SAMPLE_EVERY) of the sets and gets of
+/// How long single operations took, in nanoseconds: one in eight of the sets and gets of
 /// own keys. With more threads than cores the longest include the time in which a thread waited for a core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
