@@ -24,7 +24,7 @@
 //! | writers | lock-free | lock one bucket | lock one shard |
 //! | overwriting | a new node each time | in place where it fits | in place where it fits |
 //! | removed memory | when no reader can see it any more | at once | at once |
-//! | a closure that calls the store | always answered | refused (-30) where it would wait | refused where it would wait |
+//! | a closure that calls the store | answered, but for a write to the key it decides about (-30) | refused (-30) where it would wait | refused where it would wait |
 //!
 //! Take [`EpochKeystore`] unless you have a reason not to; [`RwLockKeystore`] where most operations overwrite, where memory has to
 //! come back at once, or, as [`LocalKeystore`], on a single thread; [`DashMapKeystore`] where dashmap is what you know. Then measure with
