@@ -168,11 +168,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             let (_guard, _, bucket, level) = self.locked(hash, &lock)?;
             let whole = cursor.whole_bucket_ahead(level);
             let is_ahead = |word: Word| {
-                // SAFETY: a node in a locked bucket is alive.
                 whole
-                    || word
-                        .node()
-                        .is_some_and(|node| cursor.is_ahead(self.ledger.hash(unsafe { node.key() })))
+                    || word.node().is_some_and(|node| {
+                        // SAFETY: a node in a locked bucket is alive.
+                        let key = unsafe { node.key() };
+                        cursor.is_ahead(self.ledger.hash(key))
+                    })
             };
             if visit(bucket, &is_ahead).is_break() {
                 break;
