@@ -130,6 +130,16 @@ impl Node {
         }
     }
 
+    /// Whether the node's key is `key`.
+    ///
+    /// # Safety
+    /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
+    #[inline]
+    pub(crate) unsafe fn has_key(self, key: &[u8]) -> bool {
+        // SAFETY: the caller's promise.
+        equal(unsafe { self.key() }, key)
+    }
+
     /// The value.
     ///
     /// # Safety
@@ -186,6 +196,23 @@ impl Node {
 unsafe impl Send for Node {}
 // SAFETY: as above.
 unsafe impl Sync for Node {}
+
+/// Whether two keys are equal: in words, without the call that comparing slices of unknown length costs.
+#[inline]
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (words, ends) = (one.chunks_exact(8), other.chunks_exact(8));
+    let (rest, other_rest) = (words.remainder(), ends.remainder());
+    let word = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).unwrap_or_default();
+    for (one, other) in words.zip(ends) {
+        if word(one) != word(other) {
+            return false;
+        }
+    }
+    rest.iter().zip(other_rest).all(|(one, other)| one == other)
+}
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::allocator::NodeAllocator;
+use crate::backend::reentry::{Closure, OfCaller, OfCrate};
 use crate::error::{BatchError, Error, Result};
 use crate::keystore::{Change, Exchange, Keystore, Update};
 use crate::ledger::{Event, Verb};
@@ -40,7 +41,7 @@ impl<T: Table> Store<T> {
 
     /// One atomic step on `key`, within a session.
     #[inline]
-    fn alter_in<'v>(
+    fn alter_in<'v, C: Closure>(
         &self,
         session: &T::Session,
         verb: Verb,
@@ -48,7 +49,7 @@ impl<T: Table> Store<T> {
         key: &[u8],
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let result = self.table.alter(session, hash, key, decide);
+        let result = self.table.alter::<C>(session, hash, key, decide);
         let ledger = self.table.ledger();
         match &result {
             Ok(change) => ledger.record_change(verb, *change),
@@ -59,7 +60,7 @@ impl<T: Table> Store<T> {
 
     /// One atomic step on `key`, with a session of its own.
     #[inline]
-    fn alter<'v>(
+    fn alter<'v, C: Closure>(
         &self,
         verb: Verb,
         key: &[u8],
@@ -67,7 +68,7 @@ impl<T: Table> Store<T> {
     ) -> Result<Change> {
         let hash = self.checked_hash(verb, key)?;
         let session = self.table.enter();
-        let change = self.alter_in(&session, verb, hash, key, decide);
+        let change = self.alter_in::<C>(&session, verb, hash, key, decide);
         self.table.leave(session);
         change
     }
@@ -166,11 +167,11 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.alter(Verb::Add, key, |_| Decision::Set(Cow::Borrowed(value)))
+        self.alter::<OfCrate>(Verb::Add, key, |_| Decision::Set(Cow::Borrowed(value)))
     }
 
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        let change = self.alter(Verb::Add, key, |old| match old {
+        let change = self.alter::<OfCrate>(Verb::Add, key, |old| match old {
             Some(_) => Decision::Keep,
             None => Decision::Set(Cow::Borrowed(value)),
         })?;
@@ -178,7 +179,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.alter(Verb::Add, key, |old| match decide(old) {
+        self.alter::<OfCaller>(Verb::Add, key, |old| match decide(old) {
             Update::Keep => Decision::Keep,
             Update::Set(value) => Decision::Set(Cow::Owned(value)),
             Update::Delete => Decision::Delete,
@@ -192,7 +193,7 @@ impl<T: Table> Keystore for Store<T> {
     fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
         let mut found = Ok(None);
         let mut differs = false;
-        self.alter(Verb::Add, key, |old| {
+        self.alter::<OfCrate>(Verb::Add, key, |old| {
             differs = old != expected;
             match new {
                 _ if differs => {
@@ -207,12 +208,12 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn delete(&self, key: &[u8]) -> Result<bool> {
-        Ok(self.alter(Verb::Delete, key, |_| Decision::Delete)? == Change::Deleted)
+        Ok(self.alter::<OfCrate>(Verb::Delete, key, |_| Decision::Delete)? == Change::Deleted)
     }
 
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut taken = Ok(None);
-        self.alter(Verb::Delete, key, |old| {
+        self.alter::<OfCrate>(Verb::Delete, key, |old| {
             taken = old.map(copy).transpose();
             // A value that cannot be copied stays.
             if taken.is_ok() { Decision::Delete } else { Decision::Keep }
@@ -253,8 +254,9 @@ impl<T: Table> Keystore for Store<T> {
             entries,
             |entry| entry.0,
             |session, _, hash, &(key, value)| {
-                let change =
-                    self.alter_in(session, Verb::Add, hash, key, |_| Decision::Set(Cow::Borrowed(value)))?;
+                let change = self.alter_in::<OfCrate>(session, Verb::Add, hash, key, |_| {
+                    Decision::Set(Cow::Borrowed(value))
+                })?;
                 created += usize::from(change == Change::Created);
                 Ok(())
             },
@@ -269,7 +271,8 @@ impl<T: Table> Keystore for Store<T> {
             keys,
             |key| key,
             |session, _, hash, key| {
-                let change = self.alter_in(session, Verb::Delete, hash, key, |_| Decision::Delete)?;
+                let change =
+                    self.alter_in::<OfCrate>(session, Verb::Delete, hash, key, |_| Decision::Delete)?;
                 deleted += usize::from(change == Change::Deleted);
                 Ok(())
             },

@@ -9,6 +9,7 @@ use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 
 use crate::allocator::NodeAllocator;
+use crate::backend::reentry::Closure;
 use crate::error::Result;
 use crate::keystore::Change;
 use crate::ledger::Ledger;
@@ -60,8 +61,8 @@ pub(crate) trait Table {
     ) -> Result<Option<R>>;
 
     /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be called again where
-    /// another thread came between.
-    fn alter<'v>(
+    /// another thread came between. `C` tells whose closure it is.
+    fn alter<'v, C: Closure>(
         &self,
         session: &Self::Session,
         hash: u64,

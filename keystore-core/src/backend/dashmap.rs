@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::reentry;
+use crate::backend::reentry::{self, Closure};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hash::DefaultHasher;
@@ -187,7 +187,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     }
 
     #[inline]
-    fn alter<'v>(
+    fn alter<'v, C: Closure>(
         &self,
         (): &(),
         hash: u64,
@@ -200,7 +200,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         unsafe {
             if let Some(bucket) = shard.find(hash, |kept| is_of(kept, hash, key)) {
                 let node = bucket.as_ref().0.node;
-                match reentry::inside(|| decide(Some(node.value()))) {
+                match C::inside(|| decide(Some(node.value()))) {
                     Decision::Keep => return Ok(Change::Kept),
                     Decision::Set(value) if node.overwrite(&value) => {}
                     Decision::Set(value) => {
@@ -215,7 +215,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                 }
                 return Ok(Change::Replaced);
             }
-            let value = match reentry::inside(|| decide(None)) {
+            let value = match C::inside(|| decide(None)) {
                 Decision::Set(value) => value,
                 Decision::Keep | Decision::Delete => return Ok(Change::Absent),
             };

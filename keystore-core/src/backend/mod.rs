@@ -17,12 +17,13 @@ pub(crate) mod epoch;
 mod memory;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod prefetch;
-#[cfg(any(feature = "rwlock", feature = "epoch", feature = "dashmap"))]
-mod reentry;
+pub(crate) mod reentry;
 #[cfg(feature = "rwlock")]
 pub(crate) mod rwlock;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod slot;
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+mod tags;
 
 /// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,6 +6,8 @@
 //! [`Error::Busy`](crate::Error::Busy). The mark is the thread's, not the store's, for waiting on another store from inside a closure could
 //! close the same circle.
 //!
+//! Closures of the crate's own call nobody, and are not marked ([`Closure`]).
+//!
 //! *Retries.* The lock-free backend asks a deciding closure again where the key was written meanwhile. A closure that
 //! writes the very key it decides about would be asked for ever; so that write is refused, with the same error.
 
@@ -33,6 +35,45 @@ pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
     closure()
 }
 
+/// Whose a closure is that decides about a key.
+pub(crate) trait Closure {
+    /// Runs it with this thread marked as inside a closure, where it may call a store.
+    fn inside<R>(closure: impl FnOnce() -> R) -> R;
+
+    /// Runs it with this thread marked as deciding about the key of `hash` in `table`, where it may call a store.
+    fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R;
+}
+
+/// A caller's closure, which may do anything.
+pub(crate) struct OfCaller;
+
+/// The crate's own closure, which calls no store and does not panic.
+pub(crate) struct OfCrate;
+
+impl Closure for OfCaller {
+    #[inline]
+    fn inside<R>(closure: impl FnOnce() -> R) -> R {
+        inside(closure)
+    }
+
+    #[inline]
+    fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R {
+        deciding(table, hash, closure)
+    }
+}
+
+impl Closure for OfCrate {
+    #[inline]
+    fn inside<R>(closure: impl FnOnce() -> R) -> R {
+        closure()
+    }
+
+    #[inline]
+    fn deciding<T, R>(_: &T, _: u64, closure: impl FnOnce() -> R) -> R {
+        closure()
+    }
+}
+
 /// Whether this thread is inside a closure, and so must not wait.
 #[inline]
 pub(crate) fn is_inside() -> bool {
@@ -55,7 +96,7 @@ impl Drop for Decision {
 
 /// Runs `closure` with this thread marked as deciding about the key of `hash` in `table`, also where it unwinds.
 #[inline]
-pub(crate) fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R {
+fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R {
     let decision = Decision { table: ptr::from_ref(table).cast(), hash, around: DECIDING.get() };
     DECIDING.set(&raw const decision);
     closure()

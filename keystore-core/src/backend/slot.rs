@@ -16,6 +16,7 @@ use crate::node::Node;
 
 /// What a slot holds. A word of all zeros is a slot that never held anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub(crate) struct Word(pub(crate) u64);
 
 const ADDRESS_BITS: u32 = 48;

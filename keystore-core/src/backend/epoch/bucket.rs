@@ -28,10 +28,11 @@ use crossbeam_epoch::Guard;
 
 use crate::backend::memory::{Zeroable, try_box};
 use crate::backend::slot::Word;
+use crate::backend::tags::{Matches, WORDS};
 use crate::error::Result;
 
 /// Slots in a bucket.
-pub(super) const SLOTS: usize = 7;
+pub(super) const SLOTS: usize = WORDS - 1;
 
 /// An insertion that is not decided yet.
 const PENDING: u64 = 0b001;
@@ -56,8 +57,8 @@ const LINK_FLAGS: u64 = SETTLED | FROZEN_LINK;
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Bucket {
-    slots: [AtomicU64; SLOTS],
-    link: AtomicU64,
+    /// The slots, then the link.
+    words: [AtomicU64; WORDS],
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64);
@@ -152,9 +153,12 @@ impl Link {
 impl Bucket {
     /// A fresh overflow bucket whose first slots hold `words`, and whose link is to `next` (or null).
     pub(super) fn allocate(words: &[Word], next: *mut Self) -> Result<*mut Self> {
-        let word = |at: usize| AtomicU64::new(words.get(at).map_or(FRESH, |word| word.0));
-        let link = AtomicU64::new(next.expose_provenance() as u64);
-        Ok(Box::into_raw(try_box(Self { slots: std::array::from_fn(word), link })?))
+        debug_assert!(words.len() <= SLOTS);
+        let word = |at: usize| match at {
+            SLOTS => next.expose_provenance() as u64,
+            slot => words.get(slot).map_or(FRESH, |word| word.0),
+        };
+        Ok(Box::into_raw(try_box(Self { words: std::array::from_fn(|at| AtomicU64::new(word(at))) })?))
     }
 
     /// Frees an overflow bucket.
@@ -184,14 +188,27 @@ impl Bucket {
 
     #[inline]
     pub(super) fn slots(&self) -> &[AtomicU64; SLOTS] {
-        &self.slots
+        self.words.first_chunk().expect("a bucket has more words than slots")
+    }
+
+    #[inline]
+    fn link_word(&self) -> &AtomicU64 {
+        &self.words[SLOTS]
+    }
+
+    /// The slots that held a word with this tag when they were looked at.
+    #[inline]
+    pub(super) fn slots_with(&self, tag: u16) -> impl Iterator<Item = &AtomicU64> {
+        // SAFETY: a bucket is a cache line of words, and all of them are atomic.
+        let matches = unsafe { Matches::of(self.words.as_ptr().cast(), 0, SLOTS, tag) };
+        matches.map(|slot| &self.words[slot])
     }
 
     /// Acquire: what was written to the overflow bucket before it was linked, and to the slots before the bucket was
     /// settled, is seen.
     #[inline]
     pub(super) fn link(&self) -> Link {
-        Link(self.link.load(Ordering::Acquire))
+        Link(self.link_word().load(Ordering::Acquire))
     }
 
     /// Links an overflow bucket where `link` has none and is not frozen. Where that has changed, the new link.
@@ -199,14 +216,17 @@ impl Bucket {
         debug_assert!(link.overflow().is_none() && !link.is_frozen());
         let new = overflow.expose_provenance() as u64 | link.0;
         // Release: the overflow bucket's content goes before the link.
-        self.link.compare_exchange(link.0, new, Ordering::AcqRel, Ordering::Acquire).map(drop).map_err(Link)
+        self.link_word()
+            .compare_exchange(link.0, new, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+            .map_err(Link)
     }
 
     /// Makes the bucket count, with the chain that `overflow` begins (or null): whether this call did so.
     pub(super) fn settle(&self, overflow: *mut Self) -> bool {
         let new = overflow.expose_provenance() as u64 | SETTLED;
         // Release: whoever sees the bucket settled sees its slots filled.
-        self.link.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.link_word().compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// This bucket and its overflow buckets. A bucket's link is read when the next one is asked for.
@@ -218,7 +238,7 @@ impl Bucket {
     /// All slots of the chain, with what they hold now.
     #[inline]
     pub(super) fn words<'g>(&'g self, guard: &'g Guard) -> impl Iterator<Item = (&'g AtomicU64, Word)> {
-        let slots = self.chain(guard).flat_map(|bucket| &bucket.slots);
+        let slots = self.chain(guard).flat_map(Self::slots);
         // Acquire: the node's content was written before the word.
         slots.map(|slot| (slot, Word(slot.load(Ordering::Acquire))))
     }
@@ -228,7 +248,7 @@ impl Bucket {
         // Each link is frozen before the chain asks it for the next bucket, so what is found is the whole chain for good.
         for bucket in self.chain(guard) {
             if !bucket.link().is_frozen() {
-                bucket.link.fetch_or(FROZEN_LINK, Ordering::AcqRel);
+                bucket.link_word().fetch_or(FROZEN_LINK, Ordering::AcqRel);
             }
         }
         for (slot, word) in self.words(guard) {

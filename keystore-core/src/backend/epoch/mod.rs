@@ -58,7 +58,7 @@ use self::garbage::Garbage;
 use self::insert::{Insertion, insert};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::prefetch::prefetch;
-use crate::backend::reentry;
+use crate::backend::reentry::{self, Closure, OfCaller};
 use crate::backend::slot::Word;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -142,14 +142,14 @@ where
     fn find<'g>(bucket: &'g Bucket, tag: u16, key: &[u8], guard: &'g Guard) -> Option<Found<'g>> {
         // Two plain loops: as one iterator over all slots of the chain this is half as long again.
         for bucket in bucket.chain(guard) {
-            for slot in bucket.slots() {
+            for slot in bucket.slots_with(tag) {
                 // Acquire: the node's content was written before its word.
                 let word = Word(slot.load(Ordering::Acquire));
                 if word.tag() == tag
                     && word.is_live()
                     // SAFETY: a live word's node is retired only after the word was taken out of the table, and this
                     // thread has been pinned since before it read the word.
-                    && word.node().is_some_and(|node| unsafe { node.key() } == key)
+                    && word.node().is_some_and(|node| unsafe { node.has_key(key) })
                 {
                     return Some((slot, word));
                 }
@@ -235,10 +235,8 @@ where
 
     #[inline]
     fn prefetch_node(&self, session: &Guard, hash: u64) {
-        let bucket = self.current(session).bucket(hash);
-        for slot in bucket.slots() {
-            let word = Word(slot.load(Ordering::Relaxed));
-            if let Some(node) = word.node().filter(|_| word.tag() == tag(hash)) {
+        for slot in self.current(session).bucket(hash).slots_with(tag(hash)) {
+            if let Some(node) = Word(slot.load(Ordering::Relaxed)).node() {
                 prefetch(node.as_ptr());
             }
         }
@@ -259,7 +257,7 @@ where
     }
 
     #[inline]
-    fn alter<'v>(
+    fn alter<'v, C: Closure>(
         &self,
         session: &Guard,
         hash: u64,
@@ -269,7 +267,7 @@ where
         if reentry::is_deciding(self, hash) {
             return Err(Error::Busy { operation: "write" });
         }
-        let mut decide = |old: Option<&[u8]>| reentry::deciding(self, hash, || decide(old));
+        let mut decide = |old: Option<&[u8]>| C::deciding(self, hash, || decide(old));
         let mut fresh = Fresh::new(self.ledger());
         loop {
             let bucket = self.settled_bucket(hash, session)?;
@@ -320,7 +318,10 @@ where
                 Change::Created
             };
             // Where memory is short, the move waits: this write is done.
-            let _ = self.help_move(self.current(session), session);
+            let array = self.current(session);
+            if array.next(session).is_some() {
+                let _ = self.help_move(array, session);
+            }
             return Ok(change);
         }
     }
@@ -339,7 +340,7 @@ where
         self.walk(session, |node, hash, guard| {
             // SAFETY: the walk's nodes are alive while it shows them.
             let key = unsafe { node.key() };
-            let change = self.alter(guard, hash, key, |value| match value {
+            let change = self.alter::<OfCaller>(guard, hash, key, |value| match value {
                 Some(value) if !keep(key, value) => Decision::Delete,
                 _ => Decision::Keep,
             })?;
@@ -467,7 +468,7 @@ mod tests {
 
     fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
         let hash = table.ledger().hash(key);
-        let change = table.alter(guard, hash, key, |_| Decision::Set(key.into())).unwrap();
+        let change = table.alter::<OfCaller>(guard, hash, key, |_| Decision::Set(key.into())).unwrap();
         table.ledger().record_change(crate::ledger::Verb::Add, change);
     }
 

@@ -6,11 +6,12 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::UnsafeCell;
 use std::ptr::{self, NonNull, null_mut};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::lock::BucketLock;
-use crate::backend::memory::Zeroable;
+use crate::backend::memory::{CACHE_LINE, Zeroable};
 use crate::backend::slot::Word;
+use crate::backend::tags::Matches;
 use crate::error::{Error, Result};
 
 /// Slots in the bucket itself.
@@ -207,12 +208,13 @@ impl Entries {
     /// The lock is held, either side, and stays so while the result is used.
     #[inline]
     pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<(*mut Word, Word)> {
+        // One by one: the slots just came with the lock, and a guess at the slot costs less here than comparing all of them.
         self.slots().find_map(|slot| {
             // SAFETY: the slot is alive and under the lock nobody writes it; a node in a bucket is alive as long as
             // the bucket's lock is held, and so is its key.
             unsafe {
                 let word = slot.read();
-                let same = word.tag() == tag && word.node().is_some_and(|node| node.key() == key);
+                let same = word.tag() == tag && word.node().is_some_and(|node| node.has_key(key));
                 same.then_some((slot, word))
             }
         })
@@ -224,12 +226,12 @@ impl Entries {
     /// As for [`find`](Self::find), or the result is used as a hint only and the bucket's memory stays valid.
     #[inline]
     pub(super) unsafe fn hint(&self, tag: u16) -> Option<*const u8> {
-        let slots: *const Word = self.slots.get().cast();
-        (0..SLOTS).find_map(|at| {
-            // SAFETY: within the bucket. A racing writer stores whole words, and the result is not dereferenced.
-            let word = unsafe { slots.add(at).read_volatile() };
-            (word.tag() == tag).then(|| word.node().map(|node| node.as_ptr().cast_const()))?
-        })
+        // SAFETY: within the bucket. A racing writer stores whole words; the result is not dereferenced.
+        unsafe {
+            let slot = with_tag(self.slots.get().cast(), SLOTS, tag).next()?;
+            let word = AtomicU64::from_ptr(slot.cast()).load(Ordering::Relaxed);
+            Word(word).node().map(|node| node.as_ptr().cast_const())
+        }
     }
 
     /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where all are full. Whether it
@@ -302,6 +304,19 @@ impl Entries {
         }
         count
     }
+}
+
+/// Those of `count` slots, side by side on one cache line, that hold a word with this tag.
+///
+/// # Safety
+/// The slots are alive, and written by nothing but whole words while they are looked at.
+#[inline]
+unsafe fn with_tag(slots: *mut Word, count: usize, tag: u16) -> impl Iterator<Item = *mut Word> {
+    let first = slots.addr() % CACHE_LINE / size_of::<Word>();
+    let line = slots.wrapping_sub(first);
+    // SAFETY: the slots lie in a bucket, which is a whole line; the rest is the caller's promise.
+    let matches = unsafe { Matches::of(line.cast(), first, count, tag) };
+    matches.map(move |word| line.wrapping_add(word))
 }
 
 /// Bytes of an overflow bucket.

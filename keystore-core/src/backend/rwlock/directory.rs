@@ -132,20 +132,29 @@ impl<L: BucketLock> Directory<L> {
         exchanged.is_ok()
     }
 
-    /// The index of the bucket that has `hash`, as far as can be told without its lock.
+    /// The bucket that has `hash`, as far as can be told without its lock, and its index.
     #[inline]
-    pub(super) fn owner(&self, hash: u64) -> usize {
+    pub(super) fn owner(&self, hash: u64) -> (usize, &Bucket<L>) {
         let mut index = hash as usize & mask(self.levels().deepest);
-        while self.level(index).is_none() {
+        loop {
+            let bucket = self.bucket(index);
+            if self.level_of(index, bucket).is_some() {
+                return (index, bucket);
+            }
             index = parent_of(index);
         }
-        index
     }
 
     /// The level of bucket `index`; `None` for one that has not been made.
     #[inline]
     pub(super) fn level(&self, index: usize) -> Option<u32> {
-        match self.bucket(index).entries.level() {
+        self.level_of(index, self.bucket(index))
+    }
+
+    /// The level of `bucket`, whose index is `index`.
+    #[inline]
+    pub(super) fn level_of(&self, index: usize, bucket: &Bucket<L>) -> Option<u32> {
+        match bucket.entries.level() {
             0 if index >> self.initial_level > 0 => None,
             0 => Some(self.initial_level),
             level => Some(level),
@@ -231,14 +240,14 @@ mod tests {
         for _ in 0..3 {
             directory.raise(directory.levels()).unwrap();
         }
-        assert_eq!(directory.owner(0b1111), 0b1, "no other bucket has been made");
+        assert_eq!(directory.owner(0b1111).0, 0b1, "no other bucket has been made");
         // SAFETY: nobody else has the directory.
         unsafe {
             directory.bucket(0b1).entries.set_level(2);
             directory.bucket(0b11).entries.set_level(2);
         }
-        assert_eq!(directory.owner(0b1111), 0b11);
-        assert_eq!(directory.owner(0b1101), 0b1);
-        assert_eq!(directory.owner(0b1110), 0b0);
+        assert_eq!(directory.owner(0b1111).0, 0b11);
+        assert_eq!(directory.owner(0b1101).0, 0b1);
+        assert_eq!(directory.owner(0b1110).0, 0b0);
     }
 }

@@ -30,7 +30,7 @@ use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::cursor::Cursor;
 use crate::backend::prefetch::prefetch;
-use crate::backend::reentry;
+use crate::backend::reentry::{self, Closure};
 use crate::backend::slot::Word;
 use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
@@ -130,13 +130,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         lock: impl Fn(&'a L) -> Result<G>,
     ) -> Result<(G, usize, &'a Bucket<L>, u32)> {
         loop {
-            let index = self.directory.owner(hash);
-            let bucket = self.directory.bucket(index);
+            let (index, bucket) = self.directory.owner(hash);
             let guard = lock(&bucket.lock)?;
             // Between the look and the lock the bucket may have been split, or put back.
-            if let Some(level) =
-                self.directory.level(index).filter(|&level| hash as usize & mask(level) == index)
-            {
+            let level = self.directory.level_of(index, bucket);
+            if let Some(level) = level.filter(|&level| hash as usize & mask(level) == index) {
                 return Ok((guard, index, bucket, level));
             }
         }
@@ -151,7 +149,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 return Ok((guard, bucket));
             }
             self.split(index, bucket);
-            if self.directory.level(index).is_some_and(|level| hash as usize & mask(level) == index) {
+            let level = self.directory.level_of(index, bucket);
+            if level.is_some_and(|level| hash as usize & mask(level) == index) {
                 return Ok((guard, bucket));
             }
         }
@@ -210,7 +209,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     #[inline]
     fn prefetch_node(&self, (): &(), hash: u64) {
-        let bucket = self.directory.bucket(self.directory.owner(hash));
+        let (_, bucket) = self.directory.owner(hash);
         // SAFETY: the result is used as a hint only, and buckets stay valid while the table lives.
         if let Some(node) = unsafe { bucket.entries.hint(tag(hash)) } {
             prefetch(node);
@@ -228,7 +227,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     }
 
     #[inline]
-    fn alter<'v>(
+    fn alter<'v, C: Closure>(
         &self,
         (): &(),
         hash: u64,
@@ -240,7 +239,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         unsafe {
             let found = bucket.entries.find(tag(hash), key);
             if let Some((slot, node)) = found.and_then(|(slot, word)| Some((slot, word.node()?))) {
-                match reentry::inside(|| decide(Some(node.value()))) {
+                match C::inside(|| decide(Some(node.value()))) {
                     Decision::Keep => return Ok(Change::Kept),
                     Decision::Set(value) if node.overwrite(&value) => {}
                     Decision::Set(value) => {
@@ -256,7 +255,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                 }
                 return Ok(Change::Replaced);
             }
-            let value = match reentry::inside(|| decide(None)) {
+            let value = match C::inside(|| decide(None)) {
                 Decision::Set(value) => value,
                 Decision::Keep | Decision::Delete => return Ok(Change::Absent),
             };
