@@ -4,7 +4,7 @@
 //! `cargo xtask bench`, with its threads, distributions and pools.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keystore_bench::Keys;
@@ -12,6 +12,9 @@ use keystore_core::{BackendKind, BoxedKeystore, Config, Global, Keystore, open};
 
 /// Entries of the store: enough to be larger than the fast caches.
 const ENTRIES: usize = 200_000;
+
+/// Keys that are inserted, or deleted, one after another.
+const BLOCK: usize = 10_000;
 
 /// Keys of a batch.
 const BATCH: usize = 32;
@@ -45,9 +48,24 @@ fn loaded(kind: BackendKind, keys: &Keys) -> BoxedKeystore {
     store
 }
 
+/// The time of `times` operations, of which `timed` does a block at once and `undo` makes room for the next.
+fn per_block(times: u64, timed: impl Fn(), undo: impl Fn()) -> Duration {
+    let blocks = times.div_ceil(BLOCK as u64);
+    let time: Duration = (0..blocks)
+        .map(|_| {
+            let begun = Instant::now();
+            timed();
+            let time = begun.elapsed();
+            undo();
+            time
+        })
+        .sum();
+    time.mul_f64(times as f64 / (blocks * BLOCK as u64) as f64)
+}
+
 fn operations(criterion: &mut Criterion) {
     // The second half of the keys is not in the store.
-    let keys = Keys::make(2 * ENTRIES, 16).expect("there are that many keys");
+    let keys = Keys::make(2 * ENTRIES, &16.into()).expect("there are that many keys");
     for kind in BackendKind::ALL {
         let store = loaded(kind, &keys);
         let store = &*store;
@@ -75,11 +93,28 @@ fn operations(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("set", kind), |bencher| {
             bencher.iter(|| store.set(keys.get(walk.next()), &VALUE).expect("there is memory"));
         });
-        group.bench_function(BenchmarkId::new("insert and delete", kind), |bencher| {
-            bencher.iter(|| {
-                let key = keys.get(ENTRIES + walk.next());
+        // Absent keys are inserted and taken out again, a block at a time, and only the half that is asked for is timed.
+        let mut walk = Walk::over(ENTRIES);
+        let absent: Vec<&[u8]> = (0..BLOCK).map(|_| keys.get(ENTRIES + walk.next())).collect();
+        let insert = || {
+            for key in &absent {
                 assert!(store.insert(key, &VALUE).expect("there is memory"));
+            }
+        };
+        let delete = || {
+            for key in &absent {
                 assert!(store.delete(key).expect("a valid key"));
+            }
+        };
+        group.bench_function(BenchmarkId::new("insert", kind), |bencher| {
+            bencher.iter_custom(|times| per_block(times, insert, delete));
+        });
+        group.bench_function(BenchmarkId::new("delete", kind), |bencher| {
+            bencher.iter_custom(|times| {
+                insert();
+                let time = per_block(times, delete, insert);
+                delete();
+                time
             });
         });
         group.throughput(Throughput::Elements(BATCH as u64));

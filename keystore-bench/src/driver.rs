@@ -1,60 +1,107 @@
-//! Runs a workload's threads on a store, and takes the time.
+//! Runs a scenario's threads on a store, and takes the time.
 //!
-//! The operations are drawn before ([`Workload::draw`]); here the threads wait for each other at a barrier and then do
+//! The operations are drawn before ([`Scenario::draw`]); here the threads wait for each other at a barrier and then do
 //! them, and nothing else: a value that is read is looked at, at both ends, and what was seen is kept from being optimised
-//! away; a value that is written is made in place. One call in [`SAMPLING`] is timed by itself, for the clock takes as long
-//! as a fast operation. Where there are no more threads than processors, each thread stays on one.
+//! away; a value that is written is made in place. One call in [`Scenario::time_every`] is timed by itself, for the clock
+//! takes as long as a fast operation. Where there are no more threads than processors, each thread stays on one.
+//!
+//! At a fixed [rate](Scenario::rate) every call has a time at which it is due, whether the store has answered the one before
+//! or not, and every call is timed twice over: from its start, and from when it was due.
 
-use std::hint::black_box;
+use std::hint::{black_box, spin_loop};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use keystore_core::{BoxedKeystore, Keystore, Update};
+use keystore_core::{BatchError, BoxedKeystore, Keystore, Update};
 
+use crate::distribution::KeyDistribution;
 use crate::keys::Keys;
 use crate::machine;
-use crate::measure::latency_histogram;
+use crate::measure::{Slice, latency_histogram};
 use crate::proof::{Stamp, write_value};
-use crate::workload::{Kind, Length, Stream, Workload};
+use crate::scenario::{Kind, Length, Scenario};
+use crate::stream::{Operation, Stream};
 
-/// One call in so many is timed by itself.
-pub const SAMPLING: u32 = 32;
+/// How often a thread tells [`Watch`] how far it is.
+const TELLING: Duration = Duration::from_millis(50);
+
+/// A sleep ends late by about so much; what is left of a wait is spent looking at the clock.
+const SLEEP_SLACK: Duration = Duration::from_micros(80);
+
+/// What others may see of a run, and do to it, while it goes on.
+#[derive(Debug, Default)]
+pub struct Watch {
+    stop: AtomicBool,
+    operations: AtomicU64,
+}
+
+impl Watch {
+    /// Ends the run that goes on, and lets no other begin.
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    /// Whether [`stop`](Self::stop) was called.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// Operations done by all runs so far, the one that goes on included; some 50 ms behind.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.operations.load(Relaxed)
+    }
+}
 
 /// What a run did and how long it took.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Operations done by each thread. Each key of a batch is one.
+    /// Operations done by each thread, those of the warm-up included. Each key of a batch is one.
     pub executed: Vec<u64>,
-    /// From the first thread's first operation to the last thread's last.
+    /// Operations done by all threads while the clock ran.
+    pub operations: u64,
+    /// From the first thread's first of these operations to the last thread's last.
     pub elapsed: Duration,
-    /// Nanoseconds of the calls that were timed; a batch is one call.
+    /// Nanoseconds of the calls that were timed, from their start; a batch is one call.
     pub latency: Histogram<u64>,
+    /// The same from when they were due, at a fixed rate.
+    pub response: Option<Histogram<u64>>,
     /// Keys that a get did not find.
     pub misses: u64,
+    /// What was done slice by slice, where the scenario asks for it.
+    pub timeline: Vec<Slice>,
 }
 
 impl Run {
-    /// Operations done by all threads.
-    #[must_use]
-    pub fn operations(&self) -> u64 {
-        self.executed.iter().sum()
-    }
-
     /// Operations a second, all threads together.
     #[must_use]
     pub fn ops_per_sec(&self) -> f64 {
-        self.operations() as f64 / self.elapsed.as_secs_f64().max(1e-9)
+        self.operations as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
-/// Gives `store` every key of the workload, from this thread.
+/// Gives `store` the keys that it holds at the start, from this thread, with values of sizes in turn from those that the
+/// streams write.
 ///
 /// # Errors
 /// Those of the store.
-pub fn load<K: Keystore + ?Sized>(store: &K, workload: &Workload, keys: &Keys) -> keystore_core::Result<()> {
-    let mut value = vec![0; workload.value_size];
-    for key in 0..workload.keys {
+pub fn load<K: Keystore + ?Sized>(
+    store: &K,
+    scenario: &Scenario,
+    keys: &Keys,
+    streams: &[Stream],
+) -> keystore_core::Result<()> {
+    let sizes = streams.iter().find(|stream| !stream.is_empty());
+    let size = |key: usize| match sizes {
+        Some(stream) => stream.value_size(key % stream.len()),
+        None => scenario.value_size.min(),
+    };
+    let mut value = Vec::new();
+    for key in 0..scenario.loaded_keys() {
+        value.resize(size(key), 0);
         write_value(&mut value, key as u32, Stamp::LOADED);
         store.set(keys.get(key), &value)?;
     }
@@ -65,7 +112,12 @@ pub fn load<K: Keystore + ?Sized>(store: &K, workload: &Workload, keys: &Keys) -
 ///
 /// # Errors
 /// The first error that a verb returned to a thread; that thread stops there, the others run to their end.
-pub fn run(store: &BoxedKeystore, workload: &Workload, streams: &[Stream]) -> keystore_core::Result<Run> {
+pub fn run(
+    store: &BoxedKeystore,
+    scenario: &Scenario,
+    streams: &[Stream],
+    watch: &Watch,
+) -> keystore_core::Result<Run> {
     let barrier = Barrier::new(streams.len());
     let processors = machine::processors_for(streams.len());
     let outcomes: Vec<_> = std::thread::scope(|scope| {
@@ -78,10 +130,8 @@ pub fn run(store: &BoxedKeystore, workload: &Workload, streams: &[Stream]) -> ke
                     if let Some(processor) = processor {
                         machine::stay_on(processor);
                     }
-                    let worker = Worker::new(&**store, workload, stream, thread);
-                    let quota = workload.quota(thread, streams.len());
-                    barrier.wait();
-                    worker.run(quota, workload.length)
+                    let worker = Worker::new(&**store, scenario, stream, thread, streams.len(), watch);
+                    worker.run(barrier)
                 })
             })
             .collect();
@@ -91,14 +141,26 @@ pub fn run(store: &BoxedKeystore, workload: &Workload, streams: &[Stream]) -> ke
             .collect()
     });
 
-    let mut run =
-        Run { executed: Vec::new(), elapsed: Duration::ZERO, latency: latency_histogram(), misses: 0 };
+    let mut run = Run {
+        executed: Vec::new(),
+        operations: 0,
+        elapsed: Duration::ZERO,
+        latency: latency_histogram(),
+        response: scenario.rate.map(|_| latency_histogram()),
+        misses: 0,
+        timeline: Vec::new(),
+    };
     let (mut first, mut last) = (None::<Instant>, None::<Instant>);
     for outcome in outcomes {
         let outcome = outcome?;
         run.executed.push(outcome.done);
+        run.operations += outcome.done - outcome.warmed_up;
         run.misses += outcome.misses;
-        run.latency.add(&outcome.latency).expect("all these histograms have one range");
+        run.latency.add(&outcome.record.latency).expect(ONE_RANGE);
+        if let (Some(all), Some(own)) = (&mut run.response, &outcome.record.response) {
+            all.add(own).expect(ONE_RANGE);
+        }
+        add_slices(&mut run.timeline, &outcome.record.slices);
         first = Some(first.map_or(outcome.started, |first| first.min(outcome.started)));
         last = Some(last.map_or(outcome.ended, |last| last.max(outcome.ended)));
     }
@@ -108,27 +170,139 @@ pub fn run(store: &BoxedKeystore, workload: &Workload, streams: &[Stream]) -> ke
     Ok(run)
 }
 
+/// Why histograms can be added up.
+pub(crate) const ONE_RANGE: &str = "all these histograms have one range";
+
+/// Adds a thread's slices to those of the others.
+fn add_slices(all: &mut Vec<Slice>, own: &[Slice]) {
+    if all.len() < own.len() {
+        all.resize(own.len(), Slice::default());
+    }
+    for (all, own) in all.iter_mut().zip(own) {
+        all.operations += own.operations;
+        all.max_ns = all.max_ns.max(own.max_ns);
+        all.table_bytes = all.table_bytes.max(own.table_bytes);
+    }
+}
+
 /// What a thread has to tell.
 struct Outcome {
     done: u64,
+    warmed_up: u64,
     misses: u64,
     started: Instant,
     ended: Instant,
+    record: Record,
+}
+
+/// What a thread writes down while the clock runs.
+struct Record {
     latency: Histogram<u64>,
+    response: Option<Histogram<u64>>,
+    slices: Vec<Slice>,
+    slice: Option<Duration>,
+    /// When the current slice ends.
+    slice_end: Instant,
+    /// When to tell how far the thread is.
+    telling: Instant,
+    /// When the next of the two is.
+    next_event: Instant,
+    /// Operations done when the current slice began, and when it was last told.
+    slice_from: u64,
+    told: u64,
+    max_ns: u64,
+}
+
+impl Record {
+    fn new(scenario: &Scenario) -> Self {
+        let now = Instant::now();
+        let slice = scenario.timeline_ms.map(|ms| Duration::from_millis(ms.into()));
+        Self {
+            latency: latency_histogram(),
+            response: scenario.rate.map(|_| latency_histogram()),
+            slices: Vec::with_capacity(if slice.is_some() { 1024 } else { 0 }),
+            slice,
+            slice_end: now,
+            telling: now,
+            next_event: now,
+            slice_from: 0,
+            told: 0,
+            max_ns: 0,
+        }
+    }
+
+    /// The clock runs from `now` on.
+    fn begin(&mut self, now: Instant, done: u64) {
+        self.slice_end = now + self.slice.unwrap_or(TELLING);
+        self.telling = now + TELLING;
+        self.next_event = self.slice_end.min(self.telling);
+        (self.slice_from, self.told) = (done, done);
+    }
+
+    /// A call was timed that took so long and ended now, when `done` operations were done.
+    #[inline]
+    fn timed(&mut self, took: Duration, now: Instant, worker: &Worker<'_>) {
+        let nanoseconds = nanoseconds(took);
+        self.latency.saturating_record(nanoseconds);
+        self.max_ns = self.max_ns.max(nanoseconds);
+        if now >= self.next_event {
+            self.event(now, worker);
+        }
+    }
+
+    #[cold]
+    fn event(&mut self, now: Instant, worker: &Worker<'_>) {
+        if now >= self.telling {
+            worker.watch.operations.fetch_add(worker.done - self.told, Relaxed);
+            self.told = worker.done;
+            self.telling = now + TELLING;
+        }
+        if let Some(slice) = self.slice {
+            while now >= self.slice_end {
+                self.end_slice(worker);
+                self.slice_end += slice;
+            }
+            self.next_event = self.slice_end.min(self.telling);
+        } else {
+            self.next_event = self.telling;
+        }
+    }
+
+    fn end_slice(&mut self, worker: &Worker<'_>) {
+        // One thread asks, for all of them would hear the same.
+        let table_bytes = if worker.thread == 0 { worker.store.table_bytes().unwrap_or(0) } else { 0 };
+        let operations = worker.done - self.slice_from;
+        self.slices.push(Slice { operations, max_ns: self.max_ns, table_bytes });
+        (self.slice_from, self.max_ns) = (worker.done, 0);
+    }
+
+    fn end(&mut self, worker: &Worker<'_>) {
+        worker.watch.operations.fetch_add(worker.done - self.told, Relaxed);
+        if self.slice.is_some() && worker.done > self.slice_from {
+            self.end_slice(worker);
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A thread at work: where it stands in its stream.
 struct Worker<'a> {
     store: &'a (dyn Keystore + Send + Sync),
+    scenario: &'a Scenario,
     stream: &'a Stream,
     thread: usize,
-    batch: usize,
-    /// Operations done.
+    threads: usize,
+    watch: &'a Watch,
+    /// Operations done, and how many there are to do.
     done: u64,
-    /// The next operation in the stream, and where its key begins.
+    quota: u64,
+    /// The next operation in the stream, and the keys from there on.
     next: usize,
-    key_at: usize,
-    /// The value being written.
+    keys: &'a [u8],
+    /// The value being written, or those of a batch.
     value: Vec<u8>,
     batch_keys: Vec<&'a [u8]>,
     misses: u64,
@@ -139,123 +313,252 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(
         store: &'a (dyn Keystore + Send + Sync),
-        workload: &Workload,
+        scenario: &'a Scenario,
         stream: &'a Stream,
         thread: usize,
+        threads: usize,
+        watch: &'a Watch,
     ) -> Self {
+        let batches = stream.operations().iter().any(|operation| operation.kind == Kind::SetMany);
+        let values = if batches { scenario.batch } else { 1 };
+        // Where a stream cannot be gone through again, it ends the run.
+        let once = scenario.length == Length::Once || scenario.distribution == KeyDistribution::Latest;
+        let quota = scenario.quota(thread, threads);
         Self {
             store,
+            scenario,
             stream,
             thread,
-            batch: workload.batch,
+            threads,
+            watch,
             done: 0,
+            quota: if once || stream.is_empty() { quota.min(stream.len() as u64) } else { quota },
             next: 0,
-            key_at: 0,
-            value: vec![0; workload.value_size],
-            batch_keys: Vec::with_capacity(workload.batch),
+            keys: stream.key_bytes(),
+            value: vec![0; stream.largest_value() * values],
+            batch_keys: Vec::with_capacity(scenario.batch),
             misses: 0,
             seen: 0,
         }
     }
 
-    /// Works until the quota is done or the time is over.
-    fn run(mut self, quota: u64, length: Length) -> keystore_core::Result<Outcome> {
-        let mut latency = latency_histogram();
-        let quota = if self.stream.is_empty() { 0 } else { quota };
-        let started = Instant::now();
-        let deadline = match length {
-            Length::Seconds(seconds) => Some(started + Duration::from_secs_f64(seconds)),
-            Length::Operations(_) => None,
+    /// Works until the quota is done, the time is over, or somebody stops the run.
+    fn run(mut self, barrier: &Barrier) -> keystore_core::Result<Outcome> {
+        let mut record = Record::new(self.scenario);
+        barrier.wait();
+        let warmed = if self.scenario.warm_up > 0.0 {
+            let warmed = self.warm_up(Instant::now() + Duration::from_secs_f64(self.scenario.warm_up));
+            barrier.wait(); // also after an error, or the others would wait for ever
+            warmed
+        } else {
+            Ok(())
         };
-        while self.done < quota {
-            let before = Instant::now();
-            self.call(quota)?;
-            let after = Instant::now();
-            latency.saturating_record(u64::try_from((after - before).as_nanos()).unwrap_or(u64::MAX));
-            if deadline.is_some_and(|deadline| after >= deadline) {
-                break;
-            }
-            for _ in 1..SAMPLING {
-                if self.done == quota {
-                    break;
-                }
-                self.call(quota)?;
-            }
+        warmed?;
+        let warmed_up = self.done;
+        let started = Instant::now();
+        record.begin(started, warmed_up);
+        let deadline = match self.scenario.length {
+            Length::Seconds(seconds) => Some(started + Duration::from_secs_f64(seconds)),
+            Length::Operations(_) | Length::Once => None,
+        };
+        match self.scenario.rate {
+            None => self.closed_loop(deadline, &mut record)?,
+            Some(rate) => self.fixed_rate(rate, started, deadline, &mut record)?,
         }
         let ended = Instant::now();
+        record.end(&self);
         black_box(self.seen);
-        Ok(Outcome { done: self.done, misses: self.misses, started, ended, latency })
+        Ok(Outcome { done: self.done, warmed_up, misses: self.misses, started, ended, record })
     }
 
-    /// The next key of the stream.
-    #[inline]
-    fn take_key(&mut self, length: usize) -> &'a [u8] {
-        let key = &self.stream.key_bytes()[self.key_at..self.key_at + length];
-        self.key_at += length;
-        self.next += 1;
-        self.done += 1;
-        key
-    }
-
-    /// The next call. There is one, and it takes no more than `quota` allows.
-    #[inline]
-    fn call(&mut self, quota: u64) -> keystore_core::Result<()> {
-        if self.next == self.stream.len() {
-            (self.next, self.key_at) = (0, 0);
-        }
-        let operation = self.stream.operations()[self.next];
-        if operation.kind == Kind::GetMany {
-            return self.get_many(quota);
-        }
-        let stamp = Stamp::new(self.thread, self.done);
-        let key = self.take_key(operation.key_len());
-        match operation.kind {
-            Kind::Get => {
-                let seen = &mut self.seen;
-                let found = self.store.read_dyn(key, &mut |value| *seen ^= look_at(value))?;
-                self.misses += u64::from(!found);
-            }
-            Kind::Set => {
-                write_value(&mut self.value, operation.key, stamp);
-                self.store.set(key, &self.value)?;
-            }
-            Kind::Insert => {
-                write_value(&mut self.value, operation.key, stamp);
-                self.store.insert(key, &self.value)?;
-            }
-            Kind::Update => {
-                write_value(&mut self.value, operation.key, stamp);
-                let (seen, value) = (&mut self.seen, &self.value);
-                self.store.update_dyn(key, &mut |old| {
-                    *seen ^= old.map_or(0, look_at);
-                    Update::Set(value.clone())
-                })?;
-            }
-            Kind::Delete => {
-                self.store.delete(key)?;
-            }
-            Kind::GetMany => unreachable!("done above"),
+    fn warm_up(&mut self, deadline: Instant) -> keystore_core::Result<()> {
+        while self.done < self.quota && Instant::now() < deadline && !self.watch.is_stopped() {
+            self.calls(32)?;
         }
         Ok(())
+    }
+
+    /// Each operation follows upon the last.
+    fn closed_loop(&mut self, deadline: Option<Instant>, record: &mut Record) -> keystore_core::Result<()> {
+        while self.done < self.quota {
+            let before = Instant::now();
+            self.calls(1)?;
+            let after = Instant::now();
+            record.timed(after - before, after, self);
+            if deadline.is_some_and(|deadline| after >= deadline) || self.watch.is_stopped() {
+                break;
+            }
+            self.calls(self.scenario.time_every - 1)?;
+        }
+        Ok(())
+    }
+
+    /// Each operation is due at its time: the threads take turns, so that together they keep the rate.
+    fn fixed_rate(
+        &mut self,
+        rate: f64,
+        started: Instant,
+        deadline: Option<Instant>,
+        record: &mut Record,
+    ) -> keystore_core::Result<()> {
+        let first = self.done;
+        let crowded = self.threads > machine::processors();
+        while self.done < self.quota {
+            let number = (self.done - first) as f64 * self.threads as f64 + self.thread as f64;
+            let due = started + Duration::from_secs_f64(number / rate);
+            if deadline.is_some_and(|deadline| due >= deadline) || self.watch.is_stopped() {
+                break;
+            }
+            let before = wait_until(due, crowded);
+            self.calls(1)?;
+            let after = Instant::now();
+            record.timed(after - before, after, self);
+            if let Some(response) = &mut record.response {
+                response.saturating_record(nanoseconds(after - due));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next calls, `count` of them, or as many as the quota allows. What they need is kept at hand here, for this is what is
+    /// added to every operation that is measured.
+    fn calls(&mut self, mut count: u32) -> keystore_core::Result<()> {
+        while count > 0 && self.done < self.quota {
+            if self.next == self.stream.len() {
+                (self.next, self.keys) = (0, self.stream.key_bytes());
+            }
+            let most = u64::from(count).min(self.quota - self.done);
+            let (first, before) = (self.next, self.done);
+            let single = self.stream.operations()[first..].iter().take(most as usize);
+            let (mut keys, mut seen) = (self.keys, self.seen);
+            let mut taken = 0;
+            for operation in single.take_while(|operation| !operation.kind.is_batch()) {
+                let (key, rest) = keys.split_at(operation.key_len());
+                keys = rest;
+                if operation.kind == Kind::Get {
+                    let found = self.store.read_dyn(key, &mut |value| seen ^= look_at(value))?;
+                    self.misses += u64::from(!found);
+                } else {
+                    seen ^= self.change(*operation, key, first + taken, before + taken as u64)?;
+                }
+                taken += 1;
+            }
+            (self.keys, self.seen) = (keys, seen);
+            (self.next, self.done) = (first + taken, before + taken as u64);
+            count -= taken as u32;
+            let batch = self.stream.operations().get(self.next).filter(|operation| operation.kind.is_batch());
+            if let Some(batch) = batch.filter(|_| count > 0 && self.done < self.quota) {
+                self.call_batch(batch.kind)?;
+                count -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// A call that changes a key, the operation at `index` in the stream and this thread's operation number `number`: what it
+    /// saw of the old value.
+    #[inline]
+    fn change(
+        &mut self,
+        operation: Operation,
+        key: &[u8],
+        index: usize,
+        number: u64,
+    ) -> keystore_core::Result<u64> {
+        let mut seen = 0;
+        if operation.kind == Kind::Delete {
+            self.store.delete(key)?;
+            return Ok(seen);
+        }
+        let value = &mut self.value[..self.stream.value_size(index)];
+        write_value(value, operation.key, Stamp::new(self.thread, number));
+        match operation.kind {
+            Kind::Set => {
+                self.store.set(key, value)?;
+            }
+            Kind::Insert => {
+                self.store.insert(key, value)?;
+            }
+            _ => {
+                self.store.update_dyn(key, &mut |old| {
+                    seen ^= old.map_or(0, look_at);
+                    Update::Set(value.to_vec())
+                })?;
+            }
+        }
+        Ok(seen)
     }
 
     /// A batch: the rest of it that is in the stream, at most.
-    fn get_many(&mut self, quota: u64) -> keystore_core::Result<()> {
+    fn call_batch(&mut self, kind: Kind) -> keystore_core::Result<()> {
         self.batch_keys.clear();
-        while self.batch_keys.len() < self.batch && self.done < quota {
-            let Some(operation) = self.stream.operations().get(self.next) else { break };
-            if operation.kind != Kind::GetMany {
+        let mut values_end = 0;
+        while self.batch_keys.len() < self.scenario.batch && self.done < self.quota {
+            let Some(&operation) = self.stream.operations().get(self.next) else { break };
+            if operation.kind != kind {
                 break;
             }
-            let key = self.take_key(operation.key_len());
+            if kind == Kind::SetMany {
+                let end = values_end + self.stream.value_size(self.next);
+                let stamp = Stamp::new(self.thread, self.done);
+                write_value(&mut self.value[values_end..end], operation.key, stamp);
+                values_end = end;
+            }
+            let (key, rest) = self.keys.split_at(operation.key_len());
+            self.keys = rest;
+            self.next += 1;
+            self.done += 1;
             self.batch_keys.push(key);
         }
-        let (seen, misses) = (&mut self.seen, &mut self.misses);
-        self.store.read_many_dyn(&self.batch_keys, &mut |_, value| match value {
-            Some(value) => *seen ^= look_at(value),
-            None => *misses += 1,
-        })?;
+        match kind {
+            Kind::GetMany => {
+                let (seen, misses) = (&mut self.seen, &mut self.misses);
+                self.store.read_many_dyn(&self.batch_keys, &mut |_, value| match value {
+                    Some(value) => *seen ^= look_at(value),
+                    None => *misses += 1,
+                })?;
+            }
+            Kind::SetMany => self.set_many()?,
+            _ => {
+                self.store.delete_many(&self.batch_keys)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Sets the keys of the batch, whose values have been written one after another.
+    fn set_many(&self) -> Result<(), BatchError> {
+        let first = self.next - self.batch_keys.len();
+        let mut values = self.value.as_slice();
+        let entries: Vec<(&[u8], &[u8])> = self
+            .batch_keys
+            .iter()
+            .enumerate()
+            .map(|(n, &key)| {
+                let (value, rest) = values.split_at(self.stream.value_size(first + n));
+                values = rest;
+                (key, value)
+            })
+            .collect();
+        self.store.set_many(&entries).map(|_| ())
+    }
+}
+
+/// Waits until a time, and says what time it is then. Threads that share a processor let each other through.
+fn wait_until(due: Instant, crowded: bool) -> Instant {
+    loop {
+        let now = Instant::now();
+        if now >= due {
+            return now;
+        }
+        let left = due - now;
+        if left > 2 * SLEEP_SLACK {
+            std::thread::sleep(left - SLEEP_SLACK);
+        } else if crowded {
+            std::thread::yield_now();
+        } else {
+            spin_loop();
+        }
     }
 }
 
@@ -270,42 +573,40 @@ fn look_at(value: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use keystore_core::{BackendKind, BatchError, Change, Config, Exchange, Global, Result, Stats, open};
 
     use super::*;
-    use crate::keys::KeyDistribution;
     use crate::proof::{Proof, Verification};
-    use crate::workload::{Mix, Start};
+    use crate::scenario::Mix;
+    use crate::size::{Between, Size};
 
-    fn workload(mix: Mix, start: Start, operations: u64) -> Workload {
-        Workload {
-            name: "test".to_owned(),
-            about: String::new(),
+    const EMPTY: f64 = 0.0;
+    const LOADED: f64 = 1.0;
+
+    fn scenario(mix: Mix, preload: f64, operations: u64) -> Scenario {
+        Scenario {
             mix,
             distribution: KeyDistribution::Zipfian { theta: 0.99 },
-            start,
+            preload,
             length: Length::Operations(operations),
-            threads: vec![1],
             keys: 500,
-            value_size: 40,
+            value_size: 40.into(),
             batch: 7,
-            config: Config::default(),
             seed: 11,
+            ..Scenario::default()
         }
     }
 
-    /// Runs and checks the workload with `threads` threads on `store`.
-    fn run_on(store: &BoxedKeystore, workload: &Workload, threads: usize) -> (Run, Verification) {
-        workload.validate().unwrap();
-        let keys = Keys::make(workload.keys, 16).unwrap();
-        let streams = workload.draw(threads, &keys);
-        if workload.start == Start::Loaded {
-            load(&**store, workload, &keys).unwrap();
-        }
-        let run = run(store, workload, &streams).unwrap();
-        let proof = Proof { workload, keys: &keys, streams: &streams, executed: &run.executed };
+    /// Runs and checks the scenario with `threads` threads on `store`.
+    fn run_on(store: &BoxedKeystore, scenario: &Scenario, threads: usize) -> (Run, Verification) {
+        scenario.validate().unwrap();
+        let keys = Keys::make(scenario.keys, &scenario.key_size).unwrap();
+        let streams = scenario.draw(threads, 0, &keys);
+        load(&**store, scenario, &keys, &streams).unwrap();
+        let run = run(store, scenario, &streams, &Watch::default()).unwrap();
+        let proof = Proof { scenario, keys: &keys, streams: &streams, executed: &run.executed };
         let verification = proof.check(&**store).unwrap();
         (run, verification)
     }
@@ -316,10 +617,19 @@ mod tests {
 
     #[test]
     fn as_many_operations_are_done_as_were_asked_for() {
-        let mix = Mix { get: 40, get_many: 10, set: 20, update: 10, insert: 10, delete: 10 };
+        let mix = Mix {
+            get: 30,
+            get_many: 10,
+            set: 20,
+            set_many: 5,
+            update: 10,
+            insert: 10,
+            delete: 10,
+            delete_many: 5,
+        };
         for (threads, operations) in [(1, 1), (1, 40_000), (3, 40_001), (4, 3)] {
-            let (run, verification) = run_on(&real(), &workload(mix, Start::Loaded, operations), threads);
-            assert_eq!(run.operations(), operations);
+            let (run, verification) = run_on(&real(), &scenario(mix, LOADED, operations), threads);
+            assert_eq!(run.operations, operations);
             assert!(verification.passed(), "{verification:?}");
             assert!(!run.latency.is_empty() && run.latency.len() <= operations);
         }
@@ -328,11 +638,11 @@ mod tests {
     #[test]
     fn a_store_counts_what_the_driver_says_it_did() {
         let mix = Mix { get: 50, set: 30, delete: 20, ..Mix::default() };
-        let workload = workload(mix, Start::Empty, 25_000);
-        let keys = Keys::make(workload.keys, 16).unwrap();
-        let streams = workload.draw(2, &keys);
+        let scenario = scenario(mix, EMPTY, 25_000);
+        let keys = Keys::make(scenario.keys, &16.into()).unwrap();
+        let streams = scenario.draw(2, 0, &keys);
         let store = real();
-        run(&store, &workload, &streams).unwrap();
+        run(&store, &scenario, &streams, &Watch::default()).unwrap();
         let stats = store.stats().unwrap().operations;
         let drawn = |kind| {
             streams.iter().flat_map(Stream::operations).filter(|operation| operation.kind == kind).count()
@@ -346,19 +656,93 @@ mod tests {
 
     #[test]
     fn a_run_of_seconds_takes_them_and_goes_through_its_operations_again() {
-        let mut workload = workload(Mix { get: 50, set: 50, ..Mix::default() }, Start::Loaded, 1);
-        workload.length = Length::Seconds(0.5);
-        workload.keys = 10;
-        let (run, verification) = run_on(&real(), &workload, 2);
+        let mut scenario = scenario(Mix { get: 50, set: 50, ..Mix::default() }, LOADED, 1);
+        scenario.length = Length::Seconds(0.5);
+        scenario.keys = 10;
+        let (run, verification) = run_on(&real(), &scenario, 2);
         assert!(run.elapsed >= Duration::from_millis(500), "{:?}", run.elapsed);
-        assert!(run.operations() > 1000);
+        assert!(run.operations > 1000);
         assert!(verification.passed(), "{verification:?}");
+    }
+
+    #[test]
+    fn what_happens_before_the_clock_runs_is_checked_and_not_counted() {
+        let mut scenario = scenario(Mix { get: 50, set: 50, ..Mix::default() }, LOADED, 1);
+        (scenario.length, scenario.warm_up) = (Length::Seconds(0.02), 0.2);
+        let (run, verification) = run_on(&real(), &scenario, 2);
+        let executed: u64 = run.executed.iter().sum();
+        assert!(run.operations < executed / 2, "{} of {executed}", run.operations);
+        assert!(run.elapsed < Duration::from_millis(150), "{:?}", run.elapsed);
+        assert!(verification.passed(), "{verification:?}");
+    }
+
+    #[test]
+    fn values_of_any_size_are_checked_in_batches_too() {
+        let mix = Mix { get: 20, set: 20, set_many: 40, update: 20, ..Mix::default() };
+        for preload in [0.0, 0.5, 1.0] {
+            let value_size = Size::Between(Between { min: 16, max: 300 });
+            let scenario = Scenario { value_size, ..scenario(mix, preload, 20_000) };
+            let (_, verification) = run_on(&real(), &scenario, 2);
+            assert!(verification.passed(), "{verification:?}");
+        }
+    }
+
+    #[test]
+    fn at_a_fixed_rate_time_goes_by_and_a_stall_is_felt_by_all_that_was_due() {
+        let mut scenario = scenario(Mix { get: 100, ..Mix::default() }, LOADED, 300);
+        scenario.rate = Some(1000.0);
+        let stalling = Broken::boxed(Mistake::StallsOnce);
+        let (run, verification) = run_on(&stalling, &scenario, 1);
+        assert!(verification.passed(), "{verification:?}");
+        assert_eq!(run.operations, 300);
+        assert!(run.elapsed >= Duration::from_millis(295), "{:?}", run.elapsed);
+        let response = run.response.unwrap();
+        assert_eq!((run.latency.len(), response.len()), (300, 300));
+        // One call took 100 ms, and with it some hundred that were due meanwhile waited.
+        let slow = |histogram: &Histogram<u64>| histogram.count_between(10_000_000, u64::MAX);
+        assert_eq!(slow(&run.latency), 1);
+        assert!((80..140).contains(&slow(&response)), "{}", slow(&response));
+    }
+
+    #[test]
+    fn a_time_line_adds_up_to_the_run_and_shows_the_table_growing() {
+        let mut scenario = scenario(Mix { set: 100, ..Mix::default() }, EMPTY, 200_000);
+        scenario.distribution = KeyDistribution::Sequential;
+        (scenario.keys, scenario.timeline_ms) = (200_000, Some(2));
+        let (run, verification) = run_on(&real(), &scenario, 2);
+        assert!(verification.passed(), "{verification:?}");
+        assert_eq!(run.timeline.iter().map(|slice| slice.operations).sum::<u64>(), 200_000);
+        assert!(run.timeline.len() > 2, "{}", run.timeline.len());
+        let table = |slice: Option<&Slice>| slice.map_or(0, |slice| slice.table_bytes);
+        let largest = run.timeline.iter().map(|slice| slice.table_bytes).max().unwrap_or(0);
+        assert!(table(run.timeline.first()) < largest, "{:?}", run.timeline);
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_ends_soon_and_is_whole() {
+        let mut scenario = scenario(Mix { get: 50, set: 50, ..Mix::default() }, LOADED, 1);
+        scenario.length = Length::Seconds(600.0);
+        let keys = Keys::make(scenario.keys, &scenario.key_size).unwrap();
+        let streams = scenario.draw(2, 0, &keys);
+        let (store, watch) = (real(), Watch::default());
+        load(&*store, &scenario, &keys, &streams).unwrap();
+        let run = std::thread::scope(|scope| {
+            let handle = scope.spawn(|| run(&store, &scenario, &streams, &watch).unwrap());
+            while watch.operations() == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            watch.stop();
+            handle.join().unwrap()
+        });
+        assert_eq!(watch.operations(), run.operations);
+        let proof = Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
+        assert!(proof.check(&*store).unwrap().passed());
     }
 
     #[test]
     fn misses_are_counted() {
         let (run, verification) =
-            run_on(&real(), &workload(Mix { get: 50, get_many: 50, ..Mix::default() }, Start::Empty, 900), 1);
+            run_on(&real(), &scenario(Mix { get: 50, get_many: 50, ..Mix::default() }, EMPTY, 900), 1);
         assert_eq!(run.misses, 900);
         assert!(verification.passed(), "an empty store that stays empty is right: {verification:?}");
     }
@@ -384,6 +768,8 @@ mod tests {
         Misses,
         /// The count is one too many.
         Miscounts,
+        /// One lookup takes a tenth of a second. Slow, and right.
+        StallsOnce,
     }
 
     impl Broken {
@@ -392,7 +778,7 @@ mod tests {
         }
 
         fn errs(&self, mistake: Mistake) -> bool {
-            self.mistake == mistake && self.calls.fetch_add(1, Ordering::Relaxed) % 4 == 3
+            self.mistake == mistake && self.calls.fetch_add(1, Relaxed) % 4 == 3
         }
     }
 
@@ -401,6 +787,9 @@ mod tests {
             self.store.read(key, visit)
         }
         fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
+            if self.mistake == Mistake::StallsOnce && self.calls.fetch_add(1, Relaxed) == 50 {
+                std::thread::sleep(Duration::from_millis(100));
+            }
             if self.errs(Mistake::Misses) { Ok(false) } else { self.store.read_dyn(key, visit) }
         }
         fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -488,6 +877,9 @@ mod tests {
         fn shrink(&self) -> Result<()> {
             self.store.shrink()
         }
+        fn table_bytes(&self) -> Result<u64> {
+            self.store.table_bytes()
+        }
         fn stats(&self) -> Result<Stats> {
             self.store.stats()
         }
@@ -497,25 +889,24 @@ mod tests {
     fn every_mistake_of_a_store_is_found() {
         let set_only = Mix { set: 100, ..Mix::default() };
         let found = |mistake, mix, start| {
-            let (_, verification) = run_on(&Broken::boxed(mistake), &workload(mix, start, 20_000), 2);
+            let (_, verification) = run_on(&Broken::boxed(mistake), &scenario(mix, start, 20_000), 2);
             assert!(!verification.passed(), "{mistake:?} went unnoticed");
             verification
         };
-        assert!(found(Mistake::LosesSets, set_only, Start::Loaded).wrong > 0);
-        assert!(found(Mistake::LosesSets, set_only, Start::Empty).wrong > 0);
-        assert!(found(Mistake::TearsValues, set_only, Start::Empty).wrong > 0);
+        assert!(found(Mistake::LosesSets, set_only, LOADED).wrong > 0);
+        assert!(found(Mistake::LosesSets, set_only, EMPTY).wrong > 0);
+        assert!(found(Mistake::TearsValues, set_only, EMPTY).wrong > 0);
         let with_deletes = Mix { set: 50, delete: 50, ..Mix::default() };
-        assert!(found(Mistake::LosesDeletes, with_deletes, Start::Loaded).wrong > 0);
-        assert_eq!(found(Mistake::ShowsTwice, set_only, Start::Loaded).duplicates, 125);
-        assert!(found(Mistake::Misses, set_only, Start::Loaded).missing > 0);
-        assert_eq!(found(Mistake::Miscounts, set_only, Start::Loaded).miscounted, 1);
+        assert!(found(Mistake::LosesDeletes, with_deletes, LOADED).wrong > 0);
+        assert_eq!(found(Mistake::ShowsTwice, set_only, LOADED).duplicates, 125);
+        assert!(found(Mistake::Misses, set_only, LOADED).missing > 0);
+        assert_eq!(found(Mistake::Miscounts, set_only, LOADED).miscounted, 1);
     }
 
     #[test]
     fn a_set_lost_while_loading_is_a_missing_key() {
         let mix = Mix { get: 100, ..Mix::default() };
-        let (run, verification) =
-            run_on(&Broken::boxed(Mistake::LosesSets), &workload(mix, Start::Loaded, 1000), 1);
+        let (run, verification) = run_on(&Broken::boxed(Mistake::LosesSets), &scenario(mix, LOADED, 1000), 1);
         assert_eq!(verification.missing, 125);
         assert_eq!(verification.wrong, 0);
         assert!(run.misses > 0);
@@ -525,9 +916,9 @@ mod tests {
     fn an_error_of_the_store_is_handed_on() {
         let config = Config { memory_limit: Some(1000), ..Config::default() };
         let store = open(BackendKind::RwLock, &config, Global).unwrap();
-        let workload = workload(Mix { set: 100, ..Mix::default() }, Start::Empty, 1000);
-        let keys = Keys::make(workload.keys, 16).unwrap();
-        let error = run(&store, &workload, &workload.draw(2, &keys)).unwrap_err();
+        let scenario = scenario(Mix { set: 100, ..Mix::default() }, EMPTY, 1000);
+        let keys = Keys::make(scenario.keys, &16.into()).unwrap();
+        let error = run(&store, &scenario, &scenario.draw(2, 0, &keys), &Watch::default()).unwrap_err();
         assert_eq!(error.code(), -10);
     }
 }

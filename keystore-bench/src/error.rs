@@ -10,11 +10,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A workload that cannot be run as it is described.
-    #[error("workload {workload:?}: {field} is {value}: it must be {expected}")]
-    Workload {
-        /// The workload's name.
-        workload: String,
+    /// A scenario that cannot be run as it is described.
+    #[error("scenario {scenario:?}: {field} is {value}: it must be {expected}")]
+    Scenario {
+        /// The scenario's name.
+        scenario: String,
         /// The field that is wrong.
         field: &'static str,
         /// What it is.
@@ -25,7 +25,7 @@ pub enum Error {
     /// A name that stands for nothing.
     #[error("{what} {name:?} is unknown: it must be {expected}")]
     Unknown {
-        /// What was named: a combination, a workload.
+        /// What was named: a store, a scenario, a suite.
         what: &'static str,
         /// The name.
         name: String,
@@ -60,13 +60,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A store refused an operation of a workload.
-    #[error("{combination}, {workload}: {source}")]
+    /// A store refused an operation of a scenario.
+    #[error("{store}, {scenario}: {source}")]
     Store {
-        /// The backend and the pool, `epoch+slab`.
-        combination: String,
-        /// The workload and the number of threads.
-        workload: String,
+        /// The store, `epoch+slab`.
+        store: String,
+        /// The scenario and the number of threads.
+        scenario: String,
         /// Why.
         source: keystore_core::Error,
     },
@@ -79,6 +79,18 @@ pub enum Error {
         of: usize,
         /// The first one, and what was wrong with it.
         first: String,
+    },
+    /// Rows that became slower than they may.
+    #[error("{rows} of {of} rows became slower by more than {percent} percent; the worst is {worst}")]
+    Slower {
+        /// Rows that did.
+        rows: usize,
+        /// All rows that were compared.
+        of: usize,
+        /// What they may lose.
+        percent: f64,
+        /// The row that lost most, and how much.
+        worst: String,
     },
     /// A plot could not be drawn.
     #[error("drawing {plot}: {reason}")]
@@ -93,7 +105,7 @@ pub enum Error {
 impl Error {
     /// An [`Error::File`] for a failed read.
     pub fn unreadable(path: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::File { path: path.as_ref().to_owned(), action: "cannot be read", source }
+        Self::File { path: path.as_ref().to_owned(), action: UNREADABLE, source }
     }
 
     /// An [`Error::File`] for a failed write.
@@ -101,9 +113,25 @@ impl Error {
         Self::File { path: path.as_ref().to_owned(), action: "cannot be written", source }
     }
 
-    /// Whether the caller's wishes are at fault (exit code 2) and not what came of them (exit code 1).
+    /// Whether what was asked for or given is at fault (exit code 2) and not what came of it (exit code 1).
     #[must_use]
-    pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Workload { .. } | Self::Unknown { .. })
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Scenario { .. } | Self::Unknown { .. } | Self::Line { .. } | Self::Results { .. } => true,
+            Self::File { action, .. } => *action == UNREADABLE,
+            Self::Store { .. } | Self::Verification { .. } | Self::Slower { .. } | Self::Plot { .. } => false,
+        }
     }
+}
+
+const UNREADABLE: &str = "cannot be read";
+
+/// `; did you mean "epoch+slab"?`, where one of `names` is near to `name`; otherwise nothing.
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let likeness = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
+    names
+        .map(|other| (likeness(other), other))
+        .filter(|&(likeness, _)| likeness > 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map_or(String::new(), |(_, other)| format!("; did you mean {other:?}?"))
 }

@@ -6,38 +6,27 @@
 //!
 //! # How a number comes about
 //!
-//! 1. A [`Workload`] says what is asked of a store: a mix of operations, a distribution over keys, threads, sizes. It is data
-//!    (serde), so it can be kept and run again.
-//! 2. [`Workload::draw`] turns it into the operations of each thread, keys and all, before any clock runs.
-//! 3. [`run`] lets the threads wait for each other and then go. All but one call in [`SAMPLING`] go by untimed; that one
-//!    gives the latencies.
+//! 1. A [`Scenario`] says what is asked of a store: a mix of operations, a distribution over keys, threads, sizes. It is data,
+//!    from a file of a [`Suite`], so it can be kept and run again.
+//! 2. [`Scenario::draw`] turns it into the operations of each thread, keys and all, before any clock runs; or a [`Trace`] has
+//!    them.
+//! 3. [`run`] lets the threads wait for each other and then go. Most calls go by untimed; one in 32, or as many as the scenario
+//!    says, gives the latencies.
 //! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing, wrong, or twice. A number
 //!    from a store that fails is a number from a broken store, and the command fails with it.
-//! 5. A [`Plan`] does this for every [`Combination`] of backend and pool, round by round, so that a machine which
-//!    is slow for a while is slow for all. A row's rate is the median of its rounds; two rows whose rounds overlap are
-//!    said to show no difference.
-//! 6. [`Results`] are written to `results.json`, and [`report`] makes tables, plots and a page of them.
+//! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a machine which is slow for a while is slow for
+//!    all. A row's rate is the median of its rounds, with the bounds that hold it; two rows whose bounds overlap are said to
+//!    show no difference.
+//! 6. [`Results`] are written to `results.json`, [`report`] makes tables, plots and a page of them, and [`Comparison`] holds
+//!    them against those of another day.
 //!
 //! ```
-//! use keystore_bench::{Combination, Plan, Rounds, Sizes, report, standard};
+//! use keystore_bench::{Candidate, Plan, Suite, Watch, report};
 //!
 //! # fn main() -> keystore_bench::Result<()> {
-//! let sizes = Sizes {
-//!     keys: 1000,
-//!     grow_keys: 1000,
-//!     grow_far_keys: 10_000,
-//!     key_size: 16,
-//!     value_size: 64,
-//!     seconds: 0.001,
-//!     threads: vec![1],
-//! };
-//! let plan = Plan {
-//!     workloads: standard(&sizes),
-//!     combinations: Combination::all(),
-//!     keys: &sizes.make_keys()?,
-//!     rounds: Rounds { at_most: 1, budget: None },
-//! };
-//! let results = plan.run(&mut |_| {})?;
+//! let suite = Suite::named("smoke")?;
+//! let plan = Plan::new(suite, Candidate::ours())?;
+//! let results = plan.run(&Watch::default(), &mut |progress| println!("{} runs", progress.scenario))?;
 //! results.verify()?;
 //! println!("{}", report::text(&results));
 //! # Ok(()) }
@@ -46,43 +35,66 @@
 //! # What the numbers leave out
 //!
 //! Stores are called as `dyn Keystore`: a call through a pointer, a nanosecond or two, that a program which names its
-//! backend does not pay. A thread's next operation waits for its last: under a load that arrives at a fixed rate, waiting
-//! would add to the latencies. Values are looked at in place, not copied.
+//! backend does not pay. Without a fixed rate, a thread's next operation waits for its last. Values are looked at in place, not
+//! copied.
 //!
 //! # Features
 //!
 //! `mimalloc` (default): mimalloc is the process's global allocator, for every store alike.
 //!
+//! `peers`: other people's maps (papaya, scc, dashmap, flurry, and a map in locked shards) as stores that can be measured
+//! beside ours.
+//!
 //! # Where things are
 //!
-//! `workload` what is asked · `keys` of which keys · `combination` of whom · `driver` the threads · `proof` the check ·
-//! `measure` what is kept · `stress` very many threads at once · `suite` the standard workloads, and the rounds · `results` the file · `report` and `plot` what
-//! people see · `machine` where it ran.
+//! What is asked: `scenario`, `size`, `distribution`, `keys`, `trace`, `suite` (the files), `stream` (the operations drawn). Of
+//! whom: `combination`, `peers`, `nothing`, `candidate`. Measuring: `driver` (the threads), `proof` (the check), `measure` (what is
+//! kept), `limit` (what memory can do), `machine`, `plan` (the rounds). What comes of it: `results` (the file), `compare` (two
+//! of them), `report` and `plot` (what people see). `stress` is a test of its own, with very many threads at once.
 
+mod candidate;
 mod combination;
+mod compare;
+mod distribution;
 mod driver;
 mod error;
 mod keys;
+mod limit;
 mod machine;
 mod measure;
+mod nothing;
+pub mod peers;
+mod plan;
 pub mod plot;
 mod proof;
 pub mod report;
 mod results;
+mod scenario;
+mod size;
+mod stream;
 pub mod stress;
 mod suite;
-mod workload;
+mod trace;
 
-pub use combination::{Combination, Selection};
-pub use driver::{Run, SAMPLING, load, run};
+pub use candidate::{Candidate, Selection};
+pub use combination::Combination;
+pub use compare::{Compared, Comparison, Verdict};
+pub use distribution::KeyDistribution;
+pub use driver::{Run, Watch, load, run};
 pub use error::{Error, Result};
-pub use keys::{KeyDistribution, KeySource, Keys, MAX_KEYS, Sampler};
+pub use keys::{KeySource, Keys, MAX_KEYS};
+pub use limit::{LineRate, Pages, line_rates};
 pub use machine::{Machine, processors};
-pub use measure::{Latency, Memory, MemoryPart, Spread, latency_histogram};
+pub use measure::{Latency, Memory, MemoryPart, Slice, Spread, latency_histogram};
+pub use nothing::Nothing;
+pub use plan::{Plan, Progress, Rounds};
 pub use proof::{MIN_VALUE_SIZE, Proof, Verification};
-pub use results::{Growth, Results, Row, SCHEMA, Winner};
-pub use suite::{Plan, Progress, Rounds, Sizes, standard};
-pub use workload::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Operation, Start, Stream, Workload};
+pub use results::{Growth, Measured, Results, Row, SCHEMA, Winner};
+pub use scenario::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Scenario};
+pub use size::{Between, Share, Size};
+pub use stream::{Operation, Stream};
+pub use suite::Suite;
+pub use trace::Trace;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]

@@ -1,7 +1,7 @@
 //! Values that prove themselves, and the check of a store's whole content against what was done to it.
 //!
 //! Every value says which key it belongs to, which thread wrote it and with which of its operations, and every word of it
-//! depends on all three, so a value made of two halves is recognised. After a run, [`Proof::check`] compares what the store
+//! depends on all three and on its length, so a value made of two halves, or cut, is recognised. After a run, [`Proof::check`] compares what the store
 //! holds with what the threads did:
 //!
 //! - The last change of a key is, in whatever order the threads ran, the last change that *some* thread made to it. So a key
@@ -14,8 +14,9 @@ use std::ops::ControlFlow;
 use keystore_core::Keystore;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{Keys, mix};
-use crate::workload::{Kind, Start, Stream, Workload};
+use crate::keys::Keys;
+use crate::scenario::{Kind, Scenario};
+use crate::stream::Stream;
 
 /// The smallest value that can carry its proof, bytes.
 pub const MIN_VALUE_SIZE: usize = 16;
@@ -46,34 +47,33 @@ impl Stamp {
     }
 }
 
-/// Writes the value of the key at position `key` with this stamp. The value has at least [`MIN_VALUE_SIZE`] bytes.
+/// Writes the value of the key at position `key` with this stamp. The value has at least [`MIN_VALUE_SIZE`] bytes. It is
+/// written while the clock runs, so it costs as little as it can.
 #[inline]
 pub(crate) fn write_value(value: &mut [u8], key: u32, stamp: Stamp) {
-    let proof = mix(stamp.0 ^ u64::from(key).rotate_left(32));
-    let (stamp_bytes, rest) = value.split_at_mut(8);
-    stamp_bytes.copy_from_slice(&stamp.0.to_le_bytes());
-    let (key_bytes, rest) = rest.split_at_mut(8);
-    key_bytes.copy_from_slice(&(u64::from(key) | proof << 32).to_le_bytes());
-    let mut word = proof;
-    let mut words = rest.chunks_exact_mut(8);
-    for chunk in &mut words {
-        word = word.wrapping_add(proof | 1);
-        chunk.copy_from_slice(&word.to_le_bytes());
+    // A product of 128 bits, folded: every bit of stamp, key and length has its say in each half of it.
+    let seed = stamp.0 ^ u64::from(key).rotate_left(32) ^ (value.len() as u64).rotate_left(48);
+    let product = u128::from(seed ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+    let proof = product as u64 ^ (product >> 64) as u64;
+    let (words, tail) = value.as_chunks_mut::<8>();
+    let [first, second, rest @ ..] = words else {
+        unreachable!("a value has at least two words");
+    };
+    *first = stamp.0.to_le_bytes();
+    *second = (u64::from(key) | proof << 32).to_le_bytes();
+    rest.fill(proof.to_le_bytes());
+    if !tail.is_empty() {
+        let length = tail.len();
+        tail.copy_from_slice(&proof.to_be_bytes()[..length]);
     }
-    let tail = words.into_remainder();
-    let length = tail.len();
-    tail.copy_from_slice(&proof.to_be_bytes()[..length]);
 }
 
-/// The key and the stamp of a value that is whole and `size` bytes long; `scratch` is any buffer, kept between calls.
-fn read_value(value: &[u8], size: usize, scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
-    if value.len() != size {
-        return None;
-    }
+/// The key and the stamp of a value that is whole; `scratch` is any buffer, kept between calls.
+fn read_value(value: &[u8], scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
     let word = |at| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
     let stamp = Stamp(word(0)?);
     let key = word(8)? as u32;
-    scratch.resize(size, 0);
+    scratch.resize(value.len(), 0);
     write_value(scratch, key, stamp);
     (scratch == value).then_some((key, stamp))
 }
@@ -113,8 +113,8 @@ impl Verification {
 /// What was done to a store, to check it against.
 #[derive(Debug)]
 pub struct Proof<'a> {
-    /// The workload that ran.
-    pub workload: &'a Workload,
+    /// The scenario that ran.
+    pub scenario: &'a Scenario,
     /// Its keys.
     pub keys: &'a Keys,
     /// The operations of each thread.
@@ -144,14 +144,14 @@ impl Proof<'_> {
     /// # Errors
     /// Those of the store's verbs.
     pub fn check<K: Keystore + ?Sized>(&self, store: &K) -> keystore_core::Result<Verification> {
-        let count = self.workload.keys;
+        let count = self.scenario.keys;
         let mut found = Verification { checked: count as u64, ..Verification::default() };
         let mut stamps: Vec<Option<Stamp>> = vec![None; count];
         let mut scratch = Vec::new();
         let mut shown = 0_u64;
         store.for_each_dyn(&mut |key, value| {
             shown += 1;
-            match read_value(value, self.workload.value_size, &mut scratch) {
+            match read_value(value, &mut scratch) {
                 Some((position, stamp))
                     if (position as usize) < count && self.keys.get(position as usize) == key =>
                 {
@@ -167,13 +167,13 @@ impl Proof<'_> {
         for (position, (stamp, expected)) in stamps.iter().zip(&expectations).enumerate() {
             let mut looked_up = None;
             let present = store.read_dyn(self.keys.get(position), &mut |value| {
-                looked_up = read_value(value, self.workload.value_size, &mut scratch);
+                looked_up = read_value(value, &mut scratch);
             })?;
             match stamp {
                 _ if present && looked_up != stamp.map(|stamp| (position as u32, stamp)) => found.wrong += 1,
                 Some(_) if !present => found.missing += 1,
                 Some(stamp) => found.wrong += u64::from(!self.is_plausible(position, *stamp, *expected)),
-                None => found.missing += u64::from(!self.may_be_absent(*expected)),
+                None => found.missing += u64::from(!self.may_be_absent(position, *expected)),
             }
         }
         Ok(found)
@@ -183,19 +183,24 @@ impl Proof<'_> {
         !expected.present && !expected.absent
     }
 
-    fn may_be_absent(&self, expected: Expectation) -> bool {
-        expected.absent || (Self::is_untouched(expected) && self.workload.start == Start::Empty)
+    fn may_be_absent(&self, position: usize, expected: Expectation) -> bool {
+        expected.absent || (Self::is_untouched(expected) && !self.was_loaded(position))
+    }
+
+    /// Whether the store held the key at the start.
+    fn was_loaded(&self, position: usize) -> bool {
+        position < self.scenario.loaded_keys()
     }
 
     /// Whether the key at `position` may be present with this stamp.
     fn is_plausible(&self, position: usize, stamp: Stamp, expected: Expectation) -> bool {
         let Some((thread, sequence)) = stamp.origin() else {
-            return self.workload.start == Start::Loaded && !expected.overwritten;
+            return self.was_loaded(position) && !expected.overwritten;
         };
         let genuine = self.executed.get(thread).is_some_and(|&executed| sequence < executed) && {
             let operations = self.streams[thread].operations();
             let operation = operations[(sequence % operations.len() as u64) as usize];
-            operation.key as usize == position && operation.kind.is_write() && operation.kind != Kind::Delete
+            operation.key as usize == position && operation.kind.has_value()
         };
         genuine && expected.present && (expected.fresh || expected.inserted)
     }
@@ -203,7 +208,7 @@ impl Proof<'_> {
     /// What the threads' changes say about each key, given what was found there.
     fn expectations(&self, stamps: &[Option<Stamp>]) -> Vec<Expectation> {
         let mut expectations = vec![Expectation::default(); stamps.len()];
-        if self.workload.mix.is_read_only() {
+        if self.scenario.is_read_only() {
             return expectations;
         }
         const NEVER: u64 = u64::MAX;
@@ -229,7 +234,7 @@ impl Proof<'_> {
                 if last[key] == sequence {
                     last[key] = NEVER; // for the next thread
                     let expectation = &mut expectations[key];
-                    let deletes = operation.kind == Kind::Delete;
+                    let deletes = operation.kind.is_delete();
                     expectation.absent |= deletes;
                     expectation.present |= !deletes;
                     expectation.fresh |= stamps[key] == Some(Stamp::new(thread, sequence));
@@ -251,9 +256,11 @@ mod tests {
             let mut value = vec![0; size];
             let stamp = Stamp::new(3, 12_345_678_901);
             write_value(&mut value, 77, stamp);
-            assert_eq!(read_value(&value, size, &mut scratch), Some((77, stamp)));
+            assert_eq!(read_value(&value, &mut scratch), Some((77, stamp)));
             assert_eq!(stamp.origin(), Some((3, 12_345_678_901)));
-            assert_eq!(read_value(&value, size + 1, &mut scratch), None, "another size is another value");
+            value.push(0);
+            assert_eq!(read_value(&value, &mut scratch), None, "another size is another value");
+            assert_eq!(read_value(&value[..size - 1], &mut scratch), None, "cut");
         }
         assert_eq!(Stamp::LOADED.origin(), None);
     }
@@ -267,10 +274,10 @@ mod tests {
         for cut in 1..64 {
             let torn = [&one[..cut], &other[cut..]].concat();
             let whole = torn == one || torn == other;
-            assert_eq!(read_value(&torn, 64, &mut scratch).is_some(), whole, "cut at {cut}");
+            assert_eq!(read_value(&torn, &mut scratch).is_some(), whole, "cut at {cut}");
         }
         let mut flipped = one;
         flipped[40] ^= 1;
-        assert_eq!(read_value(&flipped, 64, &mut scratch), None);
+        assert_eq!(read_value(&flipped, &mut scratch), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What a comparison found: `results.json` and what can be read from it.
 //!
-//! The file is self-contained: the workloads that ran, the machine, and one row for each combination, workload and number
+//! The file is self-contained: the scenarios that ran, the machine, and one row for each candidate, scenario and number
 //! of threads. [`SCHEMA`] is its version; it rises with every change that an older reader would misunderstand.
 
 use std::fs;
@@ -9,72 +9,117 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::combination::Combination;
+use crate::candidate::Candidate;
 use crate::error::{Error, Result};
-use crate::keys::{KeyDistribution, KeySource};
+use crate::keys::KeySource;
+use crate::limit::{LineRate, Pages};
 use crate::machine::Machine;
-use crate::measure::{Latency, Memory, Spread};
+use crate::measure::{Latency, Memory, Slice, Spread};
 use crate::proof::Verification;
-use crate::workload::{Start, Workload};
+use crate::scenario::Scenario;
 
 /// The version of the form of `results.json`.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// The version of this form: [`SCHEMA`].
     pub schema: u32,
+    /// The name of the suite, or of the file that the scenarios came from.
+    pub suite: String,
     /// When it began, seconds since the Unix epoch.
     pub started_at: u64,
     /// How long it took, seconds.
     pub seconds: f64,
+    /// Whether it was interrupted: rows may then have fewer rounds than others, or be missing.
+    pub interrupted: bool,
     /// What it was measured on.
     pub machine: Machine,
+    /// What that machine's memory can do, where it was measured.
+    pub limits: Vec<LineRate>,
+    /// The scenarios, in the order in which they ran.
+    pub scenarios: Vec<Measured>,
+    /// One for each candidate, scenario and number of threads.
+    pub rows: Vec<Row>,
+}
+
+/// A scenario that was measured, and what is known of it besides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The scenario.
+    pub scenario: Scenario,
     /// Where the keys came from.
     pub keys: KeySource,
     /// Their mean length, bytes.
     pub mean_key_len: f64,
-    /// How often each row was measured.
-    pub rounds: usize,
-    /// The workloads, in the order in which they ran.
-    pub workloads: Vec<Workload>,
-    /// One for each combination, workload and number of threads.
-    pub rows: Vec<Row>,
+    /// The mean length of the values that were written, bytes.
+    pub mean_value_len: f64,
+    /// What the harness itself takes for an operation of it, measured on a store that does nothing, nanoseconds.
+    pub harness_ns: f64,
 }
 
-/// One combination under one workload with one number of threads.
+/// One candidate under one scenario with one number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// The backend and the pool.
-    #[serde(flatten)]
-    pub combination: Combination,
-    /// The workload's name.
-    pub workload: String,
+    /// The store: a backend on a pool, or a peer.
+    pub store: Candidate,
+    /// The scenario's name.
+    pub scenario: String,
     /// Threads.
     pub threads: usize,
     /// Operations a second in each round, in order.
     pub rounds: Vec<f64>,
-    /// Their median and spread.
+    /// Their median and its bounds.
     pub ops_per_sec: Spread,
-    /// Latency of a call, over all rounds.
+    /// Latency of a call, from its start to its end, over all rounds.
     pub latency_ns: Latency,
+    /// Latency of a call from when it was due to its end, at a fixed rate: what those wait who do not know that the store is
+    /// busy. Without it, a store that stops for a second hides all that would have arrived meanwhile (G. Tene, "How not to
+    /// measure latency": coordinated omission).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_ns: Option<Latency>,
     /// Memory at the end of the last round.
     pub memory: Memory,
+    /// The last round, a slice of time after another, where the scenario asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Slice>,
     /// What checking the content after every round found, added up.
     pub verification: Verification,
 }
 
-/// Who was fastest under one workload with one number of threads.
+impl Row {
+    /// How many times the rate of another row of the same scenario and number of threads this one has. The two ran next to each
+    /// other in every round, so they are compared round by round: what slowed the machine in a round slowed both.
+    #[must_use]
+    pub fn ratio_to(&self, other: &Self) -> Spread {
+        let ratio = |(this, other): (&f64, &f64)| this / other.max(f64::MIN_POSITIVE);
+        let ratios: Vec<f64> = self.rounds.iter().zip(&other.rounds).map(ratio).collect();
+        Spread::of(&ratios)
+    }
+
+    /// Whether the two cannot be told apart: the bounds of their ratio hold 1.
+    #[must_use]
+    pub fn is_level_with(&self, other: &Self) -> bool {
+        let ratio = self.ratio_to(other);
+        ratio.low <= 1.0 && 1.0 <= ratio.high
+    }
+}
+
+/// Bytes of a node before its key, and of a cache line.
+const NODE_HEADER: f64 = 8.0;
+const LINE: f64 = 64.0;
+
+/// Which combination was fastest under one scenario with one number of threads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Winner<'a> {
-    /// The workload's name.
-    pub workload: &'a str,
+    /// The scenario's name.
+    pub scenario: &'a str,
     /// Threads.
     pub threads: usize,
     /// The row with the highest median.
     pub best: &'a Row,
-    /// The rows whose spread overlaps that of the best: no difference was measured.
+    /// The rows that the best cannot be told from ([`Row::is_level_with`]): no difference was measured.
     pub level: Vec<&'a Row>,
     /// The best of the others.
     pub next: Option<&'a Row>,
@@ -93,7 +138,7 @@ impl Winner<'_> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
     /// Whose.
-    pub combination: Combination,
+    pub store: Candidate,
     /// The fewer keys, and seconds to set them all, from an empty store.
     pub few: (usize, f64),
     /// The many keys, likewise.
@@ -109,29 +154,27 @@ impl Growth {
 }
 
 impl Results {
-    /// The combinations that ran, in the order of their names' kinds.
+    /// The candidates that ran: combinations in the order of their names' kinds, then peers.
     #[must_use]
-    pub fn combinations(&self) -> Vec<Combination> {
-        let mut combinations: Vec<_> = self.rows.iter().map(|row| row.combination).collect();
-        combinations.sort_unstable();
-        combinations.dedup();
-        combinations
+    pub fn candidates(&self) -> Vec<Candidate> {
+        let mut candidates: Vec<_> = self.rows.iter().map(|row| row.store).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates
     }
 
-    /// The row of a combination, workload and number of threads.
+    /// The row of a candidate, scenario and number of threads.
     #[must_use]
-    pub fn row(&self, combination: Combination, workload: &str, threads: usize) -> Option<&Row> {
-        self.rows
-            .iter()
-            .find(|row| row.combination == combination && row.workload == workload && row.threads == threads)
+    pub fn row(&self, store: Candidate, scenario: &str, threads: usize) -> Option<&Row> {
+        self.rows.iter().find(|row| row.store == store && row.scenario == scenario && row.threads == threads)
     }
 
-    /// The rows of a workload with a number of threads.
-    pub fn rows_of<'a>(&'a self, workload: &'a str, threads: usize) -> impl Iterator<Item = &'a Row> {
-        self.rows.iter().filter(move |row| row.workload == workload && row.threads == threads)
+    /// The rows of a scenario with a number of threads.
+    pub fn rows_of<'a>(&'a self, scenario: &'a str, threads: usize) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(move |row| row.scenario == scenario && row.threads == threads)
     }
 
-    /// All numbers of threads that any workload ran with, rising.
+    /// All numbers of threads that any scenario ran with, rising.
     #[must_use]
     pub fn thread_counts(&self) -> Vec<usize> {
         let mut threads: Vec<_> = self.rows.iter().map(|row| row.threads).collect();
@@ -140,94 +183,139 @@ impl Results {
         threads
     }
 
-    /// The number of threads that says most about a workload: the most that still had a processor each, or the fewest
+    /// The number of threads that says most about a scenario: the most that still had a processor each, or the fewest
     /// that ran.
     #[must_use]
-    pub fn telling_threads(&self, workload: &Workload) -> usize {
+    pub fn telling_threads(&self, scenario: &Scenario) -> usize {
         let fits = |threads: &&usize| **threads <= self.machine.processors;
-        let most = workload.threads.iter().filter(fits).max();
-        most.or(workload.threads.iter().min()).copied().unwrap_or(1)
+        let most = scenario.threads.iter().filter(fits).max();
+        most.or(scenario.threads.iter().min()).copied().unwrap_or(1)
     }
 
-    /// The workload that says how much memory an entry takes: one that leaves a loaded store as it was, or the last.
+    /// The scenario that says how much memory an entry takes: the one with the most entries of those that leave a loaded
+    /// store as it was, or the last.
     #[must_use]
-    pub fn memory_workload(&self) -> Option<&Workload> {
-        let unchanged = |workload: &&Workload| workload.start == Start::Loaded && workload.mix.is_read_only();
-        self.workloads.iter().find(unchanged).or(self.workloads.last())
+    pub fn memory_scenario(&self) -> Option<&Scenario> {
+        let scenarios = || self.scenarios.iter().map(|measured| &measured.scenario);
+        let unchanged = scenarios().filter(|scenario| scenario.is_read_only() && scenario.loaded_keys() > 0);
+        // The first of several that hold as many.
+        unchanged.rev().max_by_key(|scenario| scenario.loaded_keys()).or(scenarios().next_back())
     }
 
-    /// Who won which workload, with each number of threads.
+    /// Which combination won which scenario, with each number of threads. At a fixed rate all do as many operations, and nobody
+    /// wins.
     #[must_use]
     pub fn winners(&self) -> Vec<Winner<'_>> {
         let median = |a: &&Row, b: &&Row| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median);
-        let runs = self.workloads.iter().flat_map(|workload| {
-            workload.threads.iter().map(move |&threads| (workload.name.as_str(), threads))
+        let open_ended = self.scenarios.iter().filter(|measured| measured.scenario.rate.is_none());
+        let runs = open_ended.flat_map(|Measured { scenario, .. }| {
+            scenario.threads.iter().map(move |&threads| (scenario.name.as_str(), threads))
         });
-        runs.filter_map(|(workload, threads)| {
-            let best = self.rows_of(workload, threads).max_by(median)?;
-            let last = self.rows_of(workload, threads).min_by(median)?;
-            let others = || self.rows_of(workload, threads).filter(|row| row.combination != best.combination);
-            let is_level = |row: &&Row| row.ops_per_sec.overlaps(&best.ops_per_sec);
+        runs.filter_map(|(scenario, threads)| {
+            let ours = || self.rows_of(scenario, threads).filter(|row| !row.store.is_peer());
+            let best = ours().max_by(median)?;
+            let others = || ours().filter(|row| row.store != best.store);
             Some(Winner {
-                workload,
+                scenario,
                 threads,
                 best,
-                level: others().filter(is_level).collect(),
+                level: others().filter(|row| best.is_level_with(row)).collect(),
                 next: others().max_by(median),
-                last,
+                last: ours().min_by(median)?,
             })
         })
         .collect()
     }
 
-    /// What growing costs each combination, on one thread: where two workloads or more grow an empty store.
+    /// What growing costs each candidate, on one thread: where two scenarios or more grow an empty store.
     #[must_use]
     pub fn growth(&self) -> Vec<Growth> {
-        let mut growing: Vec<&Workload> = self
-            .workloads
+        let mut growing: Vec<&Scenario> = self
+            .scenarios
             .iter()
-            .filter(|workload| {
-                workload.start == Start::Empty && workload.distribution == KeyDistribution::Sequential
-            })
+            .map(|measured| &measured.scenario)
+            .filter(|scenario| scenario.grows() && scenario.threads.contains(&1))
             .collect();
-        growing.sort_by_key(|workload| workload.keys);
+        growing.sort_by_key(|scenario| scenario.keys);
         let (Some(few), Some(many)) = (growing.first(), growing.last()) else { return Vec::new() };
         if few.keys == many.keys {
             return Vec::new();
         }
-        let seconds = |combination, workload: &Workload| {
-            let row = self.row(combination, &workload.name, 1)?;
-            Some((workload.keys, workload.keys as f64 / row.ops_per_sec.median))
+        let seconds = |store, scenario: &Scenario| {
+            let row = self.row(store, &scenario.name, 1)?;
+            Some((scenario.keys, scenario.keys as f64 / row.ops_per_sec.median))
         };
-        self.combinations()
+        self.candidates()
             .into_iter()
-            .filter_map(|combination| {
-                Some(Growth {
-                    combination,
-                    few: seconds(combination, few)?,
-                    many: seconds(combination, many)?,
-                })
+            .filter_map(|store| {
+                Some(Growth { store, few: seconds(store, few)?, many: seconds(store, many)? })
             })
             .collect()
     }
 
-    /// Checks that every row passed verification.
+    /// The fastest peer of a scenario with a number of threads, where peers ran.
+    #[must_use]
+    pub fn best_peer<'a>(&'a self, scenario: &'a str, threads: usize) -> Option<&'a Row> {
+        let median = |a: &&Row, b: &&Row| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median);
+        self.rows_of(scenario, threads).filter(|row| row.store.is_peer()).max_by(median)
+    }
+
+    /// How many times the rate of the best peer a row has, where peers ran.
+    #[must_use]
+    pub fn ratio_to_best_peer(&self, row: &Row) -> Option<f64> {
+        let peer = self.best_peer(&row.scenario, row.threads)?;
+        (peer.ops_per_sec.median > 0.0).then(|| row.ops_per_sec.median / peer.ops_per_sec.median)
+    }
+
+    /// How near a row comes to what the memory can do, from 0 up: its operations a second, each of them one line of the
+    /// table and the lines of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
+    /// where caches hold what is asked for. `None` where the limit was not measured for that number of threads.
+    #[must_use]
+    pub fn share_of_limit(&self, row: &Row) -> Option<f64> {
+        let limit = self.limits.iter().find(|limit| {
+            limit.pages == Pages::Huge && limit.threads == row.threads && limit.in_flight == 16
+        })?;
+        let measured = self.measured(&row.scenario)?;
+        let node = NODE_HEADER + measured.mean_key_len + measured.mean_value_len;
+        let lines = 1.0 + (node / LINE).ceil();
+        Some(row.ops_per_sec.median * lines / limit.lines_per_sec)
+    }
+
+    /// The scenario of this name.
+    #[must_use]
+    pub fn measured(&self, scenario: &str) -> Option<&Measured> {
+        self.scenarios.iter().find(|measured| measured.scenario.name == scenario)
+    }
+
+    /// The most rounds that any row has.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        self.rows.iter().map(|row| row.rounds.len()).max().unwrap_or(0)
+    }
+
+    /// The fewest rounds that any row has.
+    #[must_use]
+    pub fn fewest_rounds(&self) -> usize {
+        self.rows.iter().map(|row| row.rounds.len()).min().unwrap_or(0)
+    }
+
+    /// Checks that every row of ours passed verification. Peers are told of by [`peers_faults`](Self::peers_faults).
     ///
     /// # Errors
     /// [`Error::Verification`] with the number of rows that did not, and what was wrong with the first.
     pub fn verify(&self) -> Result<()> {
-        let mut failed = self.rows.iter().filter(|row| !row.verification.passed());
+        let ours = || self.rows.iter().filter(|row| !row.store.is_peer());
+        let mut failed = ours().filter(|row| !row.verification.passed());
         let Some(row) = failed.next() else { return Ok(()) };
-        let Verification { checked, missing, wrong, duplicates, miscounted } = row.verification;
-        Err(Error::Verification {
-            rows: 1 + failed.count(),
-            of: self.rows.len(),
-            first: format!(
-                "{}, {}, threads {}: of {checked} keys {missing} missing, {wrong} wrong, {duplicates} twice, \
-                 the count {miscounted} off",
-                row.combination, row.workload, row.threads
-            ),
-        })
+        Err(Error::Verification { rows: 1 + failed.count(), of: ours().count(), first: fault(row) })
+    }
+
+    /// What was found wrong with peers, a line for each row. A map of others may promise less than a store of ours: scc's
+    /// `HashIndex`, for one, replaces a value by removing it and inserting another, and a lookup in between finds nothing.
+    #[must_use]
+    pub fn peers_faults(&self) -> Vec<String> {
+        let failed = self.rows.iter().filter(|row| row.store.is_peer() && !row.verification.passed());
+        failed.map(fault).collect()
     }
 
     /// Writes the results to a file: all of it, or nothing.
@@ -237,7 +325,7 @@ impl Results {
     pub fn save(&self, path: &Path) -> Result<()> {
         let text =
             serde_json::to_string_pretty(self).map_err(|error| Error::unwritable(path, error.into()))?;
-        write_whole(path, &text)
+        write_whole(path, text.as_bytes())
     }
 
     /// Reads results that [`save`](Self::save) wrote.
@@ -261,11 +349,21 @@ impl Results {
     }
 }
 
+/// What is wrong with a row that failed verification.
+fn fault(row: &Row) -> String {
+    let Verification { checked, missing, wrong, duplicates, miscounted } = row.verification;
+    format!(
+        "{}, {}, threads {}: of {checked} keys {missing} missing, {wrong} wrong, {duplicates} twice, the count \
+         {miscounted} off",
+        row.store, row.scenario, row.threads
+    )
+}
+
 /// Writes a file whole: first beside it under another name, which then takes its place.
 ///
 /// # Errors
 /// [`Error::File`] where it cannot be written; what was there before is then still there.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |source| Error::unwritable(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -276,7 +374,7 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<()> {
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.prefix(".keystore-").tempfile_in(folder).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
@@ -286,32 +384,37 @@ pub(crate) mod tests {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::suite::{Plan, Rounds, Sizes, standard};
+    use crate::driver::Watch;
+    use crate::plan::{Plan, Rounds};
+    use crate::scenario::Length;
+    use crate::suite::Suite;
 
     /// Results of a real, tiny comparison.
     pub(crate) fn tiny() -> Results {
         static TINY: OnceLock<Results> = OnceLock::new();
+        let compare = || {
+            let plan = Plan::new(tiny_suite(), Candidate::ours()).unwrap();
+            plan.run(&Watch::default(), &mut |_| {}).unwrap()
+        };
         TINY.get_or_init(compare).clone()
     }
 
-    fn compare() -> Results {
-        let sizes = Sizes {
-            keys: 200,
-            grow_keys: 50,
-            grow_far_keys: 500,
-            key_size: 16,
-            value_size: 16,
-            seconds: 0.001,
-            threads: vec![1, 2],
-        };
-        let keys = sizes.make_keys().unwrap();
-        let plan = Plan {
-            workloads: standard(&sizes),
-            combinations: Combination::all(),
-            keys: &keys,
-            rounds: Rounds { at_most: 2, budget: None },
-        };
-        plan.run(&mut |_| {}).unwrap()
+    /// The default suite, made tiny.
+    pub(crate) fn tiny_suite() -> Suite {
+        let mut suite = Suite::named("quick").unwrap();
+        suite.rounds = Rounds { at_most: 2, budget: None };
+        for scenario in &mut suite.scenarios {
+            scenario.threads.retain(|&threads| threads <= 2);
+            scenario.value_size = 16.into();
+            scenario.keys /= 2000;
+            scenario.rounds = None;
+            scenario.timeline_ms = scenario.timeline_ms.map(|_| 1);
+            scenario.length = match scenario.length {
+                Length::Seconds(_) => Length::Seconds(0.001),
+                _ => Length::Operations(scenario.keys as u64),
+            };
+        }
+        suite
     }
 
     #[test]
@@ -331,8 +434,8 @@ pub(crate) mod tests {
         fs::write(&path, "{\"schema\": 99, \"other\": true}").unwrap();
         let error = Results::load(&path).unwrap_err().to_string();
         assert!(error.starts_with(&path.display().to_string()), "{error}");
-        assert!(error.ends_with("results of version 99: this version reads 1"), "{error}");
-        fs::write(&path, "{\"schema\": 1}").unwrap();
+        assert!(error.ends_with("results of version 99: this version reads 2"), "{error}");
+        fs::write(&path, "{\"schema\": 2}").unwrap();
         assert!(Results::load(&path).unwrap_err().to_string().contains("missing field"));
         let missing = folder.path().join("none.json");
         assert!(Results::load(&missing).unwrap_err().to_string().contains("none.json: cannot be read"));
@@ -340,7 +443,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
-        let error = write_whole(Path::new("/no/such/folder/results.json"), "x").unwrap_err();
+        let error = write_whole(Path::new("/no/such/folder/results.json"), b"x").unwrap_err();
         assert!(error.to_string().starts_with("/no/such/folder/results.json: cannot be written"), "{error}");
         assert!(!error.is_usage());
     }
@@ -348,19 +451,25 @@ pub(crate) mod tests {
     #[test]
     fn the_winner_is_the_best_median_and_level_rows_are_told() {
         let mut results = tiny();
-        results.workloads.truncate(1);
-        results.workloads[0].threads = vec![1];
-        let name = results.workloads[0].name.clone();
-        results.rows.retain(|row| row.workload == name && row.threads == 1);
+        results.scenarios.truncate(1);
+        results.scenarios[0].scenario.threads = vec![1];
+        let name = results.scenarios[0].scenario.name.clone();
+        results.rows.retain(|row| row.scenario == name && row.threads == 1);
         for (n, row) in results.rows.iter_mut().enumerate() {
-            let median = 10.0 * (n + 1) as f64;
-            row.ops_per_sec = Spread { median, min: median - 6.0, max: median + 6.0 };
+            // The whole machine was slow in the second round; the second best was the best in the third.
+            let rate = 10.0 * (n + 1) as f64;
+            row.rounds = vec![rate, rate / 4.0, if n == 7 { rate * 1.2 } else { rate }];
+            row.ops_per_sec = Spread::of(&row.rounds);
         }
         let winners = results.winners();
         assert_eq!(winners.len(), 1);
         let winner = &winners[0];
         assert_eq!(winner.best.ops_per_sec.median, 90.0);
-        assert_eq!(winner.level.len(), 1, "80 + 6 reaches 90 - 6; 70 + 6 does not");
+        assert_eq!(
+            winner.level,
+            [winner.next.unwrap()],
+            "70 was behind in every round, however far apart those were"
+        );
         assert_eq!(winner.next.unwrap().ops_per_sec.median, 80.0);
         assert_eq!(winner.last.ops_per_sec.median, 10.0);
     }
@@ -388,5 +497,11 @@ pub(crate) mod tests {
         let expected = format!("2 of {} rows failed verification; the first is ", results.rows.len());
         assert!(error.to_string().starts_with(&expected), "{error}");
         assert!(error.to_string().contains("2 wrong"), "{error}");
+        for row in [3, 5] {
+            results.rows[row].store = Candidate::Peer(crate::peers::PeerKind::SccHashIndex);
+        }
+        results.verify().unwrap();
+        assert_eq!(results.peers_faults().len(), 2);
+        assert!(results.peers_faults()[0].starts_with("scc-hashindex, "), "{:?}", results.peers_faults());
     }
 }

@@ -253,6 +253,13 @@ pub trait Keystore {
     /// # Errors
     /// Those of [`for_each`](Self::for_each).
     fn stats(&self) -> Result<Stats>;
+
+    /// Bytes of the table's arrays, without the overflow buckets and the nodes that [`stats`](Self::stats) counts too. It
+    /// changes where the table grows or shrinks, and takes no walk over the table: what a gauge can ask for every second.
+    ///
+    /// # Errors
+    /// None of today's backends has any.
+    fn table_bytes(&self) -> Result<u64>;
 }
 
 /// A store behind a pointer is that store. Closures go through the `dyn` twins, for the store may be `dyn`.
@@ -336,6 +343,9 @@ macro_rules! forward_keystore {
             }
             fn stats(&self) -> Result<Stats> {
                 (**self).stats()
+            }
+            fn table_bytes(&self) -> Result<u64> {
+                (**self).table_bytes()
             }
         }
     )*};

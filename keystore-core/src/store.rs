@@ -337,6 +337,10 @@ impl<T: Table> Keystore for Store<T> {
             errors,
         })
     }
+
+    fn table_bytes(&self) -> Result<u64> {
+        Ok(self.table.array_bytes() as u64)
+    }
 }
 
 /// A copy of `bytes`, or the error where there is no memory for it.

@@ -90,6 +90,9 @@ pub(crate) trait Table {
     /// Looks at every bucket: how the entries lie in them, and what their nodes take.
     fn survey(&self) -> Result<Survey>;
 
+    /// Bytes of the table's arrays, without the buckets that hang on them. Walks over no buckets.
+    fn array_bytes(&self) -> usize;
+
     /// Bytes of the table itself, and bytes that wait to be reclaimed.
     fn footprint(&self) -> Footprint;
 }

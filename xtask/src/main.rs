@@ -2,6 +2,7 @@
 
 mod bench;
 mod header;
+mod plot;
 mod stress;
 mod test;
 
@@ -14,7 +15,9 @@ use clap::Parser;
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
     /// Compare every backend on every pool, and plot the result.
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
+    /// Draw results that were measured before.
+    Plot(plot::Args),
     /// Run the stress test over all nine combinations.
     Stress(stress::Args),
     /// Run every check that CI runs.
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Bench(args) => bench::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),

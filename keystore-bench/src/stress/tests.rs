@@ -199,6 +199,9 @@ impl Keystore for FaultyStore {
     fn shrink(&self) -> Result<()> {
         self.inner.shrink()
     }
+    fn table_bytes(&self) -> Result<u64> {
+        self.inner.table_bytes()
+    }
     fn stats(&self) -> Result<Stats> {
         let mut stats = self.inner.stats()?;
         stats.operations.finds -= u64::from(self.fault == Fault::CallsAreMiscounted);

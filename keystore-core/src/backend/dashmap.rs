@@ -307,7 +307,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         Ok(survey)
     }
 
-    fn footprint(&self) -> Footprint {
+    fn array_bytes(&self) -> usize {
         let shards = self.map.shards();
         // Inside a closure the shard that it holds exclusively is left out.
         let tables: usize = shards
@@ -315,7 +315,11 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
             .filter_map(|shard| read_shard(shard, "stats").ok())
             .map(|shard| shard.allocation_info().1.size())
             .sum();
-        Footprint { table_bytes: (tables + size_of_val(shards)) as u64, garbage_bytes: 0 }
+        tables + size_of_val(shards)
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint { table_bytes: self.array_bytes() as u64, garbage_bytes: 0 }
     }
 }
 

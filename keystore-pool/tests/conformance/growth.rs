@@ -89,6 +89,8 @@ fn a_reserved_table_takes_what_was_reserved(combination: &Combination) {
     store.reserve(100_000).unwrap();
     let reserved = store.stats().unwrap().memory.table_bytes;
     assert!(reserved > small + 100_000 * 8, "{small} bytes of table became {reserved}");
+    let arrays = store.table_bytes().unwrap();
+    assert!((100_000 * 8..=reserved).contains(&arrays), "{arrays} of {reserved} bytes in arrays");
     let expected = fill(&*store, 100_000);
     assert_holds(&*store, &expected);
     assert_even(combination, &*store, 100_000);

@@ -118,8 +118,8 @@ impl Check {
     }
 }
 
-/// A time as people read it: `12.3 s`, `4 min 05 s`.
-struct Seconds(Duration);
+/// A time as people read it: `12.3 s`, `4 min 05 s`, `3 h 12 min`.
+pub(crate) struct Seconds(pub(crate) Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +127,10 @@ impl fmt::Display for Seconds {
             write!(f, "{:.1} s", self.0.as_secs_f64())
         } else {
             let seconds = self.0.as_secs_f64().round() as u64;
-            write!(f, "{} min {:02} s", seconds / 60, seconds % 60)
+            match seconds / 3600 {
+                0 => write!(f, "{} min {:02} s", seconds / 60, seconds % 60),
+                hours => write!(f, "{hours} h {:02} min", seconds / 60 % 60),
+            }
         }
     }
 }
@@ -140,6 +143,7 @@ mod tests {
     fn times_are_written_as_people_read_them() {
         assert_eq!(Seconds(Duration::from_millis(1_240)).to_string(), "1.2 s");
         assert_eq!(Seconds(Duration::from_millis(245_400)).to_string(), "4 min 05 s");
+        assert_eq!(Seconds(Duration::from_secs(11_520)).to_string(), "3 h 12 min");
     }
 
     #[test]

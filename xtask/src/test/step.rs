@@ -76,7 +76,7 @@ impl Step {
             Self::Tests => cargo("test --workspace --all-features"),
             Self::Header => xtask("header --check"),
             Self::Stress => xtask("stress --threads 64 --keys 500"),
-            Self::Bench => xtask("bench --quick --out target/test-bench"),
+            Self::Bench => xtask("bench --suite smoke --out target/test-bench"),
             // Without --no-verify, cargo also builds every packed crate anew, and all they depend on.
             Self::Package => cargo("package --workspace --no-verify --allow-dirty"),
         }

@@ -365,10 +365,16 @@ where
         self.survey_buckets(&mut crossbeam_epoch::pin())
     }
 
+    fn array_bytes(&self) -> usize {
+        let guard = crossbeam_epoch::pin();
+        let array = self.current(&guard);
+        array.bytes() + array.next(&guard).map_or(0, BucketArray::bytes)
+    }
+
     fn footprint(&self) -> Footprint {
         let guard = crossbeam_epoch::pin();
         let array = self.current(&guard);
-        let mut table_bytes = array.bytes() + array.next(&guard).map_or(0, BucketArray::bytes);
+        let mut table_bytes = self.array_bytes();
         let longest = array.next(&guard).map_or(0, |next| next.buckets().len()).max(array.buckets().len());
         for hash in 0..longest as u64 {
             let (array, bucket) = self.bucket_to_read(hash, &guard);

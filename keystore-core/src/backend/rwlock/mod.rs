@@ -340,8 +340,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         outcome.map(|()| survey)
     }
 
+    fn array_bytes(&self) -> usize {
+        self.directory.bytes()
+    }
+
     fn footprint(&self) -> Footprint {
-        let mut table_bytes = self.directory.bytes();
+        let mut table_bytes = self.array_bytes();
         // Inside a closure a held bucket ends the walk: the chains behind it are left out.
         let _ = self.walk(
             |lock| Shared::lock(lock, "stats"),

@@ -1,0 +1,95 @@
+//! dashmap, as its users have it: `Box<[u8]>` keys and values in its shards, by its ordinary interface.
+//!
+//! The backend of ours that goes by its name puts our nodes into its shards instead, and hands it their hashes. Here,
+//! too, only a key that is new is copied, and a value of the same length is overwritten where it is.
+
+use std::ops::ControlFlow;
+
+use dashmap::{DashMap, Entry};
+use keystore_core::{Change, DefaultHasher, Update};
+
+use super::map::{Bytes, Map, overwrite};
+
+impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
+    #[inline]
+    fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.get(key).map(|value| visit(&value))
+    }
+
+    #[inline]
+    fn set(&self, key: &[u8], value: &[u8]) -> Change {
+        if let Some(mut old) = self.get_mut(key) {
+            overwrite(&mut old, value);
+            return Change::Replaced;
+        }
+        match self.insert(key.into(), value.into()) {
+            Some(_) => Change::Replaced,
+            None => Change::Created,
+        }
+    }
+
+    #[inline]
+    fn insert(&self, key: &[u8], value: &[u8]) -> bool {
+        match self.entry(key.into()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(value.into());
+                true
+            }
+        }
+    }
+
+    #[inline]
+    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+        // The one verb that can keep, change or remove an entry under one lock without a key of one's own.
+        let mut change = None;
+        self.remove_if_mut(key, |_, old| {
+            let (done, remove) = match decide(Some(old)) {
+                Update::Keep => (Change::Kept, false),
+                Update::Set(value) => {
+                    overwrite(old, &value);
+                    (Change::Replaced, false)
+                }
+                Update::Delete => (Change::Deleted, true),
+            };
+            change = Some(done);
+            remove
+        });
+        if let Some(change) = change {
+            return change;
+        }
+        match self.entry(key.into()) {
+            Entry::Occupied(mut entry) => match decide(Some(entry.get())) {
+                Update::Keep => Change::Kept,
+                Update::Set(value) => {
+                    overwrite(entry.get_mut(), &value);
+                    Change::Replaced
+                }
+                Update::Delete => {
+                    entry.remove();
+                    Change::Deleted
+                }
+            },
+            Entry::Vacant(entry) => match decide(None) {
+                Update::Set(value) => {
+                    entry.insert(value.into());
+                    Change::Created
+                }
+                Update::Keep | Update::Delete => Change::Absent,
+            },
+        }
+    }
+
+    #[inline]
+    fn remove(&self, key: &[u8]) -> bool {
+        self.remove(key).is_some()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) {
+        let _ = self.iter().try_for_each(|entry| visit(entry.key(), entry.value()));
+    }
+}

@@ -1,0 +1,101 @@
+//! scc's `HashIndex`: the table of scc's `HashMap`, with readers that take no lock.
+//!
+//! Readers peek, so an entry never changes: a write puts a new one beside it and marks the old one removed, which
+//! goes when no reader can see it and its bucket is written again. `update` of an entry that was looked up with the
+//! key as it is, is how its documentation replaces a value; it copies the key.
+
+use std::ops::ControlFlow;
+
+use keystore_core::{Change, DefaultHasher, Update};
+use scc::hash_index::{Entry, OccupiedEntry};
+use scc::{Guard, HashIndex};
+
+use super::map::{Bytes, Map};
+
+impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
+    #[inline]
+    fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.peek_with(key, |_, value| visit(value))
+    }
+
+    fn read_many(&self, keys: &[&[u8]], mut visit: impl FnMut(usize, Option<&[u8]>)) {
+        let guard = Guard::new();
+        for (index, key) in keys.iter().enumerate() {
+            visit(index, self.peek(*key, &guard).map(|value| &**value));
+        }
+    }
+
+    #[inline]
+    fn set(&self, key: &[u8], value: &[u8]) -> Change {
+        if let Some(mut entry) = self.get_sync(key) {
+            entry.update(value.into());
+            return Change::Replaced;
+        }
+        match self.entry_sync(key.into()) {
+            Entry::Occupied(mut entry) => {
+                entry.update(value.into());
+                Change::Replaced
+            }
+            Entry::Vacant(entry) => {
+                entry.insert_entry(value.into());
+                Change::Created
+            }
+        }
+    }
+
+    #[inline]
+    fn insert(&self, key: &[u8], value: &[u8]) -> bool {
+        self.insert_sync(key.into(), value.into()).is_ok()
+    }
+
+    #[inline]
+    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+        if let Some(entry) = self.get_sync(key) {
+            return alter(entry, decide);
+        }
+        match self.entry_sync(key.into()) {
+            Entry::Occupied(entry) => alter(entry, decide),
+            Entry::Vacant(entry) => match decide(None) {
+                Update::Set(value) => {
+                    entry.insert_entry(value.into());
+                    Change::Created
+                }
+                Update::Keep | Update::Delete => Change::Absent,
+            },
+        }
+    }
+
+    #[inline]
+    fn remove(&self, key: &[u8]) -> bool {
+        self.remove_sync(key)
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) {
+        // Its lock-free iterator may show an entry twice while the table is resized; this one holds each bucket's
+        // lock.
+        self.iter_sync(|key, value| visit(key, value).is_continue());
+    }
+}
+
+/// Does what `decide` answers with an entry whose bucket is locked.
+#[inline]
+fn alter(
+    mut entry: OccupiedEntry<'_, Bytes, Bytes, DefaultHasher>,
+    mut decide: impl FnMut(Option<&[u8]>) -> Update,
+) -> Change {
+    match decide(Some(entry.get())) {
+        Update::Keep => Change::Kept,
+        Update::Set(value) => {
+            entry.update(value.into());
+            Change::Replaced
+        }
+        Update::Delete => {
+            entry.remove_entry();
+            Change::Deleted
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! scc's `HashMap`: buckets of entries, each bucket with its own reader-writer lock; the tables grow bucket by
+//! bucket.
+//!
+//! It is used by its synchronous verbs. Lookups and overwriting take the key as it is; only a key that is new is
+//! copied.
+
+use std::ops::ControlFlow;
+
+use keystore_core::{Change, DefaultHasher, Update};
+use scc::HashMap;
+use scc::hash_map::{Entry, OccupiedEntry};
+
+use super::map::{Bytes, Map, overwrite};
+
+impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
+    #[inline]
+    fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.read_sync(key, |_, value| visit(value))
+    }
+
+    #[inline]
+    fn set(&self, key: &[u8], value: &[u8]) -> Change {
+        if self.update_sync(key, |_, old| overwrite(old, value)).is_some() {
+            return Change::Replaced;
+        }
+        match self.upsert_sync(key.into(), value.into()) {
+            Some(_) => Change::Replaced,
+            None => Change::Created,
+        }
+    }
+
+    #[inline]
+    fn insert(&self, key: &[u8], value: &[u8]) -> bool {
+        self.insert_sync(key.into(), value.into()).is_ok()
+    }
+
+    #[inline]
+    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+        if let Some(entry) = self.get_sync(key) {
+            return alter(entry, decide);
+        }
+        match self.entry_sync(key.into()) {
+            Entry::Occupied(entry) => alter(entry, decide),
+            Entry::Vacant(entry) => match decide(None) {
+                Update::Set(value) => {
+                    entry.insert_entry(value.into());
+                    Change::Created
+                }
+                Update::Keep | Update::Delete => Change::Absent,
+            },
+        }
+    }
+
+    #[inline]
+    fn remove(&self, key: &[u8]) -> bool {
+        self.remove_sync(key).is_some()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) {
+        self.iter_sync(|key, value| visit(key, value).is_continue());
+    }
+}
+
+/// Does what `decide` answers with an entry whose bucket is locked.
+#[inline]
+fn alter(
+    mut entry: OccupiedEntry<'_, Bytes, Bytes, DefaultHasher>,
+    mut decide: impl FnMut(Option<&[u8]>) -> Update,
+) -> Change {
+    match decide(Some(entry.get())) {
+        Update::Keep => Change::Kept,
+        Update::Set(value) => {
+            overwrite(entry.get_mut(), &value);
+            Change::Replaced
+        }
+        Update::Delete => {
+            let _ = entry.remove();
+            Change::Deleted
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! Measuring scenarios on every candidate, round by round.
+//!
+//! A round measures every scenario once, and within it one candidate after another: those that are compared run next to each
+//! other, so that a machine which is slow for a while is slow for all of them. Each round begins with another candidate and
+//! draws other operations, the same for all. What is reported is the median of the rounds, with its bounds.
+//!
+//! Every run is checked afterwards ([`Proof`]), outside the time measured. A store whose content a run cannot have changed
+//! serves the next number of threads too; every other run gets a new one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hdrhistogram::Histogram;
+use keystore_core::BoxedKeystore;
+
+use crate::candidate::Candidate;
+use crate::driver::{ONE_RANGE, Run, Watch, load, run};
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::limit::{LineRate, line_rates};
+use crate::machine::{self, Machine, Resident};
+use crate::measure::{Latency, Memory, Slice, Spread, latency_histogram};
+use crate::nothing::Nothing;
+use crate::proof::{Proof, Verification};
+use crate::results::{Measured, Results, Row, SCHEMA};
+use crate::scenario::{Length, Scenario};
+use crate::size::Size;
+use crate::stream::Stream;
+use crate::suite::Suite;
+use crate::trace::Trace;
+
+/// Seconds that the harness itself is measured for, under each scenario.
+const HARNESS_SECONDS: f64 = 0.02;
+
+/// How long each of the rates of memory is measured for.
+const LIMIT_TIME: Duration = Duration::from_millis(20);
+
+/// How often everything is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rounds {
+    /// Rounds at the most; at least 1.
+    pub at_most: usize,
+    /// The time that all rounds may take: no round begins that would not be over by then, going by the slowest so far.
+    pub budget: Option<Duration>,
+}
+
+/// What is going on.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// Runs done, and all there are if every round takes place.
+    pub runs: (usize, usize),
+    /// The round, from 1, and the most there can be.
+    pub round: (usize, usize),
+    /// The store that runs next.
+    pub store: Candidate,
+    /// The scenario that runs next.
+    pub scenario: &'a str,
+    /// Its threads.
+    pub threads: usize,
+}
+
+/// What is compared, with the keys of every scenario at hand.
+#[derive(Debug)]
+pub struct Plan {
+    suite: String,
+    entries: Vec<Entry>,
+    candidates: Vec<Candidate>,
+    rounds: Rounds,
+}
+
+/// A scenario and where its operations come from.
+#[derive(Debug)]
+struct Entry {
+    scenario: Scenario,
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Keys(Arc<Keys>),
+    Trace(Arc<Trace>),
+}
+
+impl Source {
+    fn keys(&self) -> &Keys {
+        match self {
+            Self::Keys(keys) => keys,
+            Self::Trace(trace) => trace.keys(),
+        }
+    }
+}
+
+impl Entry {
+    /// The operations of each thread.
+    fn streams(&self, threads: usize, round: usize) -> Vec<Stream> {
+        match &self.source {
+            Source::Keys(keys) => self.scenario.draw(threads, round, keys),
+            Source::Trace(trace) => trace.streams(threads, self.scenario.keys),
+        }
+    }
+
+    fn rounds(&self, at_most: usize) -> usize {
+        self.scenario.rounds.map_or(at_most, |rounds| rounds.min(at_most))
+    }
+}
+
+/// What the runs of one row gave so far.
+struct Tally {
+    rates: Vec<f64>,
+    latency: Histogram<u64>,
+    response: Option<Histogram<u64>>,
+    memory: Memory,
+    timeline: Vec<Slice>,
+    verification: Verification,
+}
+
+/// A store, and what the process held before it was opened.
+struct Opened {
+    store: BoxedKeystore,
+    before: Resident,
+}
+
+impl Plan {
+    /// Makes or reads the keys of every scenario, and checks that all of them can run.
+    ///
+    /// # Errors
+    /// [`Error::Scenario`] for the first scenario that cannot run; those of [`Keys::from_file`] and [`Trace::read`].
+    pub fn new(suite: Suite, candidates: Vec<Candidate>) -> Result<Self> {
+        let mut stock = Stock::new(&suite.scenarios)?;
+        let mut entries = Vec::with_capacity(suite.scenarios.len());
+        for mut scenario in suite.scenarios {
+            scenario.validate()?;
+            let source = stock.source(&scenario)?;
+            scenario.keys = scenario.keys.min(source.keys().len());
+            entries.push(Entry { scenario, source });
+        }
+        Ok(Self { suite: suite.name, entries, candidates, rounds: suite.rounds })
+    }
+
+    /// How many runs there are, if every round takes place.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        let runs = |entry: &Entry| entry.scenario.threads.len() * entry.rounds(self.rounds.at_most);
+        self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
+    }
+
+    /// How long all rounds take at least: what runs and warming up are said to take, or the budget where that is less.
+    #[must_use]
+    pub fn least_time(&self) -> Duration {
+        let seconds = |entry: &Entry| {
+            let run = match entry.scenario.length {
+                Length::Seconds(seconds) => seconds + entry.scenario.warm_up,
+                Length::Operations(operations) => {
+                    entry.scenario.rate.map_or(0.0, |rate| operations as f64 / rate)
+                }
+                Length::Once => 0.0,
+            };
+            run * (entry.scenario.threads.len() * entry.rounds(self.rounds.at_most)) as f64
+        };
+        let seconds = self.candidates.len() as f64 * self.entries.iter().map(seconds).sum::<f64>();
+        let time = Duration::from_secs_f64(seconds);
+        self.rounds.budget.map_or(time, |budget| time.min(budget))
+    }
+
+    /// Runs everything, telling `observe` before each run what is next. Where [`Watch::stop`] is called, what was measured so
+    /// far is the result.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where a store refused an operation. A store whose content is wrong afterwards is not an error here:
+    /// its rows say so ([`Results::verify`]).
+    pub fn run(&self, watch: &Watch, observe: &mut dyn FnMut(&Progress<'_>)) -> Result<Results> {
+        let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let begun = Instant::now();
+        let limits = self.limits();
+        let scenarios = self.measured(watch)?;
+        let mut tallies: HashMap<(usize, usize, usize), Tally> = HashMap::new();
+        let at_most = self.rounds.at_most.max(1);
+        let (mut done, mut slowest) = (0, Duration::ZERO);
+        'rounds: for round in 0..at_most {
+            let round_begun = Instant::now();
+            for (number, entry) in self.entries.iter().enumerate().filter(|(_, e)| round < e.rounds(at_most))
+            {
+                let streams: Vec<Vec<Stream>> =
+                    entry.scenario.threads.iter().map(|&threads| entry.streams(threads, round)).collect();
+                for turn in 0..self.candidates.len() {
+                    let index = (turn + round) % self.candidates.len();
+                    let mut unchanged = None;
+                    for (&threads, streams) in entry.scenario.threads.iter().zip(&streams) {
+                        observe(&Progress {
+                            runs: (done, self.runs()),
+                            round: (round + 1, at_most),
+                            store: self.candidates[index],
+                            scenario: &entry.scenario.name,
+                            threads,
+                        });
+                        let tally = tallies.entry((number, threads, index)).or_insert_with(Tally::new);
+                        self.measure(entry, streams, self.candidates[index], tally, &mut unchanged, watch)?;
+                        if watch.is_stopped() {
+                            break 'rounds;
+                        }
+                        done += 1;
+                    }
+                }
+            }
+            slowest = slowest.max(round_begun.elapsed());
+            if self.rounds.budget.is_some_and(|budget| begun.elapsed() + slowest > budget) {
+                break;
+            }
+        }
+        Ok(Results {
+            schema: SCHEMA,
+            suite: self.suite.clone(),
+            started_at,
+            seconds: begun.elapsed().as_secs_f64(),
+            interrupted: watch.is_stopped(),
+            machine: Machine::this(),
+            limits,
+            scenarios,
+            rows: self.rows(tallies),
+        })
+    }
+
+    /// What the memory can do that the largest store takes.
+    fn limits(&self) -> Vec<LineRate> {
+        let bytes = |entry: &Entry| {
+            let keys = entry.scenario.keys;
+            // A node with its header, and a slot of the table with room to spare.
+            let entry_bytes = entry.source.keys().mean_len(keys) + entry.scenario.value_size.mean() + 24.0;
+            (keys as f64 * entry_bytes) as usize
+        };
+        let most = self.entries.iter().map(bytes).max().unwrap_or(0);
+        let processors = machine::processors();
+        let mut threads: Vec<usize> = self.entries.iter().flat_map(|e| e.scenario.threads.clone()).collect();
+        threads.retain(|&threads| threads <= processors);
+        threads.sort_unstable();
+        threads.dedup();
+        line_rates(most.clamp(1 << 20, 1 << 30), &threads, LIMIT_TIME)
+    }
+
+    /// What is known of each scenario besides the rows: its keys, and what the harness takes for it.
+    fn measured(&self, watch: &Watch) -> Result<Vec<Measured>> {
+        let nothing: BoxedKeystore = Box::new(Nothing);
+        self.entries
+            .iter()
+            .map(|entry| {
+                let threads = *entry.scenario.threads.iter().min().expect("a valid scenario has threads");
+                let streams = entry.streams(threads, 0);
+                let scenario = Scenario {
+                    length: Length::Seconds(HARNESS_SECONDS),
+                    warm_up: 0.0,
+                    rate: None,
+                    timeline_ms: None,
+                    ..entry.scenario.clone()
+                };
+                let run = run(&nothing, &scenario, &streams, watch)
+                    .map_err(|source| refused("nothing", entry, threads, source))?;
+                let busy = run.elapsed.as_secs_f64() * threads.min(machine::processors()) as f64;
+                let (mut bytes, mut writes) = (0, 0);
+                for stream in &streams {
+                    for (n, operation) in stream.operations().iter().enumerate() {
+                        if operation.kind.has_value() {
+                            (bytes, writes) = (bytes + stream.value_size(n), writes + 1);
+                        }
+                    }
+                }
+                let drawn =
+                    if writes == 0 { entry.scenario.value_size.mean() } else { bytes as f64 / writes as f64 };
+                Ok(Measured {
+                    scenario: entry.scenario.clone(),
+                    keys: entry.source.keys().source().clone(),
+                    mean_key_len: entry.source.keys().mean_len(entry.scenario.keys),
+                    mean_value_len: drawn,
+                    harness_ns: busy * 1e9 / run.operations.max(1) as f64,
+                })
+            })
+            .collect()
+    }
+
+    /// One run of a candidate, added to its tally. `unchanged` is the store left over from the run before.
+    fn measure(
+        &self,
+        entry: &Entry,
+        streams: &[Stream],
+        candidate: Candidate,
+        tally: &mut Tally,
+        unchanged: &mut Option<Opened>,
+        watch: &Watch,
+    ) -> Result<()> {
+        let (scenario, keys) = (&entry.scenario, entry.source.keys());
+        let refused = |source| refused(&candidate.to_string(), entry, streams.len(), source);
+        let opened = match unchanged.take() {
+            Some(opened) => opened,
+            None => {
+                let before = Resident::before();
+                let store = candidate.open(&scenario.config).map_err(refused)?;
+                load(&*store, scenario, keys, streams).map_err(refused)?;
+                Opened { store, before }
+            }
+        };
+        let outcome: Run = run(&opened.store, scenario, streams, watch).map_err(refused)?;
+        if watch.is_stopped() {
+            return Ok(()); // cut short: no measurement
+        }
+        let grown = opened.before.grown();
+        let stats = opened.store.stats().map_err(refused)?;
+        let memory = Memory { resident_bytes: grown.now, peak_bytes: grown.peak, ..Memory::of(&stats) };
+        let proof = Proof { scenario, keys, streams, executed: &outcome.executed };
+        let mut verification = proof.check(&*opened.store).map_err(refused)?;
+        if scenario.always_hits() {
+            verification.missing += outcome.misses;
+        }
+        tally.rates.push(outcome.ops_per_sec());
+        tally.latency.add(&outcome.latency).expect(ONE_RANGE);
+        if let Some(response) = &outcome.response {
+            tally.response.get_or_insert_with(latency_histogram).add(response).expect(ONE_RANGE);
+        }
+        tally.memory = memory;
+        tally.timeline = outcome.timeline;
+        tally.verification.add(&verification);
+        if scenario.is_read_only() {
+            *unchanged = Some(opened);
+        }
+        Ok(())
+    }
+
+    /// The rows of what was measured at least once, in the order of the scenarios.
+    fn rows(&self, mut tallies: HashMap<(usize, usize, usize), Tally>) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(tallies.len());
+        for (number, Entry { scenario, .. }) in self.entries.iter().enumerate() {
+            for &threads in &scenario.threads {
+                for (index, &store) in self.candidates.iter().enumerate() {
+                    let tally = tallies.remove(&(number, threads, index));
+                    let Some(tally) = tally.filter(|tally| !tally.rates.is_empty()) else { continue };
+                    rows.push(Row {
+                        store,
+                        scenario: scenario.name.clone(),
+                        threads,
+                        ops_per_sec: Spread::of(&tally.rates),
+                        rounds: tally.rates,
+                        latency_ns: Latency::of(&tally.latency),
+                        response_ns: tally.response.as_ref().map(Latency::of),
+                        memory: tally.memory,
+                        timeline: tally.timeline,
+                        verification: tally.verification,
+                    });
+                }
+            }
+        }
+        rows
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            rates: Vec::new(),
+            latency: latency_histogram(),
+            response: None,
+            memory: Memory::default(),
+            timeline: Vec::new(),
+            verification: Verification::default(),
+        }
+    }
+}
+
+fn refused(store: &str, entry: &Entry, threads: usize, source: keystore_core::Error) -> Error {
+    let scenario = format!("{}, threads {threads}", entry.scenario.name);
+    Error::Store { store: store.to_owned(), scenario, source }
+}
+
+/// The keys and traces of all scenarios, each made or read once.
+struct Stock {
+    /// Of each size as many as any scenario takes.
+    made: Vec<(Size, usize, Option<Arc<Keys>>)>,
+    files: HashMap<PathBuf, Arc<Keys>>,
+    traces: HashMap<PathBuf, Arc<Trace>>,
+}
+
+impl Stock {
+    fn new(scenarios: &[Scenario]) -> Result<Self> {
+        let mut made: Vec<(Size, usize, Option<Arc<Keys>>)> = Vec::new();
+        for scenario in scenarios {
+            match made.iter_mut().find(|(size, ..)| *size == scenario.key_size) {
+                Some((_, count, _)) => *count = scenario.keys.max(*count),
+                None => made.push((scenario.key_size.clone(), scenario.keys, None)),
+            }
+        }
+        Ok(Self { made, files: HashMap::new(), traces: HashMap::new() })
+    }
+
+    fn source(&mut self, scenario: &Scenario) -> Result<Source> {
+        if let Some(path) = &scenario.trace {
+            return Ok(Source::Trace(once(&mut self.traces, path, Trace::read)?));
+        }
+        if let Some(path) = &scenario.keys_from {
+            return Ok(Source::Keys(once(&mut self.files, path, Keys::from_file)?));
+        }
+        let (size, count, keys) = self
+            .made
+            .iter_mut()
+            .find(|(size, ..)| *size == scenario.key_size)
+            .expect("every scenario's size was noted");
+        let keys = match keys {
+            Some(keys) => keys,
+            None => keys.insert(Arc::new(Keys::make(*count, size)?)),
+        };
+        Ok(Source::Keys(Arc::clone(keys)))
+    }
+}
+
+/// What `read` makes of a file, kept for whoever asks again.
+fn once<T>(kept: &mut HashMap<PathBuf, Arc<T>>, path: &Path, read: fn(&Path) -> Result<T>) -> Result<Arc<T>> {
+    if let Some(known) = kept.get(path) {
+        return Ok(Arc::clone(known));
+    }
+    let new = Arc::new(read(path)?);
+    kept.insert(path.to_owned(), Arc::clone(&new));
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeySource;
+    use crate::results::tests::{tiny, tiny_suite};
+
+    #[test]
+    fn every_combination_runs_every_scenario_and_holds_what_it_should() {
+        let results = tiny();
+        results.verify().unwrap();
+        assert!(!results.interrupted);
+        assert_eq!(results.candidates(), Candidate::ours());
+        let runs: usize = results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
+        assert_eq!(results.rows.len(), 9 * runs);
+        for row in &results.rows {
+            let scenario = &results.measured(&row.scenario).unwrap().scenario;
+            assert_eq!(row.rounds.len(), scenario.rounds.unwrap_or(2), "{row:?}");
+            assert!(row.ops_per_sec.median > 0.0 && row.latency_ns.samples > 0, "{row:?}");
+            if scenario.mix.delete == 0 {
+                assert_eq!(row.memory.entries, scenario.keys as u64, "{row:?}");
+                assert!(row.memory.node_bytes > 0 && row.memory.table_bytes > 0, "{row:?}");
+            }
+            assert_eq!(row.verification.checked, (row.rounds.len() * scenario.keys) as u64);
+            assert_eq!(row.timeline.is_empty(), scenario.timeline_ms.is_none(), "{row:?}");
+        }
+        assert!(results.scenarios.iter().all(|measured| measured.harness_ns > 0.0));
+        assert!(results.limits.iter().any(|limit| limit.in_flight == 16));
+    }
+
+    #[test]
+    fn a_budget_ends_the_rounds_and_the_first_always_runs() {
+        let mut suite = tiny_suite();
+        let candidates = || Candidate::ours()[..1].to_vec();
+        suite.rounds = Rounds { at_most: 1000, budget: Some(Duration::ZERO) };
+        let plan = Plan::new(suite.clone(), candidates()).unwrap();
+        assert_eq!(plan.run(&Watch::default(), &mut |_| {}).unwrap().rounds(), 1);
+        suite.rounds = Rounds { at_most: 2, budget: Some(Duration::from_secs(3600)) };
+        let plan = Plan::new(suite, candidates()).unwrap();
+        let mut seen = Vec::new();
+        let results =
+            plan.run(&Watch::default(), &mut |progress| seen.push((progress.runs, progress.round))).unwrap();
+        assert_eq!(results.rounds(), 2);
+        let runs = plan.runs();
+        assert_eq!(seen.len(), runs);
+        assert_eq!(seen[0], ((0, runs), (1, 2)));
+        assert_eq!(seen[runs - 1], ((runs - 1, runs), (2, 2)));
+    }
+
+    #[test]
+    fn what_was_measured_before_an_interruption_is_kept() {
+        let plan = Plan::new(tiny_suite(), Candidate::ours()).unwrap();
+        let watch = Watch::default();
+        let results = plan
+            .run(&watch, &mut |progress| {
+                if progress.runs.0 == 4 {
+                    watch.stop();
+                }
+            })
+            .unwrap();
+        assert!(results.interrupted);
+        assert_eq!(results.rows.iter().map(|row| row.rounds.len()).sum::<usize>(), 4);
+        results.verify().unwrap();
+    }
+
+    #[test]
+    fn a_trace_is_replayed_on_every_store_and_checked() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let sampled = Scenario {
+            mix: crate::Mix { get: 50, set: 20, insert: 10, update: 10, delete: 10, ..Default::default() },
+            length: Length::Operations(3000),
+            keys: 200,
+            ..Scenario::default()
+        };
+        let keys = Keys::make(200, &16.into()).unwrap();
+        Trace::write_sample(file.path(), &sampled, &keys).unwrap();
+        let mut suite = tiny_suite();
+        suite.scenarios = vec![Scenario {
+            name: "replayed".to_owned(),
+            trace: Some(file.path().to_owned()),
+            mix: crate::Mix::default(),
+            length: Length::Once,
+            preload: 0.0,
+            threads: vec![1, 3],
+            ..Scenario::default()
+        }];
+        let results =
+            Plan::new(suite, Candidate::ours()).unwrap().run(&Watch::default(), &mut |_| {}).unwrap();
+        results.verify().unwrap();
+        assert_eq!(results.rows.len(), 18);
+        assert_eq!(results.scenarios[0].keys, KeySource::Trace { path: file.path().to_owned() });
+        assert!(results.scenarios[0].scenario.keys <= 200);
+    }
+
+    #[test]
+    fn a_file_of_keys_gives_what_it_has() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "alpha\nbeta\ngamma\n").unwrap();
+        let mut suite = tiny_suite();
+        suite.scenarios.truncate(1);
+        suite.scenarios[0].keys_from = Some(file.path().to_owned());
+        let plan = Plan::new(suite.clone(), Candidate::ours()).unwrap();
+        let results = plan.run(&Watch::default(), &mut |_| {}).unwrap();
+        results.verify().unwrap();
+        assert_eq!(results.scenarios[0].scenario.keys, 3);
+        suite.scenarios[0].keys_from = Some("/no/such/words".into());
+        let error = Plan::new(suite, Candidate::ours()).unwrap_err();
+        assert!(error.is_usage() && error.to_string().starts_with("/no/such/words"), "{error}");
+    }
+}

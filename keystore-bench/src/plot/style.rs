@@ -1,0 +1,274 @@
+//! Colours, marks, text, and the legends made of them.
+
+use keystore_core::BackendKind;
+use plotters::element::{Circle, PathElement, Polygon, Rectangle};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, WHITE};
+
+use super::{Area, Drawing, WIDTH};
+
+pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+pub(super) const FAINT: RGBColor = RGBColor(221, 221, 221);
+
+/// Size of text.
+pub(super) const TEXT: u32 = 16;
+
+/// Okabe and Ito's sky blue, orange and yellow, for the parts of a whole.
+pub(super) const PARTS: [RGBColor; 3] =
+    [RGBColor(86, 180, 233), RGBColor(230, 159, 0), RGBColor(240, 228, 66)];
+
+/// Other people's maps.
+pub(super) const PEER: RGBColor = RGBColor(119, 119, 119);
+
+/// Where the first line of a legend is, and from one line to the next, pixels.
+const LEGEND_Y: i32 = 50;
+const LEGEND_LINE: i32 = 24;
+const LEFT: i32 = 14;
+
+/// From a legend's sample to its words, and from the words to the next sample.
+const SAMPLE_GAP: i32 = 8;
+const ENTRY_GAP: i32 = 24;
+
+/// Okabe and Ito's blue, vermilion and bluish green.
+pub(super) const fn colour_of(backend: BackendKind) -> RGBColor {
+    match backend {
+        BackendKind::RwLock => RGBColor(0, 114, 178),
+        BackendKind::Epoch => RGBColor(213, 94, 0),
+        BackendKind::DashMap => RGBColor(0, 158, 115),
+    }
+}
+
+/// Whose a line or a bar is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Backend(BackendKind),
+    Peer,
+}
+
+impl Whose {
+    pub(super) const fn colour(self) -> RGBColor {
+        match self {
+            Self::Backend(backend) => colour_of(backend),
+            Self::Peer => PEER,
+        }
+    }
+}
+
+pub(super) fn text(size: u32, colour: &RGBColor) -> TextStyle<'static> {
+    FontDesc::new(FontFamily::SansSerif, f64::from(size), FontStyle::Normal).color(colour)
+}
+
+pub(super) fn bold(size: u32, colour: &RGBColor) -> TextStyle<'static> {
+    // Made bold at once: what is made bold later is measured as if it were not.
+    FontDesc::new(FontFamily::SansSerif, f64::from(size), FontStyle::Bold).color(colour)
+}
+
+/// Places a text beside a point, at half its height.
+pub(super) fn placed(style: TextStyle<'static>, horizontal: HPos) -> TextStyle<'static> {
+    style.pos(Pos::new(horizontal, VPos::Center))
+}
+
+/// How wide a text will be, pixels.
+pub(super) fn width_of(words: &str, style: &TextStyle<'_>) -> i32 {
+    style.font.layout_box(words).map_or(0, |((left, _), (right, _))| right - left)
+}
+
+/// A text that fits: as it is, or smaller, or cut with an ellipsis.
+pub(super) fn fitted(
+    words: &str,
+    width: i32,
+    style: impl Fn(u32) -> TextStyle<'static>,
+) -> (String, TextStyle<'static>) {
+    const LEAST: u32 = TEXT - 3;
+    let size = (LEAST..=TEXT).rev().find(|&size| width_of(words, &style(size)) <= width);
+    if let Some(size) = size {
+        return (words.to_owned(), style(size));
+    }
+    let style = style(LEAST);
+    let mut cut: String = words.to_owned();
+    while !cut.is_empty() && width_of(&format!("{cut}…"), &style) > width {
+        cut.pop();
+    }
+    (format!("{}…", cut.trim_end()), style)
+}
+
+/// A plot's title: smaller where it is long.
+pub(super) fn draw_title(area: &Area<'_>, title: &str) -> Drawing {
+    let room = WIDTH as i32 - 24;
+    let size = (TEXT - 1..=20).rev().find(|&size| width_of(title, &bold(size, &INK)) <= room);
+    area.draw_text(title, &bold(size.unwrap_or(TEXT - 1), &INK), (12, 10))?;
+    Ok(())
+}
+
+/// The mark of a line: circle, triangle, square, and a diamond for peers.
+pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Drawing {
+    let fill = whose.colour().filled();
+    match whose {
+        Whose::Backend(BackendKind::RwLock) => area.draw(&Circle::new((x, y), 4, fill))?,
+        Whose::Backend(BackendKind::Epoch) => {
+            area.draw(&Polygon::new(vec![(x - 5, y + 4), (x + 5, y + 4), (x, y - 6)], fill))?;
+        }
+        Whose::Backend(BackendKind::DashMap) => {
+            area.draw(&Rectangle::new([(x - 4, y - 4), (x + 4, y + 4)], fill))?;
+        }
+        Whose::Peer => {
+            area.draw(&Polygon::new(vec![(x - 5, y), (x, y - 5), (x + 5, y), (x, y + 5)], fill))?;
+        }
+    }
+    Ok(())
+}
+
+/// The mark of a table that grew: a triangle on its point, above the line.
+pub(super) fn draw_grown(area: &Area<'_>, colour: RGBColor, (x, y): (i32, i32)) -> Drawing {
+    let corners = vec![(x - 5, y - 14), (x + 5, y - 14), (x, y - 5)];
+    Ok(area.draw(&Polygon::new(corners, colour.filled()))?)
+}
+
+/// A frame, of four bars: a rectangle's line has no width of its own in SVG.
+pub(super) fn draw_frame(area: &Area<'_>, [(left, top), (right, bottom)]: [(i32, i32); 2]) -> Drawing {
+    for corners in [
+        [(left - 1, top - 1), (right + 1, top + 2)],
+        [(left - 1, bottom - 2), (right + 1, bottom + 1)],
+        [(left - 1, top - 1), (left + 2, bottom + 1)],
+        [(right - 2, top - 1), (right + 1, bottom + 1)],
+    ] {
+        area.draw(&Rectangle::new(corners, PARTS[1].filled()))?;
+    }
+    Ok(())
+}
+
+/// From white to a dark blue, by the share of the best: faster towards the end, where the shares that matter lie.
+pub(super) fn shade(share: f64) -> RGBColor {
+    let share = share.clamp(0.0, 1.0).powf(1.5);
+    let between =
+        |light: u8, dark: u8| (f64::from(light) + (f64::from(dark) - f64::from(light)) * share).round() as u8;
+    RGBColor(between(247, 8), between(251, 69), between(255, 148))
+}
+
+/// The colour of text on a shade.
+pub(super) fn ink_on(share: f64) -> RGBColor {
+    if share > 0.77 { WHITE } else { INK }
+}
+
+/// What a legend shows beside its words.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sample {
+    /// A line with its mark.
+    Line(Whose),
+    /// A dashed line.
+    Dashed(RGBColor),
+    /// The mark of a table that grew.
+    Grown,
+    /// A filled box.
+    Box(RGBColor),
+    /// An upright line.
+    Upright,
+    /// A hollow diamond.
+    Hollow,
+    /// The frame of the best.
+    Frame,
+    /// Shades from none to all.
+    Shades,
+}
+
+impl Sample {
+    const fn width(self) -> i32 {
+        match self {
+            Self::Line(_) | Self::Dashed(_) => 30,
+            Self::Grown | Self::Hollow => 12,
+            Self::Upright => 4,
+            Self::Box(_) | Self::Frame => 20,
+            Self::Shades => 120,
+        }
+    }
+
+    fn draw(self, area: &Area<'_>, (x, y): (i32, i32)) -> Drawing {
+        let end = x + self.width();
+        match self {
+            Self::Line(whose) => {
+                if whose == Whose::Peer {
+                    Self::Dashed(PEER).draw(area, (x, y))?;
+                } else {
+                    area.draw(&PathElement::new(vec![(x, y), (end, y)], whose.colour().stroke_width(2)))?;
+                }
+                draw_mark(area, whose, ((x + end) / 2, y))?;
+            }
+            Self::Dashed(colour) => {
+                for from in [x, x + 12, x + 24] {
+                    let line = vec![(from, y), (from + 6, y)];
+                    area.draw(&PathElement::new(line, colour.stroke_width(2)))?;
+                }
+            }
+            Self::Grown => draw_grown(area, INK, (x + 6, y + 9))?,
+            Self::Box(colour) => {
+                area.draw(&Rectangle::new([(x, y - 7), (end, y + 7)], colour.filled()))?;
+            }
+            Self::Upright => {
+                area.draw(&PathElement::new(vec![(x + 2, y - 8), (x + 2, y + 8)], INK.stroke_width(2)))?;
+            }
+            Self::Hollow => draw_hollow(area, (x + 6, y))?,
+            Self::Frame => draw_frame(area, [(x, y - 7), (end, y + 7)])?,
+            Self::Shades => {
+                const STEPS: i32 = 30;
+                let wide = self.width() / STEPS;
+                for step in 0..STEPS {
+                    let (left, share) = (x + step * wide, f64::from(step) / f64::from(STEPS - 1));
+                    let corners = [(left, y - 7), (left + wide, y + 7)];
+                    area.draw(&Rectangle::new(corners, shade(share).filled()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A hollow diamond.
+pub(super) fn draw_hollow(area: &Area<'_>, (x, y): (i32, i32)) -> Drawing {
+    for (size, colour) in [(7, INK), (4, WHITE)] {
+        let corners = vec![(x - size, y), (x, y - size), (x + size, y), (x, y + size)];
+        area.draw(&Polygon::new(corners, colour.filled()))?;
+    }
+    Ok(())
+}
+
+/// A legend, laid out in as many lines as it needs.
+pub(super) struct Legend {
+    entries: Vec<(Sample, String, (i32, i32))>,
+    lines: i32,
+}
+
+impl Legend {
+    pub(super) fn new(entries: Vec<(Sample, String)>) -> Self {
+        let (mut x, mut line) = (LEFT, 0);
+        let mut laid_out = Vec::new();
+        for (sample, words) in entries {
+            let width = sample.width() + SAMPLE_GAP + width_of(&words, &text(TEXT, &INK));
+            if x > LEFT && x + width > WIDTH as i32 - 6 {
+                (x, line) = (LEFT, line + 1);
+            }
+            laid_out.push((sample, words, (x, LEGEND_Y + line * LEGEND_LINE)));
+            x += width + ENTRY_GAP;
+        }
+        Self { entries: laid_out, lines: line + 1 }
+    }
+
+    /// The lines of some backends, and of the best peer.
+    pub(super) fn of_lines(backends: &[BackendKind], peer: Option<String>) -> Vec<(Sample, String)> {
+        let ours = backends.iter().map(|&b| (Sample::Line(Whose::Backend(b)), b.name().to_owned()));
+        ours.chain(peer.map(|name| (Sample::Line(Whose::Peer), format!("best peer: {name}")))).collect()
+    }
+
+    /// Where the data may begin.
+    pub(super) const fn bottom(&self) -> i32 {
+        LEGEND_Y + (self.lines - 1) * LEGEND_LINE + 16
+    }
+
+    pub(super) fn draw(&self, area: &Area<'_>) -> Drawing {
+        for (sample, words, (x, y)) in &self.entries {
+            sample.draw(area, (*x, *y))?;
+            let left = x + sample.width() + SAMPLE_GAP;
+            area.draw_text(words, &placed(text(TEXT, &INK), HPos::Left), (left, *y))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! How a run went: operations a second and the longest call, slice of time by slice of time, and where the table grew.
+
+use super::panels::{self, Axis, Line, Panel, ROW};
+use super::style::{Legend, Sample, Whose};
+use super::{Plot, combinations, draw, nanoseconds_text, slug, threads_text};
+use crate::candidate::Candidate;
+use crate::error::Result;
+use crate::measure::Slice;
+use crate::results::Results;
+use crate::scenario::Scenario;
+
+/// About so many points of a line have a mark.
+const MARKS: usize = 8;
+
+/// The plot, where the scenario kept a time line.
+pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
+    let Some(slice_ms) = scenario.timeline_ms else { return Ok(None) };
+    let threads = results.telling_threads(scenario);
+    let slices =
+        |store| results.row(store, &scenario.name, threads).map_or(&[][..], |row| row.timeline.as_slice());
+    let peer = results.best_peer(&scenario.name, threads).map(|row| row.store);
+    // A peer that is not drawn may have taken many times as long.
+    let drawn = |store: &Candidate| !store.is_peer() || Some(*store) == peer;
+    let stores = results.candidates().into_iter().filter(drawn);
+    let longest = stores.map(|store| slices(store).len()).max().unwrap_or(0);
+    if longest == 0 {
+        return Ok(None);
+    }
+    let (slice_ms, total_ms) = (f64::from(slice_ms), f64::from(slice_ms) * longest as f64);
+    let (unit, in_unit) = if total_ms < 2000.0 { ("ms", 1.0) } else { ("s", 1e-3) };
+    let middle = |n: usize| (n as f64 + 0.5) * slice_ms * in_unit;
+    let rate = |slice: &Slice| slice.operations as f64 / slice_ms / 1e3;
+
+    let of = |store: Candidate, whose, line: &dyn Fn(&[Slice], Whose) -> Line| {
+        let slices = slices(store);
+        (!slices.is_empty()).then(|| line(slices, whose)).into_iter().collect::<Vec<_>>()
+    };
+    let ours = combinations(results);
+    let panels = |line: &dyn Fn(&[Slice], Whose) -> Line| -> Vec<Panel> {
+        let peers: Vec<Line> = peer.iter().flat_map(|&store| of(store, Whose::Peer, line)).collect();
+        panels::by_pool(&ours, &peers, |c| of(Candidate::Ours(c), Whose::Backend(c.backend), line))
+    };
+    let rates = panels(&|slices, whose| {
+        // The last slice ends before its time is over, so that its rate would be too low.
+        let whole = if slices.len() > 2 { &slices[..slices.len() - 1] } else { slices };
+        let points: Vec<(f64, f64)> =
+            whole.iter().enumerate().map(|(n, slice)| (middle(n), rate(slice))).collect();
+        let grown = whole.windows(2).zip(&points[1..]).filter(|(pair, _)| grew(pair));
+        let grown = grown.map(|(_, point)| *point).collect();
+        Line { grown, mark_every: points.len() / MARKS, ..Line::new(whose, points) }
+    });
+    let calls = panels(&|slices, whose| {
+        let timed = slices.iter().enumerate().filter(|(_, slice)| slice.max_ns > 0);
+        let points: Vec<(f64, f64)> = timed.map(|(n, slice)| (middle(n), slice.max_ns as f64)).collect();
+        Line { mark_every: points.len() / MARKS, ..Line::new(whose, points) }
+    });
+
+    let mut entries = Legend::of_lines(&panels::backends_of(&ours), peer.map(|peer| peer.to_string()));
+    if rates.iter().flat_map(|panel| &panel.lines).any(|line| !line.grown.is_empty()) {
+        entries.push((Sample::Grown, "the table grew".to_owned()));
+    }
+    let legend = Legend::new(entries);
+    let x = Axis::linear(&format!("time, {unit}"), total_ms * in_unit);
+    let upper = Axis::linear("million operations a second", panels::range_of(&rates).1 * 1.15);
+    let (least, most) = panels::range_of(&calls);
+    let lower = Axis::decades("longest timed call", least, most, nanoseconds_text);
+    let plot = draw(
+        format!("timeline-{}", slug(&scenario.name)),
+        format!("{}, {}: each {slice_ms} ms of the last round", scenario.name, threads_text(threads)),
+        legend.bottom() + 2 * ROW + 8,
+        |area| {
+            legend.draw(area)?;
+            panels::draw_row(area, legend.bottom(), &rates, &x, &upper)?;
+            panels::draw_row(area, legend.bottom() + ROW + 8, &calls, &x, &lower)
+        },
+    )?;
+    Ok(Some(plot))
+}
+
+/// Whether the table became larger between two slices.
+fn grew(pair: &[Slice]) -> bool {
+    pair[0].table_bytes > 0 && pair[1].table_bytes > pair[0].table_bytes
+}

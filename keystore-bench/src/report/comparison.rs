@@ -1,0 +1,46 @@
+//! Two results of one suite, for a terminal.
+
+use std::fmt::Write;
+
+use super::sheets::Sheet;
+use crate::compare::{Compared, Comparison, Verdict};
+use crate::plot::threads_text;
+
+/// A table of the rows that both results have, those with a difference first, the greatest first; and what it comes to.
+#[must_use]
+pub fn comparison_text(comparison: &Comparison) -> String {
+    // How many times as fast or as slow: what halves is as far as what doubles.
+    let distance = |row: &Compared| row.ratio.max(f64::MIN_POSITIVE).ln().abs();
+    let mut rows: Vec<&Compared> = comparison.rows.iter().collect();
+    rows.sort_by(|a, b| {
+        let alike = |row: &Compared| row.verdict == Verdict::NoDifference;
+        alike(a).cmp(&alike(b)).then(distance(b).total_cmp(&distance(a)))
+    });
+    let lines = rows.into_iter().map(|row| {
+        vec![
+            row.verdict.name().to_owned(),
+            row.store.to_string(),
+            row.scenario.clone(),
+            threads_text(row.threads),
+            format!("{:.2}", row.ratio),
+            format!("{:.2} to {:.2}", row.bounds.0, row.bounds.1),
+        ]
+    });
+    let sheet = Sheet {
+        title: "Operations a second, new over old".to_owned(),
+        columns: ["", "store", "scenario", "threads", "ratio", "bounds"].map(str::to_owned).to_vec(),
+        words: 4,
+        lines: lines.collect(),
+    };
+    let mut text = sheet.to_text();
+    let _ = writeln!(
+        text,
+        "{} faster, {} slower, {} no difference (bounds of {:.0} %); {} rows left out",
+        comparison.count(Verdict::Faster),
+        comparison.count(Verdict::Slower),
+        comparison.count(Verdict::NoDifference),
+        100.0 * comparison.confidence,
+        comparison.left_out
+    );
+    text
+}

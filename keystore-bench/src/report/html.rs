@@ -1,0 +1,163 @@
+//! The report for a browser: one file that needs no other.
+
+use std::fmt::Write;
+
+use super::sheets::{self, Sheet};
+use super::words::{METHOD, cautions, description, facts, harness_text};
+use crate::plot::Plot;
+use crate::results::Results;
+
+const STYLE: &str = "
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
+h3, summary { font-size: 1rem; font-weight: bold; margin: 1.5rem 0 .3rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
+th { vertical-align: bottom; white-space: normal; }
+.word { text-align: left; }
+td.word { white-space: normal; } td.word:first-child { min-width: 6rem; }
+.facts td { white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
+.facts td:first-child { min-width: 9rem; }
+.best { font-weight: bold; background: #e8f1fa; }
+.bad { color: #b00020; font-weight: bold; }
+.caution { background: #fff4d6; padding: .4rem .7rem; }
+@media (max-width: 800px) { table { font-size: .75rem; } th, td { padding: .15rem .3rem; } }
+svg { max-width: 100%; height: auto; display: block; margin: 1rem auto; }
+";
+
+/// The page.
+#[must_use]
+pub fn html(results: &Results, plots: &[Plot]) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>keystore: backends and pools compared</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <h1>keystore: backends and pools compared</h1>\n<p>Suite: {}</p>\n",
+        escaped(&results.suite)
+    );
+    if let Err(error) = results.verify() {
+        let _ = writeln!(
+            page,
+            "<p class=\"bad\">Do not trust these numbers: {}.</p>",
+            escaped(&error.to_string())
+        );
+    }
+    for caution in cautions(results) {
+        let _ = writeln!(page, "<p class=\"caution\">{}</p>", escaped(&caution));
+    }
+    let winners = sheets::winners(results);
+    let _ = writeln!(page, "<h2>{}</h2>", escaped(&winners.title));
+    if let Some(summary) = sheets::summary_against_peers(results) {
+        let _ = writeln!(page, "<p>{}</p>", escaped(&summary));
+    }
+    page.push_str(&table(&winners, ""));
+
+    let peers = sheets::peers(results);
+    let mut section = |title: &str, kinds: &[&str], sheets: &[Sheet], words: Option<&str>| {
+        let of_kind = |plot: &&Plot| {
+            kinds.iter().any(|kind| {
+                plot.name.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            })
+        };
+        let pictures: Vec<&Plot> = plots.iter().filter(of_kind).collect();
+        if pictures.is_empty() && sheets.is_empty() {
+            return;
+        }
+        let _ = writeln!(page, "<h2>{title}</h2>");
+        if let Some(words) = words {
+            let _ = writeln!(page, "<p>{}</p>", escaped(words));
+        }
+        for plot in pictures {
+            let _ = writeln!(page, "{}", plot.svg.replacen("<svg ", &labelled(plot), 1));
+        }
+        for sheet in sheets {
+            page.push_str(&folded(sheet));
+        }
+    };
+    section("Backend and pool", &["heatmap"], &sheets::throughput(results, true), None);
+    section("Throughput by threads", &["throughput"], &[], None);
+    section("Throughput by number of keys", &["size"], &[], None);
+    section("Latency", &["latency"], &[sheets::latency(results)], None);
+    section("Growing, slice by slice", &["timeline"], &[], None);
+    let memory: Vec<Sheet> =
+        std::iter::once(sheets::memory(results)).chain(sheets::growth(results)).collect();
+    section("Memory and growth", &["memory"], &memory, None);
+    let limits: Vec<Sheet> = sheets::limits(results)
+        .into_iter()
+        .chain(sheets::share_of_limit(results))
+        .chain([sheets::harness(results)])
+        .collect();
+    let harness = harness_text(results).map(|words| {
+        let first = words.get(..1).unwrap_or_default().to_uppercase();
+        format!("{first}{}, which every rate above contains.", words.get(1..).unwrap_or_default())
+    });
+    section("What memory can do, and what the harness takes", &[], &limits, harness.as_deref());
+    section("Beside other people's maps", &["peers"], peers.as_slice(), None);
+
+    page.push_str("<h2>What was measured, and on what</h2>\n<div class=\"wide\"><table class=\"facts\">\n");
+    let mut fact = |name: &str, value: &str| {
+        let cells = (escaped(name), escaped(value));
+        let _ =
+            writeln!(page, "<tr><td class=\"word\">{}</td><td class=\"word\">{}</td></tr>", cells.0, cells.1);
+    };
+    for (name, value) in facts(results) {
+        fact(name, &value);
+    }
+    for measured in &results.scenarios {
+        fact(&measured.scenario.name, &description(&measured.scenario));
+    }
+    let _ = write!(page, "</table></div>\n<p>{METHOD}</p>\n</body>\n</html>\n");
+    page
+}
+
+/// The most lines of a table that is shown without being asked for.
+const SHORT: usize = 40;
+
+/// A sheet under its heading; a long one stays closed until it is asked for.
+fn folded(sheet: &Sheet) -> String {
+    let title = escaped(&sheet.title_with("shaded:"));
+    if sheet.lines.len() > SHORT {
+        let lines = sheet.lines.len();
+        return format!(
+            "<details><summary>{title} ({lines} lines)</summary>\n{}</details>\n",
+            table(sheet, "")
+        );
+    }
+    table(sheet, &format!("<h3>{title}</h3>\n"))
+}
+
+fn table(sheet: &Sheet, heading: &str) -> String {
+    let mut html = format!("{heading}<div class=\"wide\"><table>\n<tr>");
+    let class = |column: usize, cell: &str| match (column < sheet.words, cell.ends_with(" *")) {
+        (true, _) => " class=\"word\"",
+        (false, true) => " class=\"best\"",
+        (false, false) => "",
+    };
+    for (column, name) in sheet.columns.iter().enumerate() {
+        // A long name may be broken at the plus.
+        let name = escaped(name).replace('+', "+<wbr>");
+        let _ = write!(html, "<th{}>{name}</th>", class(column, ""));
+    }
+    html.push_str("</tr>\n");
+    for line in &sheet.lines {
+        html.push_str("<tr>");
+        for (column, cell) in line.iter().enumerate() {
+            let text = escaped(cell.strip_suffix(" *").unwrap_or(cell));
+            let _ = write!(html, "<td{}>{text}</td>", class(column, cell));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</table></div>\n");
+    html
+}
+
+/// The beginning of a picture that says to those who cannot see it what it is.
+fn labelled(plot: &Plot) -> String {
+    format!("<svg role=\"img\" aria-label=\"{}\" ", escaped(&plot.title))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

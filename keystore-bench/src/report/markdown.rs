@@ -1,0 +1,88 @@
+//! The report as Markdown, for documents.
+
+use std::fmt::Write;
+
+use super::sheets::{self, Sheet};
+use super::words::{METHOD, cautions, description, facts, harness_text};
+use crate::results::Results;
+
+/// The sheets of a report as Markdown tables, with what they were measured on.
+#[must_use]
+pub fn markdown(results: &Results) -> String {
+    let mut page = format!("# keystore: suite {}\n", escaped(&results.suite));
+    if let Err(error) = results.verify() {
+        let _ = write!(page, "\n**Do not trust these numbers: {}.**\n", escaped(&error.to_string()));
+    }
+    for caution in cautions(results) {
+        let _ = write!(page, "\n{}\n", escaped(&caution));
+    }
+    let mut add = |sheet: Option<Sheet>| {
+        if let Some(sheet) = sheet {
+            page.push_str(&table(&sheet));
+        }
+    };
+    add(Some(sheets::winners(results)));
+    for sheet in sheets::throughput(results, true) {
+        add(Some(sheet));
+    }
+    add(sheets::peers(results));
+    add(Some(sheets::memory(results)));
+    add(sheets::growth(results));
+    add(sheets::limits(results));
+    add(sheets::share_of_limit(results));
+    add(Some(sheets::latency(results)));
+    page.push_str("\n## What was measured, and on what\n\n");
+    for (name, value) in facts(results) {
+        let _ = writeln!(page, "- {name}: {}", escaped(&value));
+    }
+    if let Some(harness) = harness_text(results) {
+        let _ = writeln!(page, "- {harness}");
+    }
+    page.push('\n');
+    for measured in &results.scenarios {
+        let scenario = &measured.scenario;
+        let _ = writeln!(page, "- **{}**: {}", escaped(&scenario.name), escaped(&description(scenario)));
+    }
+    let _ = write!(page, "\n{METHOD}\n");
+    page
+}
+
+/// A sheet under a heading of its own.
+fn table(sheet: &Sheet) -> String {
+    let mut text = format!("\n## {}\n\n", escaped(&sheet.title_with("bold:")));
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    text.push_str(&line(&sheet.columns));
+    text.push('|');
+    for column in 0..sheet.columns.len() {
+        text.push_str(if column < sheet.words { " --- |" } else { " ---: |" });
+    }
+    text.push('\n');
+    for cells in &sheet.lines {
+        let best = |cell: &String| match cell.strip_suffix(" *") {
+            Some(best) => format!("**{best}**"),
+            None => cell.clone(),
+        };
+        let cells: Vec<String> = cells.iter().map(|cell| best(&escaped(cell))).collect();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// Text that Markdown takes as it is. An asterisk at the end of a cell, which tells the best, stays one.
+fn escaped(text: &str) -> String {
+    let (text, end) = match text.strip_suffix(" *") {
+        Some(text) => (text, " *"),
+        None => (text, ""),
+    };
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        if matches!(letter, '\\' | '|' | '<' | '>' | '`' | '[' | ']' | '_') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped + end
+}

@@ -1,0 +1,282 @@
+use super::*;
+use crate::combination::Combination;
+use crate::compare::Comparison;
+use crate::limit::{LineRate, Pages};
+use crate::measure::Spread;
+use crate::peers::PeerKind;
+use crate::plot::tests::{with_peer, with_scenarios};
+use crate::results::Row;
+use crate::results::tests::tiny;
+
+fn rate(median: f64, spread: f64) -> Spread {
+    Spread { median, low: median - spread, high: median + spread, ..Spread::default() }
+}
+
+#[test]
+fn the_text_has_a_line_for_every_combination_and_a_verdict_for_every_run() {
+    let results = tiny();
+    let text = text(&results);
+    for combination in Combination::all() {
+        // One table for each of two numbers of threads, one for memory, one for growth, one for the limit of memory has
+        // them as columns.
+        let line = |line: &&str| line.trim_start().starts_with(&combination.to_string());
+        assert_eq!(text.lines().filter(line).count(), 4, "{text}");
+    }
+    for winner in results.winners() {
+        assert!(text.contains(&verdict(&results, &winner)), "{text}");
+    }
+    assert!(text.contains("the harness itself: ") && text.contains("one after"), "{text}");
+    for sheet in sheets::throughput(&results, true) {
+        let stars = sheet.lines.iter().flatten().filter(|cell| cell.ends_with('*')).count();
+        assert!(stars >= sheet.columns.len() - 1, "every column has a best: {sheet:?}");
+        assert!(sheet.lines[0][1].contains(" ±"), "{sheet:?}");
+    }
+}
+
+#[test]
+fn a_verdict_says_by_how_much_or_that_there_is_no_difference() {
+    let mut results = tiny();
+    results.scenarios.truncate(1);
+    results.scenarios[0].scenario.threads = vec![2];
+    let name = results.scenarios[0].scenario.name.clone();
+    results.rows.retain(|row| row.scenario == name && row.threads == 2);
+    results.rows.truncate(3);
+    let set = |row: &mut Row, rounds: [f64; 3]| {
+        row.rounds = rounds.to_vec();
+        row.ops_per_sec = Spread::of(&row.rounds);
+    };
+    // Rounds differ more than stores do; within each round, the stores differ clearly.
+    for (row, rate) in results.rows.iter_mut().zip([2e6, 8e6, 4e6]) {
+        set(row, [rate / 5.0, rate, 2.0 * rate]);
+    }
+    let sentence = |results: &Results| verdict(results, &results.winners()[0]);
+    assert_eq!(
+        sentence(&results),
+        "rwlock+arena with 8.00 M/s, 2.00 times the next, rwlock+system; 4.00 times the last, rwlock+slab"
+    );
+    set(&mut results.rows[2], [1.5e6, 8.1e6, 7.9e6]);
+    assert_eq!(
+        sentence(&results),
+        "rwlock+arena with 8.00 M/s; no difference from rwlock+system; 4.00 times the last, rwlock+slab"
+    );
+    set(&mut results.rows[0], [1.7e6, 7.0e6, 7.9e6]);
+    assert_eq!(sentence(&results), "rwlock+arena with 8.00 M/s; no difference from 2 others");
+    let mut peer = results.rows[0].clone();
+    peer.store = crate::candidate::Candidate::Peer(PeerKind::Papaya);
+    set(&mut peer, [0.64e6, 3.2e6, 6.4e6]);
+    results.rows.push(peer);
+    assert!(sentence(&results).ends_with("; 2.50 times the best peer, papaya"), "{}", sentence(&results));
+}
+
+#[test]
+fn the_folder_holds_the_results_the_plots_and_a_page_that_needs_nothing_else() {
+    let results = tiny();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("a").join("b");
+    let report = write(&results, &folder).unwrap();
+    let page = fs::read_to_string(&report).unwrap();
+    let count = |kind: &str| {
+        let of_kind = |path: PathBuf| path.extension().is_some_and(|extension| extension == kind);
+        fs::read_dir(&folder).unwrap().filter(|entry| of_kind(entry.as_ref().unwrap().path())).count()
+    };
+    let plots = plot::all(&results).unwrap().len();
+    assert_eq!((count("svg"), count("png")), (plots, plots));
+    assert_eq!(page.matches("<svg ").count(), plots, "every plot has a section");
+    assert!(
+        !page.contains("src=") && !page.contains("href=") && !page.contains("<script"),
+        "it needs another file"
+    );
+    assert!(!page.contains("Do not trust") && !page.contains("Interrupted"));
+    assert!(Results::load(&folder.join("results.json")).unwrap() == results);
+    assert!(fs::read_to_string(folder.join("results.md")).unwrap() == markdown(&results));
+    assert!(fs::read_to_string(folder.join("results.csv")).unwrap() == csv(&results).unwrap());
+    check_tags(&page);
+}
+
+fn check_tags(page: &str) {
+    for tag in ["table", "tr", "td", "th", "div", "h2", "h3", "p", "details", "summary"] {
+        let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+}
+
+#[test]
+fn plots_of_an_earlier_report_are_removed_and_nothing_else() {
+    let mut results = tiny();
+    results.scenarios.truncate(1);
+    let name = results.scenarios[0].scenario.name.clone();
+    results.rows.retain(|row| row.scenario == name);
+    let folder = tempfile::tempdir().unwrap();
+    let old = ["peers.svg", "peers.png", "latency-gone.svg", "timeline-a-b-3.png"];
+    let others = [
+        "heatmap.txt",
+        "latencies.svg",
+        "latency-.svg",
+        "latency-Mine.svg",
+        "my-latency-gone.svg",
+        "logo.png",
+        "sizes.png",
+    ];
+    for name in old.iter().chain(&others) {
+        fs::write(folder.path().join(name), "x").unwrap();
+    }
+    write(&results, folder.path()).unwrap();
+    for name in old {
+        assert!(!folder.path().join(name).exists(), "{name}");
+    }
+    for name in others {
+        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), "x", "{name}");
+    }
+    assert!(folder.path().join("heatmap.svg").exists() && folder.path().join("heatmap.png").exists());
+}
+
+#[test]
+fn a_failed_verification_stands_at_the_top_of_the_page() {
+    let mut results = tiny();
+    results.rows[0].verification.missing = 1;
+    let page = html(&results, &[]);
+    let (before, _) = page.split_once("Which is fastest").unwrap();
+    assert!(before.contains("Do not trust these numbers"));
+    assert!(markdown(&results).contains("Do not trust") && text(&results).contains("Do not trust"));
+}
+
+#[test]
+fn what_the_reader_must_know_stands_at_the_top() {
+    let mut results = tiny();
+    results.interrupted = true;
+    results.suite = "ycsb".to_owned();
+    for row in &mut results.rows {
+        row.rounds.truncate(1);
+    }
+    let page = html(&results, &[]);
+    let (before, _) = page.split_once("Which is fastest").unwrap();
+    for words in ["Interrupted", "One round only", "E is left out"] {
+        assert!(before.contains(words), "{words}");
+        assert!(text(&results).contains(words) && markdown(&results).contains(words), "{words}");
+    }
+    for row in results.rows.iter_mut().skip(1) {
+        row.rounds = vec![1.0; 5];
+    }
+    let page = html(&results, &[]);
+    assert!(page.contains("1 to 5 rounds") && page.contains("94 % where most"), "{page}");
+}
+
+#[test]
+fn names_cannot_break_the_page() {
+    let mut results = tiny();
+    let evil = "<b>&\"|";
+    let old = std::mem::replace(&mut results.scenarios[0].scenario.name, evil.to_owned());
+    for row in results.rows.iter_mut().filter(|row| row.scenario == old) {
+        row.scenario = evil.to_owned();
+    }
+    let page = html(&results, &plot::all(&results).unwrap());
+    assert!(!page.contains("<b>&") && page.contains("&lt;b&gt;&amp;&quot;"));
+    for line in markdown(&results).lines().filter(|line| line.starts_with('|') && line.contains("&\"")) {
+        assert!(line.contains("\\<b\\>&\"\\|"), "{line}");
+    }
+}
+
+#[test]
+fn peers_have_their_sheet_and_their_lines() {
+    let mut results = with_peer(tiny(), PeerKind::Papaya, 0.5);
+    results.limits = vec![LineRate { pages: Pages::Huge, threads: 2, in_flight: 16, lines_per_sec: 1e8 }];
+    let sheet = sheets::peers(&results).unwrap();
+    assert_eq!(sheet.columns[..4], ["", "best peer", "M/s", "rwlock+slab"]);
+    assert_eq!(sheet.columns.len(), 3 + 9);
+    let runs: usize = results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
+    assert_eq!(sheet.lines.len(), runs);
+    // The peer was made of the fifth combination, at half its rate.
+    assert!(
+        sheet.lines.iter().all(|line| line[1] == "papaya" && line[3 + 4].starts_with("2.00")),
+        "{sheet:?}"
+    );
+    let (text, page) = (text(&results), html(&results, &plot::all(&results).unwrap()));
+    assert!(text.contains("Ratio to the best peer") && text.contains("Share of the memory limit"), "{text}");
+    assert!(page.contains("Beside other people's maps") && page.contains("as fast as the best peer"));
+    assert!(page.contains("papaya (papaya 0.2.5)"));
+    check_tags(&page);
+    assert!(sheets::peers(&tiny()).is_none());
+    assert!(!html(&tiny(), &[]).contains("Beside other people's maps"));
+    let share = sheets::share_of_limit(&results).unwrap();
+    let with_two = results.scenarios.iter().filter(|measured| measured.scenario.threads.contains(&2)).count();
+    assert_eq!(share.lines.len(), with_two, "the limit is known for two threads");
+}
+
+#[test]
+fn many_scenarios_are_lines() {
+    let results = with_scenarios(tiny(), 64);
+    let sheet = &sheets::throughput(&results, false)[0];
+    assert_eq!((sheet.lines.len(), sheet.columns.len()), (64, 1 + 9));
+    let few = &sheets::throughput(&tiny(), false)[0];
+    assert_eq!((few.lines.len(), few.columns.len()), (9, 1 + tiny().scenarios.len()));
+    let page = html(&results, &[]);
+    assert!(page.contains("<details>"), "long tables are folded");
+    check_tags(&page);
+}
+
+#[test]
+fn the_csv_has_a_line_for_every_row_and_a_name_for_every_column() {
+    let mut results = with_peer(tiny(), PeerKind::SccHashMap, 0.5);
+    results.rows[0].response_ns = Some(results.rows[0].latency_ns);
+    results.rows[1].verification.missing = 2;
+    results.rows[1].verification.wrong = 3;
+    let text = csv(&results).unwrap();
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<::csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), results.rows.len());
+    let cell = |row: usize, name: &str| {
+        let column = header.iter().position(|other| other == name).unwrap_or_else(|| panic!("no {name}"));
+        rows[row][column].to_owned()
+    };
+    for (n, row) in results.rows.iter().enumerate() {
+        assert_eq!(cell(n, "store"), row.store.to_string());
+        assert_eq!(cell(n, "scenario"), row.scenario);
+        assert_eq!(cell(n, "p99_9_ns"), row.latency_ns.p999.to_string());
+        assert_eq!(cell(n, "resident_bytes"), row.memory.resident_bytes.to_string());
+        assert_eq!(cell(n, "ops_median"), format!("{:.1}", row.ops_per_sec.median));
+    }
+    assert_eq!([cell(0, "backend"), cell(0, "pool")], ["rwlock", "slab"]);
+    assert_eq!(cell(0, "response_max_ns"), results.rows[0].latency_ns.max.to_string());
+    assert_eq!(cell(1, "response_max_ns"), "");
+    let failure = ["missing_count", "failure_count", "verification_passed"];
+    assert_eq!(failure.map(|name| cell(0, name)), ["0", "0", "true"]);
+    assert_eq!(failure.map(|name| cell(1, name)), ["2", "5", "false"]);
+    let last = rows.len() - 1;
+    assert_eq!(["store", "backend", "node_bytes"].map(|name| cell(last, name)), ["scc-hashmap", "", ""]);
+}
+
+#[test]
+fn a_comparison_tells_differences_first_and_what_it_comes_to() {
+    let (mut old, mut new) = (tiny(), tiny());
+    for row in old.rows.iter_mut().chain(&mut new.rows) {
+        row.ops_per_sec = rate(1e6, 5e4);
+    }
+    new.rows[3].ops_per_sec = rate(2e6, 5e4);
+    new.rows[4].ops_per_sec = rate(2.5e5, 1e4);
+    new.rows.remove(0);
+    let text = comparison_text(&Comparison::of(&new, &old));
+    let lines: Vec<&str> = text.lines().skip(4).collect();
+    assert!(lines[0].contains("slower") && lines[0].contains("0.25"), "{text}");
+    assert!(lines[1].contains("faster") && lines[1].contains("2.00"), "{text}");
+    let expected = format!(
+        "1 faster, 1 slower, {} no difference (bounds of 50 %); 1 rows left out\n",
+        new.rows.len() - 2
+    );
+    assert!(text.ends_with(&expected), "{text}");
+}
+
+#[test]
+fn markdown_tables_have_as_many_cells_in_every_line() {
+    let page = markdown(&with_peer(tiny(), PeerKind::Papaya, 0.5));
+    let mut columns = None;
+    for line in page.lines() {
+        if !line.starts_with('|') {
+            columns = None;
+            continue;
+        }
+        let cells = line.replace("\\|", "").matches('|').count();
+        assert_eq!(*columns.get_or_insert(cells), cells, "{line}");
+    }
+    assert!(page.contains("- processor: ") && page.contains("**"), "{page}");
+}

@@ -1,0 +1,211 @@
+//! `cargo xtask bench`: compare backends on pools, and other people's maps, and plot the result.
+
+mod overrides;
+mod peers;
+mod progress;
+mod saved;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystore_bench::{Candidate, Comparison, Plan, Result, Results, Selection, Suite, Watch, report};
+
+use self::overrides::Overrides;
+use crate::test::Seconds;
+
+/// What a shell says of a program that was interrupted: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The suite of scenarios to run; --list shows them
+    #[arg(long, value_name = "NAME", default_value = "quick")]
+    suite: String,
+    /// Run the scenarios of this TOML file instead; may be given several times
+    #[arg(long, value_name = "FILE", conflicts_with = "suite")]
+    scenario: Vec<PathBuf>,
+    /// Replay this trace (CSV: timestamp, operation, key, value size; or a Twitter cache trace) instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["suite", "scenario", "keys_from"])]
+    trace: Option<PathBuf>,
+    /// Only these scenarios, by name, as "get Zipf,95/5 Zipf" [default: all of the suite]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    scenarios: Vec<String>,
+    /// Only these stores, as epoch+slab,rwlock+*,papaya [default: all]
+    #[arg(long, value_name = "STORE,…", value_delimiter = ',')]
+    only: Vec<Selection>,
+    /// Measure the maps of others too: papaya, scc, dashmap, flurry, a HashMap in locked shards
+    #[arg(long)]
+    peers: bool,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Where the results, the plots and the report go [default: target/bench of the repository]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Keep the results under this name, for --baseline
+    #[arg(long, value_name = "NAME")]
+    save: Option<String>,
+    /// Compare with the results of this name, or of this file
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
+    /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than chance explains
+    #[arg(long, value_name = "PERCENT", requires = "baseline")]
+    fail_above: Option<f64>,
+    /// List the suites, the scenarios of this one and the stores, and stop
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs it: 2 for what cannot be run as it was asked for or given, 1 for a failure, a failed verification included, 130
+/// where it was interrupted.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    if (args.peers || args.only.iter().any(|only| matches!(only, Selection::Peer(_)))) && !peers::are_here() {
+        return peers::run_with_them();
+    }
+    match compare(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<ExitCode> {
+    let suite = suite(args)?;
+    let candidates = candidates(args);
+    if args.list {
+        list(&suite, &candidates);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // What can go wrong is found out before minutes are spent.
+    let saved = saved::Folder::new(&default_folder());
+    let baseline = args.baseline.as_deref().map(|name| saved.load(name)).transpose()?;
+    let save = args.save.as_deref().map(|name| saved.path(name)).transpose()?;
+    let out = args.out.clone().unwrap_or_else(default_folder);
+    report::make_folder(&out)?;
+    let plan = Plan::new(suite, candidates)?;
+    announce(&plan);
+
+    let results = measure(&plan)?;
+    let report = report::write(&results, &out)?;
+    if let Some(path) = save {
+        results.save(&path)?;
+    }
+    println!("{}", report::text(&results));
+    println!("{}", summary(&results, &plan));
+    for fault in results.peers_faults() {
+        println!("A map of others failed verification, which is its own affair: {fault}");
+    }
+    println!("Report: {}", report.display());
+    results.verify()?;
+    if let Some(baseline) = baseline {
+        let comparison = Comparison::of(&results, &baseline);
+        println!("\n{}", report::comparison_text(&comparison));
+        if let Some(percent) = args.fail_above {
+            comparison.check(percent)?;
+        }
+    }
+    Ok(if results.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// `target/bench` of this repository, wherever the command is given.
+pub(crate) fn default_folder() -> PathBuf {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    repository.join("target").join("bench")
+}
+
+/// The scenarios that were asked for.
+fn suite(args: &Args) -> Result<Suite> {
+    let mut suite = if let Some(trace) = &args.trace {
+        overrides::replay(trace)
+    } else if let Some((first, rest)) = args.scenario.split_first() {
+        let mut suite = Suite::read(first)?;
+        for file in rest {
+            suite.scenarios.append(&mut Suite::read(file)?.scenarios);
+        }
+        suite
+    } else {
+        Suite::named(&args.suite)?
+    };
+    suite.keep(&args.scenarios)?;
+    args.overrides.apply(&mut suite);
+    Ok(suite)
+}
+
+/// The stores that were asked for.
+fn candidates(args: &Args) -> Vec<Candidate> {
+    let named = |candidate: &Candidate| args.only.iter().any(|only| only.matches(*candidate));
+    let there: Vec<Candidate> = Candidate::all()
+        .into_iter()
+        .filter(|candidate| args.peers || !candidate.is_peer() || named(candidate))
+        .collect();
+    Selection::select(&args.only, &there)
+}
+
+fn list(suite: &Suite, candidates: &[Candidate]) {
+    println!("suites (--suite):");
+    for name in Suite::names() {
+        let about = Suite::named(name).map_or(String::new(), |suite| suite.about);
+        println!("  {name:12} {about}");
+    }
+    println!("\nscenarios of {} (--scenarios):", suite.name);
+    let width = suite.scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
+    for scenario in &suite.scenarios {
+        println!("  {:width$}  {}", scenario.name, scenario.about);
+    }
+    let names: Vec<String> = candidates.iter().map(Candidate::to_string).collect();
+    println!("\nstores (--only): {}", names.join(", "));
+}
+
+/// Says how much there is to do, where it is much.
+fn announce(plan: &Plan) {
+    let least = plan.least_time();
+    if least > Duration::from_secs(300) {
+        eprintln!(
+            "{} runs, at least {}: --only, --scenarios, --seconds and --rounds make it shorter, and Ctrl-C ends it with what \
+             was measured by then.",
+            plan.runs(),
+            Seconds(least)
+        );
+    }
+}
+
+/// Runs the plan. Ctrl-C ends it, and what was measured so far is kept; a second one ends the program.
+fn measure(plan: &Plan) -> Result<Results> {
+    let watch = Arc::new(Watch::default());
+    let stopped = Arc::clone(&watch);
+    let handled = ctrlc::set_handler(move || {
+        if stopped.is_stopped() {
+            std::process::exit(INTERRUPTED.into());
+        }
+        stopped.stop();
+        eprintln!("\ninterrupted: writing what was measured so far");
+    });
+    if let Err(error) = handled {
+        eprintln!("Ctrl-C will lose what was measured: {error}");
+    }
+    progress::show(plan, &watch)
+}
+
+fn summary(results: &Results, plan: &Plan) -> String {
+    let passed = results.rows.iter().filter(|row| row.verification.passed()).count();
+    let rounds = match (results.fewest_rounds(), results.rounds()) {
+        (1, 1) => "1 round".to_owned(),
+        (fewest, most) if fewest == most => format!("{most} rounds"),
+        (fewest, most) => format!("{fewest} to {most} rounds"),
+    };
+    let interrupted = if results.interrupted {
+        let done: usize = results.rows.iter().map(|row| row.rounds.len()).sum();
+        format!("\nInterrupted: {done} of {} runs were done.", plan.runs())
+    } else {
+        String::new()
+    };
+    format!(
+        "{passed} of {} rows verified (nothing missing, wrong or twice), {rounds} in {}.{interrupted}",
+        results.rows.len(),
+        Seconds(Duration::from_secs_f64(results.seconds))
+    )
+}

@@ -1,0 +1,91 @@
+//! Results that are kept by name, to be compared with later ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use keystore_bench::{Error, Result, Results, report};
+
+/// Where they lie.
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// That of the results in `bench`.
+    pub(super) fn new(bench: &Path) -> Self {
+        Self { path: bench.join("saved") }
+    }
+
+    /// The file of a name, in a folder that is made if it is not there.
+    pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
+        let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            let expected = "letters, digits, - and _".to_owned();
+            return Err(Error::Unknown { what: "name of results", name: name.to_owned(), expected });
+        }
+        report::make_folder(&self.path)?;
+        Ok(self.file(name))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{name}.json"))
+    }
+
+    /// The results that were kept under a name, or those of a file.
+    pub(super) fn load(&self, name: &str) -> Result<Results> {
+        let file = Path::new(name);
+        if file.is_file() {
+            return Results::load(file);
+        }
+        let saved = self.file(name);
+        if saved.is_file() {
+            return Results::load(&saved);
+        }
+        let known = self.names();
+        let expected = if known.is_empty() {
+            "a file, or a name given to --save before; none has been".to_owned()
+        } else {
+            format!("a file, or one of {}", known.join(", "))
+        };
+        Err(Error::Unknown { what: "baseline", name: name.to_owned(), expected })
+    }
+
+    fn names(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_string_lossy().into_owned()))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_file_names_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let saved = Folder::new(folder.path());
+        for name in ["", "../x", "a/b", ".hidden", "a b"] {
+            assert!(saved.path(name).unwrap_err().is_usage(), "{name}");
+        }
+        assert_eq!(saved.path("before-1.2").unwrap(), folder.path().join("saved/before-1.2.json"));
+    }
+
+    #[test]
+    fn a_baseline_that_is_not_there_is_told_with_those_that_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let saved = Folder::new(folder.path());
+        let error = saved.load("main").unwrap_err().to_string();
+        assert!(
+            error.contains("baseline \"main\" is unknown") && error.ends_with("none has been"),
+            "{error}"
+        );
+        fs::write(saved.path("other").unwrap(), "{}").unwrap();
+        let error = saved.load("main").unwrap_err().to_string();
+        assert!(error.ends_with("one of other"), "{error}");
+        assert!(saved.load("other").unwrap_err().is_usage(), "no results");
+    }
+}
