@@ -27,8 +27,25 @@ pub struct Config {
     pub memory_limit: Option<u64>,
     /// Whether threads share the store.
     pub concurrency: Concurrency,
+    /// Whether large tables, and the chunks of pools that are made from this configuration, are to lie in huge pages, where the
+    /// system has them (Linux; elsewhere it makes no difference). Fewer waits for memory; memory is taken 2 MiB at a time.
+    pub huge_pages: bool,
+    /// When a table gives memory back after entries were removed.
+    pub shrinking: Shrinking,
     /// Whether each operation is counted for [`Stats`](crate::Stats). The number of entries is always counted.
     pub counters: bool,
+}
+
+/// When a table becomes smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Shrinking {
+    /// When [`shrink`](crate::Keystore::shrink) is called. What the table has grown to serves the next entries.
+    #[default]
+    OnRequest,
+    /// Also when entries are removed and few are left, an eighth of what the table has room for: the threads that remove share
+    /// the work (the lock-free backend), or one of them does it (the others). Never below the initial buckets.
+    Automatic,
 }
 
 /// Whether threads share a store.
@@ -81,6 +98,8 @@ impl Default for Config {
             preallocation: 0.0,
             memory_limit: None,
             concurrency: Concurrency::MultiThreaded,
+            huge_pages: true,
+            shrinking: Shrinking::OnRequest,
             counters: true,
         }
     }

@@ -83,6 +83,7 @@ mod hash;
 mod keystore;
 mod ledger;
 mod node;
+mod session;
 mod stats;
 mod store;
 pub mod striped;
@@ -96,11 +97,12 @@ pub use backend::epoch::{EpochKeystore, EpochTable};
 #[cfg(feature = "rwlock")]
 pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable};
 pub use backend::{BackendKind, BoxedKeystore, open, open_local};
-pub use config::{Concurrency, Config};
+pub use config::{Concurrency, Config, Shrinking};
 pub use error::{BatchError, Error, Result, code};
 pub use hash::DefaultHasher;
 pub use keystore::{Change, Exchange, Keystore, Update};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
+pub use session::Session;
 pub use stats::{
     CollisionStats, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats, PoolStats, Stats,
 };

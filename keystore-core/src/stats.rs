@@ -89,6 +89,8 @@ pub struct MemoryStats {
     pub table_bytes: u64,
     /// Bytes of nodes and tables that were removed and wait until no reader can be looking at them.
     pub garbage_bytes: u64,
+    /// Bytes of the table that huge pages were asked for. Whether the system gave them is its own affair.
+    pub huge_page_bytes: u64,
 }
 
 /// What a pool holds and has handed out.
@@ -101,6 +103,8 @@ pub struct PoolStats {
     pub live_bytes: u64,
     /// Bytes that the pool holds of the system's memory, in use or not.
     pub held_bytes: u64,
+    /// Of those, bytes that huge pages were asked for.
+    pub huge_page_bytes: u64,
     /// Nodes that the pool could not serve from its own memory and took from the system, ever.
     pub fallbacks: u64,
     /// Bytes of those nodes that are still live. They count in `live_bytes` and `held_bytes` too.

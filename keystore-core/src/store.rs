@@ -1,8 +1,8 @@
 //! The store: every verb of [`Keystore`], made of the few primitives that a table has.
 //!
-//! A verb checks its arguments, hashes the key once, enters the table (which pins the epoch, where the backend has
-//! one), has the table do the one atomic step, and records what came of it. A batch enters once, and walks its keys in
-//! groups of [`GROUP`]: all hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the
+//! A verb enters the table (which pins the epoch, where the backend has one), checks its arguments, hashes the key once, has
+//! the table do the one atomic step, and records what came of it. It is a [`Session`] of one operation: there the verbs are
+//! written. A batch enters once, and walks its keys in groups of [`GROUP`]: all hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the
 //! waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
 
 use std::borrow::Cow;
@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::allocator::NodeAllocator;
-use crate::backend::reentry::{Closure, OfCaller, OfCrate};
+use crate::backend::reentry::{Closure, OfCrate};
+use crate::config::{Config, Shrinking};
 use crate::error::{BatchError, Error, Result};
 use crate::keystore::{Change, Exchange, Keystore, Update};
 use crate::ledger::{Event, Verb};
 use crate::node::Node;
+use crate::session::Session;
 use crate::stats::{MemoryStats, Metadata, Stats};
 use crate::table::{Decision, Table};
 
@@ -28,20 +30,40 @@ const GROUP: usize = 32;
 #[derive(Debug)]
 pub struct Store<T> {
     table: T,
+    shrinking: Shrinking,
     opened_at: u64,
     cleaned_up_at: AtomicU64,
 }
 
-#[expect(private_bounds, reason = "tables are the crate's own; no method here is public")]
+#[expect(private_bounds, reason = "tables are the crate's own")]
 impl<T: Table> Store<T> {
+    /// Begins a session: many operations of this thread, faster than one by one with the lock-free backend. See [`Session`].
+    #[inline]
+    pub fn session(&self) -> Session<'_, T> {
+        Session::new(self)
+    }
+
+    #[inline]
+    pub(crate) fn table(&self) -> &T {
+        &self.table
+    }
+
     /// A store over a fresh table.
-    pub(crate) fn over(table: T) -> Self {
-        Self { table, opened_at: now(), cleaned_up_at: AtomicU64::new(0) }
+    pub(crate) fn over(table: T, config: &Config) -> Self {
+        Self { table, shrinking: config.shrinking, opened_at: now(), cleaned_up_at: AtomicU64::new(0) }
+    }
+
+    /// Sees to it that a table which shrinks by itself does, after entries were removed.
+    #[cold]
+    fn shrink_if_sparse(&self, session: &T::Session) {
+        if self.shrinking == Shrinking::Automatic {
+            self.table.shrink_if_sparse(session);
+        }
     }
 
     /// One atomic step on `key`, within a session.
     #[inline]
-    fn alter_in<'v, C: Closure>(
+    pub(crate) fn alter_in<'v, C: Closure>(
         &self,
         session: &T::Session,
         verb: Verb,
@@ -55,27 +77,16 @@ impl<T: Table> Store<T> {
             Ok(change) => ledger.record_change(verb, *change),
             Err(error) => ledger.record_failure(verb, error),
         }
+        // The number of entries is a sum over all threads: one removal in 32 asks for it.
+        if matches!(result, Ok(Change::Deleted)) && hash >> 59 == 0 {
+            self.shrink_if_sparse(session);
+        }
         result
-    }
-
-    /// One atomic step on `key`, with a session of its own.
-    #[inline]
-    fn alter<'v, C: Closure>(
-        &self,
-        verb: Verb,
-        key: &[u8],
-        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-    ) -> Result<Change> {
-        let hash = self.checked_hash(verb, key)?;
-        let session = self.table.enter();
-        let change = self.alter_in::<C>(&session, verb, hash, key, decide);
-        self.table.leave(session);
-        change
     }
 
     /// The hash of a key that keeps its limits.
     #[inline]
-    fn checked_hash(&self, verb: Verb, key: &[u8]) -> Result<u64> {
+    pub(crate) fn checked_hash(&self, verb: Verb, key: &[u8]) -> Result<u64> {
         if let Err(error) = Node::check_key(key) {
             self.table.ledger().record_failure(verb, &error);
             return Err(error);
@@ -84,7 +95,7 @@ impl<T: Table> Store<T> {
     }
 
     #[inline]
-    fn read_in<R>(
+    pub(crate) fn read_in<R>(
         &self,
         session: &T::Session,
         hash: u64,
@@ -150,8 +161,7 @@ impl<T: Table> Store<T> {
 impl<T: Table> Keystore for Store<T> {
     #[inline]
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        let hash = self.checked_hash(Verb::Find, key)?;
-        self.read_in(&self.table.enter(), hash, key, visit)
+        self.session().read(key, visit)
     }
 
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
@@ -159,31 +169,23 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.read(key, copy)?.transpose()
+        self.session().get(key)
     }
 
     fn contains(&self, key: &[u8]) -> Result<bool> {
-        Ok(self.read(key, |_| ())?.is_some())
+        self.session().contains(key)
     }
 
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.alter::<OfCrate>(Verb::Add, key, |_| Decision::Set(Cow::Borrowed(value)))
+        self.session().set(key, value)
     }
 
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        let change = self.alter::<OfCrate>(Verb::Add, key, |old| match old {
-            Some(_) => Decision::Keep,
-            None => Decision::Set(Cow::Borrowed(value)),
-        })?;
-        Ok(change == Change::Created)
+        self.session().insert(key, value)
     }
 
-    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.alter::<OfCaller>(Verb::Add, key, |old| match decide(old) {
-            Update::Keep => Decision::Keep,
-            Update::Set(value) => Decision::Set(Cow::Owned(value)),
-            Update::Delete => Decision::Delete,
-        })
+    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+        self.session().update(key, decide)
     }
 
     fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
@@ -191,34 +193,15 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
-        let mut found = Ok(None);
-        let mut differs = false;
-        self.alter::<OfCrate>(Verb::Add, key, |old| {
-            differs = old != expected;
-            match new {
-                _ if differs => {
-                    found = old.map(copy).transpose();
-                    Decision::Keep
-                }
-                Some(value) => Decision::Set(Cow::Borrowed(value)),
-                None => Decision::Delete,
-            }
-        })?;
-        if differs { found.map(Exchange::Differs) } else { Ok(Exchange::Exchanged) }
+        self.session().compare_exchange(key, expected, new)
     }
 
     fn delete(&self, key: &[u8]) -> Result<bool> {
-        Ok(self.alter::<OfCrate>(Verb::Delete, key, |_| Decision::Delete)? == Change::Deleted)
+        self.session().delete(key)
     }
 
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut taken = Ok(None);
-        self.alter::<OfCrate>(Verb::Delete, key, |old| {
-            taken = old.map(copy).transpose();
-            // A value that cannot be copied stays.
-            if taken.is_ok() { Decision::Delete } else { Decision::Keep }
-        })?;
-        taken
+        self.session().take(key)
     }
 
     fn read_many(
@@ -293,7 +276,12 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
-        self.table.retain(&mut self.table.enter(), keep)
+        let removed = self.table.retain(&mut self.table.enter(), keep)?;
+        if removed > 0 && self.shrinking == Shrinking::Automatic {
+            // The walk is paid for; this is in proportion to it. Lack of memory only delays it.
+            let _ = self.table.shrink();
+        }
+        Ok(removed)
     }
 
     fn retain_dyn(&self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
@@ -301,7 +289,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn clear(&self) -> Result<()> {
-        self.table.retain(&mut self.table.enter(), |_, _| false)?;
+        self.retain(|_, _| false)?;
         self.mark_cleaned_up();
         Ok(())
     }
@@ -330,6 +318,7 @@ impl<T: Table> Keystore for Store<T> {
                 node_bytes: survey.node_bytes,
                 table_bytes: footprint.table_bytes,
                 garbage_bytes: footprint.garbage_bytes,
+                huge_page_bytes: footprint.huge_page_bytes,
             },
             pool: ledger.allocator().stats(),
             operations,
@@ -344,7 +333,7 @@ impl<T: Table> Keystore for Store<T> {
 }
 
 /// A copy of `bytes`, or the error where there is no memory for it.
-fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len()).map_err(|_| Error::OutOfMemory { requested: bytes.len() })?;
     copy.extend_from_slice(bytes);

@@ -42,7 +42,7 @@ pub(crate) trait Table {
     /// Called between two operations of a long session, where no reference into the table is held.
     fn refresh(&self, session: &mut Self::Session);
 
-    /// Called when an operation is done.
+    /// Called when a write is done; a session of reads is just dropped.
     fn leave(&self, session: Self::Session);
 
     /// Asks the processor for the bucket of `hash`. Only a hint.
@@ -87,6 +87,9 @@ pub(crate) trait Table {
     /// Makes the table as small as its entries allow.
     fn shrink(&self) -> Result<()>;
 
+    /// Begins to, or does so, where few entries are left for what the table has room for. Lack of memory only delays it.
+    fn shrink_if_sparse(&self, session: &Self::Session);
+
     /// Looks at every bucket: how the entries lie in them, and what their nodes take.
     fn survey(&self) -> Result<Survey>;
 
@@ -102,6 +105,7 @@ pub(crate) trait Table {
 pub(crate) struct Footprint {
     pub(crate) table_bytes: u64,
     pub(crate) garbage_bytes: u64,
+    pub(crate) huge_page_bytes: u64,
 }
 
 /// What a look at every bucket finds.

@@ -163,7 +163,8 @@ impl ArenaPool {
     /// -21 for a configuration outside its limits, -10 where the memory cannot be had.
     pub fn from_config(config: &Config) -> Result<Self> {
         let preallocated_bytes = crate::preallocated_bytes(config)?;
-        Self::with_options(&ArenaOptions { preallocated_bytes, ..ArenaOptions::default() })
+        let huge_pages = config.huge_pages;
+        Self::with_options(&ArenaOptions { preallocated_bytes, huge_pages })
     }
 
     /// A pool with these options.
@@ -337,7 +338,7 @@ unsafe impl NodeAllocator for ArenaPool {
 
     fn stats(&self) -> PoolStats {
         let mut stats = LiveCount::total(self.caches.iter().map(|bump| &bump.live));
-        stats.held_bytes = self.spans.held_bytes() as u64;
+        self.spans.add_to(&mut stats);
         self.system.add_fallbacks_to(&mut stats);
         stats
     }

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use keystore_core::{Error, Result};
+use keystore_core::{Error, PoolStats, Result};
 use parking_lot::Mutex;
 
 use crate::chunk::{self, CHUNK, Pages, Reserve};
@@ -163,6 +163,14 @@ impl Spans {
     /// Bytes of chunks.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held.load(Relaxed)
+    }
+
+    /// Puts the bytes of chunks in a pool's statistics.
+    pub(crate) fn add_to(&self, stats: &mut PoolStats) {
+        stats.held_bytes += self.held_bytes() as u64;
+        if self.pages == Pages::Huge {
+            stats.huge_page_bytes += self.held_bytes() as u64;
+        }
     }
 
     /// Counts `bytes` against the capacity, or -51.

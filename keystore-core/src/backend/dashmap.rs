@@ -46,9 +46,10 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
     /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let ledger = Ledger::new(config, allocator, hasher)?;
-        let table = DashMapTable { ledger, map: DashMap::with_hasher(Unused) };
-        table.reserve(config.initial_buckets)?;
-        Ok(Self::over(table))
+        let initial_entries = config.initial_buckets;
+        let table = DashMapTable { ledger, map: DashMap::with_hasher(Unused), initial_entries };
+        table.reserve(initial_entries)?;
+        Ok(Self::over(table, config))
     }
 }
 
@@ -67,7 +68,12 @@ impl Default for DashMapKeystore {
 pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
     ledger: Ledger<A, S>,
     map: DashMap<Entry, (), Unused>,
+    /// Entries that there was room for from the start.
+    initial_entries: usize,
 }
+
+/// One slot in so many has an entry in a table that shrinks by itself, or more.
+const SPARSE: usize = 8;
 
 /// What a shard holds for an entry. dashmap's values stay empty: the node has the value.
 #[derive(Clone, Copy, Debug)]
@@ -297,6 +303,16 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         Ok(())
     }
 
+    fn shrink_if_sparse(&self, (): &()) {
+        let room = self.array_bytes() / size_of::<Kept>();
+        // Four times the initial room is what hashbrown may have made of it, with its powers of two in every shard.
+        let grown = room > 4 * self.initial_entries.max(self.map.shards().len() * 4);
+        if grown && self.ledger.entries() < room / SPARSE && !reentry::is_inside() {
+            // Lack of memory only delays it.
+            let _ = self.shrink().and_then(|()| self.reserve(self.initial_entries));
+        }
+    }
+
     fn survey(&self) -> Result<Survey> {
         let mut survey = Survey::default();
         for shard in self.map.shards() {
@@ -319,7 +335,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     }
 
     fn footprint(&self) -> Footprint {
-        Footprint { table_bytes: self.array_bytes() as u64, garbage_bytes: 0 }
+        Footprint { table_bytes: self.array_bytes() as u64, ..Footprint::default() }
     }
 }
 

@@ -4,10 +4,33 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// The size and alignment of what an array is made of, bytes.
 pub(crate) const CACHE_LINE: usize = 64;
+
+/// The size and alignment of a huge page on x86-64 and, with 4 KiB pages, on AArch64.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Whether a large array is to lie in huge pages. It is a wish: a system that has none gives ordinary ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    Ordinary,
+    Huge,
+}
+
+impl Pages {
+    /// What a configuration wishes.
+    pub(crate) fn of(config: &Config) -> Self {
+        if config.huge_pages { Self::Huge } else { Self::Ordinary }
+    }
+
+    /// The alignment of an array of `bytes` bytes: that of the pages which it is to lie in.
+    fn alignment(self, bytes: usize) -> usize {
+        if self == Self::Huge && bytes >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE }
+    }
+}
 
 /// Types for which a line of zeros is a valid value, and which need no drop.
 ///
@@ -22,33 +45,45 @@ pub(crate) struct Zeroed<T> {
     first: NonNull<T>,
     length: usize,
     block: NonNull<u8>,
+    /// What the block was allocated with.
+    layout: Layout,
 }
 
 impl<T: Zeroable> Zeroed<T> {
     /// An array of `length` zeroed elements.
-    pub(crate) fn new(length: usize) -> Result<Self> {
-        let layout = Self::block_layout(length)?;
+    pub(crate) fn new(length: usize, pages: Pages) -> Result<Self> {
+        let alignment = pages.alignment(length.saturating_mul(size_of::<T>()));
+        let layout = Self::block_layout(length, alignment)?;
         // SAFETY: the layout has at least the bytes of one cache line.
         let block = NonNull::new(unsafe { alloc_zeroed(layout) })
             .ok_or(Error::OutOfMemory { requested: layout.size() })?;
         // Asking for the alignment through the layout makes general allocators clear the whole block by hand; asking
-        // for a line more and rounding up leaves large blocks to the system, which clears pages when they are touched.
-        let first = block.as_ptr().map_addr(|address| address.next_multiple_of(CACHE_LINE)).cast();
+        // for that much more and rounding up leaves large blocks to the system, which clears pages when they are touched.
+        let first = block.as_ptr().map_addr(|address| address.next_multiple_of(alignment)).cast();
         // SAFETY: rounding up stays within the block, which is not at the null address.
-        let first = unsafe { NonNull::new_unchecked(first) };
-        Ok(Self { first, length, block })
+        let array = Self { first: unsafe { NonNull::new_unchecked(first) }, length, block, layout };
+        if alignment == HUGE_PAGE {
+            advise_huge(array.first.cast(), array.huge_page_bytes());
+        }
+        Ok(array)
+    }
+
+    /// Bytes that huge pages were asked for: the whole ones, for what is left over is not worth one.
+    pub(crate) fn huge_page_bytes(&self) -> usize {
+        let bytes = self.length * size_of::<T>();
+        if self.layout.size() >= bytes + HUGE_PAGE { bytes / HUGE_PAGE * HUGE_PAGE } else { 0 }
     }
 
     /// Whether the system would give an array of `length` elements. Nothing of it is touched.
     pub(crate) fn probe(length: usize) -> Result<()> {
-        Self::new(length).map(drop)
+        Self::new(length, Pages::Ordinary).map(drop)
     }
 
-    fn block_layout(length: usize) -> Result<Layout> {
+    fn block_layout(length: usize, alignment: usize) -> Result<Layout> {
         debug_assert!(align_of::<T>() <= CACHE_LINE);
         length
             .checked_mul(size_of::<T>())
-            .and_then(|size| size.checked_add(CACHE_LINE))
+            .and_then(|size| size.checked_add(alignment))
             .and_then(|size| Layout::from_size_align(size, 16).ok())
             .ok_or(Error::OutOfMemory { requested: usize::MAX })
     }
@@ -68,9 +103,8 @@ impl<T: Zeroable> Zeroed<T> {
 
 impl<T> Drop for Zeroed<T> {
     fn drop(&mut self) {
-        let size = self.length * size_of::<T>() + CACHE_LINE;
-        // SAFETY: the block was allocated with this layout; `new` checked that the size is one.
-        unsafe { dealloc(self.block.as_ptr(), Layout::from_size_align_unchecked(size, 16)) }
+        // SAFETY: the block was allocated with this layout.
+        unsafe { dealloc(self.block.as_ptr(), self.layout) }
     }
 }
 
@@ -78,6 +112,18 @@ impl<T> Drop for Zeroed<T> {
 unsafe impl<T: Send> Send for Zeroed<T> {}
 // SAFETY: sharing the array shares its elements.
 unsafe impl<T: Sync> Sync for Zeroed<T> {}
+
+/// Asks the system for huge pages: `bytes` bytes from `start` on, both whole huge pages.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn advise_huge(start: NonNull<u8>, bytes: usize) {
+    use rustix::mm::{Advice, madvise};
+    // SAFETY: memory of ours; the advice changes neither its content nor who may use it. Where it fails, the kernel was built
+    // without huge pages.
+    let _ = unsafe { madvise(start.as_ptr().cast(), bytes, Advice::LinuxHugepage) };
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn advise_huge(_: NonNull<u8>, _: usize) {}
 
 /// A box, or the error where there is no memory for one.
 pub(crate) fn try_box<T>(value: T) -> Result<Box<T>> {
@@ -97,17 +143,22 @@ mod tests {
 
     #[test]
     fn elements_are_zero_and_on_cache_lines() {
-        for length in [1, 3, 100_000] {
-            let array = Zeroed::<[u64; 8]>::new(length).unwrap();
+        for (length, pages) in
+            [1, 3, 32_767, 32_768, 100_000].into_iter().flat_map(|n| [(n, Pages::Ordinary), (n, Pages::Huge)])
+        {
+            let array = Zeroed::<[u64; 8]>::new(length, pages).unwrap();
             assert_eq!(array.as_slice().len(), length);
             assert!(array.as_slice().iter().all(|line| *line == [0; 8]));
-            assert_eq!(array.as_slice().as_ptr().addr() % CACHE_LINE, 0);
+            let large = pages == Pages::Huge && length >= 32_768;
+            let alignment = if large { HUGE_PAGE } else { CACHE_LINE };
+            assert_eq!(array.as_slice().as_ptr().addr() % alignment, 0);
+            assert_eq!(array.huge_page_bytes(), if large { length * 64 / HUGE_PAGE * HUGE_PAGE } else { 0 });
         }
     }
 
     #[test]
     fn a_length_that_no_memory_has_is_an_error() {
-        assert_eq!(Zeroed::<[u64; 8]>::new(usize::MAX / 8).unwrap_err().code(), -10);
-        assert_eq!(Zeroed::<[u64; 8]>::new(usize::MAX).unwrap_err().code(), -10);
+        assert_eq!(Zeroed::<[u64; 8]>::new(usize::MAX / 8, Pages::Huge).unwrap_err().code(), -10);
+        assert_eq!(Zeroed::<[u64; 8]>::new(usize::MAX, Pages::Huge).unwrap_err().code(), -10);
     }
 }

@@ -140,7 +140,8 @@ impl SlabPool {
     /// -21 for a configuration outside its limits, -10 where the memory cannot be had.
     pub fn from_config(config: &Config) -> Result<Self> {
         let preallocated_bytes = crate::preallocated_bytes(config)?;
-        Self::with_options(&SlabOptions { preallocated_bytes, ..SlabOptions::default() })
+        let huge_pages = config.huge_pages;
+        Self::with_options(&SlabOptions { preallocated_bytes, huge_pages, ..SlabOptions::default() })
     }
 
     /// A pool with these options.
@@ -309,7 +310,7 @@ unsafe impl NodeAllocator for SlabPool {
 
     fn stats(&self) -> PoolStats {
         let mut stats = LiveCount::total(self.caches.iter().map(|cache| &cache.live));
-        stats.held_bytes = self.spans.held_bytes() as u64;
+        self.spans.add_to(&mut stats);
         self.system.add_fallbacks_to(&mut stats);
         stats
     }

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use keystore_core::{BackendKind, Change, Config, Keystore};
+use keystore_core::{BackendKind, Change, Config, Keystore, Shrinking};
+
+use keystore_pool::PoolKind;
 
 use crate::check::{Check, checks};
 use crate::combination::Combination;
@@ -14,6 +16,8 @@ pub(crate) const CHECKS: &[Check] = checks![
         from_the_largest_reasonable_start_nothing_needs_to_grow,
         a_reserved_table_takes_what_was_reserved,
         an_emptied_table_gives_its_memory_back,
+        a_table_that_shrinks_by_itself_gives_its_memory_back,
+        huge_pages_are_asked_for_and_can_be_turned_off,
         growing_and_shrinking_again_and_again_loses_nothing;
     shared:
         many_threads_grow_one_table
@@ -96,6 +100,48 @@ fn a_reserved_table_takes_what_was_reserved(combination: &Combination) {
     assert_even(combination, &*store, 100_000);
     let filled = store.stats().unwrap().memory.table_bytes;
     assert!(filled < reserved * 3 / 2, "{reserved} bytes of table were reserved, and it came to {filled}");
+}
+
+fn a_table_that_shrinks_by_itself_gives_its_memory_back(combination: &Combination) {
+    let config = Config { shrinking: Shrinking::Automatic, ..one_bucket() };
+    let store = combination.open(&config);
+    let mut expected = fill(&*store, 100_000);
+    let full = store.table_bytes().unwrap();
+    let left = |key: &[u8]| key.ends_with(b"999");
+    for key in expected.keys().filter(|key| !left(key)) {
+        assert_eq!(store.delete(key), Ok(true));
+    }
+    expected.retain(|key, _| left(key));
+    assert_holds(&*store, &expected);
+    // What the locked backend grew to stays at hand for the next time; its buckets tell.
+    let buckets = store.stats().unwrap().entries.buckets;
+    match combination.backend {
+        BackendKind::RwLock => assert!(buckets < 1_000, "{buckets} buckets for 100 entries"),
+        _ => {
+            let now = store.table_bytes().unwrap();
+            assert!(now < full / 16, "{now} of {full} bytes of table for 100 entries");
+        }
+    }
+    store.clear().unwrap();
+    expected.clear();
+    assert_holds(&*store, &expected);
+    let expected = fill(&*store, 20_000);
+    assert_holds(&*store, &expected);
+}
+
+fn huge_pages_are_asked_for_and_can_be_turned_off(combination: &Combination) {
+    for huge_pages in [true, false] {
+        let store = combination.open(&Config { huge_pages, ..Config::default() });
+        store.reserve(400_000).unwrap();
+        let expected = fill(&*store, 50_000);
+        assert_holds(&*store, &expected);
+        let stats = store.stats().unwrap();
+        let table = huge_pages && combination.backend != BackendKind::DashMap;
+        assert_eq!(stats.memory.huge_page_bytes > 4 << 20, table, "{:?}", stats.memory);
+        assert!(stats.memory.huge_page_bytes <= stats.memory.table_bytes);
+        let pool = huge_pages && combination.pool != PoolKind::System;
+        assert_eq!(stats.pool.huge_page_bytes > 0, pool, "{:?}", stats.pool);
+    }
 }
 
 fn an_emptied_table_gives_its_memory_back(combination: &Combination) {

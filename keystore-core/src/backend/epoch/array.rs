@@ -16,7 +16,7 @@ use crossbeam_epoch::Guard;
 use crossbeam_utils::CachePadded;
 
 use super::bucket::Bucket;
-use crate::backend::memory::{Zeroable, Zeroed, try_box};
+use crate::backend::memory::{Pages, Zeroable, Zeroed, try_box};
 use crate::error::Result;
 
 /// The most bits that an array can have: what the bucket index can take of the hash, and memory can hold.
@@ -58,7 +58,7 @@ pub(super) struct Unit<'g> {
 
 impl BucketArray {
     /// An array of 2^`bits` fresh buckets: a table's first, or one to move an array of 2^`from_bits` buckets to.
-    pub(super) fn allocate(bits: u32, from_bits: Option<u32>) -> Result<*mut Self> {
+    pub(super) fn allocate(bits: u32, from_bits: Option<u32>, pages: Pages) -> Result<*mut Self> {
         let arrival = match from_bits {
             None => None,
             Some(from_bits) => {
@@ -67,11 +67,11 @@ impl BucketArray {
                     units,
                     claimed: CachePadded::new(AtomicUsize::new(0)),
                     done: CachePadded::new(AtomicUsize::new(0)),
-                    chunks: Zeroed::new(usize::div_ceil(units, CHUNK))?,
+                    chunks: Zeroed::new(usize::div_ceil(units, CHUNK), Pages::Ordinary)?,
                 })
             }
         };
-        let buckets = Zeroed::new(1 << bits)?;
+        let buckets = Zeroed::new(1 << bits, pages)?;
         Ok(Box::into_raw(try_box(Self { buckets, bits, next: AtomicPtr::new(null_mut()), arrival })?))
     }
 
@@ -98,6 +98,11 @@ impl BucketArray {
     /// Bytes of the array.
     pub(super) fn bytes(&self) -> usize {
         Zeroed::<Bucket>::bytes(self.buckets().len()) + size_of::<Self>()
+    }
+
+    /// Of those, bytes that huge pages were asked for.
+    pub(super) fn huge_page_bytes(&self) -> usize {
+        self.buckets.huge_page_bytes()
     }
 
     pub(super) fn arrival(&self) -> Option<&Arrival> {
@@ -174,8 +179,8 @@ mod tests {
     #[test]
     fn units_partition_both_arrays() {
         for (from_bits, to_bits) in [(3, 4), (4, 3), (0, 1), (1, 0)] {
-            let from = BucketArray::allocate(from_bits, None).unwrap();
-            let to = BucketArray::allocate(to_bits, Some(from_bits)).unwrap();
+            let from = BucketArray::allocate(from_bits, None, Pages::Huge).unwrap();
+            let to = BucketArray::allocate(to_bits, Some(from_bits), Pages::Huge).unwrap();
             // SAFETY: allocated above, and freed below.
             let (from_ref, to_ref) = unsafe { (&*from, &*to) };
             for hash in 0..64_u64 {

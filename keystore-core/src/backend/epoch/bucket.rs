@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_epoch::Guard;
 
+use super::pause::{Point, reached};
 use crate::backend::memory::{Zeroable, try_box};
 use crate::backend::slot::Word;
 use crate::backend::tags::{Matches, WORDS};
@@ -251,6 +252,7 @@ impl Bucket {
                 bucket.link_word().fetch_or(FROZEN_LINK, Ordering::AcqRel);
             }
         }
+        reached(Point::LinksFrozen);
         for (slot, word) in self.words(guard) {
             if !word.is_frozen() {
                 slot.fetch_or(FROZEN, Ordering::AcqRel);

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 
 use super::array::BucketArray;
 use super::bucket::Bucket;
+use super::pause::{Point, reached};
 use crate::allocator::NodeAllocator;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -133,6 +134,7 @@ where
         if bag.pieces.capacity() == 0 {
             bag.pieces.reserve_exact(BAG_PIECES);
         }
+        reached(Point::BagHeld);
         bag.pieces.push(piece);
         bag.bytes += bytes;
         if bag.pieces.len() < BAG_PIECES && bag.bytes < BAG_BYTES {

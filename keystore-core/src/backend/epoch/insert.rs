@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_epoch::Guard;
 
 use super::bucket::{Bucket, VACATED};
+use super::pause::{Point, reached};
 use crate::backend::slot::Word;
 use crate::error::Result;
 
@@ -45,6 +46,7 @@ pub(super) enum Insertion {
 /// Inserts `word`, whose node has this key, into a bucket in which the key was not found.
 pub(super) fn insert(bucket: &Bucket, word: Word, key: &[u8], guard: &Guard) -> Result<Insertion> {
     let Some((slot, deep)) = place(bucket, word, guard)? else { return Ok(Insertion::NotPlaced) };
+    reached(Point::Placed);
     resolve(bucket, slot, word.pending(), key, guard);
     // Whoever decided it, the slot tells how: a failed insertion stays there for its own thread to clear away.
     let found = Word(slot.load(Ordering::Acquire));
@@ -127,6 +129,7 @@ fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: Word, key: &[u8], guard: 
                 }
             }
         }
+        reached(Point::Resolved);
         let _ = slot.compare_exchange(pending.0, pending.committed().0, Ordering::SeqCst, Ordering::Relaxed);
         return;
     }

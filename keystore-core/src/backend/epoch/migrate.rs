@@ -29,6 +29,7 @@ use crossbeam_epoch::Guard;
 use super::EpochTable;
 use super::array::{BucketArray, CHUNK, MAX_BITS, Unit};
 use super::bucket::{Bucket, FRESH, SLOTS};
+use super::pause::{Point, reached};
 use crate::allocator::NodeAllocator;
 use crate::backend::memory::Zeroed;
 use crate::backend::slot::Word;
@@ -40,6 +41,10 @@ const GROW_ABOVE: usize = 5;
 
 /// Entries to a bucket that `reserve` and `shrink` aim under.
 const COMFORTABLE: usize = 4;
+
+/// Entries to a bucket below which a table that shrinks by itself becomes smaller: far enough from [`GROW_ABOVE`] that it does
+/// not grow again at once, with twice as many.
+pub(super) const SPARSE: usize = 1;
 
 /// Chunks that are looked at in one turn, where most are done already.
 const LOOK_AHEAD: usize = 64;
@@ -59,15 +64,16 @@ where
     }
 
     /// Hangs an array of 2^`bits` buckets on `array`, unless it has one.
-    fn start_move(&self, array: &BucketArray, bits: u32) -> Result<()> {
+    pub(super) fn start_move(&self, array: &BucketArray, bits: u32) -> Result<()> {
         if bits > MAX_BITS {
             return Err(Error::OutOfMemory { requested: usize::MAX });
         }
-        let next = BucketArray::allocate(bits, Some(array.bits()))?;
+        let next = BucketArray::allocate(bits, Some(array.bits()), self.pages)?;
         if !array.set_next(next) {
             // SAFETY: nobody has seen it.
             unsafe { BucketArray::free(next) };
         }
+        reached(Point::Hung);
         Ok(())
     }
 
@@ -110,6 +116,7 @@ where
                 }
                 continue;
             }
+            reached(Point::Claimed);
             for unit in chunk * CHUNK..((chunk + 1) * CHUNK).min(arrival.units) {
                 self.move_unit(array.unit(to, unit as u64), guard)?;
             }
@@ -127,7 +134,9 @@ where
     /// Makes `to` the table's array, now that every unit has moved there.
     fn finish_move(&self, array: &BucketArray, to: &BucketArray, guard: &Guard) {
         let (from, to) = (std::ptr::from_ref(array).cast_mut(), std::ptr::from_ref(to).cast_mut());
+        reached(Point::Moved);
         if self.array.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            reached(Point::Finished);
             // SAFETY: who pins from here on finds `to` in its place; only the winner retires it.
             unsafe { self.garbage.retire_array(array, guard) };
         }
@@ -143,6 +152,7 @@ where
         for source in unit.sources() {
             source.freeze(guard);
         }
+        reached(Point::Frozen);
         let mut won = false;
         for (half, target) in unit.targets().enumerate() {
             let belongs = |word: &Word| match unit.parting_bit() {
@@ -154,6 +164,7 @@ where
             won = fill(target, live.filter(belongs).map(Word::bare))?;
         }
         if won {
+            reached(Point::Settled);
             for source in unit.sources() {
                 // SAFETY: the unit has moved, so nobody who pins from here on looks into its sources' chains; only the thread
                 // that settled the last target retires them.
@@ -184,6 +195,7 @@ fn fill(target: &Bucket, mut words: impl Iterator<Item = Word>) -> Result<bool> 
         let _ = slot.compare_exchange(FRESH, word.0, Ordering::AcqRel, Ordering::Relaxed);
     }
     let overflow = chain_of(words)?;
+    reached(Point::Filled);
     let settled = target.settle(overflow);
     if !settled {
         // SAFETY: the chain was made above, and nobody has seen it.

@@ -42,6 +42,7 @@ mod fresh;
 mod garbage;
 mod insert;
 mod migrate;
+mod pause;
 mod walk;
 
 use std::hash::BuildHasher;
@@ -56,7 +57,10 @@ use self::bucket::{Bucket, VACATED};
 use self::fresh::Fresh;
 use self::garbage::Garbage;
 use self::insert::{Insertion, insert};
+use self::migrate::SPARSE;
+use self::pause::{Point, reached};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure, OfCaller};
 use crate::backend::slot::Word;
@@ -91,10 +95,11 @@ where
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
+        let pages = Pages::of(config);
         let garbage = Arc::new(Garbage::new(Ledger::new(config, allocator, hasher)?)?);
         let initial_bits = config.initial_buckets.ilog2();
-        let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None)?);
-        Ok(Self::over(EpochTable { array, garbage, initial_bits }))
+        let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, pages)?);
+        Ok(Self::over(EpochTable { array, garbage, initial_bits, pages }, config))
     }
 }
 
@@ -120,6 +125,7 @@ where
     /// The ledger is in there too: garbage may have to be accounted for when the table is being dropped.
     garbage: Arc<Garbage<A, S>>,
     initial_bits: u32,
+    pages: Pages,
 }
 
 /// A live word that was found, and where.
@@ -283,6 +289,7 @@ where
                     }
                     Decision::Delete => (Word(VACATED), Change::Deleted),
                 };
+                reached(Point::Decided);
                 // Release: the new node's content goes before its word.
                 if slot.compare_exchange(word.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
                     continue;
@@ -361,6 +368,15 @@ where
         self.resize_for(self.ledger().entries(), false, &mut crossbeam_epoch::pin())
     }
 
+    fn shrink_if_sparse(&self, session: &Guard) {
+        let array = self.current(session);
+        let sparse = self.ledger().entries() < SPARSE << array.bits();
+        if sparse && array.bits() > self.initial_bits && array.next(session).is_none() {
+            // Lack of memory only delays it.
+            let _ = self.start_move(array, array.bits() - 1);
+        }
+    }
+
     fn survey(&self) -> Result<Survey> {
         self.survey_buckets(&mut crossbeam_epoch::pin())
     }
@@ -383,7 +399,12 @@ where
                 table_bytes += (bucket.chain(&guard).count() - 1) * size_of::<Bucket>();
             }
         }
-        Footprint { table_bytes: table_bytes as u64, garbage_bytes: self.garbage.bytes() as u64 }
+        let huge = array.huge_page_bytes() + array.next(&guard).map_or(0, BucketArray::huge_page_bytes);
+        Footprint {
+            table_bytes: table_bytes as u64,
+            garbage_bytes: self.garbage.bytes() as u64,
+            huge_page_bytes: huge as u64,
+        }
     }
 }
 
@@ -468,8 +489,8 @@ mod tests {
         let config = Config { initial_buckets, ..Config::default() };
         let garbage = Arc::new(Garbage::new(Ledger::new(&config, Global, Colliding).unwrap()).unwrap());
         let initial_bits = config.initial_buckets.ilog2();
-        let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None).unwrap());
-        EpochTable { array, garbage, initial_bits }
+        let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, Pages::Huge).unwrap());
+        EpochTable { array, garbage, initial_bits, pages: Pages::Huge }
     }
 
     fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
@@ -493,7 +514,7 @@ mod tests {
         let old = table.current(&guard);
         let old_chain = old.bucket(hash).chain(&guard).count();
         assert!(old_chain > 1, "twenty entries of one hash have overflow buckets");
-        assert!(old.set_next(BucketArray::allocate(old.bits() + 1, Some(old.bits())).unwrap()));
+        assert!(old.set_next(BucketArray::allocate(old.bits() + 1, Some(old.bits()), Pages::Huge).unwrap()));
         let new = old.next(&guard).unwrap();
         table.move_unit(old.unit(new, hash), &guard).unwrap();
 

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::bucket::Bucket;
 use super::lock::BucketLock;
-use crate::backend::memory::{Zeroed, try_box};
+use crate::backend::memory::{Pages, Zeroed, try_box};
 use crate::error::{Error, Result};
 
 /// Segments: the first of the initial size, each further one as large as all before it.
@@ -62,6 +62,7 @@ pub(super) fn mask(bits: u32) -> usize {
 #[derive(Debug)]
 pub(super) struct Directory<L> {
     initial_level: u32,
+    pages: Pages,
     levels: AtomicU64,
     /// The next bucket to be brought to the wanted level by a writer who comes by.
     pub(super) behind: AtomicUsize,
@@ -71,11 +72,12 @@ pub(super) struct Directory<L> {
 impl<L: BucketLock> Directory<L> {
     /// A directory of `initial` buckets, a power of two. `eager` has the system provide the memory of all of them now, not
     /// when each is first used.
-    pub(super) fn new(initial: usize, eager: bool) -> Result<Self> {
+    pub(super) fn new(initial: usize, eager: bool, pages: Pages) -> Result<Self> {
         let level = initial.ilog2();
         let levels = Levels { wanted: level, deepest: level, raised: 0 };
         let directory = Self {
             initial_level: level,
+            pages,
             levels: AtomicU64::new(levels.pack()),
             behind: AtomicUsize::new(usize::MAX),
             segments: [const { AtomicPtr::new(null_mut()) }; SEGMENTS],
@@ -181,13 +183,20 @@ impl<L: BucketLock> Directory<L> {
         let length = 1 << if above == 0 { level } else { level - 1 };
         let place = &self.segments[above as usize];
         if place.load(Ordering::Acquire).is_null() {
-            let segment = Box::into_raw(try_box(Zeroed::new(length)?)?);
+            let segment = Box::into_raw(try_box(Zeroed::new(length, self.pages)?)?);
             if place.compare_exchange(null_mut(), segment, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 // SAFETY: from a box, and nobody has seen it.
                 drop(unsafe { Box::from_raw(segment) });
             }
         }
         Ok(())
+    }
+
+    /// Bytes of all segments that huge pages were asked for.
+    pub(super) fn huge_page_bytes(&self) -> usize {
+        let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
+        // SAFETY: a segment is freed only with the directory.
+        segments.filter_map(|segment| unsafe { segment.as_ref() }).map(Zeroed::huge_page_bytes).sum()
     }
 
     /// Bytes of all segments.
@@ -223,7 +232,7 @@ mod tests {
 
     #[test]
     fn every_bucket_has_a_place_of_its_own() {
-        let directory = Directory::<parking_lot::RawRwLock>::new(4, true).unwrap();
+        let directory = Directory::<parking_lot::RawRwLock>::new(4, true, Pages::Ordinary).unwrap();
         while directory.levels().deepest < 7 {
             directory.raise(directory.levels()).unwrap();
         }
@@ -236,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_hash_belongs_to_the_deepest_bucket_there_is() {
-        let directory = Directory::<parking_lot::RawRwLock>::new(2, true).unwrap();
+        let directory = Directory::<parking_lot::RawRwLock>::new(2, true, Pages::Ordinary).unwrap();
         for _ in 0..3 {
             directory.raise(directory.levels()).unwrap();
         }

@@ -27,8 +27,10 @@ use self::bucket::{Bucket, OVERFLOW_BYTES, Spare};
 use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock};
 use self::lock::{Exclusive, Shared};
+use self::resize::SPARSE;
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::cursor::Cursor;
+use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure};
 use crate::backend::slot::Word;
@@ -83,8 +85,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let ledger = Ledger::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
-        let directory = Directory::new(config.initial_buckets, eager)?;
-        Ok(Self::over(RwLockTable { ledger, directory, shrinking: L::INIT, _holds: PhantomData }))
+        let directory = Directory::new(config.initial_buckets, eager, Pages::of(config))?;
+        let table = RwLockTable { ledger, directory, shrinking: L::INIT, _holds: PhantomData };
+        Ok(Self::over(table, config))
     }
 }
 
@@ -325,6 +328,20 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         self.shrink_to_fit()
     }
 
+    fn shrink_if_sparse(&self, (): &()) {
+        let levels = self.directory.levels();
+        let sparse = self.ledger.entries() < SPARSE << levels.wanted;
+        // Inside a closure this thread may hold a bucket; while somebody shrinks, it is being done.
+        if sparse
+            && levels.wanted > self.directory.initial_level()
+            && !reentry::is_inside()
+            && let Some(_shrinking) = Exclusive::try_lock(&self.shrinking)
+        {
+            // Lack of memory only delays it.
+            let _ = self.shrink_alone();
+        }
+    }
+
     fn survey(&self) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut outcome = Ok(());
@@ -355,7 +372,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                 ControlFlow::Continue(())
             },
         );
-        Footprint { table_bytes: table_bytes as u64, garbage_bytes: 0 }
+        let huge_page_bytes = self.directory.huge_page_bytes() as u64;
+        Footprint { table_bytes: table_bytes as u64, garbage_bytes: 0, huge_page_bytes }
     }
 }
 

@@ -22,6 +22,9 @@ use crate::error::{Error, Result};
 /// Entries to a bucket above which the table grows: it then has two and a half to a bucket of six slots.
 const GROW_ABOVE: usize = 5;
 
+/// Entries to a bucket below which a table that shrinks by itself becomes smaller.
+pub(super) const SPARSE: usize = 1;
+
 /// Entries to a bucket that `reserve` and `shrink` aim under.
 const COMFORTABLE: usize = 4;
 
@@ -111,6 +114,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
         // One thread at a time: two would each take the other's unfinished work for done.
         let _shrinking = Exclusive::lock(&self.shrinking, "shrink")?;
+        self.shrink_alone()
+    }
+
+    /// Shrinks as far as the entries allow. No other thread does so meanwhile.
+    pub(super) fn shrink_alone(&self) -> Result<()> {
         loop {
             let levels = self.directory.levels();
             let halved = levels.wanted.max(1) - 1;

@@ -1,0 +1,294 @@
+//! A session: many operations of one thread on one store, which enters the table once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::mem::ManuallyDrop;
+
+use crate::backend::reentry::{Closure, OfCaller, OfCrate};
+use crate::error::Result;
+use crate::keystore::{Change, Exchange, Update};
+use crate::ledger::Verb;
+use crate::store::{Store, copy};
+use crate::table::{Decision, Table};
+
+/// Operations after which a session enters the table anew.
+const RENEWED_AFTER: u32 = 64;
+
+/// Many operations of one thread on a store, from [`Store::session`].
+///
+/// Entering a table takes its time: the lock-free backend pins the epoch, which costs some 10 ns. A session does so once,
+/// and again after every 64 operations, so that what others remove meanwhile can be freed. With the other backends, which
+/// have nothing to enter, a session is as fast as the store.
+///
+/// While a session lies idle, its thread counts as looking at the store, and with the lock-free backend nothing that is
+/// removed or overwritten meanwhile, in any store of the process, can be freed: memory grows by as much, and comes back when
+/// the session goes on or ends. A session borrows its store, so the compiler sees to it that the store lives longer, and it
+/// stays on its thread.
+///
+/// ```
+/// # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
+/// use keystore_core::EpochKeystore;
+///
+/// let store = EpochKeystore::default();
+/// let mut session = store.session();
+/// for n in 0..1000_u32 {
+///     session.set(&n.to_le_bytes(), b"value")?;
+/// }
+/// assert_eq!(session.read(&7_u32.to_le_bytes(), |value| value.len())?, Some(5));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "epoch"))] fn main() {}
+/// ```
+#[expect(private_bounds, reason = "tables are the crate's own")]
+pub struct Session<'s, T: Table> {
+    store: &'s Store<T>,
+    /// Taken out when the session ends.
+    entered: ManuallyDrop<T::Session>,
+    operations: u32,
+    /// Whether any of them was a write: then the session's end may have garbage to help away.
+    wrote: bool,
+}
+
+#[expect(private_bounds, reason = "tables are the crate's own")]
+impl<'s, T: Table> Session<'s, T> {
+    #[inline]
+    pub(crate) fn new(store: &'s Store<T>) -> Self {
+        Self { store, entered: ManuallyDrop::new(store.table().enter()), operations: 0, wrote: false }
+    }
+
+    /// Enters the table anew where it is time.
+    #[inline]
+    fn count(&mut self) {
+        if self.operations == RENEWED_AFTER {
+            self.operations = 0;
+            self.store.table().refresh(&mut self.entered);
+        }
+        self.operations += 1;
+    }
+
+    /// One atomic step on `key`.
+    #[inline]
+    fn alter<'v, C: Closure>(
+        &mut self,
+        verb: Verb,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+    ) -> Result<Change> {
+        self.count();
+        self.wrote = true;
+        let hash = self.store.checked_hash(verb, key)?;
+        self.store.alter_in::<C>(&self.entered, verb, hash, key, decide)
+    }
+
+    /// As [`Keystore::read`](crate::Keystore::read).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::read`](crate::Keystore::read).
+    #[inline]
+    pub fn read<R>(&mut self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.count();
+        let hash = self.store.checked_hash(Verb::Find, key)?;
+        self.store.read_in(&self.entered, hash, key, visit)
+    }
+
+    /// As [`Keystore::get`](crate::Keystore::get).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::get`](crate::Keystore::get).
+    #[inline]
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read(key, copy)?.transpose()
+    }
+
+    /// As [`Keystore::contains`](crate::Keystore::contains).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::contains`](crate::Keystore::contains).
+    #[inline]
+    pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
+        Ok(self.read(key, |_| ())?.is_some())
+    }
+
+    /// As [`Keystore::set`](crate::Keystore::set).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::set`](crate::Keystore::set).
+    #[inline]
+    pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
+        self.alter::<OfCrate>(Verb::Add, key, |_| Decision::Set(Cow::Borrowed(value)))
+    }
+
+    /// As [`Keystore::insert`](crate::Keystore::insert).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::insert`](crate::Keystore::insert).
+    #[inline]
+    pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let change = self.alter::<OfCrate>(Verb::Add, key, |old| match old {
+            Some(_) => Decision::Keep,
+            None => Decision::Set(Cow::Borrowed(value)),
+        })?;
+        Ok(change == Change::Created)
+    }
+
+    /// As [`Keystore::update`](crate::Keystore::update).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::update`](crate::Keystore::update).
+    #[inline]
+    pub fn update(&mut self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+        self.alter::<OfCaller>(Verb::Add, key, |old| match decide(old) {
+            Update::Keep => Decision::Keep,
+            Update::Set(value) => Decision::Set(Cow::Owned(value)),
+            Update::Delete => Decision::Delete,
+        })
+    }
+
+    /// As [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
+    pub fn compare_exchange(
+        &mut self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
+        let mut found = Ok(None);
+        let mut differs = false;
+        self.alter::<OfCrate>(Verb::Add, key, |old| {
+            differs = old != expected;
+            match new {
+                _ if differs => {
+                    found = old.map(copy).transpose();
+                    Decision::Keep
+                }
+                Some(value) => Decision::Set(Cow::Borrowed(value)),
+                None => Decision::Delete,
+            }
+        })?;
+        if differs { found.map(Exchange::Differs) } else { Ok(Exchange::Exchanged) }
+    }
+
+    /// As [`Keystore::delete`](crate::Keystore::delete).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::delete`](crate::Keystore::delete).
+    #[inline]
+    pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
+        Ok(self.alter::<OfCrate>(Verb::Delete, key, |_| Decision::Delete)? == Change::Deleted)
+    }
+
+    /// As [`Keystore::take`](crate::Keystore::take).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::take`](crate::Keystore::take).
+    pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut taken = Ok(None);
+        self.alter::<OfCrate>(Verb::Delete, key, |old| {
+            taken = old.map(copy).transpose();
+            // A value that cannot be copied stays.
+            if taken.is_ok() { Decision::Delete } else { Decision::Keep }
+        })?;
+        taken
+    }
+}
+
+impl<T: Table> Drop for Session<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: taken here only, and not used after.
+        let entered = unsafe { ManuallyDrop::take(&mut self.entered) };
+        if self.wrote {
+            self.store.table().leave(entered);
+        }
+    }
+}
+
+impl<T: Table> fmt::Debug for Session<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("operations", &self.operations).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "epoch", feature = "rwlock"))]
+mod tests {
+    use super::*;
+    use crate::{Config, EpochKeystore, Global, Keystore, RwLockKeystore};
+
+    fn every_verb<T: Table>(store: &Store<T>) {
+        let mut session = store.session();
+        assert_eq!(session.set(b"a", b"1"), Ok(Change::Created));
+        assert_eq!(session.set(b"a", b"2"), Ok(Change::Replaced));
+        assert_eq!(session.insert(b"a", b"3"), Ok(false));
+        assert_eq!(session.insert(b"b", b"4"), Ok(true));
+        assert_eq!(session.get(b"a"), Ok(Some(b"2".to_vec())));
+        assert_eq!(session.read(b"b", |value| value.to_vec()), Ok(Some(b"4".to_vec())));
+        assert_eq!(session.contains(b"c"), Ok(false));
+        let appended = |old: Option<&[u8]>| Update::Set([old.unwrap_or_default(), b"!"].concat());
+        assert_eq!(session.update(b"a", appended), Ok(Change::Replaced));
+        assert_eq!(session.compare_exchange(b"a", Some(b"2!"), Some(b"5")), Ok(Exchange::Exchanged));
+        let differs = Exchange::Differs(Some(b"5".to_vec()));
+        assert_eq!(session.compare_exchange(b"a", None, Some(b"6")), Ok(differs));
+        assert_eq!(session.take(b"a"), Ok(Some(b"5".to_vec())));
+        assert_eq!(session.delete(b"a"), Ok(false));
+        assert_eq!(session.delete(b"b"), Ok(true));
+        assert_eq!(session.set(b"", b"").unwrap_err().code(), -20);
+        // Far past a renewal, and through growth.
+        for n in 0..5_000_u32 {
+            assert_eq!(session.set(&n.to_be_bytes(), &n.to_le_bytes()), Ok(Change::Created));
+            assert_eq!(session.get(&(n / 2).to_be_bytes()), Ok(Some((n / 2).to_le_bytes().to_vec())));
+        }
+        drop(session);
+        assert_eq!(store.len(), Ok(5_000));
+        let stats = store.stats().unwrap();
+        assert_eq!(stats.operations.adds, 5_000 + 8);
+    }
+
+    #[test]
+    fn a_session_has_the_verbs_of_its_store() {
+        every_verb(&EpochKeystore::default());
+        every_verb(&RwLockKeystore::default());
+        every_verb(&RwLockKeystore::open_local(&Config::default(), Global).unwrap());
+    }
+
+    #[test]
+    fn a_busy_session_lets_garbage_go_and_an_idle_one_gives_it_back_when_it_ends() {
+        const OVERWRITES: u32 = 400_000;
+        let (store, value) = (EpochKeystore::default(), [0; 100]);
+        let garbage = || store.stats().unwrap().memory.garbage_bytes;
+        let overwrite = |session: &mut Session<'_, _>| {
+            for n in 0..OVERWRITES {
+                session.set(&(n % 64).to_be_bytes(), &value).unwrap();
+            }
+        };
+        let mut most = 0;
+        let mut session = store.session();
+        for _ in 0..4 {
+            overwrite(&mut session);
+            most = most.max(garbage());
+        }
+        // Other tests of this process pin too, for moments.
+        assert!(most < 16 << 20, "{most} bytes of garbage while sessions are busy");
+        let (idle, ready) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut session = store.session();
+                session.contains(b"anything").unwrap();
+                ready.wait();
+                idle.wait();
+                session.contains(b"anything").unwrap();
+            });
+            ready.wait();
+            overwrite(&mut session);
+            let held = garbage();
+            assert!(held > u64::from(OVERWRITES) * 100 / 2, "{held} bytes held while another session idles");
+            idle.wait();
+        });
+        drop(session);
+        for _ in 0..1_000 {
+            store.set(b"one more", &value).unwrap();
+        }
+        let left = garbage();
+        assert!(left < 16 << 20, "{left} bytes of garbage after all sessions ended");
+    }
+}
