@@ -1,21 +1,33 @@
 //! The store of the whole process.
 //!
 //! Any thread may call at any time, also while another initialises or cleans up. So every call holds the store as a
-//! reader while it lasts, and what makes or removes the store waits for them as a writer. The lock is sharded: calls
-//! on different threads write to different cache lines.
+//! reader while it lasts, and what makes or removes the store waits for all of them as a writer. A single lock would
+//! be one cache line that every call writes; so there are several, each with a reference of its own to the store. A
+//! reader takes its thread's, a writer takes all of them, in order.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crossbeam_utils::sync::ShardedLock;
+use crossbeam_utils::CachePadded;
+use keystore_core::striped::thread_slot;
 use keystore_core::{BackendKind, BoxedKeystore, Concurrency, Config, Keystore, LocalKeystore};
 use keystore_pool::{AnyPool, PoolKind};
 
 use super::statistics::keystore_stats;
 use crate::failure::Failure;
 
-static PROCESS: LazyLock<ShardedLock<Option<Process>>> = LazyLock::new(ShardedLock::default);
+/// How many locks: threads with different numbers modulo this one do not touch the same.
+const SHARDS: usize = 16;
+
+/// The store, once for each lock; all of them hold the same, or none.
+static PROCESS: [CachePadded<RwLock<Option<Arc<Process>>>>; SHARDS] =
+    [const { CachePadded::new(RwLock::new(None)) }; SHARDS];
+
+/// Waits until no call is inside, and keeps all out.
+fn lock_out() -> [RwLockWriteGuard<'static, Option<Arc<Process>>>; SHARDS] {
+    PROCESS.each_ref().map(|shard| shard.write().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// When the process last cleaned up, seconds since the Unix epoch; 0 for never.
 static LAST_CLEANUP: AtomicU64 = AtomicU64::new(0);
@@ -68,18 +80,20 @@ impl Process {
 
 /// Makes the store with this configuration, unless there is one.
 pub(super) fn initialise(config: &Config) -> Result<(), Failure> {
-    let mut process = PROCESS.write().unwrap_or_else(PoisonError::into_inner);
-    if process.is_none() {
-        *process = Some(Process { store: Store::open(config)?, refused: Refused::default() });
+    let mut shards = lock_out();
+    if shards[0].is_none() {
+        let process = Arc::new(Process { store: Store::open(config)?, refused: Refused::default() });
+        shards.iter_mut().for_each(|shard| **shard = Some(Arc::clone(&process)));
     }
     Ok(())
 }
 
 /// Removes the store, once no call is inside.
 pub(super) fn clean_up() -> Result<(), Failure> {
-    let removed = PROCESS.write().unwrap_or_else(PoisonError::into_inner).take();
-    // Dropped here, where the lock is free again: other threads need not wait for that to be told.
-    drop(removed.ok_or_else(|| Failure::NotInitialised)?);
+    // The last reference goes when the locks are free again: other threads need not wait for that to be told.
+    let removed = lock_out().each_mut().map(|shard| shard.take());
+    let [Some(_), ..] = removed else { return Err(Failure::NotInitialised) };
+    drop(removed);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     LAST_CLEANUP.store(now, Relaxed);
     Ok(())
@@ -88,8 +102,8 @@ pub(super) fn clean_up() -> Result<(), Failure> {
 /// Runs `call` with the store, which stays until it returns.
 #[inline]
 pub(super) fn with<R>(call: impl FnOnce(&Process) -> Result<R, Failure>) -> Result<R, Failure> {
-    let process = PROCESS.read().unwrap_or_else(PoisonError::into_inner);
-    call(process.as_ref().ok_or_else(|| Failure::NotInitialised)?)
+    let process = PROCESS[thread_slot() % SHARDS].read().unwrap_or_else(PoisonError::into_inner);
+    call(process.as_deref().ok_or_else(|| Failure::NotInitialised)?)
 }
 
 /// What a call is counted as.
