@@ -2,6 +2,7 @@
 
 mod bench;
 mod header;
+mod install;
 mod stress;
 mod test;
 
@@ -21,6 +22,8 @@ enum Command {
     Test(test::Args),
     /// Write the C header, or check that it is up to date.
     Header(header::Args),
+    /// Install the C library: headers, shared and static library, pkg-config and CMake files.
+    Install(install::Args),
 }
 
 fn main() -> ExitCode {
@@ -29,5 +32,6 @@ fn main() -> ExitCode {
         Command::Stress(args) => stress::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
+        Command::Install(args) => install::run(&args),
     }
 }

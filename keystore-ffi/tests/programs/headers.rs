@@ -29,3 +29,11 @@ fn the_headers_are_clean_cxx() {
     }
     check(Language::Cxx, "include/keystore.hpp", &["c++17", "c++20"]);
 }
+
+/// What CMake is told of the version is written by hand.
+#[test]
+fn cmake_is_told_this_version() {
+    let config = std::fs::read_to_string(file("cmake/keystore-config-version.cmake")).unwrap();
+    let version = format!("set(PACKAGE_VERSION \"{}\")", env!("CARGO_PKG_VERSION"));
+    assert!(config.contains(&version), "keystore-config-version.cmake lacks {version}");
+}

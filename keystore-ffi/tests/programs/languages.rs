@@ -30,6 +30,12 @@ fn with_library(command: &mut Command) -> &mut Command {
 }
 
 #[test]
+fn c() {
+    let example = build(Language::C, "examples/c/count_words.c", Link::Shared, &[]);
+    count_words(&mut Command::new(&example.path));
+}
+
+#[test]
 fn cxx() {
     build_and_run(Language::Cxx, "tests/cpp/wrapper.cpp");
     let example = build(Language::Cxx, "examples/cpp/count_words.cpp", Link::Shared, &[]);
