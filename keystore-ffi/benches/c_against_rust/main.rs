@@ -34,6 +34,9 @@ const OPERATIONS: usize = 1 << 17;
 
 type Key = [u8; KEY];
 
+/// A loop of the Rust half, under the name that the C half knows it by.
+type Loop = fn(&dyn Keystore, &[Key]) -> u64;
+
 /// The library's two forms, in this program's profile: cargo is asked where they are.
 fn library() -> [PathBuf; 2] {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -145,7 +148,7 @@ impl Rust {
         Self { store, drawn: (0..OPERATIONS).map(&mut draw).collect() }
     }
 
-    fn run(&self, run: fn(&dyn Keystore, &[Key]) -> u64) -> Round {
+    fn run(&self, run: Loop) -> Round {
         let started = Instant::now();
         let sum = black_box(run(&*self.store, &self.drawn));
         Round { nanoseconds: started.elapsed().as_nanos() as u64, sum }
@@ -234,7 +237,7 @@ fn main() {
             let rust = Rust::open(kind, count);
             let [mut shared, mut fixed] =
                 programs.each_ref().map(|program| C::start(program, backend, count));
-            let loops: [(&str, fn(&dyn Keystore, &[Key]) -> u64); 4] =
+            let loops: [(&str, Loop); 4] =
                 [("get", get), ("read_many", read_many), ("get_many", get_many), ("set_many", set_many)];
             for (name, run) in loops {
                 let mut rounds = [const { Vec::new() }; 3];

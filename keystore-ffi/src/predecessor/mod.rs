@@ -1,7 +1,7 @@
 //! The interface of the C predecessor: `key_store.h` and `type_definition.h`.
 //!
 //! A program that was written for the predecessor builds against these two headers and runs as it is: the same names,
-//! types, codes and ownership, on one store for the whole process ([`process`]). The headers are written by hand, for
+//! types, codes and ownership, on one store for the whole process (`process`). The headers are written by hand, for
 //! they are what such programs were compiled against; a test compares the layout of every struct with the one here.
 //!
 //! Beside the interface nothing is the predecessor's: the store is this project's, on the backend rwlock, which is the

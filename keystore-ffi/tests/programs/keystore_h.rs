@@ -26,3 +26,8 @@ fn errors() {
 fn threads() {
     build_and_run(Language::C, "tests/c/threads.c");
 }
+
+#[test]
+fn own_names() {
+    build_and_run(Language::C, "tests/c/own_names.c");
+}
