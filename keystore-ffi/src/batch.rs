@@ -15,8 +15,9 @@ use crate::callback::{calling_back, function};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
-/// Keys that are handed to the store together: a multiple of the group in which it prefetches.
-const GROUP: usize = 64;
+/// Keys that are handed to the store together: as many as it prefetches together, for more would only
+/// cost the stack.
+const GROUP: usize = 32;
 
 /// A value as memory of its own, to be given back by ks_free, address by address.
 #[repr(C)]
@@ -45,9 +46,9 @@ fn in_groups<I, T: Copy>(
     for (start, items) in (0..).step_by(GROUP).zip(items.chunks(GROUP)) {
         let mut refused = None;
         let mut turned = 0;
-        for item in items {
+        for (place, item) in group.iter_mut().zip(items) {
             match turn(start + turned, item) {
-                Ok(item) => group[turned] = item,
+                Ok(item) => *place = item,
                 Err(failure) => {
                     refused = Some(Failure::Entry { index: start + turned, failure: Box::new(failure) });
                     break;

@@ -41,6 +41,10 @@ pub(crate) enum Failure {
     NoStore,
     #[error("store {handle:#x} is not open: it was closed, or ks_open never gave it")]
     NotOpen { handle: usize },
+    #[error("there is no store: initialise_key_store makes it")]
+    NotInitialised,
+    #[error("value->data_size is 0: a value has at least 1 byte")]
+    EmptyValue,
     #[error("the store is single-threaded: only the thread that opened it may use it")]
     OtherThread,
     #[error("ks_close from inside a callback of the store: it must return first")]
@@ -63,11 +67,12 @@ impl Failure {
             | Self::Length { .. }
             | Self::StructSize { .. }
             | Self::BufferTooSmall { .. }
+            | Self::EmptyValue
             | Self::UpdateAnswer { .. } => KS_INVALID_ARGUMENT,
             Self::OutOfMemory { .. } => KS_OUT_OF_MEMORY,
             Self::KeyNotFound => KS_KEY_NOT_FOUND,
             Self::KeyExists => KS_KEY_EXISTS,
-            Self::NoStore | Self::NotOpen { .. } => KS_NOT_INITIALISED,
+            Self::NoStore | Self::NotOpen { .. } | Self::NotInitialised => KS_NOT_INITIALISED,
             Self::OtherThread | Self::UnknownField => KS_UNSUPPORTED,
             Self::CloseInCallback => KS_LOCK_NOT_ACQUIRED,
             Self::Panic { .. } => KS_GENERAL,

@@ -29,7 +29,7 @@
 //! that turns it into a code · `options` what a store is opened with · `handle` handles and what they
 //! stand for · `bytes` memory coming in and going out · `store` opening, closing and the verbs on one
 //! key · `callback` values shown in place · `one_step` reading and writing in one step · `batch` many
-//! keys at once · `stats` the picture of a store.
+//! keys at once · `stats` the picture of a store · `predecessor` the interface of the C predecessor.
 
 #![allow(non_camel_case_types, reason = "the types are named as in the C header")]
 #![allow(
@@ -44,6 +44,7 @@ mod failure;
 mod handle;
 mod one_step;
 mod options;
+pub mod predecessor;
 mod stats;
 mod status;
 mod store;

@@ -161,6 +161,7 @@ impl ks_options {
             memory_limit: (self.memory_limit != KS_NO_MEMORY_LIMIT).then_some(self.memory_limit),
             concurrency,
             counters,
+            ..Config::default()
         };
         config.validate()?;
         Ok(Choice { backend, pool, config })

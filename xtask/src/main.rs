@@ -2,6 +2,7 @@
 
 mod bench;
 mod header;
+mod install;
 mod plot;
 mod stress;
 mod test;
@@ -24,6 +25,8 @@ enum Command {
     Test(test::Args),
     /// Write the C header, or check that it is up to date.
     Header(header::Args),
+    /// Install the C library: headers, shared and static library, pkg-config and CMake files.
+    Install(install::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,5 +36,6 @@ fn main() -> ExitCode {
         Command::Stress(args) => stress::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
+        Command::Install(args) => install::run(&args),
     }
 }

@@ -5,6 +5,7 @@
 
 mod command;
 mod msrv;
+mod outside;
 mod setup;
 mod step;
 

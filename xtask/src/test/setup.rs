@@ -62,6 +62,40 @@ fn find_c_compiler(root: &Path) -> Result<String, String> {
     Ok(version.lines().next().unwrap_or_default().to_owned())
 }
 
+/// What users of the C library have, and its tests run: each with Debian's package of it.
+const C_LIBRARY_TOOLS: [(&str, &str); 8] = [
+    ("c++", "g++"),
+    ("make", "make"),
+    ("cmake", "cmake"),
+    ("pkg-config", "pkg-config"),
+    ("valgrind", "valgrind"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
+
+/// The tools of [`C_LIBRARY_TOOLS`], installed for a root user of a Debian system where they are missing; everyone else
+/// is told the command.
+pub(super) fn c_library_tools(root: &Path) -> Result<String, String> {
+    let missing = || -> Vec<&str> {
+        let is_missing = |tool: &str| CommandLine::new(tool, "--version").output(root).is_err();
+        C_LIBRARY_TOOLS.iter().filter(|(tool, _)| is_missing(tool)).map(|&(_, package)| package).collect()
+    };
+    let packages = missing();
+    if !packages.is_empty() && is_root(root) && CommandLine::new("apt-get", "--version").output(root).is_ok()
+    {
+        CommandLine::new("apt-get", "update").run(root)?;
+        let install = format!("install --yes --no-install-recommends {}", packages.join(" "));
+        CommandLine::new("apt-get", &install).run(root)?;
+    }
+    let packages = missing();
+    if packages.is_empty() {
+        return Ok(C_LIBRARY_TOOLS.map(|(tool, _)| tool).join(", "));
+    }
+    let packages = packages.join(" ");
+    Err(format!("missing: {packages}; on Debian and Ubuntu: sudo apt-get install {packages}"))
+}
+
 fn is_root(root: &Path) -> bool {
     CommandLine::new("id", "-u").output(root).is_ok_and(|id| id.trim() == "0")
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use super::command::CommandLine;
-use super::{msrv, setup};
+use super::{msrv, outside, setup};
 
 /// A step, in the order in which they run. What `--list` says of each is its comment here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,6 +27,8 @@ pub(super) enum Step {
     Tests,
     /// the C header is what the code says
     Header,
+    /// the C library installs, and a project outside builds against it
+    Install,
     /// every backend on every pool withstands many threads
     Stress,
     /// the comparison runs and writes its report
@@ -60,6 +62,7 @@ impl Step {
             Self::Setup => vec![
                 Check::Look { at: "rustfmt and clippy", look: setup::components },
                 Check::Look { at: "a C compiler", look: setup::c_compiler },
+                Check::Look { at: "what the C library's tests use", look: setup::c_library_tools },
             ],
             Self::Format => cargo("fmt --all --check"),
             Self::Msrv => vec![Check::Look { at: "the Rust that dependencies ask for", look: msrv::look }],
@@ -75,6 +78,13 @@ impl Step {
             )],
             Self::Tests => cargo("test --workspace --all-features"),
             Self::Header => xtask("header --check"),
+            Self::Install => vec![
+                Check::Command(CommandLine::xtask(&format!("install --prefix {}", outside::PREFIX))),
+                Check::Look {
+                    at: "a project outside that builds with CMake and pkg-config",
+                    look: outside::look,
+                },
+            ],
             Self::Stress => xtask("stress --threads 64 --keys 500"),
             Self::Bench => xtask("bench --suite smoke --out target/test-bench"),
             // Without --no-verify, cargo also builds every packed crate anew, and all they depend on.

@@ -1,0 +1,191 @@
+//! The interface of the C predecessor: `key_store.h` and `type_definition.h`.
+//!
+//! A program that was written for the predecessor builds against these two headers and runs as it is: the same names,
+//! types, codes and ownership, on one store for the whole process (`process`). The headers are written by hand, for
+//! they are what such programs were compiled against; a test compares the layout of every struct with the one here.
+//!
+//! Beside the interface nothing is the predecessor's: the store is this project's, on the backend rwlock, which is the
+//! one that the predecessor's buckets with a lock each come closest to, and the pool slab.
+
+mod process;
+mod statistics;
+
+use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
+use std::ptr;
+
+use keystore_core::{Concurrency, Config, Error, Keystore, MAX_KEY_LEN};
+
+use self::process::{Process, Verb};
+pub use self::statistics::{
+    bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats, key_entry_stats,
+    keystore_stats, memory_pool_stats, metadata_stats,
+};
+use crate::bytes::{Out, Owned, slice};
+use crate::failure::{Failure, guard};
+
+/// A value: of the caller's in [`set_key`], for the caller to free in [`get_key`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct key_store_value {
+    /// The first byte.
+    pub data: *mut c_uchar,
+    /// How many bytes.
+    pub data_size: usize,
+}
+
+/// The bytes of a key that C names by a string.
+///
+/// # Safety
+/// `key` is NULL or points to a string, which nobody changes for as long as the answer is in use.
+#[inline]
+unsafe fn key_of<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
+    if key.is_null() {
+        return Err(Failure::Null { argument: "key", expected: "a string" });
+    }
+    // SAFETY: the caller promises a string.
+    let key = unsafe { CStr::from_ptr(key) }.to_bytes();
+    if key.is_empty() || key.len() > MAX_KEY_LEN {
+        return Err(Error::KeyLength { length: key.len(), max: MAX_KEY_LEN }.into());
+    }
+    Ok(key)
+}
+
+/// The bytes of a value to be set.
+///
+/// # Safety
+/// `value` is NULL or points to a value whose data is NULL or has as many bytes as it says, which nobody changes for as
+/// long as the answer is in use.
+#[inline]
+unsafe fn value_of<'a>(value: *const key_store_value) -> Result<&'a [u8], Failure> {
+    // SAFETY: the caller promises that a value can be read where the address is not NULL.
+    let Some(&key_store_value { data, data_size }) = (unsafe { value.as_ref() }) else {
+        return Err(Failure::Null { argument: "value", expected: "a key_store_value" });
+    };
+    if data.is_null() {
+        return Err(Failure::Null { argument: "value->data", expected: "its bytes" });
+    }
+    if data_size == 0 {
+        return Err(Failure::EmptyValue);
+    }
+    // SAFETY: the caller promises as many bytes as the value says.
+    unsafe { slice("value->data", data.cast::<c_void>(), data_size) }
+}
+
+impl Process {
+    /// The arguments of a call, counted where they are refused.
+    #[inline]
+    fn arguments<T>(&self, verb: Verb, arguments: Result<T, Failure>) -> Result<T, Failure> {
+        if arguments.is_err() {
+            self.refused.argument(verb);
+        }
+        arguments
+    }
+}
+
+/// Makes the store of the process, unless there is one: see `key_store.h`.
+///
+/// `bucket_size` is a power of two, `pre_memory_allocation_factor` is over 0 and at most 1: otherwise -21.
+#[unsafe(no_mangle)]
+pub extern "C" fn initialise_key_store(
+    bucket_size: c_uint,
+    pre_memory_allocation_factor: f64,
+    is_concurrency_enabled: bool,
+) -> c_int {
+    guard(|| {
+        let buckets = usize::try_from(bucket_size).unwrap_or(usize::MAX);
+        if !buckets.is_power_of_two() {
+            return Err(Error::invalid_config("bucket_size", bucket_size, "a power of two").into());
+        }
+        if !(pre_memory_allocation_factor > 0.0 && pre_memory_allocation_factor <= 1.0) {
+            let (field, limit) = ("pre_memory_allocation_factor", "over 0 and at most 1");
+            return Err(Error::invalid_config(field, pre_memory_allocation_factor, limit).into());
+        }
+        process::initialise(&Config {
+            initial_buckets: buckets,
+            preallocation: pre_memory_allocation_factor,
+            concurrency: if is_concurrency_enabled {
+                Concurrency::MultiThreaded
+            } else {
+                Concurrency::SingleThreaded
+            },
+            ..Config::default()
+        })
+    })
+}
+
+/// Removes the store of the process and gives back its memory: -40 where there is none. See `key_store.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn cleanup_key_store() -> c_int {
+    guard(process::clean_up)
+}
+
+/// Gives the key this value: see `key_store.h`.
+///
+/// # Safety
+/// `key` is NULL or points to a string; `value` is NULL or points to a value whose data is NULL or has as many bytes as
+/// it says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn set_key(key: *const c_char, value: *mut key_store_value) -> c_int {
+    guard(|| {
+        process::with(|process| {
+            // SAFETY: the caller promises a string or NULL.
+            let key = process.arguments(Verb::Add, unsafe { key_of(key) })?;
+            // SAFETY: the caller promises a value or NULL.
+            let value = process.arguments(Verb::Add, unsafe { value_of(value) })?;
+            process.store(|store| store.set(key, value))?;
+            Ok(())
+        })
+    })
+}
+
+/// Copies the value of the key into memory of `malloc`'s, for the caller to free: see `key_store.h`.
+///
+/// # Safety
+/// `key` is NULL or points to a string; `value_out` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn get_key(key: *const c_char, value_out: *mut key_store_value) -> c_int {
+    guard(|| {
+        // SAFETY: the caller promises that `value_out` is NULL or can be written.
+        let out = unsafe { Out::new("value_out", value_out) };
+        if let Ok(out) = out {
+            out.write(key_store_value { data: ptr::null_mut(), data_size: 0 });
+        }
+        process::with(|process| {
+            let out = process.arguments(Verb::Find, out)?;
+            // SAFETY: the caller promises a string or NULL.
+            let key = process.arguments(Verb::Find, unsafe { key_of(key) })?;
+            let found = process.store(|store| Keystore::read(&store, key, Owned::copy))?;
+            let copy = found.ok_or_else(|| Failure::KeyNotFound)?.inspect_err(|_| process.refused.copy())?;
+            let (data, data_size) = copy.into_raw();
+            out.write(key_store_value { data: data.cast(), data_size });
+            Ok(())
+        })
+    })
+}
+
+/// Removes the key: see `key_store.h`.
+///
+/// # Safety
+/// `key` is NULL or points to a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn delete_key(key: *const c_char) -> c_int {
+    guard(|| {
+        process::with(|process| {
+            // SAFETY: the caller promises a string or NULL.
+            let key = process.arguments(Verb::Delete, unsafe { key_of(key) })?;
+            let deleted = process.store(|store| store.delete(key))?;
+            if deleted { Ok(()) } else { Err(Failure::KeyNotFound) }
+        })
+    })
+}
+
+/// Takes a picture of the store, all zeros where there is none: see `key_store.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn get_keystore_stats() -> keystore_stats {
+    let mut picture = keystore_stats::default();
+    guard(|| {
+        picture = process::with(Process::statistics)?;
+        Ok(())
+    });
+    picture
+}

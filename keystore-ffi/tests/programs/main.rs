@@ -1,0 +1,9 @@
+//! Programs in other languages against the headers and the library, as a user would build and run them.
+
+mod exports;
+mod headers;
+mod keystore_h;
+mod languages;
+mod memory;
+mod predecessor;
+mod toolchain;

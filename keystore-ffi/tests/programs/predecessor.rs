@@ -1,0 +1,92 @@
+//! C programs as they were written for the predecessor: against its two headers alone.
+
+use std::fmt::Write;
+use std::fs;
+use std::mem::offset_of;
+
+use keystore::predecessor::{
+    bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats, key_entry_stats,
+    key_store_value, keystore_stats, memory_pool_stats, metadata_stats,
+};
+
+use crate::toolchain::{Language, Link, build_with_headers, directory, file};
+
+/// Builds a program that can see no header of the library but the predecessor's, with each form of the library, and
+/// runs both.
+fn build_and_run(source: &str, arguments: &[&str]) -> String {
+    let headers = directory();
+    for header in ["key_store.h", "type_definition.h"] {
+        fs::copy(file("include").join(header), headers.path().join(header)).unwrap();
+    }
+    let [_, printed] = [Link::Shared, Link::Static].map(|link| {
+        let posix = ["-D_POSIX_C_SOURCE=200809L"];
+        build_with_headers(Language::C, source, link, &posix, headers.path()).run(arguments)
+    });
+    printed
+}
+
+#[test]
+fn calls() {
+    build_and_run("tests/c/predecessor/calls.c", &[]);
+}
+
+#[test]
+fn misuse() {
+    build_and_run("tests/c/predecessor/misuse.c", &["50"]);
+}
+
+/// The whole stress test: a thousand threads. How fast it is depends on the machine; that nothing is missing does not.
+#[test]
+fn stress() {
+    let printed = build_and_run("tests/c/predecessor/stress.c", &[]);
+    assert!(printed.contains("threads 1000, keys of each 1000\n"), "{printed}");
+    assert!(printed.contains("set and not stored 0, missing 0, wrong 0\n"), "{printed}");
+    assert!(
+        printed.contains("adds 1000000, of them failed 0; finds 1000000, of them failed 0\n"),
+        "{printed}"
+    );
+    println!("{printed}");
+}
+
+/// The size of a struct and the offsets of its fields, as `layout.c` prints them.
+macro_rules! layout {
+    ($out:ident: $($type:ident { $($field:ident),* })*) => {$(
+        writeln!($out, "{} {}", stringify!($type), size_of::<$type>()).unwrap();
+        $(writeln!($out, "{}.{} {}", stringify!($type), stringify!($field), offset_of!($type, $field)).unwrap();)*
+        // A field more in Rust does not compile here.
+        let _ = |all: $type| { let $type { $($field: _),* } = all; };
+    )*};
+}
+
+#[test]
+fn every_struct_has_the_layout_of_the_headers() {
+    let mut ours = String::new();
+    layout! { ours:
+        key_store_value { data, data_size }
+        metadata_stats { init_timestamp, last_cleanup_timestamp }
+        key_entry_stats {
+            total_keys, total_buckets, nonempty_buckets, empty_buckets, max_keys_in_bucket, min_keys_in_bucket,
+            avg_keys_per_nonempty_bucket, stddev_keys_per_bucket, median_keys_per_bucket,
+            avg_collisions_per_nonempty_bucket, empty_bucket_percent
+        }
+        key_collision_stats {
+            collision_buckets, collision_percent, highest_collision_in_bucket, avg_collisions_per_nonempty_bucket
+        }
+        memory_pool_stats {
+            total_memory_bytes, used_memory_bytes, free_memory_bytes, memory_utilization_percent,
+            memory_per_key_bytes, fragmentation_percent
+        }
+        bucket_operation_counter_stats {
+            total_add_ops, total_find_ops, total_delete_ops, failed_add_ops, failed_find_ops, failed_delete_ops,
+            error_code_counters
+        }
+        data_node_operation_counters {
+            total_update_ops, total_read_ops, total_delete_ops, total_create_ops, failed_update_ops,
+            failed_read_ops, failed_delete_ops, failed_create_ops, error_code_counters
+        }
+        keystore_stats {
+            metadata, key_entries, collisions, memory_pool, operation_counters, data_node_counters
+        }
+    }
+    assert_eq!(build_and_run("tests/c/predecessor/layout.c", &[]), ours);
+}

@@ -1,0 +1,238 @@
+//! `cargo xtask install`: the C library under a prefix, as a distribution would lay it out.
+//!
+//! cargo-c does the same (`cargo cinstall --package keystore-ffi`), on every system that it knows. This needs nothing but
+//! cargo, and takes seconds; the checks use it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// The library's version, which is the workspace's.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to: DIR/include, DIR/lib and DIR/share are made where they are missing.
+    #[arg(long, value_name = "DIR")]
+    prefix: PathBuf,
+    /// The cargo profile that the library is built in.
+    #[arg(long, default_value = "release")]
+    profile: String,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match install(args) {
+        Ok(installed) => {
+            for file in installed {
+                println!("{}", file.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("cargo xtask install: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a system names the forms of a shared library.
+struct Names {
+    /// The file, by its whole version.
+    file: String,
+    /// What programs that were linked with it look for: compatible versions share it.
+    soname: String,
+    /// What the linker looks for.
+    link: String,
+}
+
+impl Names {
+    /// Those of this system.
+    fn here() -> Result<Self, String> {
+        let compatible = compatible_version();
+        if cfg!(target_os = "macos") {
+            Ok(Self {
+                file: format!("libkeystore.{VERSION}.dylib"),
+                soname: format!("libkeystore.{compatible}.dylib"),
+                link: "libkeystore.dylib".into(),
+            })
+        } else if cfg!(unix) {
+            Ok(Self {
+                file: format!("libkeystore.so.{VERSION}"),
+                soname: format!("libkeystore.so.{compatible}"),
+                link: "libkeystore.so".into(),
+            })
+        } else {
+            Err("this system's libraries are installed by cargo-c: cargo install cargo-c, then cargo cinstall \
+                 --package keystore-ffi --prefix DIR"
+                .into())
+        }
+    }
+
+    /// What the linker has to be told to write the soname into the library.
+    fn linker_argument(&self, lib: &Path) -> String {
+        if cfg!(target_os = "macos") {
+            format!("-Wl,-install_name,{}", lib.join(&self.soname).display())
+        } else {
+            format!("-Wl,-soname,{}", self.soname)
+        }
+    }
+}
+
+/// The part of the version that stays the same as long as programs need not be built anew: before 1.0, the minor
+/// version; from then on the major one.
+fn compatible_version() -> &'static str {
+    let mut dots = VERSION.match_indices('.').map(|(at, _)| at);
+    let first = dots.next().unwrap_or(VERSION.len());
+    if &VERSION[..first] == "0" {
+        &VERSION[..dots.next().unwrap_or(VERSION.len())]
+    } else {
+        &VERSION[..first]
+    }
+}
+
+/// Builds the library and puts everything in its place: the files that were written.
+fn install(args: &Args) -> Result<Vec<PathBuf>, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+    let sources = root.join("keystore-ffi");
+    let prefix =
+        std::path::absolute(&args.prefix).map_err(|error| format!("{}: {error}", args.prefix.display()))?;
+    let (include, lib) = (prefix.join("include"), prefix.join("lib"));
+    let (pkgconfig, cmake) = (lib.join("pkgconfig"), prefix.join("share/keystore/cmake"));
+
+    let names = Names::here()?;
+    let built = build(root, &args.profile, &names.linker_argument(&lib))?;
+    for directory in [&include, &pkgconfig, &cmake] {
+        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    }
+
+    let mut installed = Vec::new();
+    for (from, to) in [(sources.join("include"), &include), (sources.join("cmake"), &cmake)] {
+        for file in files(&from)? {
+            installed.push(copy(&file, &to.join(file.file_name().unwrap_or_default()))?);
+        }
+    }
+    installed.push(copy(&built.archive, &lib.join("libkeystore.a"))?);
+    installed.push(copy(&built.shared, &lib.join(&names.file))?);
+    installed.push(link(&names.file, &lib.join(&names.soname))?);
+    installed.push(link(&names.soname, &lib.join(&names.link))?);
+    installed.push(put(&pkgconfig.join("keystore.pc"), |path| fs::write(path, pkg_config()))?);
+    Ok(installed)
+}
+
+/// What was built.
+struct Built {
+    shared: PathBuf,
+    archive: PathBuf,
+}
+
+/// Builds the library, and asks cargo where it is.
+fn build(root: &Path, profile: &str, linker_argument: &str) -> Result<Built, String> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["rustc", "--package", "keystore-ffi", "--lib", "--crate-type", "cdylib,staticlib"])
+        .args(["--profile", profile, "--message-format", "json-render-diagnostics", "--"])
+        .args(["-C", &format!("link-arg={linker_argument}")])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    if !output.status.success() {
+        return Err("the library could not be built".into());
+    }
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let built: Vec<PathBuf> = stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "keystore")
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .collect();
+    let find = |extension: &str| {
+        let found = built.iter().find(|file| file.extension().is_some_and(|e| e == extension));
+        found.cloned().ok_or_else(|| format!("cargo built no libkeystore.{extension}"))
+    };
+    Ok(Built { shared: find(std::env::consts::DLL_EXTENSION)?, archive: find("a")? })
+}
+
+/// The files of a directory.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let list = || fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    let mut files = list().map_err(|error| format!("{}: {error}", directory.display()))?;
+    files.sort();
+    Ok(files)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<PathBuf, String> {
+    put(to, |path| fs::copy(from, path).map(drop))
+}
+
+/// A link at `at` to a file beside it.
+fn link(file: &str, at: &Path) -> Result<PathBuf, String> {
+    put(at, |path| symlink(file, path))
+}
+
+#[cfg(unix)]
+fn symlink(file: &str, at: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(file, at)
+}
+
+/// `Names::here` refuses such systems before this is called.
+#[cfg(not(unix))]
+fn symlink(file: &str, at: &Path) -> io::Result<()> {
+    fs::copy(at.with_file_name(file), at).map(drop)
+}
+
+/// Makes a file beside its place and then moves it there: a program that runs with the library of before keeps it, and
+/// nothing is ever there by half.
+fn put(to: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf, String> {
+    let mut name = OsString::from(".installing-");
+    name.push(to.file_name().unwrap_or_default());
+    let fresh = to.with_file_name(name);
+    let _ = fs::remove_file(&fresh); // Left by a run that was interrupted.
+    make(&fresh).and_then(|()| fs::rename(&fresh, to)).map_err(|error| {
+        let _ = fs::remove_file(&fresh); // There may be none; what is told is why.
+        format!("{}: {error}", to.display())
+    })?;
+    Ok(to.to_owned())
+}
+
+/// What pkg-config is told. The prefix is where the file lies, so that the whole can be moved.
+fn pkg_config() -> String {
+    let system = if cfg!(target_os = "linux") { "-lpthread -ldl -lm" } else { "-lpthread -lm" };
+    format!(
+        "prefix=${{pcfiledir}}/../..\n\
+         libdir=${{prefix}}/lib\n\
+         includedir=${{prefix}}/include\n\
+         \n\
+         Name: keystore\n\
+         Description: A concurrent, in-process key-value store\n\
+         Version: {VERSION}\n\
+         Cflags: -I${{includedir}}\n\
+         Libs: -L${{libdir}} -lkeystore\n\
+         Libs.private: {system}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compatible_versions_share_a_soname() {
+        let compatible = compatible_version();
+        assert!(VERSION.starts_with(&format!("{compatible}.")), "{compatible}");
+        assert_eq!(compatible.contains('.'), VERSION.starts_with("0."));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_library_has_three_names() {
+        let names = Names::here().unwrap();
+        assert_eq!(names.file, format!("libkeystore.so.{VERSION}"));
+        assert_eq!(names.soname, format!("libkeystore.so.{}", compatible_version()));
+        assert_eq!(names.link, "libkeystore.so");
+    }
+}
