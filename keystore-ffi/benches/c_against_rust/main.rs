@@ -10,6 +10,9 @@
 //!
 //! Few keys show what a call costs by itself. With many, every get waits for memory, and what is measured is mostly that.
 
+#[path = "../../tests/programs/library.rs"]
+mod library;
+
 use std::env;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
@@ -20,6 +23,8 @@ use std::time::Instant;
 use keystore::{KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, ks_backend};
 use keystore_core::{BackendKind, BoxedKeystore, Config, Keystore};
 use keystore_pool::{AnyPool, PoolKind};
+
+use self::library::Library;
 
 const KEY: usize = 16;
 const VALUE: [u8; 64] = {
@@ -38,31 +43,6 @@ type Key = [u8; KEY];
 
 /// A loop of the Rust half, under the name that the C half knows it by.
 type Loop = fn(&dyn Keystore, &[Key]) -> u64;
-
-/// The library's two forms, in this program's profile: cargo is asked where they are.
-fn library() -> [PathBuf; 2] {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--package", "keystore-ffi", "--lib"])
-        .args(["--message-format", "json-render-diagnostics", "--target-dir"])
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let files: Vec<PathBuf> = stdout
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "keystore")
-        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|file| file.as_str().map(PathBuf::from))
-        .collect();
-    [env::consts::DLL_EXTENSION, "a"].map(|wanted| {
-        let found = files.iter().find(|file| file.extension().is_some_and(|extension| extension == wanted));
-        found.unwrap_or_else(|| panic!("cargo built no libkeystore.{wanted}")).clone()
-    })
-}
 
 /// Compiles the C half against one form of the library.
 fn compile(library: &Path, name: &str) -> PathBuf {
@@ -217,7 +197,7 @@ fn main() {
     if !env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let [shared, archive] = library();
+    let Library { shared, archive } = Library::build("release");
     let programs = [compile(&shared, "c_half_shared"), compile(&archive, "c_half_static")];
     println!(
         "ns an operation, the fastest of {STARTS} x {ROUNDS} rounds of {OPERATIONS}; keys of {KEY} bytes, values of {}",

@@ -4,6 +4,7 @@ mod exports;
 mod headers;
 mod keystore_h;
 mod languages;
+mod library;
 mod memory;
 mod predecessor;
 mod toolchain;

@@ -1,4 +1,4 @@
-//! The library as cargo built it, the system's compilers, and what they make of a program.
+//! The library that is tested, the system's compilers, and what they make of a program.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,13 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use crate::library::Library;
+
 /// What a program has to link beside the static library.
 const SYSTEM_LIBRARIES: &[&str] =
     if cfg!(target_os = "linux") { &["-lpthread", "-ldl", "-lm"] } else { &["-lpthread", "-lm"] };
 
-/// The library, as cargo built it.
-pub struct Library {
-    pub shared: PathBuf,
-    pub archive: PathBuf,
-}
-
-/// Builds the library in the profile that this test runs in, and asks cargo where it is: cargo only
-/// promises the names of what it was asked to build. After `cargo test` there is nothing left to
-/// compile.
+/// The library in the profile that this test runs in: after `cargo test` there is nothing left to compile.
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -29,37 +23,7 @@ pub fn library() -> &'static Library {
             Some("debug") | None => "test",
             Some(profile) => profile,
         };
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "build",
-                "--package",
-                "keystore-ffi",
-                "--lib",
-                "--message-format",
-                "json-render-diagnostics",
-            ])
-            .args(["--profile", profile, "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .unwrap();
-        let stdout = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let files: Vec<PathBuf> = stdout
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| {
-                message["reason"] == "compiler-artifact" && message["target"]["name"] == "keystore"
-            })
-            .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-            .filter_map(|file| file.as_str().map(PathBuf::from))
-            .collect();
-        let find = |extension: &str| {
-            let found = files.iter().find(|file| file.extension().is_some_and(|e| e == extension));
-            found.unwrap_or_else(|| panic!("cargo built no libkeystore.{extension}: {files:?}")).clone()
-        };
-        Library { shared: find(env::consts::DLL_EXTENSION), archive: find("a") }
+        Library::build(profile)
     })
 }
 
