@@ -14,6 +14,7 @@ use crate::allocator::NodeAllocator;
 use crate::backend::reentry::{Closure, OfCrate};
 use crate::config::{Config, Shrinking};
 use crate::error::{BatchError, Error, Result};
+use crate::hash::asks_for_entries;
 use crate::keystore::{Change, Exchange, Keystore, Update};
 use crate::ledger::{Event, Verb};
 use crate::node::Node;
@@ -77,8 +78,7 @@ impl<T: Table> Store<T> {
             Ok(change) => ledger.record_change(verb, *change),
             Err(error) => ledger.record_failure(verb, error),
         }
-        // The number of entries is a sum over all threads: one removal in 32 asks for it.
-        if matches!(result, Ok(Change::Deleted)) && hash >> 59 == 0 {
+        if matches!(result, Ok(Change::Deleted)) && asks_for_entries(hash) {
             self.shrink_if_sparse(session);
         }
         result

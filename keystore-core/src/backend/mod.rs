@@ -14,6 +14,8 @@ mod cursor;
 pub(crate) mod dashmap;
 #[cfg(feature = "epoch")]
 pub(crate) mod epoch;
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+mod load;
 mod memory;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod prefetch;

@@ -31,20 +31,11 @@ use super::array::{BucketArray, CHUNK, MAX_BITS, Unit};
 use super::bucket::{Bucket, FRESH, SLOTS};
 use super::pause::{Point, reached};
 use crate::allocator::NodeAllocator;
+use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
 use crate::backend::memory::Zeroed;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
 use crate::table::Table;
-
-/// Entries to a bucket above which the table grows: it then has two and a half to a bucket of seven slots.
-const GROW_ABOVE: usize = 5;
-
-/// Entries to a bucket that `reserve` and `shrink` aim under.
-const COMFORTABLE: usize = 4;
-
-/// Entries to a bucket below which a table that shrinks by itself becomes smaller: far enough from [`GROW_ABOVE`] that it does
-/// not grow again at once, with twice as many.
-pub(super) const SPARSE: usize = 1;
 
 /// Chunks that are looked at in one turn, where most are done already.
 const LOOK_AHEAD: usize = 64;

@@ -57,16 +57,16 @@ use self::bucket::{Bucket, VACATED};
 use self::fresh::Fresh;
 use self::garbage::Garbage;
 use self::insert::{Insertion, insert};
-use self::migrate::SPARSE;
 use self::pause::{Point, reached};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::load::SPARSE;
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure, OfCaller};
 use crate::backend::slot::Word;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::hash::{DefaultHasher, tag};
+use crate::hash::{DefaultHasher, asks_for_entries, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::store::Store;
@@ -316,8 +316,8 @@ where
                     }
                     Insertion::Committed { deep } => {
                         fresh.release();
-                        // The number of entries is a sum over all threads: an overflow asks for it, and one write in 32.
-                        if deep || hash >> 59 == 0 {
+                        // An overflow asks for the number of entries, and else few writes do.
+                        if deep || asks_for_entries(hash) {
                             self.grow_if_crowded(session);
                         }
                     }

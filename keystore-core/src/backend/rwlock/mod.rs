@@ -27,16 +27,16 @@ use self::bucket::{Bucket, OVERFLOW_BYTES, Spare};
 use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock};
 use self::lock::{Exclusive, Shared};
-use self::resize::SPARSE;
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::cursor::Cursor;
+use crate::backend::load::SPARSE;
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure};
 use crate::backend::slot::Word;
 use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
-use crate::hash::{DefaultHasher, tag};
+use crate::hash::{DefaultHasher, asks_for_entries, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::store::Store;
@@ -267,8 +267,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
             match bucket.entries.push(word, &mut Spare::none()) {
                 Ok(in_overflow) => {
                     drop(guard);
-                    // The number of entries is a sum over all threads: an overflow asks for it, and one write in 32.
-                    if in_overflow || hash >> 59 == 0 {
+                    // An overflow asks for the number of entries, and else few writes do.
+                    if in_overflow || asks_for_entries(hash) {
                         self.grow_if_crowded();
                     }
                     self.bring_one_along();

@@ -14,19 +14,11 @@ use super::bucket::{Bucket, Spare};
 use super::directory::{MAX_LEVEL, mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
 use crate::allocator::NodeAllocator;
+use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
 use crate::backend::memory::Zeroed;
 use crate::backend::reentry;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
-
-/// Entries to a bucket above which the table grows: it then has two and a half to a bucket of six slots.
-const GROW_ABOVE: usize = 5;
-
-/// Entries to a bucket below which a table that shrinks by itself becomes smaller.
-pub(super) const SPARSE: usize = 1;
-
-/// Entries to a bucket that `reserve` and `shrink` aim under.
-const COMFORTABLE: usize = 4;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Asks for one level more where the entries call for it. Lack of memory only delays it: buckets chain.

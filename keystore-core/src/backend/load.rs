@@ -1,0 +1,11 @@
+//! How full tables are: what the backends with buckets of their own agree on.
+
+/// Entries to a bucket above which a table grows: it then has two and a half to a bucket of six or seven slots.
+pub(crate) const GROW_ABOVE: usize = 5;
+
+/// Entries to a bucket that `reserve` and `shrink` aim under.
+pub(crate) const COMFORTABLE: usize = 4;
+
+/// Entries to a bucket below which a table that shrinks by itself becomes smaller: far enough from [`GROW_ABOVE`] that it does
+/// not grow again at once, with twice as many.
+pub(crate) const SPARSE: usize = 1;
