@@ -15,8 +15,8 @@
 //! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing, wrong, or twice. A number
 //!    from a store that fails is a number from a broken store, and the command fails with it.
 //! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a machine which is slow for a while is slow for
-//!    all. A row's rate is the median of its rounds, with the bounds that hold it; two rows whose bounds overlap are said to
-//!    show no difference.
+//!    all. A row's rate is the median of its rounds, with the bounds that hold it; stores are compared
+//!    round by round, and where the bounds of their ratio hold 1, no difference is claimed.
 //! 6. [`Results`] are written to `results.json`, [`report`] makes tables, plots and a page of them, and [`Comparison`] holds
 //!    them against those of another day.
 //!

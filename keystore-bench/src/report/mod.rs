@@ -23,7 +23,7 @@ pub use csv::csv;
 pub use html::html;
 pub use markdown::markdown;
 pub use text::text;
-pub use words::verdict;
+pub use words::{rounds_text, verdict};
 
 /// Makes the folder of a report, if it is not there: worth doing before measuring for minutes.
 ///

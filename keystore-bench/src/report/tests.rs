@@ -90,6 +90,10 @@ fn the_folder_holds_the_results_the_plots_and_a_page_that_needs_nothing_else() {
     assert!(Results::load(&folder.join("results.json")).unwrap() == results);
     assert!(fs::read_to_string(folder.join("results.md")).unwrap() == markdown(&results));
     assert!(fs::read_to_string(folder.join("results.csv")).unwrap() == csv(&results).unwrap());
+    assert!(
+        page.contains("values of 16 B,") && page.contains("made, 16 B each"),
+        "a size has one unit: {page}"
+    );
     check_tags(&page);
 }
 

@@ -18,8 +18,8 @@ pub(super) const INTERRUPTED: &str = "Interrupted: what follows was measured unt
 pub(super) const WITHOUT_E: &str = "E is left out: it scans keys in order, and a hash table has no order.";
 
 /// How the numbers came about.
-pub(super) const METHOD: &str = "Rates are medians of the rounds; two stores whose bounds overlap are said to show no \
-    difference. Latencies are of calls that were each timed by themselves, one in so many, over all rounds; a batch is one \
+pub(super) const METHOD: &str = "Rates are medians of the rounds; two stores are compared round by round, and where \
+    the bounds of their ratio hold 1, no difference is claimed. Latencies are of calls that were each timed by themselves, one in so many, over all rounds; a batch is one \
     call. More threads than processors take turns: their longest latencies are those of waiting for a processor.";
 
 /// Remarks that stand above everything else; those that say the numbers are bad are not among them.
@@ -84,7 +84,8 @@ pub fn verdict(results: &Results, winner: &Winner<'_>) -> String {
 }
 
 /// `5 rounds`, or `3 to 5 rounds`.
-pub(super) fn rounds_text(results: &Results) -> String {
+#[must_use]
+pub fn rounds_text(results: &Results) -> String {
     let (fewest, most) = (results.fewest_rounds(), results.rounds());
     let plural = if most == 1 { "" } else { "s" };
     if fewest == most { format!("{most} round{plural}") } else { format!("{fewest} to {most} round{plural}") }
@@ -115,7 +116,7 @@ pub(super) fn harness_text(results: &Results) -> Option<String> {
 /// Where a scenario's keys came from.
 fn keys_text(measured: &Measured) -> String {
     match &measured.keys {
-        KeySource::Made { size } => format!("made, {size} B each"),
+        KeySource::Made { size } => format!("made, {size} each"),
         KeySource::File { path, blank, repeated } => format!(
             "the lines of {} ({blank} blank and {repeated} repeated lines left out), {:.1} B on average",
             path.display(),
@@ -201,7 +202,7 @@ pub(super) fn description(scenario: &Scenario) -> String {
     let plural = threads_text(scenario.threads.last().copied().unwrap_or(1));
     let noun = plural.split_once(' ').map_or("threads", |(_, noun)| noun);
     format!(
-        "{about}{space}{} keys, {start}, values of {} B, {length}{rate}, {} {noun}.",
+        "{about}{space}{} keys, {start}, values of {}, {length}{rate}, {} {noun}.",
         scenario.keys,
         scenario.value_size,
         threads.join(", ")
