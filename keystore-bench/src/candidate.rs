@@ -48,7 +48,7 @@ impl Candidate {
         }
     }
 
-    /// A new store. Peers take no configuration, but for the number of entries that `config` makes room for.
+    /// A new store. Peers take no configuration: each is opened as by its own default, and grows from there.
     ///
     /// # Errors
     /// Those of [`Combination::open`]; -43 for a peer where the feature `peers` is off.
@@ -74,16 +74,10 @@ impl FromStr for Candidate {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let all = Self::all();
-        all.iter().copied().find(|candidate| candidate.to_string() == text).ok_or_else(|| Error::Unknown {
-            what: "store",
-            name: text.to_owned(),
-            expected: one_of(all.iter().map(Self::to_string)),
-        })
+        let names: Vec<String> = all.iter().map(Self::to_string).collect();
+        let named = all.iter().zip(&names).find(|(_, name)| *name == text);
+        named.map(|(&candidate, _)| candidate).ok_or_else(|| Error::unknown("store", text, &names))
     }
-}
-
-fn one_of(names: impl Iterator<Item = String>) -> String {
-    format!("one of {}", names.collect::<Vec<_>>().join(", "))
 }
 
 impl Serialize for Candidate {

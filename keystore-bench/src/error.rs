@@ -103,6 +103,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// An [`Error::Unknown`] for a name that is none of those known, with the nearest of them.
+    pub(crate) fn unknown(what: &'static str, name: &str, known: &[impl AsRef<str>]) -> Self {
+        let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+        let expected = format!("one of {}{}", known.join(", "), nearest(name, known.iter().copied()));
+        Self::Unknown { what, name: name.to_owned(), expected }
+    }
+
     /// An [`Error::File`] for a failed read.
     pub fn unreadable(path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::File { path: path.as_ref().to_owned(), action: UNREADABLE, source }

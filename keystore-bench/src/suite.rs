@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::plan::Rounds;
 use crate::scenario::Scenario;
 
@@ -81,10 +81,7 @@ impl Suite {
     /// [`Error::Unknown`] where there is none of this name.
     pub fn named(name: &str) -> Result<Self> {
         let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
-            let names: Vec<&str> = Self::names().collect();
-            let nearest = nearest(name, Self::names());
-            let expected = format!("one of {}{nearest}", names.join(", "));
-            return Err(Error::Unknown { what: "suite", name: name.to_owned(), expected });
+            return Err(Error::unknown("suite", name, &BUILT_IN.map(|(known, _)| known)));
         };
         Self::parse(Path::new(&format!("{name}.toml")), text)
     }
@@ -152,9 +149,7 @@ impl Suite {
     pub fn keep(&mut self, names: &[String]) -> Result<()> {
         let known: Vec<String> = self.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
         if let Some(name) = names.iter().find(|name| !known.contains(name)) {
-            let nearest = nearest(name, known.iter().map(String::as_str));
-            let expected = format!("one of {}{nearest}", known.join(", "));
-            return Err(Error::Unknown { what: "scenario", name: name.clone(), expected });
+            return Err(Error::unknown("scenario", name, &known));
         }
         self.scenarios.retain(|scenario| names.is_empty() || names.contains(&scenario.name));
         Ok(())

@@ -21,7 +21,7 @@ use std::path::Path;
 use keystore_core::{MAX_KEY_LEN, MAX_VALUE_LEN};
 
 use crate::error::{Error, Result};
-use crate::keys::{KeySource, Keys, MAX_KEYS};
+use crate::keys::{Keys, MAX_KEYS};
 use crate::proof::MIN_VALUE_SIZE;
 use crate::scenario::{Kind, Scenario};
 use crate::stream::Stream;
@@ -170,14 +170,6 @@ impl Trace {
     }
 }
 
-impl KeySource {
-    /// Whether the keys come from a trace.
-    #[must_use]
-    pub const fn is_trace(&self) -> bool {
-        matches!(self, Self::Trace { .. })
-    }
-}
-
 /// The columns, and whether the first line names them.
 fn find_columns(first: &csv::ByteRecord) -> Result<(Columns, bool), String> {
     let place = |name: &str| {
@@ -266,6 +258,7 @@ fn parse(record: &csv::ByteRecord, columns: Columns) -> Result<Parsed<'_>, Strin
 mod tests {
     use super::*;
     use crate::distribution::KeyDistribution;
+    use crate::keys::KeySource;
     use crate::scenario::{Length, Mix};
 
     fn read(content: &str) -> Result<Trace> {
@@ -329,7 +322,7 @@ mod tests {
         Trace::write_sample(file.path(), &scenario, &keys).unwrap();
         let trace = Trace::read(file.path()).unwrap();
         assert_eq!(trace.len(), 2000);
-        assert!(!trace.is_empty() && trace.keys().source().is_trace());
+        assert!(!trace.is_empty() && matches!(trace.keys().source(), KeySource::Trace { .. }));
         let drawn = scenario.draw(1, 0, &keys).remove(0);
         let kinds = |stream: &Stream| stream.operations().iter().map(|op| op.kind).collect::<Vec<_>>();
         assert_eq!(kinds(&trace.streams(1, 100)[0]), kinds(&drawn));

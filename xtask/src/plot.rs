@@ -23,10 +23,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             println!("Report: {}", report.display());
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(if error.is_usage() { 2 } else { 1 })
-        }
+        Err(error) => crate::bench::failed(&error),
     }
 }
 

@@ -168,10 +168,7 @@ impl FromStr for PeerKind {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| Error::Unknown {
-            what: "peer",
-            name: name.to_owned(),
-            expected: format!("one of {}", Self::ALL.map(Self::name).join(", ")),
-        })
+        let named = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        named.ok_or_else(|| Error::unknown("peer", name, &Self::ALL.map(Self::name)))
     }
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystore_bench::{Candidate, Comparison, Plan, Result, Results, Selection, Suite, Watch, report};
+use keystore_bench::{Candidate, Comparison, Error, Plan, Result, Results, Selection, Suite, Watch, report};
 
 use self::overrides::Overrides;
 use crate::test::Seconds;
@@ -64,13 +64,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if (args.peers || args.only.iter().any(|only| matches!(only, Selection::Peer(_)))) && !peers::are_here() {
         return peers::run_with_them();
     }
-    match compare(args) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(if error.is_usage() { 2 } else { 1 })
-        }
-    }
+    compare(args).unwrap_or_else(|error| failed(&error))
+}
+
+/// Says why a command failed: 2 for what it was asked for or given, 1 for what came of it.
+pub(crate) fn failed(error: &Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(if error.is_usage() { 2 } else { 1 })
 }
 
 fn compare(args: &Args) -> Result<ExitCode> {
@@ -192,11 +192,6 @@ fn measure(plan: &Plan) -> Result<Results> {
 
 fn summary(results: &Results, plan: &Plan) -> String {
     let passed = results.rows.iter().filter(|row| row.verification.passed()).count();
-    let rounds = match (results.fewest_rounds(), results.rounds()) {
-        (1, 1) => "1 round".to_owned(),
-        (fewest, most) if fewest == most => format!("{most} rounds"),
-        (fewest, most) => format!("{fewest} to {most} rounds"),
-    };
     let interrupted = if results.interrupted {
         let done: usize = results.rows.iter().map(|row| row.rounds.len()).sum();
         format!("\nInterrupted: {done} of {} runs were done.", plan.runs())
@@ -204,8 +199,9 @@ fn summary(results: &Results, plan: &Plan) -> String {
         String::new()
     };
     format!(
-        "{passed} of {} rows verified (nothing missing, wrong or twice), {rounds} in {}.{interrupted}",
+        "{passed} of {} rows verified (nothing missing, wrong or twice), {} in {}.{interrupted}",
         results.rows.len(),
+        report::rounds_text(results),
         Seconds(Duration::from_secs_f64(results.seconds))
     )
 }
