@@ -18,9 +18,9 @@ pub(crate) const WORDS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Matches(u32);
 
-/// Bits of [`Matches`] to a word, of which the highest tells.
-const STEP: u32 = 4;
-const HIGHEST: u32 = 0x8888_8888;
+/// Bits of [`Matches`] to a word, of which the lowest tells.
+const STEP: u32 = 2;
+const LOWEST: u32 = 0x5555;
 
 impl Matches {
     /// Looks at `count` words of a line, from the one at `first` on.
@@ -31,7 +31,7 @@ impl Matches {
     #[inline]
     pub(crate) unsafe fn of(line: *const u64, first: usize, count: usize, tag: u16) -> Self {
         debug_assert!(line.addr().is_multiple_of(CACHE_LINE) && first + count <= WORDS);
-        let among = (HIGHEST >> (STEP as usize * (WORDS - count))) << (STEP as usize * first);
+        let among = (LOWEST >> (STEP as usize * (WORDS - count))) << (STEP as usize * first);
         // SAFETY: the caller's promise.
         Self(unsafe { compare(line, among, tag) } & among)
     }
@@ -51,7 +51,7 @@ impl Iterator for Matches {
     }
 }
 
-/// The highest of four bits for each word whose tag is this one, at least among the words of `among`.
+/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
 ///
 /// # Safety
 /// As for [`Matches::of`].
@@ -59,34 +59,34 @@ impl Iterator for Matches {
 #[inline]
 unsafe fn compare(line: *const u64, _among: u32, tag: u16) -> u32 {
     use std::arch::asm;
-    use std::arch::x86_64::{_mm_movemask_epi8, _mm_packs_epi16, _mm_set1_epi16};
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi16, _mm_srai_epi32,
+    };
 
     // SAFETY: SSE2 is part of x86-64. The loads are within the line, which is aligned to more than 16 bytes. They are written
     // as assembly because other threads may write to the line meanwhile, which Rust allows to nothing but atomics, and these
     // have no vectors. Each word of a vector is what that word held at an instant: aligned words are loaded whole.
     unsafe {
-        let wanted = _mm_set1_epi16(tag.cast_signed());
-        let (mut first, mut second, mut third, mut fourth) = (wanted, wanted, wanted, wanted);
+        let (low, high);
+        // The upper halves of the words, four to a vector.
         asm!(
-            "pcmpeqw {first}, [{line}]",
-            "pcmpeqw {second}, [{line} + 16]",
-            "pcmpeqw {third}, [{line} + 32]",
-            "pcmpeqw {fourth}, [{line} + 48]",
+            "movaps {low}, [{line}]",
+            "shufps {low}, [{line} + 16], {odd}",
+            "movaps {high}, [{line} + 32]",
+            "shufps {high}, [{line} + 48], {odd}",
+            odd = const 0b11_01_11_01,
             line = in(reg) line,
-            first = inout(xmm_reg) first,
-            second = inout(xmm_reg) second,
-            third = inout(xmm_reg) third,
-            fourth = inout(xmm_reg) fourth,
+            low = out(xmm_reg) low,
+            high = out(xmm_reg) high,
             options(readonly, nostack, preserves_flags),
         );
-        // One byte for each 16 bits of the line, then one bit: of a word's four bits the highest is its tag's.
-        let low = _mm_movemask_epi8(_mm_packs_epi16(first, second));
-        let high = _mm_movemask_epi8(_mm_packs_epi16(third, fourth));
-        (low | high << 16).cast_unsigned()
+        // Of these the upper halves: all the tags in one vector. They are narrowed as signed numbers, which keeps all 16 bits.
+        let tags = _mm_packs_epi32(_mm_srai_epi32(low, 16), _mm_srai_epi32(high, 16));
+        _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag.cast_signed()))).cast_unsigned()
     }
 }
 
-/// The highest of four bits for each word whose tag is this one, at least among the words of `among`.
+/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
 ///
 /// # Safety
 /// As for [`Matches::of`].
@@ -105,10 +105,10 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
 #[inline]
 unsafe fn portable(line: *const u64, among: u32, tag: u16) -> u32 {
     let mut found = 0;
-    for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 0b1000 != 0) {
+    for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 1 != 0) {
         // SAFETY: the caller's promise: within the line, and written by whole stores.
         let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::Relaxed);
-        found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * (word + 1) - 1);
+        found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * word);
     }
     found
 }
@@ -139,8 +139,8 @@ mod tests {
             }
             // SAFETY: a line of its own, that nobody writes.
             unsafe {
-                let fast = compare(line.0.as_ptr(), HIGHEST, TAG as u16) & HIGHEST;
-                assert_eq!(fast, portable(line.0.as_ptr(), HIGHEST, TAG as u16));
+                let fast = compare(line.0.as_ptr(), LOWEST, TAG as u16) & LOWEST;
+                assert_eq!(fast, portable(line.0.as_ptr(), LOWEST, TAG as u16));
             }
         }
     }

@@ -235,6 +235,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         (): &(),
         hash: u64,
         key: &[u8],
+        _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
         let (guard, bucket) = self.locked_to_write(hash)?;
