@@ -1,8 +1,10 @@
 //! `cargo xtask …`: the project's own commands.
 
 mod bench;
+mod command;
 mod header;
 mod install;
+mod model;
 mod plot;
 mod stress;
 mod test;
@@ -21,6 +23,8 @@ enum Command {
     Plot(plot::Args),
     /// Run the stress test over all nine combinations.
     Stress(stress::Args),
+    /// Check the lock-free protocols with a model checker: every interleaving of a few threads.
+    Model(model::Args),
     /// Run every check that CI runs.
     Test(test::Args),
     /// Write the C header, or check that it is up to date.
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),

@@ -37,6 +37,18 @@ impl Matches {
     }
 }
 
+#[cfg(loom)]
+impl Matches {
+    /// The same for words that are more than their memory: those of the model checker.
+    pub(crate) fn among(words: &[crate::primitive::atomic::AtomicU64], tag: u16) -> Self {
+        use crate::primitive::atomic::Ordering;
+
+        let held = words.iter().map(|word| (word.load(Ordering::Relaxed) >> 48) as u16);
+        let found = held.enumerate().filter(|(_, held)| *held == tag);
+        Self(found.fold(0, |bits, (word, _)| bits | 1 << (STEP as usize * word)))
+    }
+}
+
 impl Iterator for Matches {
     type Item = usize;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::command::CommandLine;
 use super::{msrv, outside, setup};
+use crate::command::CommandLine;
 
 /// A step, in the order in which they run. What `--list` says of each is its comment here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,6 +25,8 @@ pub(super) enum Step {
     Docs,
     /// unit tests, integration tests and the examples in the documentation pass
     Tests,
+    /// the lock-free protocols withstand every interleaving that the models allow
+    Models,
     /// the C header is what the code says
     Header,
     /// the C library installs, and a project outside builds against it
@@ -77,6 +79,7 @@ impl Step {
                     .with("RUSTDOCFLAGS", "-D warnings"),
             )],
             Self::Tests => cargo("test --workspace --all-features"),
+            Self::Models => xtask("model"),
             Self::Header => xtask("header --check"),
             Self::Install => vec![
                 Check::Command(CommandLine::xtask(&format!("install --prefix {}", outside::PREFIX))),
