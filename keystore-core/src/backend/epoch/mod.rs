@@ -188,8 +188,9 @@ where
     #[inline]
     fn find_in<'g>(bucket: &'g Bucket, tag: u16, key: &[u8], _: &'g Guard) -> Option<Found<'g>> {
         for slot in bucket.slots_with(tag) {
-            // Acquire: the node's content was written before its word.
-            let word = Word(slot.load(Ordering::Acquire));
+            // Acquire: the node's content was written before its word. And sequentially consistent, as the exchanges are and the
+            // look at the tags is: a thread that wrote one key and then reads another must not be ahead of its own write.
+            let word = Word(slot.load(Ordering::SeqCst));
             if word.is_live_under(tag)
                 // SAFETY: a live word's node is retired only after the word was taken out of the table, and this
                 // thread has been pinned since before it read the word.
@@ -334,7 +335,7 @@ where
                 };
                 reached(Point::Decided);
                 // Release: the new node's content goes before its word.
-                if slot.compare_exchange(word.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                if slot.compare_exchange(word.0, new.0, Ordering::SeqCst, Ordering::Relaxed).is_err() {
                     continue;
                 }
                 if change == Change::Replaced {
