@@ -1,7 +1,7 @@
-//! A bucket: a lock, six slots, and a word for its level and its chain of overflow buckets, on one cache line.
+//! A bucket: a lock, six slots, and a word for its depth and its chain of overflow buckets, on one cache line.
 //!
 //! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean by "held". A bucket of
-//! zeros is an unlocked, empty bucket without a level.
+//! zeros is an unlocked, empty bucket of depth 0.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::UnsafeCell;
@@ -26,16 +26,16 @@ pub(super) struct Bucket<L> {
     pub(super) entries: Entries,
 }
 
-/// What the lock covers: it is written under the exclusive side only, and read under either. The level may be read by anyone.
+/// What the lock covers: it is written under the exclusive side only, and read under either. The depth may be read by anyone.
 #[repr(C)]
 pub(super) struct Entries {
     slots: UnsafeCell<[Word; SLOTS]>,
-    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's level.
+    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's depth.
     chain: AtomicUsize,
 }
 
-/// The bits of `Entries::chain` that are the level.
-const LEVEL: usize = align_of::<Overflow>() - 1;
+/// The bits of `Entries::chain` that are the depth.
+const DEPTH: usize = align_of::<Overflow>() - 1;
 
 /// More slots, on a cache line of their own.
 #[repr(C, align(64))]
@@ -156,30 +156,30 @@ impl Entries {
     /// The first overflow bucket, or null.
     #[inline]
     fn overflow(&self) -> *mut Overflow {
-        ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !LEVEL)
+        ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !DEPTH)
     }
 
     /// # Safety
     /// The lock is held exclusively.
     unsafe fn set_overflow(&self, overflow: *mut Overflow) {
-        let level = self.chain.load(Ordering::Relaxed) & LEVEL;
-        self.chain.store(overflow.expose_provenance() | level, Ordering::Release);
+        let depth = self.chain.load(Ordering::Relaxed) & DEPTH;
+        self.chain.store(overflow.expose_provenance() | depth, Ordering::Release);
     }
 
-    /// How many low bits of the hash chose the bucket, as it was last said; 0 where it never was.
+    /// How many levels the bucket lies below those that the table started with, as it was last said; 0 where it never was.
     #[inline]
-    pub(super) fn level(&self) -> u32 {
-        (self.chain.load(Ordering::Acquire) & LEVEL) as u32
+    pub(super) fn depth(&self) -> usize {
+        self.chain.load(Ordering::Acquire) & DEPTH
     }
 
-    /// Says how many low bits of the hash choose the bucket.
+    /// Says how many levels the bucket lies below those that the table started with.
     ///
     /// # Safety
     /// The lock is held exclusively, and the bucket has the entries of those hashes.
-    pub(super) unsafe fn set_level(&self, level: u32) {
-        debug_assert!(level as usize <= LEVEL);
+    pub(super) unsafe fn set_depth(&self, depth: usize) {
+        debug_assert!(depth <= DEPTH);
         // Release: who finds the bucket made finds its entries.
-        self.chain.store(self.overflow().expose_provenance() | level as usize, Ordering::Release);
+        self.chain.store(self.overflow().expose_provenance() | depth, Ordering::Release);
     }
 
     /// The words that hold a node.
@@ -209,15 +209,28 @@ impl Entries {
     #[inline]
     pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<(*mut Word, Word)> {
         // One by one: the slots just came with the lock, and a guess at the slot costs less here than comparing all of them.
-        self.slots().find_map(|slot| {
-            // SAFETY: the slot is alive and under the lock nobody writes it; a node in a bucket is alive as long as
-            // the bucket's lock is held, and so is its key.
-            unsafe {
-                let word = slot.read();
-                let same = word.tag() == tag && word.node().is_some_and(|node| node.has_key(key));
-                same.then_some((slot, word))
+        // SAFETY: the slots are alive and under the lock nobody writes them; a node in a bucket is alive as long as the
+        // bucket's lock is held, and so is its key.
+        unsafe {
+            let slots = self.slots.get().cast::<Word>();
+            for at in 0..SLOTS {
+                let slot = slots.add(at);
+                if let Some(word) = holds(slot, tag, key) {
+                    return Some((slot, word));
+                }
             }
-        })
+            if self.overflow().is_null() { None } else { self.find_in_chain(tag, key) }
+        }
+    }
+
+    /// [`find`](Self::find) in the overflow buckets.
+    ///
+    /// # Safety
+    /// That of `find`.
+    #[cold]
+    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<(*mut Word, Word)> {
+        // SAFETY: the caller's promise.
+        self.slots().skip(SLOTS).find_map(|slot| unsafe { holds(slot, tag, key) }.map(|word| (slot, word)))
     }
 
     /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching.
@@ -303,6 +316,19 @@ impl Entries {
             overflow = unsafe { (*overflow).next };
         }
         count
+    }
+}
+
+/// The slot's word, if its node is that of `key`.
+///
+/// # Safety
+/// The slot's bucket is locked, either side.
+#[inline]
+unsafe fn holds(slot: *mut Word, tag: u16, key: &[u8]) -> Option<Word> {
+    // SAFETY: the caller's promise: nobody writes the slot, and its node is alive.
+    unsafe {
+        let word = slot.read();
+        (word.tag() == tag && word.node().is_some_and(|node| node.has_key(key))).then_some(word)
     }
 }
 
