@@ -5,6 +5,7 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::UnsafeCell;
+use std::mem::offset_of;
 use std::ptr::{self, NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -57,6 +58,51 @@ impl<L: BucketLock> Bucket<L> {
         // SAFETY: locked in the line above.
         unsafe { self.lock.unlock_exclusive(state) }
     }
+
+    /// The slot of `key`.
+    ///
+    /// # Safety
+    /// The lock is held, either side, and stays so while the result is used.
+    #[inline]
+    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<NonNull<Word>> {
+        // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out only when the bucket has
+        // come from memory, and all that was begun meanwhile is in vain.
+        for slot in self.with_tag(tag) {
+            // SAFETY: the slot is alive and under the lock nobody writes it; a node in a bucket is alive as long as the
+            // bucket's lock is held.
+            if unsafe { slot.read().node().is_some_and(|node| node.has_key(key)) } {
+                return Some(slot);
+            }
+        }
+        if self.entries.overflow().is_null() {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.entries.find_in_chain(tag, key) }
+    }
+
+    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching: no lock is asked for.
+    #[inline]
+    pub(super) fn hint(&self, tag: u16) -> Option<*const u8> {
+        let slot = self.with_tag(tag).next()?;
+        // SAFETY: within the bucket. A racing writer stores whole words.
+        let word = unsafe { AtomicU64::from_ptr(slot.as_ptr().cast()) }.load(Ordering::Relaxed);
+        Word(word).node().map(|node| node.as_ptr().cast_const())
+    }
+
+    /// The bucket's own slots that hold a word with this tag.
+    #[inline]
+    fn with_tag(&self, tag: u16) -> impl Iterator<Item = NonNull<Word>> {
+        const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<Word>()) };
+        let line = NonNull::from(self).cast::<Word>();
+        // SAFETY: a bucket starts with a whole line, to whose slots nothing but whole words are stored.
+        let matches = unsafe { Matches::of(line.as_ptr().cast(), Self::FIRST, SLOTS, tag) };
+        // SAFETY: the words that were looked at are within the line.
+        matches.map(move |word| unsafe { line.add(word) })
+    }
+
+    /// Where the slots begin, counted in words.
+    const FIRST: usize = offset_of!(Self, entries) / size_of::<Word>();
 }
 
 impl Overflow {
@@ -202,49 +248,14 @@ impl Entries {
         self.slots().map(|slot| (slot, unsafe { slot.read() })).filter(|&(_, word)| word != Word::EMPTY)
     }
 
-    /// The slot of `key`, and its word.
+    /// The slot of `key` in the overflow buckets.
     ///
     /// # Safety
-    /// The lock is held, either side, and stays so while the result is used.
-    #[inline]
-    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<(*mut Word, Word)> {
-        // One by one: the slots just came with the lock, and a guess at the slot costs less here than comparing all of them.
-        // SAFETY: the slots are alive and under the lock nobody writes them; a node in a bucket is alive as long as the
-        // bucket's lock is held, and so is its key.
-        unsafe {
-            let slots = self.slots.get().cast::<Word>();
-            for at in 0..SLOTS {
-                let slot = slots.add(at);
-                if let Some(word) = holds(slot, tag, key) {
-                    return Some((slot, word));
-                }
-            }
-            if self.overflow().is_null() { None } else { self.find_in_chain(tag, key) }
-        }
-    }
-
-    /// [`find`](Self::find) in the overflow buckets.
-    ///
-    /// # Safety
-    /// That of `find`.
+    /// That of [`Bucket::find`].
     #[cold]
-    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<(*mut Word, Word)> {
+    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<NonNull<Word>> {
         // SAFETY: the caller's promise.
-        self.slots().skip(SLOTS).find_map(|slot| unsafe { holds(slot, tag, key) }.map(|word| (slot, word)))
-    }
-
-    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching.
-    ///
-    /// # Safety
-    /// As for [`find`](Self::find), or the result is used as a hint only and the bucket's memory stays valid.
-    #[inline]
-    pub(super) unsafe fn hint(&self, tag: u16) -> Option<*const u8> {
-        // SAFETY: within the bucket. A racing writer stores whole words; the result is not dereferenced.
-        unsafe {
-            let slot = with_tag(self.slots.get().cast(), SLOTS, tag).next()?;
-            let word = AtomicU64::from_ptr(slot.cast()).load(Ordering::Relaxed);
-            Word(word).node().map(|node| node.as_ptr().cast_const())
-        }
+        self.slots().skip(SLOTS).filter_map(NonNull::new).find(|&slot| unsafe { is_of(slot, tag, key) })
     }
 
     /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where all are full. Whether it
@@ -319,30 +330,17 @@ impl Entries {
     }
 }
 
-/// The slot's word, if its node is that of `key`.
+/// Whether a slot has the node of `key`.
 ///
 /// # Safety
 /// The slot's bucket is locked, either side.
 #[inline]
-unsafe fn holds(slot: *mut Word, tag: u16, key: &[u8]) -> Option<Word> {
+unsafe fn is_of(slot: NonNull<Word>, tag: u16, key: &[u8]) -> bool {
     // SAFETY: the caller's promise: nobody writes the slot, and its node is alive.
     unsafe {
         let word = slot.read();
-        (word.tag() == tag && word.node().is_some_and(|node| node.has_key(key))).then_some(word)
+        word.tag() == tag && word.node().is_some_and(|node| node.has_key(key))
     }
-}
-
-/// Those of `count` slots, side by side on one cache line, that hold a word with this tag.
-///
-/// # Safety
-/// The slots are alive, and written by nothing but whole words while they are looked at.
-#[inline]
-unsafe fn with_tag(slots: *mut Word, count: usize, tag: u16) -> impl Iterator<Item = *mut Word> {
-    let first = slots.addr() % CACHE_LINE / size_of::<Word>();
-    let line = slots.wrapping_sub(first);
-    // SAFETY: the slots lie in a bucket, which is a whole line; the rest is the caller's promise.
-    let matches = unsafe { Matches::of(line.cast(), first, count, tag) };
-    matches.map(move |word| line.wrapping_add(word))
 }
 
 /// Bytes of an overflow bucket.

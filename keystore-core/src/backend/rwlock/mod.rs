@@ -248,8 +248,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn prefetch_node(&self, (): &(), hash: u64) {
         let (likely, depth) = self.directory.likely_owner(hash);
         let bucket = if likely.entries.depth() == depth { likely } else { self.directory.owner(hash).1 };
-        // SAFETY: the result is used as a hint only, and buckets stay valid while the table lives.
-        if let Some(node) = unsafe { bucket.entries.hint(tag(hash)) } {
+        if let Some(node) = bucket.hint(tag(hash)) {
             prefetch(node);
         }
     }
@@ -259,8 +258,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let Some((_guard, bucket)) = self.locked_to_read(hash) else { return Err(refused("read")) };
         // SAFETY: the lock is held until the end, and a node in a locked bucket is alive and not overwritten.
         unsafe {
-            let Some((_, word)) = bucket.entries.find(tag(hash), key) else { return Ok(None) };
-            Ok(word.node().map(|node| reentry::inside(|| visit(node.value()))))
+            let Some(slot) = bucket.find(tag(hash), key) else { return Ok(None) };
+            Ok(slot.read().node().map(|node| reentry::inside(|| visit(node.value()))))
         }
     }
 
@@ -275,8 +274,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let Some((guard, bucket)) = self.locked_to_write(hash) else { return Err(refused("write")) };
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
-            let found = bucket.entries.find(tag(hash), key);
-            if let Some((slot, node)) = found.and_then(|(slot, word)| Some((slot, word.node()?))) {
+            let found = bucket.find(tag(hash), key);
+            if let Some((slot, node)) = found.and_then(|slot| Some((slot, slot.read().node()?))) {
                 match C::inside(|| decide(Some(node.value()))) {
                     Decision::Keep => return Ok(Change::Kept),
                     Decision::Set(value) if node.overwrite(&value) => {}
