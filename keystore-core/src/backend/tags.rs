@@ -21,6 +21,8 @@ pub(crate) struct Matches(u32);
 /// Bits of [`Matches`] to a word, of which the highest tells.
 const STEP: u32 = 4;
 const HIGHEST: u32 = 0x8888_8888;
+/// The bits of the first two words.
+const FIRST_TWO: u32 = (1 << (2 * STEP)) - 1;
 
 impl Matches {
     /// Looks at `count` words of a line, from the one at `first` on.
@@ -57,7 +59,7 @@ impl Iterator for Matches {
 /// As for [`Matches::of`].
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
-unsafe fn compare(line: *const u64, _among: u32, tag: u16) -> u32 {
+unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
     use std::arch::asm;
     use std::arch::x86_64::{_mm_movemask_epi8, _mm_packs_epi16, _mm_set1_epi16};
 
@@ -67,13 +69,20 @@ unsafe fn compare(line: *const u64, _among: u32, tag: u16) -> u32 {
     unsafe {
         let wanted = _mm_set1_epi16(tag.cast_signed());
         let (mut first, mut second, mut third, mut fourth) = (wanted, wanted, wanted, wanted);
+        // Words that do not matter may have been written just now, in pieces that a vector would have to wait for.
+        if among & FIRST_TWO != 0 {
+            asm!(
+                "pcmpeqw {first}, [{line}]",
+                line = in(reg) line,
+                first = inout(xmm_reg) first,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
         asm!(
-            "pcmpeqw {first}, [{line}]",
             "pcmpeqw {second}, [{line} + 16]",
             "pcmpeqw {third}, [{line} + 32]",
             "pcmpeqw {fourth}, [{line} + 48]",
             line = in(reg) line,
-            first = inout(xmm_reg) first,
             second = inout(xmm_reg) second,
             third = inout(xmm_reg) third,
             fourth = inout(xmm_reg) fourth,

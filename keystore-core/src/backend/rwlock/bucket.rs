@@ -1,4 +1,4 @@
-//! A bucket: a lock, six slots, and a word for its depth and its chain of overflow buckets, on one cache line.
+//! A bucket: a lock, a word for its depth and its chain of overflow buckets, and six slots, on one cache line.
 //!
 //! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean by "held". A bucket of
 //! zeros is an unlocked, empty bucket of depth 0.
@@ -30,9 +30,9 @@ pub(super) struct Bucket<L> {
 /// What the lock covers: it is written under the exclusive side only, and read under either. The depth may be read by anyone.
 #[repr(C)]
 pub(super) struct Entries {
-    slots: UnsafeCell<[Word; SLOTS]>,
     /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's depth.
     chain: AtomicUsize,
+    slots: UnsafeCell<[Word; SLOTS]>,
 }
 
 /// The bits of `Entries::chain` that are the depth.
@@ -102,7 +102,7 @@ impl<L: BucketLock> Bucket<L> {
     }
 
     /// Where the slots begin, counted in words.
-    const FIRST: usize = offset_of!(Self, entries) / size_of::<Word>();
+    const FIRST: usize = (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<Word>();
 }
 
 impl Overflow {
