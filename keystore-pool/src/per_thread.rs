@@ -72,11 +72,13 @@ impl<T> PerThread<T> {
     }
 }
 
-/// What a thread has allocated less what it has freed. A thread that frees what others allocated counts below 0; the total
-/// is right.
+/// What a thread has allocated and what it has freed. A thread that frees what others allocated counts more freed than allocated;
+/// the total is right.
 #[derive(Debug, Default)]
 pub(crate) struct LiveCount {
-    nodes: AtomicI64,
+    allocated: AtomicI64,
+    freed: AtomicI64,
+    /// Bytes allocated less those freed.
     bytes: AtomicI64,
 }
 
@@ -84,26 +86,29 @@ impl LiveCount {
     /// Counts an allocated block. Only the thread at this count may call it.
     #[inline(always)]
     pub(crate) fn add(&self, layout: Layout) {
-        self.change(1, layout.size() as i64);
+        raise(&self.allocated, 1);
+        raise(&self.bytes, layout.size() as i64);
     }
 
     /// Counts a freed block. Only the thread at this count may call it.
     #[inline(always)]
     pub(crate) fn subtract(&self, layout: Layout) {
-        self.change(-1, -(layout.size() as i64));
+        raise(&self.freed, 1);
+        raise(&self.bytes, -(layout.size() as i64));
     }
 
-    #[inline(always)]
-    fn change(&self, nodes: i64, bytes: i64) {
-        self.nodes.store(self.nodes.load(Relaxed).wrapping_add(nodes), Relaxed);
-        self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
+    /// How many blocks were ever allocated here.
+    #[cfg(feature = "arena")]
+    pub(crate) fn allocated(&self) -> i64 {
+        self.allocated.load(Relaxed)
     }
 
     /// Statistics with the totals of these counts. While threads count, the parts of a total are of different
     /// instants and can seem to be negative.
     pub(crate) fn total<'a>(counts: impl Iterator<Item = &'a Self>) -> PoolStats {
         let (nodes, bytes) = counts.fold((0_i64, 0_i64), |(nodes, bytes), count| {
-            (nodes.wrapping_add(count.nodes.load(Relaxed)), bytes.wrapping_add(count.bytes.load(Relaxed)))
+            let live = count.allocated.load(Relaxed).wrapping_sub(count.freed.load(Relaxed));
+            (nodes.wrapping_add(live), bytes.wrapping_add(count.bytes.load(Relaxed)))
         });
         PoolStats {
             live_nodes: u64::try_from(nodes).unwrap_or(0),
@@ -115,9 +120,16 @@ impl LiveCount {
     /// Forgets what was counted. Only while no thread counts.
     #[cfg(feature = "arena")]
     pub(crate) fn clear(&self) {
-        self.nodes.store(0, Relaxed);
+        self.allocated.store(0, Relaxed);
+        self.freed.store(0, Relaxed);
         self.bytes.store(0, Relaxed);
     }
+}
+
+/// Adds to a count that only this thread writes.
+#[inline(always)]
+fn raise(count: &AtomicI64, by: i64) {
+    count.store(count.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
 #[cfg(test)]
