@@ -1,11 +1,12 @@
-//! One value for each thread, without thread-local destructors.
+//! One value for each thread.
 //!
 //! The first [`OWNED`] live threads have a place of their own, chosen by [`thread_slot`]; nobody else enters it, so it
 //! needs no lock. The threads beyond share [`SHARED`] places, each behind a lock. When a thread ends, its number and with it
-//! its place and all that lies in it pass to the next thread: nothing has to be swept up, and what threads that have
-//! ended leave behind is bounded by the number of places, not of threads.
+//! its place and all that lies in it pass to the next thread: what threads that have ended leave behind is bounded by the
+//! number of places, not of threads, also where nothing sweeps up after them.
 
 use std::alloc::Layout;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
@@ -45,7 +46,34 @@ fn filled<T: Default>(count: usize) -> Result<Box<[T]>> {
     Ok(values.into_boxed_slice())
 }
 
+/// The places that threads have of their own, found without a look at the [`PerThread`]: for fast paths.
+#[derive(Debug)]
+pub(crate) struct Owned<T>(NonNull<[CachePadded<T>]>);
+
+impl<T> Owned<T> {
+    /// That of the calling thread, as [`PerThread::own`].
+    ///
+    /// # Safety
+    /// The `PerThread` that this was taken of lives for `'a`.
+    #[inline]
+    pub(crate) unsafe fn get<'a>(&self) -> Option<&'a T> {
+        // SAFETY: the caller's promise; a box stays where it is when its owner moves.
+        unsafe { self.0.as_ref() }.get(thread_slot()).map(|value| &**value)
+    }
+}
+
+// SAFETY: it is used like a reference to the values.
+unsafe impl<T: Sync> Send for Owned<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Owned<T> {}
+
 impl<T> PerThread<T> {
+    /// The places that threads have of their own.
+    #[cfg(feature = "slab")]
+    pub(crate) fn owned(&self) -> Owned<T> {
+        Owned(NonNull::from(&*self.owned))
+    }
+
     /// The calling thread's value where it has one of its own: what the fast paths use. No other thread is at it for
     /// as long as this one runs, and what earlier ones wrote there is visible.
     #[inline]

@@ -220,7 +220,7 @@ impl<L: BucketLock> Directory<L> {
     #[inline]
     pub(super) fn bucket(&self, index: usize) -> &Bucket<L> {
         // The level that the bucket came with: the first one for all that were there from the start.
-        let segment = (self.initial | 2 * index).ilog2();
+        let segment = (self.initial | (2 * index)).ilog2();
         let origin = self.origins[segment as usize].load(Ordering::Acquire);
         // SAFETY: a segment is there before a level that reaches into it is published, and is freed only with the directory.
         unsafe { &*origin.wrapping_add(index) }
