@@ -203,15 +203,33 @@ fn equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    let (words, ends) = (one.chunks_exact(8), other.chunks_exact(8));
-    let (rest, other_rest) = (words.remainder(), ends.remainder());
-    let word = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).unwrap_or_default();
-    for (one, other) in words.zip(ends) {
-        if word(one) != word(other) {
-            return false;
-        }
+    // The first eight bytes and the last eight are all of a key of 8 to 16.
+    match (ends::<8>(one), ends::<8>(other)) {
+        (Some(ends), Some(others)) => ends == others && (one.len() <= 16 || between_equal(one, other)),
+        _ => short_equal(one, other),
     }
-    rest.iter().zip(other_rest).all(|(one, other)| one == other)
+}
+
+/// Whether what lies between long keys' first eight bytes and last eight is equal.
+#[inline(never)]
+fn between_equal(one: &[u8], other: &[u8]) -> bool {
+    one[8..one.len() - 8] == other[8..other.len() - 8]
+}
+
+/// Whether keys of one length under eight are equal.
+#[inline(never)]
+fn short_equal(one: &[u8], other: &[u8]) -> bool {
+    if let Some(ends) = ends::<4>(one) {
+        return Some(ends) == self::ends(other);
+    }
+    let middle = one.len() / 2;
+    ends::<1>(one) == ends::<1>(other) && one.get(middle) == other.get(middle)
+}
+
+/// The first `N` bytes and the last `N`, which may overlap.
+#[inline]
+fn ends<const N: usize>(key: &[u8]) -> Option<([u8; N], [u8; N])> {
+    Some((*key.first_chunk()?, *key.last_chunk()?))
 }
 
 #[cfg(test)]
@@ -258,6 +276,20 @@ mod tests {
         unsafe {
             assert!(!node.overwrite(&[2; 10]));
             node.destroy(&Global);
+        }
+    }
+
+    #[test]
+    fn keys_are_equal_where_every_byte_is() {
+        for length in 0..40 {
+            let key: Vec<u8> = (0..length).collect();
+            assert!(equal(&key, &key.clone()));
+            for at in 0..key.len() {
+                let mut other = key.clone();
+                other[at] ^= 0x80;
+                assert!(!equal(&key, &other), "{length} bytes, another one at {at}");
+                assert!(!equal(&key, &key[..at]));
+            }
         }
     }
 

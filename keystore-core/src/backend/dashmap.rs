@@ -198,6 +198,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         (): &(),
         hash: u64,
         key: &[u8],
+        _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
         let mut shard = write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;

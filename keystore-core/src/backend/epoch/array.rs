@@ -12,10 +12,10 @@
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use crossbeam_epoch::Guard;
 use crossbeam_utils::CachePadded;
 
 use super::bucket::Bucket;
+use super::pin::Guard;
 use crate::backend::memory::{Pages, Zeroable, Zeroed, try_box};
 use crate::error::Result;
 
@@ -26,6 +26,8 @@ pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
 #[derive(Debug)]
 pub(super) struct BucketArray {
     buckets: Zeroed<Bucket>,
+    /// The number of buckets less one.
+    mask: usize,
     bits: u32,
     next: AtomicPtr<BucketArray>,
     /// How far the move into this array has come; `None` for a table's first.
@@ -72,7 +74,13 @@ impl BucketArray {
             }
         };
         let buckets = Zeroed::new(1 << bits, pages)?;
-        Ok(Box::into_raw(try_box(Self { buckets, bits, next: AtomicPtr::new(null_mut()), arrival })?))
+        Ok(Box::into_raw(try_box(Self {
+            buckets,
+            mask: (1 << bits) - 1,
+            bits,
+            next: AtomicPtr::new(null_mut()),
+            arrival,
+        })?))
     }
 
     /// Frees an array, but none of its overflow buckets and nodes.
@@ -112,8 +120,8 @@ impl BucketArray {
     /// The bucket of `hash`.
     #[inline]
     pub(super) fn bucket(&self, hash: u64) -> &Bucket {
-        let buckets = self.buckets();
-        &buckets[hash as usize & (buckets.len() - 1)]
+        // SAFETY: an array is made with one bucket more than its mask, and neither changes.
+        unsafe { self.buckets().get_unchecked(hash as usize & self.mask) }
     }
 
     /// The array that this one is being moved to, or was.

@@ -24,9 +24,8 @@
 use std::ptr::{self, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_epoch::Guard;
-
 use super::pause::{Point, reached};
+use super::pin::Guard;
 use crate::backend::memory::{Zeroable, try_box};
 use crate::backend::slot::Word;
 use crate::backend::tags::{Matches, WORDS};
@@ -73,6 +72,12 @@ impl Word {
     #[inline]
     pub(super) fn is_live(self) -> bool {
         self.0 & (PENDING | DEAD) == 0 && self.node().is_some()
+    }
+
+    /// An entry under this tag, frozen or not. (Or a free slot under none, which has no node.)
+    #[inline]
+    pub(super) fn is_live_under(self, tag: u16) -> bool {
+        self.0 & (Self::TAG | PENDING | DEAD) == Self::under(tag).0
     }
 
     /// An insertion that can still be decided either way.

@@ -25,10 +25,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_epoch::Guard;
-
 use super::bucket::{Bucket, VACATED};
 use super::pause::{Point, reached};
+use super::pin::Guard;
 use crate::backend::slot::Word;
 use crate::error::Result;
 

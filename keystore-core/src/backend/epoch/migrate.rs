@@ -24,12 +24,11 @@ use std::hash::BuildHasher;
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering;
 
-use crossbeam_epoch::Guard;
-
 use super::EpochTable;
 use super::array::{BucketArray, CHUNK, MAX_BITS, Unit};
 use super::bucket::{Bucket, FRESH, SLOTS};
 use super::pause::{Point, reached};
+use super::pin::Guard;
 use crate::allocator::NodeAllocator;
 use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
 use crate::backend::memory::Zeroed;

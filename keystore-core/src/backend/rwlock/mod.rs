@@ -269,6 +269,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         (): &(),
         hash: u64,
         key: &[u8],
+        _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
         let Some((guard, bucket)) = self.locked_to_write(hash) else { return Err(refused("write")) };
