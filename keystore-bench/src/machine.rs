@@ -81,6 +81,11 @@ impl Resident {
         Self { bytes: status("VmRSS:").unwrap_or(0) }
     }
 
+    /// How much it held, bytes; 0 where the system does not say.
+    pub(crate) const fn bytes(self) -> u64 {
+        self.bytes
+    }
+
     /// By how much it grew since.
     pub(crate) fn grown(self) -> Grown {
         let since = |field| status(field).map_or(0, |bytes: u64| bytes.saturating_sub(self.bytes));

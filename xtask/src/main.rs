@@ -4,6 +4,7 @@ mod bench;
 mod header;
 mod install;
 mod plot;
+mod soak;
 mod stress;
 mod test;
 
@@ -21,6 +22,8 @@ enum Command {
     Plot(plot::Args),
     /// Run the stress test over all nine combinations.
     Stress(stress::Args),
+    /// Check every combination for as long as you like: linearizability, memory, lost keys.
+    Soak(soak::Args),
     /// Run every check that CI runs.
     Test(test::Args),
     /// Write the C header, or check that it is up to date.
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),
