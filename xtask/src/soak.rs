@@ -133,10 +133,12 @@ fn failure(outcome: &Outcome) -> String {
     }
     if !memory.is_bounded() {
         text += &format!(
-            "\nthe store ended with {} of memory, {:.0} % of a fresh one's {}: it may be 110 %",
+            "\nthe store ended with {} of memory, {} by its own count, and a fresh one has {}, {} by its own count: it may \
+             be a tenth and 16 MiB more",
             mebibytes(memory.end_bytes),
-            memory.percent(),
-            mebibytes(memory.fresh_bytes)
+            mebibytes(memory.end_counted),
+            mebibytes(memory.fresh_bytes),
+            mebibytes(memory.fresh_counted)
         );
     }
     for violation in &outcome.violations {

@@ -5,8 +5,8 @@
 //! 1. [`linearizability`](crate::linearizability): fresh stores one after another, opened in different ways (one bucket or
 //!    many; shrinking when asked or by itself), with one to eight hot keys, two seconds each.
 //! 2. [`memory`]: one store that grows and shrinks through four orders of magnitude, over and over, with values of one byte
-//!    to a mebibyte, whose every value is checked. In the end the process must hold no more than a tenth more memory than a
-//!    fresh store with the same content needs.
+//!    to a mebibyte, whose every value is checked. In the end it must hold no more than a tenth more memory than a fresh store
+//!    with the same content, and the 16 MiB of garbage that any store may hold.
 
 mod memory;
 
@@ -24,6 +24,9 @@ use crate::stress::Verdict;
 /// The longest that a store is checked for linearizability before the next is opened.
 const SLICE: Duration = Duration::from_secs(2);
 
+/// What checking calls gets at least, for each combination.
+const LEAST: Duration = Duration::from_millis(500);
+
 /// The most entries that the test of memory may be asked for: some 25 GiB of them.
 pub const MAX_ENTRIES: usize = 1_000_000;
 
@@ -36,7 +39,7 @@ pub struct Options {
     pub threads: usize,
     /// Where the draw of calls begins.
     pub seed: u64,
-    /// The time of all combinations together. Each combination goes through all that it has to do at least once.
+    /// The time of all combinations together. Each goes through all that it has to do at least once, however short that is.
     pub time: Duration,
     /// Entries of the test of memory when the store is largest, 10,000 to [`MAX_ENTRIES`]; 25 KiB each on average.
     pub entries: usize,
@@ -145,9 +148,10 @@ struct Soak<'a> {
 impl Soak<'_> {
     fn run(&mut self, share: Duration) -> Result<Outcome> {
         let started = Instant::now();
-        let (checked, leaked_nodes) = self.check_calls(started + share / 2)?;
+        let (checked, leaked_nodes) = self.check_calls(started + (share / 2).max(LEAST))?;
         self.tell("memory", &checked);
-        let memory = memory::run(self.combination, self.options, started + share)?;
+        let open = || self.combination.open(&Config::default());
+        let memory = memory::run(open, self.options, started + share)?;
         let keys_lost = checked.lost + memory.wrong;
         let passed = checked.passed() && keys_lost == 0 && leaked_nodes == 0 && memory.is_bounded();
         Ok(Outcome {
@@ -200,5 +204,53 @@ impl Soak<'_> {
             histories: checked.histories,
             faults: checked.lost + checked.violations.len() as u64,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(combinations: Vec<Combination>) -> Options {
+        Options { combinations, threads: 2, seed: 5, time: Duration::from_millis(1), entries: 10_000 }
+    }
+
+    #[test]
+    fn a_soak_does_all_it_has_to_at_least_once_and_reports_it() {
+        let combination = Combination { backend: BackendKind::Epoch, pool: PoolKind::Slab };
+        let mut steps = Vec::new();
+        let outcomes = run(&options(vec![combination]), &mut |progress| steps.push(progress.step)).unwrap();
+        let [outcome] = &outcomes[..] else { panic!("one outcome for one combination") };
+        assert_eq!((outcome.keys_lost, outcome.leaked_nodes), (0, 0));
+        assert!(outcome.violations.is_empty() && outcome.histories > 0 && outcome.resizes > 0, "{outcome:?}");
+        let memory = &outcome.memory;
+        assert_eq!((memory.entries, memory.cycles), (10_000, 1));
+        // Written once to fill it and once at most in each of nine steps; looked at in most.
+        assert!(memory.operations > 50_000 && memory.content_bytes > 100 << 20, "{memory:?}");
+        assert!(memory.end_counted > memory.content_bytes && memory.fresh_counted > memory.content_bytes);
+        assert_eq!(steps.last(), Some(&"memory"));
+        let json = serde_json::to_value(outcome).unwrap();
+        assert_eq!((&json["backend"], &json["memory"]["cycles"]), (&"epoch".into(), &1.into()));
+    }
+
+    #[test]
+    fn memory_beyond_a_tenth_more_fails() {
+        let fresh = 1 << 30;
+        let report = MemoryReport { fresh_bytes: fresh, fresh_counted: fresh, ..MemoryReport::default() };
+        let with = |end_bytes, end_counted| MemoryReport { end_bytes, end_counted, ..report }.is_bounded();
+        assert!(with(fresh + fresh / 10, fresh + fresh / 10));
+        assert!(!with(fresh + fresh / 8, fresh));
+        assert!(!with(fresh, fresh + fresh / 8));
+    }
+
+    #[test]
+    fn options_outside_their_limits_are_named() {
+        let wrong = [
+            (Options { threads: 1, ..options(vec![]) }, "threads is 1: it must be from 2 to 256"),
+            (Options { entries: 9, ..options(vec![]) }, "entries is 9: it must be from 10000 to 1000000"),
+        ];
+        for (options, message) in wrong {
+            assert_eq!(run(&options, &mut |_| {}).unwrap_err().to_string(), message);
+        }
     }
 }
