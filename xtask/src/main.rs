@@ -6,6 +6,7 @@ mod header;
 mod install;
 mod model;
 mod plot;
+mod soak;
 mod stress;
 mod test;
 
@@ -23,6 +24,8 @@ enum Command {
     Plot(plot::Args),
     /// Run the stress test over all nine combinations.
     Stress(stress::Args),
+    /// Check every combination for as long as you like: linearizability, memory, lost keys.
+    Soak(soak::Args),
     /// Check the lock-free protocols with a model checker: every interleaving of a few threads.
     Model(model::Args),
     /// Run every check that CI runs.
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),

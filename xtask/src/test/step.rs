@@ -33,6 +33,8 @@ pub(super) enum Step {
     Install,
     /// every backend on every pool withstands many threads
     Stress,
+    /// what threads see is linearizable, and memory stays bounded, on every backend and pool
+    Soak,
     /// the comparison runs and writes its report
     Bench,
     /// every crate can be packed for publishing
@@ -89,6 +91,7 @@ impl Step {
                 },
             ],
             Self::Stress => xtask("stress --threads 64 --keys 500"),
+            Self::Soak => xtask("soak --minutes 0.4 --entries 10000"),
             Self::Bench => xtask("bench --suite smoke --out target/test-bench"),
             // Without --no-verify, cargo also builds every packed crate anew, and all they depend on.
             Self::Package => cargo("package --workspace --no-verify --allow-dirty"),
