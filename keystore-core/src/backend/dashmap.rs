@@ -147,7 +147,7 @@ fn empty_like<T: Default>(_: &T) -> T {
 #[inline]
 unsafe fn is_of(kept: &Kept, hash: u64, key: &[u8]) -> bool {
     // SAFETY: the node of an entry in a locked shard is alive.
-    kept.0.hash == hash && unsafe { kept.0.node.key() } == key
+    kept.0.hash == hash && unsafe { kept.0.node.has_key(key) }
 }
 
 impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
