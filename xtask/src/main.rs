@@ -1,9 +1,13 @@
 //! `cargo xtask …`: the project's own commands.
 
 mod bench;
+mod command;
+mod fuzz;
 mod header;
 mod install;
+mod nightly;
 mod plot;
+mod sanitize;
 mod soak;
 mod stress;
 mod test;
@@ -24,6 +28,10 @@ enum Command {
     Stress(stress::Args),
     /// Check every combination for as long as you like: linearizability, memory, lost keys.
     Soak(soak::Args),
+    /// Run the tests of all stores under a sanitizer, with the nightly toolchain.
+    Sanitize(sanitize::Args),
+    /// Try sequences of calls that a fuzzer makes, with the nightly toolchain.
+    Fuzz(fuzz::Args),
     /// Run every check that CI runs.
     Test(test::Args),
     /// Write the C header, or check that it is up to date.
@@ -38,6 +46,8 @@ fn main() -> ExitCode {
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Sanitize(args) => sanitize::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),

@@ -155,11 +155,15 @@ impl SlabPool {
             pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
             registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
+        let mut depots = Vec::new();
+        let requested = CLASSES * size_of::<CachePadded<Depot>>();
+        depots.try_reserve_exact(CLASSES).map_err(|_| Error::OutOfMemory { requested })?;
+        depots.extend((0..CLASSES).map(|class| CachePadded::new(Depot::new(class, &TABLE[class]))));
         Ok(Self {
             caches: PerThread::new()?,
             fell_back: AtomicBool::new(false),
             when_full: options.when_full,
-            depots: Box::new(array::from_fn(|class| CachePadded::new(Depot::new(class, &TABLE[class])))),
+            depots: depots.into_boxed_slice().try_into().expect("one for each class"),
             spans,
             system: SystemPool::new()?,
         })

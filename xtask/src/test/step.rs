@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::command::CommandLine;
 use super::{msrv, outside, setup};
+use crate::command::CommandLine;
 
 /// A step, in the order in which they run. What `--list` says of each is its comment here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
