@@ -15,10 +15,13 @@
 //! *Nodes* are plain memory, which loom does not see. [`watch`] tells it when one is written, read and freed. A read
 //! that the write does not happen before, and a use after the end, then fail the model.
 
-pub(crate) use self::checked::{atomic, watch};
+#[cfg(feature = "epoch")]
+pub(crate) use self::checked::atomic;
+pub(crate) use self::checked::watch;
 
 #[cfg(not(loom))]
 mod checked {
+    #[cfg(feature = "epoch")]
     pub(crate) mod atomic {
         pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
     }
