@@ -81,6 +81,17 @@ impl Resident {
         Self { bytes: status("VmRSS:").unwrap_or(0) }
     }
 
+    /// How much it held, bytes; 0 where the system does not say.
+    pub(crate) const fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    /// By how much it grew since, bytes, what the allocator keeps for later not counted.
+    pub(crate) fn grown_by_now(self) -> u64 {
+        release_free_memory();
+        status("VmRSS:").map_or(0, |bytes: u64| bytes.saturating_sub(self.bytes))
+    }
+
     /// By how much it grew since.
     pub(crate) fn grown(self) -> Grown {
         let since = |field| status(field).map_or(0, |bytes: u64| bytes.saturating_sub(self.bytes));
@@ -96,15 +107,15 @@ fn status(field: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Gives back to the system what the allocator keeps for later.
+/// Gives back to the system what the allocator keeps for later, for this thread or for all.
 #[cfg(feature = "mimalloc")]
-fn release_free_memory() {
+pub(crate) fn release_free_memory() {
     // SAFETY: may be called at any time by any thread (mimalloc's documentation of `mi_collect`).
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
 #[cfg(not(feature = "mimalloc"))]
-fn release_free_memory() {}
+pub(crate) fn release_free_memory() {}
 
 /// A processor for each of `threads` threads, or none at all where there are fewer processors than threads or the system
 /// does not say: then the system places them.

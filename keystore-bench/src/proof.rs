@@ -25,7 +25,7 @@ pub const MIN_VALUE_SIZE: usize = 16;
 const SEQUENCE_BITS: u32 = 40;
 
 /// Who wrote a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp(u64);
 
 impl Stamp {
@@ -39,7 +39,7 @@ impl Stamp {
     }
 
     /// The thread and its operation; `None` for a loaded value.
-    const fn origin(self) -> Option<(usize, u64)> {
+    pub(crate) const fn origin(self) -> Option<(usize, u64)> {
         match (self.0 >> SEQUENCE_BITS) as usize {
             0 => None,
             thread => Some((thread - 1, self.0 & ((1 << SEQUENCE_BITS) - 1))),
@@ -69,7 +69,7 @@ pub(crate) fn write_value(value: &mut [u8], key: u32, stamp: Stamp) {
 }
 
 /// The key and the stamp of a value that is whole; `scratch` is any buffer, kept between calls.
-fn read_value(value: &[u8], scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
+pub(crate) fn read_value(value: &[u8], scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
     let word = |at| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
     let stamp = Stamp(word(0)?);
     let key = word(8)? as u32;

@@ -1,9 +1,12 @@
 //! `cargo xtask …`: the project's own commands.
 
 mod bench;
+mod command;
 mod header;
 mod install;
+mod model;
 mod plot;
+mod soak;
 mod stress;
 mod test;
 
@@ -21,6 +24,10 @@ enum Command {
     Plot(plot::Args),
     /// Run the stress test over all nine combinations.
     Stress(stress::Args),
+    /// Check every combination for as long as you like: linearizability, memory, lost keys.
+    Soak(soak::Args),
+    /// Check the lock-free protocols with a model checker: every interleaving of a few threads.
+    Model(model::Args),
     /// Run every check that CI runs.
     Test(test::Args),
     /// Write the C header, or check that it is up to date.
@@ -34,6 +41,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
+        Command::Soak(args) => soak::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),

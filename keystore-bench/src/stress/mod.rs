@@ -21,6 +21,8 @@
 mod audit;
 mod crowd;
 mod entry;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod outcome;
 mod own;
 mod shared;

@@ -39,6 +39,18 @@ impl Matches {
     }
 }
 
+#[cfg(loom)]
+impl Matches {
+    /// The same for words that are more than their memory: those of the model checker.
+    pub(crate) fn among(words: &[crate::primitive::atomic::AtomicU64], tag: u16) -> Self {
+        use crate::primitive::atomic::Ordering;
+
+        let held = words.iter().map(|word| (word.load(Ordering::SeqCst) >> 48) as u16);
+        let found = held.enumerate().filter(|(_, held)| *held == tag);
+        Self(found.fold(0, |bits, (word, _)| bits | 1 << (STEP as usize * word)))
+    }
+}
+
 impl Iterator for Matches {
     type Item = usize;
 
@@ -128,7 +140,7 @@ unsafe fn portable(line: *const u64, among: u32, tag: u16) -> u32 {
     let mut found = 0;
     for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 1 != 0) {
         // SAFETY: the caller's promise: within the line, and written by whole stores.
-        let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::Relaxed);
+        let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::SeqCst);
         found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * word);
     }
     found

@@ -3,7 +3,6 @@
 //! A check is a [`Step`]: commands that anyone can type, and a few looks that no command makes. Each is printed before
 //! it runs, so that whoever reads a failure can repeat just that.
 
-mod command;
 mod msrv;
 mod outside;
 mod setup;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::command::CommandLine;
+use crate::command::CommandLine;
 
 /// What the workspace promises: this crate has the workspace's `rust-version`, like all.
 const PROMISED: &str = env!("CARGO_PKG_RUST_VERSION");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::command::CommandLine;
+use crate::command::CommandLine;
 
 /// rustfmt and clippy, added to the toolchain where they are missing.
 pub(super) fn components(root: &Path) -> Result<String, String> {

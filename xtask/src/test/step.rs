@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::command::CommandLine;
 use super::{msrv, outside, setup};
+use crate::command::CommandLine;
 
 /// A step, in the order in which they run. What `--list` says of each is its comment here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,12 +25,16 @@ pub(super) enum Step {
     Docs,
     /// unit tests, integration tests and the examples in the documentation pass
     Tests,
+    /// the lock-free protocols withstand every interleaving that the models allow
+    Models,
     /// the C header is what the code says
     Header,
     /// the C library installs, and a project outside builds against it
     Install,
     /// every backend on every pool withstands many threads
     Stress,
+    /// what threads see is linearizable, and memory stays bounded, on every backend and pool
+    Soak,
     /// the comparison runs and writes its report
     Bench,
     /// every crate can be packed for publishing
@@ -77,6 +81,7 @@ impl Step {
                     .with("RUSTDOCFLAGS", "-D warnings"),
             )],
             Self::Tests => cargo("test --workspace --all-features"),
+            Self::Models => xtask("model"),
             Self::Header => xtask("header --check"),
             Self::Install => vec![
                 Check::Command(CommandLine::xtask(&format!("install --prefix {}", outside::PREFIX))),
@@ -86,6 +91,7 @@ impl Step {
                 },
             ],
             Self::Stress => xtask("stress --threads 64 --keys 500"),
+            Self::Soak => xtask("soak --minutes 0.4 --entries 10000"),
             Self::Bench => xtask("bench --suite smoke --out target/test-bench"),
             // Without --no-verify, cargo also builds every packed crate anew, and all they depend on.
             Self::Package => cargo("package --workspace --no-verify --allow-dirty"),

@@ -22,7 +22,6 @@
 
 use std::hash::BuildHasher;
 use std::ptr::null_mut;
-use std::sync::atomic::Ordering;
 
 use super::EpochTable;
 use super::array::{BucketArray, CHUNK, MAX_BITS, Unit};
@@ -34,6 +33,7 @@ use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
 use crate::backend::memory::Zeroed;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
+use crate::primitive::atomic::Ordering;
 use crate::table::Table;
 
 /// Chunks that are looked at in one turn, where most are done already.

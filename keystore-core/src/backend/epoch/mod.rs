@@ -38,10 +38,14 @@
 
 mod array;
 mod bucket;
+#[cfg(test)]
+mod colliding;
 mod fresh;
 mod garbage;
 mod insert;
 mod migrate;
+#[cfg(all(test, loom))]
+mod models;
 mod pause;
 mod pin;
 mod walk;
@@ -49,7 +53,6 @@ mod walk;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use self::array::BucketArray;
 use self::bucket::{Bucket, VACATED};
@@ -69,6 +72,7 @@ use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, asks_for_entries, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
+use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::store::Store;
 use crate::table::{Decision, Footprint, Survey, Table};
 
@@ -91,6 +95,22 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     /// An empty store with a hasher of one's own.
+    ///
+    /// Whoever can choose the keys and knows which of them share a hash can make every operation on these walk through all of
+    /// them. The default hasher's seed is random, which is enough against keys that were chosen beforehand. Against someone who
+    /// can measure how long the store takes, and learn from it, take SipHash:
+    ///
+    /// ```
+    /// # fn main() -> keystore_core::Result<()> {
+    /// use std::hash::RandomState;
+    ///
+    /// use keystore_core::{Config, EpochKeystore, Global, Keystore};
+    ///
+    /// let store = EpochKeystore::with_hasher(&Config::default(), Global, RandomState::new())?;
+    /// store.set(b"from a stranger", b"value")?;
+    /// assert_eq!(store.get(b"from a stranger")?.as_deref(), Some(&b"value"[..]));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
@@ -168,8 +188,9 @@ where
     #[inline]
     fn find_in<'g>(bucket: &'g Bucket, tag: u16, key: &[u8], _: &'g Guard) -> Option<Found<'g>> {
         for slot in bucket.slots_with(tag) {
-            // Acquire: the node's content was written before its word.
-            let word = Word(slot.load(Ordering::Acquire));
+            // Acquire: the node's content was written before its word. And sequentially consistent, as the exchanges are and the
+            // look at the tags is: a thread that wrote one key and then reads another must not be ahead of its own write.
+            let word = Word(slot.load(Ordering::SeqCst));
             if word.is_live_under(tag)
                 // SAFETY: a live word's node is retired only after the word was taken out of the table, and this
                 // thread has been pinned since before it read the word.
@@ -314,7 +335,7 @@ where
                 };
                 reached(Point::Decided);
                 // Release: the new node's content goes before its word.
-                if slot.compare_exchange(word.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                if slot.compare_exchange(word.0, new.0, Ordering::SeqCst, Ordering::Relaxed).is_err() {
                     continue;
                 }
                 if change == Change::Replaced {
@@ -443,7 +464,7 @@ where
         // their words, or chains that are in the garbage.
         unsafe {
             let mut from: Option<&BucketArray> = None;
-            let mut pointer = *self.array.get_mut();
+            let mut pointer = self.array.load(Ordering::Relaxed);
             while let Some(array) = pointer.as_ref() {
                 let next = array.next(guard);
                 for (index, bucket) in array.buckets().iter().enumerate() {
@@ -466,7 +487,7 @@ where
                 from = Some(array);
                 pointer = next.map_or(std::ptr::null_mut(), |next| std::ptr::from_ref(next).cast_mut());
             }
-            let mut pointer = *self.array.get_mut();
+            let mut pointer = self.array.load(Ordering::Relaxed);
             while let Some(array) = pointer.as_ref() {
                 let next = array
                     .next(guard)

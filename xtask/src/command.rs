@@ -9,7 +9,7 @@ const XTASK: &str = "cargo xtask";
 
 /// A program, its arguments, and the variables set for it.
 #[derive(Clone, Debug)]
-pub(super) struct CommandLine {
+pub(crate) struct CommandLine {
     variables: Vec<(&'static str, &'static str)>,
     program: String,
     arguments: Vec<String>,
@@ -17,35 +17,35 @@ pub(super) struct CommandLine {
 
 impl CommandLine {
     /// `program` with the words of `arguments`, none of which holds a space.
-    pub(super) fn new(program: &str, arguments: &str) -> Self {
+    pub(crate) fn new(program: &str, arguments: &str) -> Self {
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
         Self { variables: Vec::new(), program: program.to_owned(), arguments }
     }
 
     /// `cargo` with these arguments.
-    pub(super) fn cargo(arguments: &str) -> Self {
+    pub(crate) fn cargo(arguments: &str) -> Self {
         Self::new("cargo", arguments)
     }
 
     /// Another of this program's commands, in a process of its own.
-    pub(super) fn xtask(arguments: &str) -> Self {
+    pub(crate) fn xtask(arguments: &str) -> Self {
         Self::new(XTASK, arguments)
     }
 
     /// With an environment variable.
-    pub(super) fn with(mut self, variable: &'static str, value: &'static str) -> Self {
+    pub(crate) fn with(mut self, variable: &'static str, value: &'static str) -> Self {
         self.variables.push((variable, value));
         self
     }
 
     /// Runs the command in `root`, its output going where this program's goes.
-    pub(super) fn run(&self, root: &Path) -> Result<(), String> {
+    pub(crate) fn run(&self, root: &Path) -> Result<(), String> {
         let status = self.prepare(root)?.status().map_err(|error| self.not_started(&error))?;
         self.judge(status)
     }
 
     /// Runs the command in `root` and returns what it wrote to standard output.
-    pub(super) fn output(&self, root: &Path) -> Result<String, String> {
+    pub(crate) fn output(&self, root: &Path) -> Result<String, String> {
         let output = self.prepare(root)?.output().map_err(|error| self.not_started(&error))?;
         self.judge(output.status)
             .map_err(|failure| format!("{failure}: {}", String::from_utf8_lossy(&output.stderr).trim()))?;
