@@ -202,7 +202,8 @@ pub trait Keystore {
     /// and none twice, also while others write and the table grows or shrinks.
     ///
     /// # Errors
-    /// -30 where another thread holds a lock that this one, being inside a closure of the store, cannot wait for.
+    /// -30 where another thread holds a lock that this one, being inside a closure of the store, cannot wait for; -10 where
+    /// memory to remember a bucket's entries by cannot be had.
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>
     where
         Self: Sized;

@@ -23,7 +23,15 @@ const RENEWED_AFTER: u32 = 64;
 /// While a session lies idle, its thread counts as looking at the store, and with the lock-free backend nothing that is
 /// removed or overwritten meanwhile, in any store of the process, can be freed: memory grows by as much, and comes back when
 /// the session goes on or ends. A session borrows its store, so the compiler sees to it that the store lives longer, and it
-/// stays on its thread.
+/// stays on its thread: a store cannot be dropped, or moved, while a session of it is in use.
+///
+/// ```compile_fail,E0505
+/// # use keystore_core::EpochKeystore;
+/// let store = EpochKeystore::default();
+/// let mut session = store.session();
+/// drop(store);
+/// session.contains(b"key");
+/// ```
 ///
 /// ```
 /// # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {

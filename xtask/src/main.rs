@@ -2,10 +2,13 @@
 
 mod bench;
 mod command;
+mod fuzz;
 mod header;
 mod install;
 mod model;
+mod nightly;
 mod plot;
+mod sanitize;
 mod soak;
 mod stress;
 mod test;
@@ -28,6 +31,10 @@ enum Command {
     Soak(soak::Args),
     /// Check the lock-free protocols with a model checker: every interleaving of a few threads.
     Model(model::Args),
+    /// Run the tests of all stores under a sanitizer, with the nightly toolchain.
+    Sanitize(sanitize::Args),
+    /// Try sequences of calls that a fuzzer makes, with the nightly toolchain.
+    Fuzz(fuzz::Args),
     /// Run every check that CI runs.
     Test(test::Args),
     /// Write the C header, or check that it is up to date.
@@ -43,6 +50,8 @@ fn main() -> ExitCode {
         Command::Stress(args) => stress::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Model(args) => model::run(&args),
+        Command::Sanitize(args) => sanitize::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 /// A number of minutes above 0 and up to a week.
-fn minutes(text: &str) -> Result<Duration, String> {
+pub(crate) fn minutes(text: &str) -> Result<Duration, String> {
     const WEEK: f64 = 7.0 * 24.0 * 60.0;
     match text.parse::<f64>() {
         Ok(minutes) if minutes > 0.0 && minutes <= WEEK => Ok(Duration::from_secs_f64(60.0 * minutes)),

@@ -178,11 +178,15 @@ impl SlabPool {
             registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
         let system = SystemPool::new()?;
+        let mut depots = Vec::new();
+        let requested = CLASSES * size_of::<CachePadded<Depot>>();
+        depots.try_reserve_exact(CLASSES).map_err(|_| Error::OutOfMemory { requested })?;
+        depots.extend((0..CLASSES).map(|class| CachePadded::new(Depot::new(class, &TABLE[class]))));
         let mut core = Vec::new();
         core.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested: size_of::<Core>() })?;
         core.push(Core {
             caches: PerThread::new()?,
-            depots: Box::new(array::from_fn(|class| CachePadded::new(Depot::new(class, &TABLE[class])))),
+            depots: depots.into_boxed_slice().try_into().expect("one for each class"),
             spans,
         });
         let core = Box::into_raw(core.into_boxed_slice());

@@ -9,6 +9,8 @@
 mod check;
 #[path = "../support/combination.rs"]
 mod combination;
+#[path = "../support/script.rs"]
+mod script;
 #[path = "../support/steps.rs"]
 mod steps;
 
@@ -26,6 +28,7 @@ mod memory;
 mod reentry;
 mod refusals;
 mod statics;
+mod threads;
 mod verbs;
 
 use keystore_core::{BoxedKeystore, Config, open};
@@ -53,5 +56,6 @@ fn main() -> std::process::ExitCode {
         ("memory", memory::CHECKS),
         ("refusals", refusals::CHECKS),
         ("concurrency", concurrency::CHECKS),
+        ("threads", threads::CHECKS),
     ])
 }

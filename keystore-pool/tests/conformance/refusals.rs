@@ -6,6 +6,7 @@ use crate::allocators::{Audit, Refusing};
 use crate::check::{Check, checks};
 use crate::combination::Combination;
 use crate::entries::{assert_holds, assert_whole, bytes, contents, fill, key, one_bucket, sealed};
+use crate::script::script;
 use crate::steps::{Model, Step, Value};
 
 pub(crate) const CHECKS: &[Check] = checks![
@@ -16,38 +17,6 @@ pub(crate) const CHECKS: &[Check] = checks![
     shared:
         refusals_among_many_threads_lose_nothing
 ];
-
-/// A short life of a store, with every verb in it.
-fn script() -> Vec<Step> {
-    let mut steps: Vec<Step> = (0..12).map(|n| Step::Set(n, Value(n as u8, n * 11))).collect();
-    steps.extend((0..12).map(|n| Step::Set(n, Value(1, n * 5 + 40))));
-    steps.extend([
-        Step::Insert(3, Value(2, 10)),
-        Step::Insert(20, Value(2, 10)),
-        Step::Update(3, Some(Value(3, 900))),
-        Step::Update(21, Some(Value(3, 900))),
-        Step::Update(4, None),
-        Step::Exchange(5, Some(Value(4, 300))),
-        Step::Exchange(22, Some(Value(4, 300))),
-        Step::ExchangeFrom(5, Some(Value(9, 9)), Some(Value(4, 4))),
-        Step::Exchange(6, None),
-        Step::SetMany((0..40).map(|n| (n, Value(5, n * 3 + 1))).collect()),
-        Step::Delete(7),
-        Step::Read(7),
-        Step::UpdateKeep(9),
-        Step::Take(8),
-        Step::ReadMany((0..40).collect()),
-        Step::DeleteMany((10..20).collect()),
-        Step::Retain(3),
-        Step::Reserve(500),
-        Step::Shrink,
-        Step::Set(1, Value(6, 5_000)),
-        Step::Clear,
-        Step::Set(1, Value(7, 7)),
-        Step::Check,
-    ]);
-    steps
-}
 
 fn whichever_allocation_is_refused_nothing_is_lost(combination: &Combination) {
     for nth in 1.. {

@@ -58,7 +58,7 @@ pub(crate) struct Model {
 
 impl Model {
     /// Takes `step` on `store`, and checks the answer against the model, which takes it too. The store may refuse: then the
-    /// model stays as it is, and the error is returned.
+    /// model stays as it is, but for what a call on many keys has done before, and the error is returned.
     pub(crate) fn take(&mut self, store: &dyn Keystore, step: &Step) -> Result<(), Error> {
         let entries = &mut self.entries;
         match step {
@@ -128,24 +128,33 @@ impl Model {
             Step::DeleteMany(numbers) => {
                 let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
                 let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
-                let deleted = store.delete_many(&keys)?;
+                let result = store.delete_many(&keys);
+                let done = result.as_ref().map_or_else(|error| error.index, |_| keys.len());
                 let before = entries.len();
-                entries.retain(|key, _| !keys.contains(&key.as_slice()));
-                assert_eq!(deleted, before - entries.len());
+                entries.retain(|key, _| !keys[..done].contains(&key.as_slice()));
+                assert_eq!(result?, before - entries.len());
             }
             Step::Retain(divisor) => {
                 let keep = |key: &[u8], value: &[u8]| !(key.len() + value.len()).is_multiple_of(*divisor);
-                let removed = store.retain_dyn(&mut |key, value| {
+                let result = store.retain_dyn(&mut |key, value| {
                     assert_eq!(entries.get(key).map(Vec::as_slice), Some(value));
                     keep(key, value)
-                })?;
+                });
+                if result.is_err() {
+                    self.forget_what_is_gone(store, |key, value| !keep(key, value));
+                }
+                let (removed, entries) = (result?, &mut self.entries);
                 let before = entries.len();
                 entries.retain(|key, value| keep(key, value));
                 assert_eq!(removed, before - entries.len());
             }
             Step::Clear => {
-                store.clear()?;
-                entries.clear();
+                let result = store.clear();
+                if result.is_err() {
+                    self.forget_what_is_gone(store, |_, _| true);
+                }
+                result?;
+                self.entries.clear();
             }
             Step::Reserve(additional) => store.reserve(*additional)?,
             Step::Shrink => store.shrink()?,
@@ -190,6 +199,15 @@ impl Model {
             assert_eq!(exchange, Exchange::Differs(now.cloned()));
         }
         Ok(())
+    }
+
+    /// After a call that failed half-way: what it may have removed may be gone, and nothing else.
+    fn forget_what_is_gone(&mut self, store: &dyn Keystore, may_go: impl Fn(&[u8], &[u8]) -> bool) {
+        self.entries.retain(|key, value| {
+            let there = store.contains(key).expect("contains answers");
+            assert!(there || may_go(key, value), "{key:?} is gone");
+            there
+        });
     }
 
     fn put(&mut self, n: usize, value: Option<Value>) {

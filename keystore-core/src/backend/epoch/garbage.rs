@@ -58,6 +58,8 @@ pub(super) struct Garbage<A: NodeAllocator, S: BuildHasher> {
     bags: Box<[CachePadded<Mutex<Bag>>]>,
     /// Bytes in batches that are not freed yet.
     batched_bytes: AtomicUsize,
+    /// Pieces that crossbeam has without a bag and that are not freed yet. Each holds on to all of this.
+    alone: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +90,12 @@ where
         let requested = BAGS * size_of::<CachePadded<Mutex<Bag>>>();
         bags.try_reserve_exact(BAGS).map_err(|_| Error::OutOfMemory { requested })?;
         bags.resize_with(BAGS, Default::default);
-        Ok(Self { ledger, bags: bags.into_boxed_slice(), batched_bytes: AtomicUsize::new(0) })
+        Ok(Self {
+            ledger,
+            bags: bags.into_boxed_slice(),
+            batched_bytes: AtomicUsize::new(0),
+            alone: AtomicUsize::new(0),
+        })
     }
 
     /// Retires a node: it is freed when no thread is pinned that could have seen it.
@@ -131,14 +138,18 @@ where
                 None => at += 1,
             }
         };
-        if bag.pieces.capacity() == 0 {
-            bag.pieces.reserve_exact(BAG_PIECES);
+        if bag.pieces.len() == bag.pieces.capacity() && bag.pieces.try_reserve_exact(BAG_PIECES).is_err() {
+            drop(bag);
+            return self.retire_alone(piece, guard);
         }
         reached(Point::BagHeld);
         bag.pieces.push(piece);
         bag.bytes += bytes;
         if bag.pieces.len() < BAG_PIECES && bag.bytes < BAG_BYTES {
             return;
+        }
+        if bag.batches.try_reserve(1).is_err() {
+            return; // It stays full, and the next piece may find memory.
         }
         let batch = bag.seal();
         self.batched_bytes.fetch_add(batch.bytes, Ordering::Relaxed);
@@ -157,6 +168,30 @@ where
         // Onto crossbeam's shared queue at once, not only when this thread has filled crossbeam's own bag.
         guard.flush();
         batch_gathered();
+    }
+
+    /// Retires a piece without a bag, where there is no memory for one: crossbeam keeps it with what it defers anyway. It is
+    /// not counted, and where the table is dropped first it comes back later than that, when the epoch has passed.
+    #[cold]
+    fn retire_alone(self: &Arc<Self>, piece: Piece, guard: &Guard) {
+        const { assert!(size_of::<Piece>() <= 2 * size_of::<usize>()) };
+        self.alone.fetch_add(1, Ordering::Relaxed);
+        let garbage = Arc::clone(self);
+        // Three words, which crossbeam stores in place: a fourth would take memory.
+        let free = move || {
+            // SAFETY: the piece's time has come, and nobody else has it.
+            unsafe { garbage.free_piece(piece) };
+            garbage.alone.fetch_sub(1, Ordering::Release);
+        };
+        // SAFETY: as in `retire`.
+        unsafe { guard.defer(free) };
+    }
+
+    /// Whether some thread is just freeing a batch. Asked when nobody is in the table any more.
+    pub(super) fn is_being_freed(self: &Arc<Self>) -> bool {
+        // The pieces that are alone only become fewer, so looking at them second errs towards yes.
+        let holders = Arc::strong_count(self);
+        holders > 1 + self.alone.load(Ordering::Acquire)
     }
 
     /// Whether there is so much garbage that a writer should help it away.
@@ -198,14 +233,19 @@ where
     /// # Safety
     /// Nobody uses the pieces from here on.
     unsafe fn free_pieces(&self, pieces: Vec<Piece>) {
-        for piece in pieces {
-            // SAFETY: the caller's promise; what was retired came from where it is freed to.
-            unsafe {
-                match piece {
-                    Piece::Node(node) => self.ledger.free_node(node),
-                    Piece::Overflow(bucket) => Bucket::free(bucket),
-                    Piece::Array(array) => BucketArray::free(array),
-                }
+        // SAFETY: the caller's promise.
+        pieces.into_iter().for_each(|piece| unsafe { self.free_piece(piece) });
+    }
+
+    /// # Safety
+    /// Nobody uses the piece from here on.
+    unsafe fn free_piece(&self, piece: Piece) {
+        // SAFETY: the caller's promise; what was retired came from where it is freed to.
+        unsafe {
+            match piece {
+                Piece::Node(node) => self.ledger.free_node(node),
+                Piece::Overflow(bucket) => Bucket::free(bucket),
+                Piece::Array(array) => BucketArray::free(array),
             }
         }
     }

@@ -498,7 +498,7 @@ where
             self.garbage.free_all();
         }
         // A thread that crossbeam has just made free a batch of ours holds the garbage until it is done.
-        while Arc::strong_count(&self.garbage) > 1 {
+        while self.garbage.is_being_freed() {
             std::thread::yield_now();
         }
     }
