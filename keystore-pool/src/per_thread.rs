@@ -6,6 +6,7 @@
 //! number of places, not of threads, also where nothing sweeps up after them.
 
 use std::alloc::Layout;
+#[cfg(feature = "slab")]
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -47,9 +48,11 @@ fn filled<T: Default>(count: usize) -> Result<Box<[T]>> {
 }
 
 /// The places that threads have of their own, found without a look at the [`PerThread`]: for fast paths.
+#[cfg(feature = "slab")]
 #[derive(Debug)]
 pub(crate) struct Owned<T>(NonNull<[CachePadded<T>]>);
 
+#[cfg(feature = "slab")]
 impl<T> Owned<T> {
     /// That of the calling thread, as [`PerThread::own`].
     ///
@@ -63,8 +66,10 @@ impl<T> Owned<T> {
 }
 
 // SAFETY: it is used like a reference to the values.
+#[cfg(feature = "slab")]
 unsafe impl<T: Sync> Send for Owned<T> {}
 // SAFETY: as above.
+#[cfg(feature = "slab")]
 unsafe impl<T: Sync> Sync for Owned<T> {}
 
 impl<T> PerThread<T> {
