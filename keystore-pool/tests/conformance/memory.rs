@@ -335,7 +335,8 @@ fn a_refused_writer_takes_no_room_from_others(combination: &Combination) {
             });
         }
         let _stop = Stop(&stop);
-        for n in 0..100_000 {
+        // Not more: where the keys share a lock with the two, this thread has to get it from those who always want it.
+        for n in 0..20_000 {
             // There is always room for this.
             let key = format!("small {}", n % 10);
             let set = store.set(key.as_bytes(), &[0; 10]);
