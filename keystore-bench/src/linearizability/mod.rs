@@ -12,15 +12,15 @@
 //! Threads go from round to round together. In a round each makes some calls, of every verb, on the few hot keys, and takes a
 //! number from one counter before and after each. The counter is read and raised in one step that orders everything around
 //! it, so a return that has a smaller number than a call really came before it. Then the threads share the keys among
-//! themselves and check the histories. Meanwhile another thread makes the table grow and shrink ([`churn`]).
+//! themselves and check the histories. Meanwhile another thread makes the table grow and shrink (`churn`).
 //!
 //! The checker's time grows fast with the length of a history. So a history is cut at calls that no other overlaps and
 //! whose answer tells what the key holds then: whatever came before has taken effect, and what comes after begins with
-//! that. The cut changes no verdict ([`history`]).
+//! that. The cut changes no verdict (`history`).
 //!
 //! # What it cannot see
 //!
-//! Only those interleavings that happen. The pool dawdles ([`Dawdling`]) and closures let other threads go first, so that
+//! Only those interleavings that happen. The pool dawdles (`Dawdling`) and closures let other threads go first, so that
 //! calls overlap on a machine of few processors too; the model checks go through interleavings one by one. And taking
 //! numbers orders memory between calls: an effect that is merely late, and is seen when the next call is made, is
 //! not noticed.

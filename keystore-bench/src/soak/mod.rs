@@ -2,9 +2,9 @@
 //!
 //! Each combination gets an equal share of the time and spends it on two things:
 //!
-//! 1. [`linearizability`](crate::linearizability): fresh stores one after another, opened in different ways (one bucket or
+//! 1. [`crate::linearizability`]: fresh stores one after another, opened in different ways (one bucket or
 //!    many; shrinking when asked or by itself), with one to eight hot keys, two seconds each.
-//! 2. [`memory`]: one store that grows and shrinks through four orders of magnitude, over and over, with values of one byte
+//! 2. `memory`: one store that grows and shrinks through four orders of magnitude, over and over, with values of one byte
 //!    to a mebibyte, whose every value is checked. In the end it must hold no more than a tenth more memory than a fresh store
 //!    with the same content, and the 16 MiB of garbage that any store may hold.
 
