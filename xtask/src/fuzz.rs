@@ -67,7 +67,7 @@ fn commands(args: &Args) -> Vec<CommandLine> {
         "{FOUND} {CORPUS} -- -max_total_time={seconds} -max_len=4096 -print_final_stats=1"
     ))];
     if args.keep {
-        commands.push(fuzz(&format!("{CORPUS} {FOUND} -- -merge=1 -max_len=4096")));
+        commands.push(fuzz(&format!("{CORPUS} {FOUND} -- -set_cover_merge=1 -max_len=4096")));
     }
     commands
 }
@@ -85,7 +85,7 @@ mod tests {
             "rustup run nightly cargo fuzz run --fuzz-dir keystore-pool/fuzz sequences target/fuzz-corpus \
              keystore-pool/fuzz/corpus/sequences -- -max_total_time=90 -max_len=4096 -print_final_stats=1"
         );
-        assert!(commands(true)[1].to_string().contains("sequences target/fuzz-corpus -- -merge=1"));
+        assert!(commands(true)[1].to_string().contains("sequences target/fuzz-corpus -- -set_cover_merge=1"));
     }
 
     #[test]
