@@ -100,6 +100,12 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
         hash_key(&self.hasher, key)
     }
 
+    /// Whether there is a memory limit.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// A new node, with the limits on its parts and on memory checked. The key has passed [`Node::check_key`]. A node that is
     /// to take the place of one of `replaced` bytes (0: of none) needs room only for what it is larger.
     #[inline]

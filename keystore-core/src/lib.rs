@@ -83,6 +83,7 @@ mod hash;
 mod keystore;
 mod ledger;
 mod node;
+mod primitive;
 mod session;
 mod stats;
 mod store;

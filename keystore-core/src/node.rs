@@ -17,6 +17,7 @@ use std::ptr::NonNull;
 
 use crate::allocator::NodeAllocator;
 use crate::error::{Error, Result};
+use crate::primitive::watch;
 
 /// The longest key, bytes.
 pub const MAX_KEY_LEN: usize = u16::MAX as usize;
@@ -82,6 +83,7 @@ impl Node {
             bytes.copy_from_nonoverlapping(key.as_ptr(), key.len());
             bytes.add(key.len()).copy_from_nonoverlapping(value.as_ptr(), value.len());
         }
+        watch::written(block.as_ptr());
         Ok(Self(block))
     }
 
@@ -94,6 +96,7 @@ impl Node {
         // SAFETY: the node is alive, so its header tells the layout that it was allocated with.
         unsafe {
             let layout = Layout::from_size_align_unchecked(self.size(), 8);
+            watch::freed(self.as_ptr());
             allocator.deallocate(self.0, layout);
         }
     }
@@ -102,6 +105,7 @@ impl Node {
     /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
     #[inline]
     unsafe fn header(self) -> Header {
+        watch::read(self.as_ptr());
         // SAFETY: a live node begins with its header; the caller excludes a writer.
         unsafe { self.0.cast::<Header>().read() }
     }
@@ -203,15 +207,33 @@ fn equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    let (words, ends) = (one.chunks_exact(8), other.chunks_exact(8));
-    let (rest, other_rest) = (words.remainder(), ends.remainder());
-    let word = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).unwrap_or_default();
-    for (one, other) in words.zip(ends) {
-        if word(one) != word(other) {
-            return false;
-        }
+    // The first eight bytes and the last eight are all of a key of 8 to 16.
+    match (ends::<8>(one), ends::<8>(other)) {
+        (Some(ends), Some(others)) => ends == others && (one.len() <= 16 || between_equal(one, other)),
+        _ => short_equal(one, other),
     }
-    rest.iter().zip(other_rest).all(|(one, other)| one == other)
+}
+
+/// Whether what lies between long keys' first eight bytes and last eight is equal.
+#[inline(never)]
+fn between_equal(one: &[u8], other: &[u8]) -> bool {
+    one[8..one.len() - 8] == other[8..other.len() - 8]
+}
+
+/// Whether keys of one length under eight are equal.
+#[inline(never)]
+fn short_equal(one: &[u8], other: &[u8]) -> bool {
+    if let Some(ends) = ends::<4>(one) {
+        return Some(ends) == self::ends(other);
+    }
+    let middle = one.len() / 2;
+    ends::<1>(one) == ends::<1>(other) && one.get(middle) == other.get(middle)
+}
+
+/// The first `N` bytes and the last `N`, which may overlap.
+#[inline]
+fn ends<const N: usize>(key: &[u8]) -> Option<([u8; N], [u8; N])> {
+    Some((*key.first_chunk()?, *key.last_chunk()?))
 }
 
 #[cfg(test)]
@@ -258,6 +280,20 @@ mod tests {
         unsafe {
             assert!(!node.overwrite(&[2; 10]));
             node.destroy(&Global);
+        }
+    }
+
+    #[test]
+    fn keys_are_equal_where_every_byte_is() {
+        for length in 0..40 {
+            let key: Vec<u8> = (0..length).collect();
+            assert!(equal(&key, &key.clone()));
+            for at in 0..key.len() {
+                let mut other = key.clone();
+                other[at] ^= 0x80;
+                assert!(!equal(&key, &other), "{length} bytes, another one at {at}");
+                assert!(!equal(&key, &key[..at]));
+            }
         }
     }
 

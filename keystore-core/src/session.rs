@@ -16,9 +16,9 @@ const RENEWED_AFTER: u32 = 64;
 
 /// Many operations of one thread on a store, from [`Store::session`].
 ///
-/// Entering a table takes its time: the lock-free backend pins the epoch, which costs some 10 ns. A session does so once,
-/// and again after every 64 operations, so that what others remove meanwhile can be freed. With the other backends, which
-/// have nothing to enter, a session is as fast as the store.
+/// Entering a table takes its time: with the lock-free backend some ten instructions, and a locked one besides where the
+/// system is not Linux. A session does so once, and again after every 64 operations, so that what others remove meanwhile can be
+/// freed. With the other backends, which have nothing to enter, a session is as fast as the store.
 ///
 /// While a session lies idle, its thread counts as looking at the store, and with the lock-free backend nothing that is
 /// removed or overwritten meanwhile, in any store of the process, can be freed: memory grows by as much, and comes back when
@@ -79,12 +79,13 @@ impl<'s, T: Table> Session<'s, T> {
         &mut self,
         verb: Verb,
         key: &[u8],
+        likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
         self.count();
         self.wrote = true;
         let hash = self.store.checked_hash(verb, key)?;
-        self.store.alter_in::<C>(&self.entered, verb, hash, key, decide)
+        self.store.alter_in::<C>(&self.entered, verb, hash, key, likely, decide)
     }
 
     /// As [`Keystore::read`](crate::Keystore::read).
@@ -122,7 +123,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::set`](crate::Keystore::set).
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.alter::<OfCrate>(Verb::Add, key, |_| Decision::Set(Cow::Borrowed(value)))
+        self.alter::<OfCrate>(Verb::Add, key, Some(value), |_| Decision::Set(Cow::Borrowed(value)))
     }
 
     /// As [`Keystore::insert`](crate::Keystore::insert).
@@ -131,7 +132,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::insert`](crate::Keystore::insert).
     #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
-        let change = self.alter::<OfCrate>(Verb::Add, key, |old| match old {
+        let change = self.alter::<OfCrate>(Verb::Add, key, Some(value), |old| match old {
             Some(_) => Decision::Keep,
             None => Decision::Set(Cow::Borrowed(value)),
         })?;
@@ -144,7 +145,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::update`](crate::Keystore::update).
     #[inline]
     pub fn update(&mut self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.alter::<OfCaller>(Verb::Add, key, |old| match decide(old) {
+        self.alter::<OfCaller>(Verb::Add, key, None, |old| match decide(old) {
             Update::Keep => Decision::Keep,
             Update::Set(value) => Decision::Set(Cow::Owned(value)),
             Update::Delete => Decision::Delete,
@@ -163,7 +164,7 @@ impl<'s, T: Table> Session<'s, T> {
     ) -> Result<Exchange> {
         let mut found = Ok(None);
         let mut differs = false;
-        self.alter::<OfCrate>(Verb::Add, key, |old| {
+        self.alter::<OfCrate>(Verb::Add, key, new, |old| {
             differs = old != expected;
             match new {
                 _ if differs => {
@@ -183,7 +184,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::delete`](crate::Keystore::delete).
     #[inline]
     pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.alter::<OfCrate>(Verb::Delete, key, |_| Decision::Delete)? == Change::Deleted)
+        Ok(self.alter::<OfCrate>(Verb::Delete, key, None, |_| Decision::Delete)? == Change::Deleted)
     }
 
     /// As [`Keystore::take`](crate::Keystore::take).
@@ -192,7 +193,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::take`](crate::Keystore::take).
     pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut taken = Ok(None);
-        self.alter::<OfCrate>(Verb::Delete, key, |old| {
+        self.alter::<OfCrate>(Verb::Delete, key, None, |old| {
             taken = old.map(copy).transpose();
             // A value that cannot be copied stays.
             if taken.is_ok() { Decision::Delete } else { Decision::Keep }

@@ -70,18 +70,19 @@ impl<T: Table> Store<T> {
         verb: Verb,
         hash: u64,
         key: &[u8],
+        likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let result = self.table.alter::<C>(session, hash, key, decide);
         let ledger = self.table.ledger();
-        match &result {
-            Ok(change) => ledger.record_change(verb, *change),
-            Err(error) => ledger.record_failure(verb, error),
-        }
-        if matches!(result, Ok(Change::Deleted)) && asks_for_entries(hash) {
+        let change = self
+            .table
+            .alter::<C>(session, hash, key, likely, decide)
+            .inspect_err(|error| ledger.record_failure(verb, error))?;
+        ledger.record_change(verb, change);
+        if change == Change::Deleted && asks_for_entries(hash) {
             self.shrink_if_sparse(session);
         }
-        result
+        Ok(change)
     }
 
     /// The hash of a key that keeps its limits.
@@ -102,14 +103,13 @@ impl<T: Table> Store<T> {
         key: &[u8],
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let result = self.table.read(session, hash, key, visit);
         let ledger = self.table.ledger();
-        match &result {
-            Ok(Some(_)) => ledger.record(Event::FindHit),
-            Ok(None) => ledger.record(Event::FindMiss),
-            Err(error) => ledger.record_failure(Verb::Find, error),
-        }
-        result
+        let found = self
+            .table
+            .read(session, hash, key, visit)
+            .inspect_err(|error| ledger.record_failure(Verb::Find, error))?;
+        ledger.record(if found.is_some() { Event::FindHit } else { Event::FindMiss });
+        Ok(found)
     }
 
     /// Runs `each` on every item of a batch, in order, with the buckets and nodes of a whole group prefetched.
@@ -161,7 +161,8 @@ impl<T: Table> Store<T> {
 impl<T: Table> Keystore for Store<T> {
     #[inline]
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        self.session().read(key, visit)
+        let hash = self.checked_hash(Verb::Find, key)?;
+        self.read_in(&self.table.enter(), hash, key, visit)
     }
 
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
@@ -237,7 +238,7 @@ impl<T: Table> Keystore for Store<T> {
             entries,
             |entry| entry.0,
             |session, _, hash, &(key, value)| {
-                let change = self.alter_in::<OfCrate>(session, Verb::Add, hash, key, |_| {
+                let change = self.alter_in::<OfCrate>(session, Verb::Add, hash, key, Some(value), |_| {
                     Decision::Set(Cow::Borrowed(value))
                 })?;
                 created += usize::from(change == Change::Created);
@@ -255,7 +256,7 @@ impl<T: Table> Keystore for Store<T> {
             |key| key,
             |session, _, hash, key| {
                 let change =
-                    self.alter_in::<OfCrate>(session, Verb::Delete, hash, key, |_| Decision::Delete)?;
+                    self.alter_in::<OfCrate>(session, Verb::Delete, hash, key, None, |_| Decision::Delete)?;
                 deleted += usize::from(change == Change::Deleted);
                 Ok(())
             },

@@ -78,7 +78,7 @@ fn assign_slot() -> usize {
 /// `N` counters, each split over threads.
 #[derive(Debug)]
 pub struct Striped<const N: usize> {
-    stripes: Box<[CachePadded<[AtomicI64; N]>]>,
+    stripes: Box<[CachePadded<[AtomicI64; N]>; OWNED + SHARED]>,
 }
 
 impl<const N: usize> Striped<N> {
@@ -92,7 +92,8 @@ impl<const N: usize> Striped<N> {
             requested: (OWNED + SHARED) * size_of::<CachePadded<[AtomicI64; N]>>(),
         })?;
         stripes.resize_with(OWNED + SHARED, || CachePadded::new([const { AtomicI64::new(0) }; N]));
-        Ok(Self { stripes: stripes.into_boxed_slice() })
+        let stripes = stripes.into_boxed_slice().try_into().expect("as many as were asked for");
+        Ok(Self { stripes })
     }
 
     /// Adds `amount` to `counter` and returns what this thread's stripe of it holds then: a number that is good for
@@ -102,17 +103,23 @@ impl<const N: usize> Striped<N> {
     /// If `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, amount: i64) -> i64 {
-        let slot = thread_slot();
-        if slot < OWNED {
+        match self.stripes[..OWNED].get(SLOT.get()) {
             // Only this thread writes this stripe, so nothing comes between the load and the store.
-            let stripe = &self.stripes[slot][counter];
-            let sum = stripe.load(Relaxed).wrapping_add(amount);
-            stripe.store(sum, Relaxed);
-            sum
-        } else {
-            let stripe = &self.stripes[OWNED + slot % SHARED][counter];
-            stripe.fetch_add(amount, Relaxed).wrapping_add(amount)
+            Some(stripe) => {
+                let sum = stripe[counter].load(Relaxed).wrapping_add(amount);
+                stripe[counter].store(sum, Relaxed);
+                sum
+            }
+            None => self.add_first_or_shared(counter, amount),
         }
+    }
+
+    /// [`add`](Self::add) for a thread that has no stripe of its own, or none yet.
+    #[cold]
+    fn add_first_or_shared(&self, counter: usize, amount: i64) -> i64 {
+        let slot = thread_slot();
+        let stripe = if slot < OWNED { slot } else { OWNED + slot % SHARED };
+        self.stripes[stripe][counter].fetch_add(amount, Relaxed).wrapping_add(amount)
     }
 
     /// The total of `counter`.

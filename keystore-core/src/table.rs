@@ -61,12 +61,14 @@ pub(crate) trait Table {
     ) -> Result<Option<R>>;
 
     /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be called again where
-    /// another thread came between. `C` tells whose closure it is.
+    /// another thread came between. `C` tells whose closure it is. `likely` is the value that it will most likely set: what
+    /// that takes may be prepared while the table is looked up.
     fn alter<'v, C: Closure>(
         &self,
         session: &Self::Session,
         hash: u64,
         key: &[u8],
+        likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change>;
 

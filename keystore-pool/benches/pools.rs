@@ -87,7 +87,7 @@ fn bulk(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAl
     });
 }
 
-/// The time for allocating alone, of blocks that fill fresh memory: a store that grows.
+/// The time for allocating alone: of few blocks, in memory that the pool has; of many, in memory that it has to get.
 fn grow(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator, count: usize) {
     group.throughput(Throughput::Elements(count as u64));
     let mut blocks = Vec::with_capacity(count);
@@ -185,6 +185,7 @@ fn benches(criterion: &mut Criterion) {
     every_pool!(criterion, "1,000 blocks and back", |group, name, pool| bulk(group, name, pool, 1_000));
     every_pool!(criterion, "replace one of 100,000", |group, name, pool| churn(group, name, pool, 100_000));
     every_pool!(criterion, "freed on another thread", |group, name, pool| cross(group, name, pool));
+    every_pool!(criterion, "allocate 10,000", |group, name, pool| grow(group, name, pool, 10_000));
     every_pool!(criterion, "allocate 1,000,000", |group, name, pool| grow(group, name, pool, 1_000_000));
 }
 

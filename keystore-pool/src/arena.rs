@@ -10,7 +10,7 @@
 
 use std::alloc::Layout;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::atomic::{Ordering::Release, fence};
 
 use keystore_core::{Config, NodeAllocator, PoolStats, Result};
@@ -96,44 +96,47 @@ const FIRST_BLOCK: usize = size_of::<ArenaSpan>().next_multiple_of(MAX_ALIGN);
 /// A thread's span, and its counts. Only the thread writes; others read the counts.
 #[derive(Debug, Default)]
 struct Bump {
-    /// The first unused byte of the span; null where there is no span.
+    /// The first unused byte of the span, its end where there is none; null where there is no span. How many bytes are left
+    /// follows from it, because a span ends at a multiple of its size.
     next: AtomicPtr<u8>,
-    /// Bytes unused from there.
-    left: AtomicUsize,
-    /// Blocks handed out of the span.
-    born: AtomicUsize,
     /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
+    /// Blocks that had ever been allocated here when the thread started on its span.
+    before: AtomicI64,
 }
 
 impl Bump {
     /// The next block of the span, if the layout fits.
-    #[inline]
+    #[inline(always)]
     fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
         let next = self.next.load(Relaxed);
+        let left = next.addr().wrapping_neg() & (SPAN - 1);
         let padding = if layout.align() <= 8 { 0 } else { next.addr().wrapping_neg() & (layout.align() - 1) };
         let size = padding + layout.size().next_multiple_of(8);
-        let left = self.left.load(Relaxed).checked_sub(size)?;
-        self.left.store(left, Relaxed);
+        if size > left {
+            return None;
+        }
         self.next.store(next.wrapping_add(size), Relaxed);
-        self.born.store(self.born.load(Relaxed) + 1, Relaxed);
+        self.live.add(layout);
         NonNull::new(next.wrapping_add(padding))
     }
 
     /// Starts on a span.
     fn start(&self, span: NonNull<u8>) {
         self.next.store(span.as_ptr().wrapping_add(FIRST_BLOCK), Relaxed);
-        self.left.store(SPAN - FIRST_BLOCK, Relaxed);
-        self.born.store(0, Relaxed);
+        self.before.store(self.live.allocated(), Relaxed);
+    }
+
+    /// Blocks handed out of the span.
+    fn born(&self) -> usize {
+        (self.live.allocated() - self.before.load(Relaxed)) as usize
     }
 
     /// Leaves the span, if there is one.
     fn leave(&self) -> Option<NonNull<u8>> {
         let next = NonNull::new(self.next.swap(null_mut(), Relaxed))?;
         // One byte back, because a span that is full to the end has its next byte in the span behind.
-        let span = span_of(NonNull::new(next.as_ptr().wrapping_sub(1))?);
-        self.left.store(0, Relaxed);
-        Some(span)
+        Some(span_of(NonNull::new(next.as_ptr().wrapping_sub(1))?))
     }
 }
 
@@ -211,7 +214,7 @@ impl ArenaPool {
 
     /// Leaves the thread's span to its live blocks, or returns it where it has none.
     fn seal(&self, bump: &Bump) -> Option<NonNull<u8>> {
-        let born = bump.born.load(Relaxed);
+        let born = bump.born();
         let span = bump.leave()?;
         // SAFETY: the thread was on the span.
         let live = unsafe { live_of(span) };
@@ -240,7 +243,6 @@ impl ArenaPool {
                 }
             };
             self.spans.note_allocated(block);
-            bump.live.add(layout);
             Ok(block)
         })
     }
@@ -317,7 +319,6 @@ unsafe impl NodeAllocator for ArenaPool {
             && let Some(block) = bump.bump(layout)
         {
             self.spans.note_allocated(block);
-            bump.live.add(layout);
             return Ok(block);
         }
         self.allocate_slowly(layout)

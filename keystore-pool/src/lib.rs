@@ -54,7 +54,7 @@
 //! # Where things are
 //!
 //! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and its parts: `class` sizes,
-//! `span` blocks of one size, `magazine` what threads cache, `depot` where they trade · `arena` · `system` · `kind` the choice
+//! `span` blocks of one size, `magazine` what threads cache, `depot` where they trade, `leaving` threads that end · `arena` · `system` · `kind` the choice
 //! at run time · `per_thread` places of one's own · `registry` whose an address is · `list` links within elements · `audit` the
 //! checks of debug builds.
 //!

@@ -1,11 +1,13 @@
-//! One value for each thread, without thread-local destructors.
+//! One value for each thread.
 //!
 //! The first [`OWNED`] live threads have a place of their own, chosen by [`thread_slot`]; nobody else enters it, so it
 //! needs no lock. The threads beyond share [`SHARED`] places, each behind a lock. When a thread ends, its number and with it
-//! its place and all that lies in it pass to the next thread: nothing has to be swept up, and what threads that have
-//! ended leave behind is bounded by the number of places, not of threads.
+//! its place and all that lies in it pass to the next thread: what threads that have ended leave behind is bounded by the
+//! number of places, not of threads, also where nothing sweeps up after them.
 
 use std::alloc::Layout;
+#[cfg(feature = "slab")]
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
@@ -45,7 +47,38 @@ fn filled<T: Default>(count: usize) -> Result<Box<[T]>> {
     Ok(values.into_boxed_slice())
 }
 
+/// The places that threads have of their own, found without a look at the [`PerThread`]: for fast paths.
+#[cfg(feature = "slab")]
+#[derive(Debug)]
+pub(crate) struct Owned<T>(NonNull<[CachePadded<T>]>);
+
+#[cfg(feature = "slab")]
+impl<T> Owned<T> {
+    /// That of the calling thread, as [`PerThread::own`].
+    ///
+    /// # Safety
+    /// The `PerThread` that this was taken of lives for `'a`.
+    #[inline]
+    pub(crate) unsafe fn get<'a>(&self) -> Option<&'a T> {
+        // SAFETY: the caller's promise; a box stays where it is when its owner moves.
+        unsafe { self.0.as_ref() }.get(thread_slot()).map(|value| &**value)
+    }
+}
+
+// SAFETY: it is used like a reference to the values.
+#[cfg(feature = "slab")]
+unsafe impl<T: Sync> Send for Owned<T> {}
+// SAFETY: as above.
+#[cfg(feature = "slab")]
+unsafe impl<T: Sync> Sync for Owned<T> {}
+
 impl<T> PerThread<T> {
+    /// The places that threads have of their own.
+    #[cfg(feature = "slab")]
+    pub(crate) fn owned(&self) -> Owned<T> {
+        Owned(NonNull::from(&*self.owned))
+    }
+
     /// The calling thread's value where it has one of its own: what the fast paths use. No other thread is at it for
     /// as long as this one runs, and what earlier ones wrote there is visible.
     #[inline]
@@ -72,11 +105,13 @@ impl<T> PerThread<T> {
     }
 }
 
-/// What a thread has allocated less what it has freed. A thread that frees what others allocated counts below 0; the total
-/// is right.
+/// What a thread has allocated and what it has freed. A thread that frees what others allocated counts more freed than allocated;
+/// the total is right.
 #[derive(Debug, Default)]
 pub(crate) struct LiveCount {
-    nodes: AtomicI64,
+    allocated: AtomicI64,
+    freed: AtomicI64,
+    /// Bytes allocated less those freed.
     bytes: AtomicI64,
 }
 
@@ -84,26 +119,29 @@ impl LiveCount {
     /// Counts an allocated block. Only the thread at this count may call it.
     #[inline(always)]
     pub(crate) fn add(&self, layout: Layout) {
-        self.change(1, layout.size() as i64);
+        raise(&self.allocated, 1);
+        raise(&self.bytes, layout.size() as i64);
     }
 
     /// Counts a freed block. Only the thread at this count may call it.
     #[inline(always)]
     pub(crate) fn subtract(&self, layout: Layout) {
-        self.change(-1, -(layout.size() as i64));
+        raise(&self.freed, 1);
+        raise(&self.bytes, -(layout.size() as i64));
     }
 
-    #[inline(always)]
-    fn change(&self, nodes: i64, bytes: i64) {
-        self.nodes.store(self.nodes.load(Relaxed).wrapping_add(nodes), Relaxed);
-        self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
+    /// How many blocks were ever allocated here.
+    #[cfg(feature = "arena")]
+    pub(crate) fn allocated(&self) -> i64 {
+        self.allocated.load(Relaxed)
     }
 
     /// Statistics with the totals of these counts. While threads count, the parts of a total are of different
     /// instants and can seem to be negative.
     pub(crate) fn total<'a>(counts: impl Iterator<Item = &'a Self>) -> PoolStats {
         let (nodes, bytes) = counts.fold((0_i64, 0_i64), |(nodes, bytes), count| {
-            (nodes.wrapping_add(count.nodes.load(Relaxed)), bytes.wrapping_add(count.bytes.load(Relaxed)))
+            let live = count.allocated.load(Relaxed).wrapping_sub(count.freed.load(Relaxed));
+            (nodes.wrapping_add(live), bytes.wrapping_add(count.bytes.load(Relaxed)))
         });
         PoolStats {
             live_nodes: u64::try_from(nodes).unwrap_or(0),
@@ -115,9 +153,16 @@ impl LiveCount {
     /// Forgets what was counted. Only while no thread counts.
     #[cfg(feature = "arena")]
     pub(crate) fn clear(&self) {
-        self.nodes.store(0, Relaxed);
+        self.allocated.store(0, Relaxed);
+        self.freed.store(0, Relaxed);
         self.bytes.store(0, Relaxed);
     }
+}
+
+/// Adds to a count that only this thread writes.
+#[inline(always)]
+fn raise(count: &AtomicI64, by: i64) {
+    count.store(count.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
 #[cfg(test)]

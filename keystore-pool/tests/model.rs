@@ -125,9 +125,9 @@ impl Hasher for WeakState {
 const WEAK: [Weak; 6] = [
     Weak { mask: 0 },
     Weak { mask: 0b11 },
-    Weak { mask: 0xffff_0000 },
-    Weak { mask: 0xffff },
-    Weak { mask: 0xffff_ffff_0000_0000 },
+    Weak { mask: 0x3fff_c000 },
+    Weak { mask: 0x3fff },
+    Weak { mask: 0xffff_ffff_c000_0000 },
     Weak { mask: 0x8000_0001_0001_0001 },
 ];
 

@@ -5,6 +5,7 @@ mod command;
 mod fuzz;
 mod header;
 mod install;
+mod model;
 mod nightly;
 mod plot;
 mod sanitize;
@@ -28,6 +29,8 @@ enum Command {
     Stress(stress::Args),
     /// Check every combination for as long as you like: linearizability, memory, lost keys.
     Soak(soak::Args),
+    /// Check the lock-free protocols with a model checker: every interleaving of a few threads.
+    Model(model::Args),
     /// Run the tests of all stores under a sanitizer, with the nightly toolchain.
     Sanitize(sanitize::Args),
     /// Try sequences of calls that a fuzzer makes, with the nightly toolchain.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Sanitize(args) => sanitize::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => test::run(&args),

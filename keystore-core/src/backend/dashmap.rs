@@ -147,7 +147,7 @@ fn empty_like<T: Default>(_: &T) -> T {
 #[inline]
 unsafe fn is_of(kept: &Kept, hash: u64, key: &[u8]) -> bool {
     // SAFETY: the node of an entry in a locked shard is alive.
-    kept.0.hash == hash && unsafe { kept.0.node.key() } == key
+    kept.0.hash == hash && unsafe { kept.0.node.has_key(key) }
 }
 
 impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
@@ -198,6 +198,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         (): &(),
         hash: u64,
         key: &[u8],
+        _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
         let mut shard = write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;

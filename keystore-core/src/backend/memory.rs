@@ -36,7 +36,14 @@ impl Pages {
 ///
 /// # Safety
 /// An all-zero `Self` is valid, and `Self` is aligned to at most [`CACHE_LINE`].
-pub(crate) unsafe trait Zeroable {}
+pub(crate) unsafe trait Zeroable: Sized {
+    /// What zeros stand for, where it cannot be had by zeroing memory: the atomics of the model checker are more than their value.
+    #[cfg(loom)]
+    fn zero() -> Self {
+        // SAFETY: the trait's promise.
+        unsafe { std::mem::zeroed() }
+    }
+}
 
 /// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come from the system page by
 /// page, when they are first touched: making one costs nothing in proportion to its length.
@@ -62,6 +69,11 @@ impl<T: Zeroable> Zeroed<T> {
         let first = block.as_ptr().map_addr(|address| address.next_multiple_of(alignment)).cast();
         // SAFETY: rounding up stays within the block, which is not at the null address.
         let array = Self { first: unsafe { NonNull::new_unchecked(first) }, length, block, layout };
+        #[cfg(loom)]
+        for element in 0..length {
+            // SAFETY: within the array, which nobody has seen.
+            unsafe { array.first.add(element).write(T::zero()) };
+        }
         if alignment == HUGE_PAGE {
             advise_huge(array.first.cast(), array.huge_page_bytes());
         }

@@ -22,6 +22,7 @@ thread_local! {
 struct Inside;
 
 impl Drop for Inside {
+    #[inline]
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
     }

@@ -18,9 +18,11 @@ pub(crate) const WORDS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Matches(u32);
 
-/// Bits of [`Matches`] to a word, of which the highest tells.
-const STEP: u32 = 4;
-const HIGHEST: u32 = 0x8888_8888;
+/// Bits of [`Matches`] to a word, of which the lowest tells.
+const STEP: u32 = 2;
+const LOWEST: u32 = 0x5555;
+/// The bits of the first two words.
+const FIRST_TWO: u32 = (1 << (2 * STEP)) - 1;
 
 impl Matches {
     /// Looks at `count` words of a line, from the one at `first` on.
@@ -31,9 +33,21 @@ impl Matches {
     #[inline]
     pub(crate) unsafe fn of(line: *const u64, first: usize, count: usize, tag: u16) -> Self {
         debug_assert!(line.addr().is_multiple_of(CACHE_LINE) && first + count <= WORDS);
-        let among = (HIGHEST >> (STEP as usize * (WORDS - count))) << (STEP as usize * first);
+        let among = (LOWEST >> (STEP as usize * (WORDS - count))) << (STEP as usize * first);
         // SAFETY: the caller's promise.
         Self(unsafe { compare(line, among, tag) } & among)
+    }
+}
+
+#[cfg(loom)]
+impl Matches {
+    /// The same for words that are more than their memory: those of the model checker.
+    pub(crate) fn among(words: &[crate::primitive::atomic::AtomicU64], tag: u16) -> Self {
+        use crate::primitive::atomic::Ordering;
+
+        let held = words.iter().map(|word| (word.load(Ordering::SeqCst) >> 48) as u16);
+        let found = held.enumerate().filter(|(_, held)| *held == tag);
+        Self(found.fold(0, |bits, (word, _)| bits | 1 << (STEP as usize * word)))
     }
 }
 
@@ -51,42 +65,61 @@ impl Iterator for Matches {
     }
 }
 
-/// The highest of four bits for each word whose tag is this one, at least among the words of `among`.
+/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
 ///
 /// # Safety
 /// As for [`Matches::of`].
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
-unsafe fn compare(line: *const u64, _among: u32, tag: u16) -> u32 {
+unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
     use std::arch::asm;
-    use std::arch::x86_64::{_mm_movemask_epi8, _mm_packs_epi16, _mm_set1_epi16};
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi16, _mm_srai_epi32,
+    };
 
+    /// The second and the fourth quarter of either operand.
+    const ODD: i32 = 0b11_01_11_01;
     // SAFETY: SSE2 is part of x86-64. The loads are within the line, which is aligned to more than 16 bytes. They are written
     // as assembly because other threads may write to the line meanwhile, which Rust allows to nothing but atomics, and these
     // have no vectors. Each word of a vector is what that word held at an instant: aligned words are loaded whole.
     unsafe {
-        let wanted = _mm_set1_epi16(tag.cast_signed());
-        let (mut first, mut second, mut third, mut fourth) = (wanted, wanted, wanted, wanted);
+        // The upper halves of the words, four to a vector. Two words that do not matter are not loaded: they may have been written
+        // just now, in pieces, and a vector would have to wait for that.
+        let (low, high);
+        if among & FIRST_TWO == 0 {
+            asm!(
+                "movaps {low}, [{line} + 16]",
+                "shufps {low}, {low}, {odd}",
+                odd = const ODD,
+                line = in(reg) line,
+                low = out(xmm_reg) low,
+                options(readonly, nostack, preserves_flags),
+            );
+        } else {
+            asm!(
+                "movaps {low}, [{line}]",
+                "shufps {low}, [{line} + 16], {odd}",
+                odd = const ODD,
+                line = in(reg) line,
+                low = out(xmm_reg) low,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
         asm!(
-            "pcmpeqw {first}, [{line}]",
-            "pcmpeqw {second}, [{line} + 16]",
-            "pcmpeqw {third}, [{line} + 32]",
-            "pcmpeqw {fourth}, [{line} + 48]",
+            "movaps {high}, [{line} + 32]",
+            "shufps {high}, [{line} + 48], {odd}",
+            odd = const ODD,
             line = in(reg) line,
-            first = inout(xmm_reg) first,
-            second = inout(xmm_reg) second,
-            third = inout(xmm_reg) third,
-            fourth = inout(xmm_reg) fourth,
+            high = out(xmm_reg) high,
             options(readonly, nostack, preserves_flags),
         );
-        // One byte for each 16 bits of the line, then one bit: of a word's four bits the highest is its tag's.
-        let low = _mm_movemask_epi8(_mm_packs_epi16(first, second));
-        let high = _mm_movemask_epi8(_mm_packs_epi16(third, fourth));
-        (low | high << 16).cast_unsigned()
+        // Of these the upper halves: all the tags in one vector. They are narrowed as signed numbers, which keeps all 16 bits.
+        let tags = _mm_packs_epi32(_mm_srai_epi32(low, 16), _mm_srai_epi32(high, 16));
+        _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag.cast_signed()))).cast_unsigned()
     }
 }
 
-/// The highest of four bits for each word whose tag is this one, at least among the words of `among`.
+/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
 ///
 /// # Safety
 /// As for [`Matches::of`].
@@ -105,10 +138,10 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
 #[inline]
 unsafe fn portable(line: *const u64, among: u32, tag: u16) -> u32 {
     let mut found = 0;
-    for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 0b1000 != 0) {
+    for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 1 != 0) {
         // SAFETY: the caller's promise: within the line, and written by whole stores.
-        let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::Relaxed);
-        found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * (word + 1) - 1);
+        let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::SeqCst);
+        found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * word);
     }
     found
 }
@@ -133,14 +166,14 @@ mod tests {
             let line = Line(std::array::from_fn(|n| {
                 if chosen >> n & 1 == 1 { TAG << 48 | 0x1234_5678 } else { TAG << 32 | TAG << 16 | TAG }
             }));
-            for (first, count) in [(0, 8), (0, 7), (0, 6), (1, 6), (2, 3)] {
+            for (first, count) in [(0, 8), (0, 7), (0, 6), (1, 6), (2, 6), (2, 3)] {
                 let expected: Vec<usize> = (first..first + count).filter(|n| chosen >> n & 1 == 1).collect();
                 assert_eq!(matches(&line, first, count, TAG as u16), expected, "{chosen:08b}");
             }
             // SAFETY: a line of its own, that nobody writes.
             unsafe {
-                let fast = compare(line.0.as_ptr(), HIGHEST, TAG as u16) & HIGHEST;
-                assert_eq!(fast, portable(line.0.as_ptr(), HIGHEST, TAG as u16));
+                let fast = compare(line.0.as_ptr(), LOWEST, TAG as u16) & LOWEST;
+                assert_eq!(fast, portable(line.0.as_ptr(), LOWEST, TAG as u16));
             }
         }
     }

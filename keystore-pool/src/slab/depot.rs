@@ -219,6 +219,28 @@ impl Depot {
         }
     }
 
+    /// Takes the magazines of a thread that ends: their blocks return to their spans, so that none keeps a chunk from going
+    /// back, and they serve other threads.
+    ///
+    /// # Safety
+    /// The caller is the only thread at `cache`, which is of this class.
+    pub(super) unsafe fn take_over(&self, cache: &ClassCache, spans: &Spans) {
+        let mut hand = cache.hand();
+        if hand.loaded.is_none() {
+            return;
+        }
+        let mut state = self.state.lock();
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.empty_hand(&mut state, &mut hand, spans);
+            for magazine in [hand.loaded, hand.spare].into_iter().flatten() {
+                state.empty.push(magazine);
+            }
+            self.give_up_excess(&mut state, spans);
+        }
+        cache.set_hand(Hand::NONE);
+    }
+
     /// Gives up all that can be: the blocks in a thread's magazines and those at the depot return to their spans, and
     /// empty magazines to the system.
     ///

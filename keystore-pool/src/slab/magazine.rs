@@ -148,6 +148,9 @@ pub(super) struct Hand {
 }
 
 impl Hand {
+    /// No magazines.
+    pub(super) const NONE: Self = Self { loaded: None, rounds: 0, limit: 0, spare: None, spare_rounds: 0 };
+
     /// Loads the spare magazine and spares the loaded one.
     pub(super) fn swap(&mut self) {
         std::mem::swap(&mut self.loaded, &mut self.spare);

@@ -19,12 +19,13 @@ use crossbeam_utils::CachePadded;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
-use crate::per_thread::{LiveCount, PerThread};
+use crate::per_thread::{LiveCount, Owned, PerThread};
 use crate::span::{SpanOptions, Spans, check_layout};
 use crate::system::SystemPool;
 
 mod class;
 mod depot;
+mod leaving;
 mod magazine;
 mod span;
 
@@ -82,7 +83,7 @@ impl Default for SlabOptions {
 ///   system calls happen once in 2 MiB.
 /// - *Memory.* Free blocks are reused for their size class first; 64 KiB that have become free as a whole serve any class, and
 ///   chunks of 2 MiB that have go back to the system, all but one and those preallocated. A thread holds back at most two
-///   magazines a size class, each of 63 blocks or 8 KiB; when it ends, they pass to the next thread.
+///   magazines a size class, each of 63 blocks or 8 KiB; when it ends, their blocks return to where they came from.
 ///   [`trim`](Self::trim) returns what can be. The caches of the pool itself, some 150 KiB and half a KiB for each
 ///   magazine, are not in its statistics.
 /// - *Freeing the pool* frees its memory, whatever blocks are live in it, except for those from the system's allocator.
@@ -101,13 +102,34 @@ impl Default for SlabOptions {
 /// ```
 #[derive(Debug)]
 pub struct SlabPool {
-    caches: PerThread<Cache>,
+    /// The threads' own caches, which lie in `core`.
+    own: Owned<Cache>,
     /// Whether a block of a size class was ever taken from the system. Until then, none needs to be looked up.
     fell_back: AtomicBool,
     when_full: WhenFull,
+    /// On the list of the pools for threads that end, so it stays where it is when the pool moves; the pool's own.
+    core: NonNull<Core>,
+    system: SystemPool,
+}
+
+/// What the threads of a pool share.
+#[derive(Debug)]
+struct Core {
+    caches: PerThread<Cache>,
     depots: Box<[CachePadded<Depot>; CLASSES]>,
     spans: Spans,
-    system: SystemPool,
+}
+
+impl Core {
+    /// Takes over the magazines of the calling thread, which ends.
+    fn take_over_magazines(&self) {
+        self.caches.with(|cache| {
+            for (depot, cache) in self.depots.iter().zip(&cache.classes) {
+                // SAFETY: the closure is the only one at this cache.
+                unsafe { depot.take_over(cache, &self.spans) };
+            }
+        });
+    }
 }
 
 /// What a thread has of its own.
@@ -155,49 +177,74 @@ impl SlabPool {
             pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
             registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
+        let system = SystemPool::new()?;
         let mut depots = Vec::new();
         let requested = CLASSES * size_of::<CachePadded<Depot>>();
         depots.try_reserve_exact(CLASSES).map_err(|_| Error::OutOfMemory { requested })?;
         depots.extend((0..CLASSES).map(|class| CachePadded::new(Depot::new(class, &TABLE[class]))));
-        Ok(Self {
+        let mut core = Vec::new();
+        core.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested: size_of::<Core>() })?;
+        core.push(Core {
             caches: PerThread::new()?,
-            fell_back: AtomicBool::new(false),
-            when_full: options.when_full,
             depots: depots.into_boxed_slice().try_into().expect("one for each class"),
             spans,
-            system: SystemPool::new()?,
-        })
+        });
+        let core = Box::into_raw(core.into_boxed_slice());
+        // SAFETY: a box is not at address 0, and this is a slice of one; it is the pool's from here on, which takes it off the
+        // list before it frees it. Where it cannot be put on the list, it is nobody else's.
+        let (core, own) = unsafe {
+            let first = NonNull::new_unchecked(core.cast::<Core>());
+            leaving::list(first).inspect_err(|_| drop(Box::from_raw(core)))?;
+            (first, first.as_ref().caches.owned())
+        };
+        Ok(Self { own, fell_back: AtomicBool::new(false), when_full: options.when_full, core, system })
     }
 
     /// Returns free memory to the system: the calling thread's magazines and those at the depots are emptied, and all chunks
     /// go back in which no block is live or in another thread's magazine, preallocated ones included. Takes time in
     /// proportion to the free blocks; other threads go on meanwhile.
     pub fn trim(&self) {
-        self.caches.with(|cache| {
-            for (depot, cache) in self.depots.iter().zip(&cache.classes) {
+        let core = self.core();
+        core.caches.with(|cache| {
+            for (depot, cache) in core.depots.iter().zip(&cache.classes) {
                 // SAFETY: the closure is the only one at this cache.
-                unsafe { depot.trim(cache, &self.spans) };
+                unsafe { depot.trim(cache, &core.spans) };
             }
         });
-        self.spans.trim();
+        core.spans.trim();
+    }
+
+    #[inline]
+    fn core(&self) -> &Core {
+        // SAFETY: it lives as long as the pool.
+        unsafe { self.core.as_ref() }
+    }
+
+    /// The calling thread's cache, where it has one of its own.
+    #[inline(always)]
+    fn own_cache(&self) -> Option<&Cache> {
+        // SAFETY: the caches live as long as the pool.
+        unsafe { self.own.get() }
     }
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
     fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
         let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
-        self.caches.with(|cache| {
+        leaving::note_thread();
+        let core = self.core();
+        core.caches.with(|cache| {
             let magazines = &cache.classes[class];
             // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
             let block = unsafe {
                 match magazines.pop() {
                     Some(block) => Ok(block),
-                    None => self.depots[class].refill(magazines, &self.spans),
+                    None => core.depots[class].refill(magazines, &core.spans),
                 }
             };
             match block {
                 Ok(block) => {
-                    self.spans.note_allocated(block);
+                    self.core().spans.note_allocated(block);
                     cache.live.add(layout);
                     Ok(block)
                 }
@@ -227,12 +274,14 @@ impl SlabPool {
             self.discharge_large(layout);
             return;
         };
-        if self.fell_back.load(Relaxed) && !self.spans.owns(block) {
+        if self.fell_back.load(Relaxed) && !self.core().spans.owns(block) {
             // SAFETY: the caller's promise, and not in a span of ours: it is the system allocator's.
             return unsafe { self.system.deallocate(block, layout) };
         }
         self.check_freed(block, class);
-        self.caches.with(|cache| {
+        leaving::note_thread();
+        let core = self.core();
+        core.caches.with(|cache| {
             let magazines = &cache.classes[class];
             cache.live.subtract(layout);
             // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
@@ -240,7 +289,7 @@ impl SlabPool {
             unsafe {
                 match magazines.room() {
                     Some(room) => room.put(block),
-                    None => self.depots[class].overflow(magazines, &self.spans, block),
+                    None => core.depots[class].overflow(magazines, &core.spans, block),
                 }
             }
         });
@@ -250,21 +299,21 @@ impl SlabPool {
     fn allocate_large(&self, layout: Layout) -> Result<NonNull<u8>> {
         check_layout(layout)?;
         if self.when_full == WhenFull::Refuse {
-            self.spans.charge(layout.size())?;
+            self.core().spans.charge(layout.size())?;
         }
         self.system.allocate_fallback(layout).inspect_err(|_| self.discharge_large(layout))
     }
 
     fn discharge_large(&self, layout: Layout) {
         if self.when_full == WhenFull::Refuse {
-            self.spans.discharge(layout.size());
+            self.core().spans.discharge(layout.size());
         }
     }
 
     /// Ends a debug build where the block is not live, or of another class.
     #[inline]
     fn check_freed(&self, block: NonNull<u8>, class: ClassIndex) {
-        self.spans.note_freed(block);
+        self.core().spans.note_freed(block);
         #[cfg(debug_assertions)]
         // SAFETY: `note_freed` found the block to be live.
         if unsafe { span::SlabSpan::class_of_block(block) } != class {
@@ -284,11 +333,11 @@ unsafe impl NodeAllocator for SlabPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         if let Some(class) = fine_class_of(layout)
-            && let Some(cache) = self.caches.own()
+            && let Some(cache) = self.own_cache()
             // SAFETY: this thread is the only one at its own cache.
             && let Some(block) = unsafe { cache.classes[class].pop() }
         {
-            self.spans.note_allocated(block);
+            self.core().spans.note_allocated(block);
             cache.live.add(layout);
             return Ok(block);
         }
@@ -298,7 +347,7 @@ unsafe impl NodeAllocator for SlabPool {
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if let Some(class) = fine_class_of(layout)
-            && let Some(cache) = self.caches.own()
+            && let Some(cache) = self.own_cache()
             && !self.fell_back.load(Relaxed)
             && let Some(room) = cache.classes[class].room()
         {
@@ -313,8 +362,8 @@ unsafe impl NodeAllocator for SlabPool {
     }
 
     fn stats(&self) -> PoolStats {
-        let mut stats = LiveCount::total(self.caches.iter().map(|cache| &cache.live));
-        self.spans.add_to(&mut stats);
+        let mut stats = LiveCount::total(self.core().caches.iter().map(|cache| &cache.live));
+        self.core().spans.add_to(&mut stats);
         self.system.add_fallbacks_to(&mut stats);
         stats
     }
@@ -322,11 +371,27 @@ unsafe impl NodeAllocator for SlabPool {
 
 impl Drop for SlabPool {
     fn drop(&mut self) {
-        for (class, depot) in self.depots.iter_mut().enumerate() {
-            depot.free_magazines(self.caches.iter().map(|cache| &cache.classes[class]));
+        leaving::strike_out(self.core);
+        // SAFETY: from a box of one, which nobody has any more.
+        let mut core = unsafe { Box::from_raw(self.core.as_ptr()) };
+        let Core { caches, depots, .. } = &mut *core;
+        for (class, depot) in depots.iter_mut().enumerate() {
+            depot.free_magazines(caches.iter().map(|cache| &cache.classes[class]));
         }
     }
 }
+
+// SAFETY: a pool owns its parts, and these may be sent and shared (`parts_are_shared` looks).
+unsafe impl Send for SlabPool {}
+// SAFETY: as above.
+unsafe impl Sync for SlabPool {}
+
+/// Does not compile where the parts of a pool may not be sent or shared.
+const _: () = {
+    const fn parts_are_shared<T: Send + Sync>() {}
+    parts_are_shared::<Core>();
+    parts_are_shared::<SystemPool>();
+};
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,8 @@ pub(super) enum Step {
     Docs,
     /// unit tests, integration tests and the examples in the documentation pass
     Tests,
+    /// the lock-free protocols withstand every interleaving that the models allow
+    Models,
     /// the C header is what the code says
     Header,
     /// the C library installs, and a project outside builds against it
@@ -79,6 +81,7 @@ impl Step {
                     .with("RUSTDOCFLAGS", "-D warnings"),
             )],
             Self::Tests => cargo("test --workspace --all-features"),
+            Self::Models => xtask("model"),
             Self::Header => xtask("header --check"),
             Self::Install => vec![
                 Check::Command(CommandLine::xtask(&format!("install --prefix {}", outside::PREFIX))),

@@ -10,14 +10,15 @@
 //! array has its entries, from then on the new one does.
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use crossbeam_epoch::Guard;
 use crossbeam_utils::CachePadded;
 
 use super::bucket::Bucket;
+use super::pin::Guard;
 use crate::backend::memory::{Pages, Zeroable, Zeroed, try_box};
 use crate::error::Result;
+use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use crate::primitive::watch;
 
 /// The most bits that an array can have: what the bucket index can take of the hash, and memory can hold.
 pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
@@ -26,6 +27,8 @@ pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
 #[derive(Debug)]
 pub(super) struct BucketArray {
     buckets: Zeroed<Bucket>,
+    /// The number of buckets less one.
+    mask: usize,
     bits: u32,
     next: AtomicPtr<BucketArray>,
     /// How far the move into this array has come; `None` for a table's first.
@@ -46,7 +49,12 @@ pub(super) struct Arrival {
 pub(super) const CHUNK: usize = 8;
 
 // SAFETY: zero is false.
-unsafe impl Zeroable for AtomicBool {}
+unsafe impl Zeroable for AtomicBool {
+    #[cfg(loom)]
+    fn zero() -> Self {
+        Self::new(false)
+    }
+}
 
 /// A unit of the move from one array to the next.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +80,15 @@ impl BucketArray {
             }
         };
         let buckets = Zeroed::new(1 << bits, pages)?;
-        Ok(Box::into_raw(try_box(Self { buckets, bits, next: AtomicPtr::new(null_mut()), arrival })?))
+        let array = Box::into_raw(try_box(Self {
+            buckets,
+            mask: (1 << bits) - 1,
+            bits,
+            next: AtomicPtr::new(null_mut()),
+            arrival,
+        })?);
+        watch::written(array.cast());
+        Ok(array)
     }
 
     /// Frees an array, but none of its overflow buckets and nodes.
@@ -80,6 +96,7 @@ impl BucketArray {
     /// # Safety
     /// It came from [`allocate`](Self::allocate), and nobody uses it from here on.
     pub(super) unsafe fn free(array: *mut Self) {
+        watch::freed(array.cast());
         // SAFETY: the caller's promise.
         drop(unsafe { Box::from_raw(array) });
     }
@@ -112,8 +129,8 @@ impl BucketArray {
     /// The bucket of `hash`.
     #[inline]
     pub(super) fn bucket(&self, hash: u64) -> &Bucket {
-        let buckets = self.buckets();
-        &buckets[hash as usize & (buckets.len() - 1)]
+        // SAFETY: an array is made with one bucket more than its mask, and neither changes.
+        unsafe { self.buckets().get_unchecked(hash as usize & self.mask) }
     }
 
     /// The array that this one is being moved to, or was.

@@ -22,15 +22,18 @@
 //! The link holds the address of an overflow bucket, or none, and two flags of the bucket: [`SETTLED`] and [`FROZEN_LINK`].
 
 use std::ptr::{self, null_mut};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crossbeam_epoch::Guard;
 
 use super::pause::{Point, reached};
+use super::pin::Guard;
 use crate::backend::memory::{Zeroable, try_box};
 use crate::backend::slot::Word;
-use crate::backend::tags::{Matches, WORDS};
+use crate::backend::tags::{self, Matches};
 use crate::error::Result;
+use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::watch;
+
+/// Words of a bucket: those of a cache line, but few for a model checker, which tries what can happen to each.
+const WORDS: usize = if cfg!(loom) { 3 } else { tags::WORDS };
 
 /// Slots in a bucket.
 pub(super) const SLOTS: usize = WORDS - 1;
@@ -62,10 +65,16 @@ pub(super) struct Bucket {
     words: [AtomicU64; WORDS],
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Bucket>() == 64);
 
 // SAFETY: zeros are fresh slots and a link to nothing.
-unsafe impl Zeroable for Bucket {}
+unsafe impl Zeroable for Bucket {
+    #[cfg(loom)]
+    fn zero() -> Self {
+        Self { words: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+}
 
 /// What a slot's word says.
 impl Word {
@@ -73,6 +82,12 @@ impl Word {
     #[inline]
     pub(super) fn is_live(self) -> bool {
         self.0 & (PENDING | DEAD) == 0 && self.node().is_some()
+    }
+
+    /// An entry under this tag, frozen or not. (Or a free slot under none, which has no node.)
+    #[inline]
+    pub(super) fn is_live_under(self, tag: u16) -> bool {
+        self.0 & (Self::TAG | PENDING | DEAD) == Self::under(tag).0
     }
 
     /// An insertion that can still be decided either way.
@@ -159,7 +174,10 @@ impl Bucket {
             SLOTS => next.expose_provenance() as u64,
             slot => words.get(slot).map_or(FRESH, |word| word.0),
         };
-        Ok(Box::into_raw(try_box(Self { words: std::array::from_fn(|at| AtomicU64::new(word(at))) })?))
+        let bucket = try_box(Self { words: std::array::from_fn(|at| AtomicU64::new(word(at))) })?;
+        let bucket = Box::into_raw(bucket);
+        watch::written(bucket.cast());
+        Ok(bucket)
     }
 
     /// Frees an overflow bucket.
@@ -167,6 +185,7 @@ impl Bucket {
     /// # Safety
     /// It came from [`allocate`](Self::allocate), and nobody uses it from here on.
     pub(super) unsafe fn free(bucket: *mut Self) {
+        watch::freed(bucket.cast());
         // SAFETY: the caller's promise.
         drop(unsafe { Box::from_raw(bucket) });
     }
@@ -200,6 +219,9 @@ impl Bucket {
     /// The slots that held a word with this tag when they were looked at.
     #[inline]
     pub(super) fn slots_with(&self, tag: u16) -> impl Iterator<Item = &AtomicU64> {
+        #[cfg(loom)]
+        let matches = Matches::among(self.slots(), tag);
+        #[cfg(not(loom))]
         // SAFETY: a bucket is a cache line of words, and all of them are atomic.
         let matches = unsafe { Matches::of(self.words.as_ptr().cast(), 0, SLOTS, tag) };
         matches.map(|slot| &self.words[slot])

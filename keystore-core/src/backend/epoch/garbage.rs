@@ -14,13 +14,13 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use crossbeam_epoch::Guard;
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
 use super::array::BucketArray;
 use super::bucket::Bucket;
 use super::pause::{Point, reached};
+use super::pin::{Guard, batch_gathered, pin, request_renewal, take_back};
 use crate::allocator::NodeAllocator;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -164,9 +164,10 @@ where
         // SAFETY: by the promises of those who retired them, no thread that pins from here on can come by the batch's
         // pieces; crossbeam runs the closure when those pinned now have let go. It may run on any thread: all it has is
         // `Send`, for the allocator and the hasher are.
-        unsafe { guard.defer_unchecked(free) };
+        unsafe { guard.defer(free) };
         // Onto crossbeam's shared queue at once, not only when this thread has filled crossbeam's own bag.
         guard.flush();
+        batch_gathered();
     }
 
     /// Retires a piece without a bag, where there is no memory for one: crossbeam keeps it with what it defers anyway. It is
@@ -183,7 +184,7 @@ where
             garbage.alone.fetch_sub(1, Ordering::Release);
         };
         // SAFETY: as in `retire`.
-        unsafe { guard.defer_unchecked(free) };
+        unsafe { guard.defer(free) };
     }
 
     /// Whether some thread is just freeing a batch. Asked when nobody is in the table any more.
@@ -203,7 +204,11 @@ where
     #[cold]
     pub(super) fn relieve(&self) {
         for round in 0..16 {
-            crossbeam_epoch::pin().flush();
+            if round == 1 {
+                take_back();
+            }
+            request_renewal();
+            pin().flush();
             if !self.is_pressing() {
                 break;
             }

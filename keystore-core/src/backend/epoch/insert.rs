@@ -23,14 +23,12 @@
 //! node, and starts over with another. So a helper that was stopped just before its exchange, and wakes when the slot has long
 //! been used for something else, fails to do harm: while it is pinned no other word can look like the one it expects.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crossbeam_epoch::Guard;
-
 use super::bucket::{Bucket, VACATED};
 use super::pause::{Point, reached};
+use super::pin::Guard;
 use crate::backend::slot::Word;
 use crate::error::Result;
+use crate::primitive::atomic::{AtomicU64, Ordering};
 
 /// What became of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +63,8 @@ fn place<'g>(bucket: &'g Bucket, word: Word, guard: &'g Guard) -> Result<Option<
     let mut deep = false;
     for current in bucket.chain(guard) {
         for slot in current.slots() {
-            let found = Word(slot.load(Ordering::Relaxed));
+            // Acquire: who sees the slot frozen sees the link frozen too, and moves the unit instead of coming here again.
+            let found = Word(slot.load(Ordering::Acquire));
             if found.is_frozen() {
                 return Ok(None);
             }

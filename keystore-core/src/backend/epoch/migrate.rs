@@ -22,19 +22,18 @@
 
 use std::hash::BuildHasher;
 use std::ptr::null_mut;
-use std::sync::atomic::Ordering;
-
-use crossbeam_epoch::Guard;
 
 use super::EpochTable;
 use super::array::{BucketArray, CHUNK, MAX_BITS, Unit};
 use super::bucket::{Bucket, FRESH, SLOTS};
 use super::pause::{Point, reached};
+use super::pin::Guard;
 use crate::allocator::NodeAllocator;
 use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
 use crate::backend::memory::Zeroed;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
+use crate::primitive::atomic::Ordering;
 use crate::table::Table;
 
 /// Chunks that are looked at in one turn, where most are done already.

@@ -27,6 +27,8 @@ pub(super) enum Point {
     Finished,
     /// The thread holds a bag of garbage.
     BagHeld,
+    /// The thread has made the others' pins invalid, and is about to take them back.
+    Revoking,
 }
 
 /// The thread is at this point.
@@ -45,6 +47,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::Duration;
 
+    use super::super::pin::take_back;
     use super::Point;
     use crate::{Config, EpochKeystore, Global, Keystore, Update};
 
@@ -79,8 +82,9 @@ mod tests {
 
     /// Stops the thread the first time it comes to its point.
     pub(in super::super) fn reached(point: Point) {
-        let stop = STOP.with_borrow_mut(|stop| stop.take_if(|stop| stop.point == point));
-        if let Some(Stop { arrived, go_on, .. }) = stop {
+        let stop = STOP.try_with(|stop| stop.borrow_mut().take_if(|stop| stop.point == point));
+        // A thread whose locals are gone is ending, and is not one to be stopped.
+        if let Ok(Some(Stop { arrived, go_on, .. })) = stop {
             arrived.send(()).unwrap();
             // Where the test has failed meanwhile, the thread goes on: a panic between two steps would be another test.
             let _ = go_on.recv_timeout(PATIENCE);
@@ -258,5 +262,19 @@ mod tests {
         };
         stopped(&store, Point::Decided, add, move |store| (0..10).for_each(|_| add(store)));
         assert_eq!(store.get(b"count").unwrap(), Some(12_u32.to_le_bytes().to_vec()));
+    }
+
+    #[test]
+    fn nobody_needs_a_thread_that_stands_still_while_it_takes_pins_back() {
+        let store = one_bucket();
+        let (of_others, others) = channel();
+        stopped(
+            &store,
+            Point::Revoking,
+            |_| take_back(),
+            move |store| of_others.send((everything(store, b'b'), everything(store, b'c'))).unwrap(),
+        );
+        let (one, other) = others.recv().unwrap();
+        assert_eq!(store.len(), Ok(one.len() + other.len()));
     }
 }

@@ -3,9 +3,8 @@
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 
-use crossbeam_epoch::Guard;
-
 use super::EpochTable;
+use super::pin::Guard;
 use crate::allocator::NodeAllocator;
 use crate::backend::cursor::Cursor;
 use crate::backend::slot::Word;

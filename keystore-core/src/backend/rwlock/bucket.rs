@@ -1,10 +1,11 @@
-//! A bucket: a lock, six slots, and a word for its level and its chain of overflow buckets, on one cache line.
+//! A bucket: a lock, a word for its depth and its chain of overflow buckets, and six slots, on one cache line.
 //!
 //! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean by "held". A bucket of
-//! zeros is an unlocked, empty bucket without a level.
+//! zeros is an unlocked, empty bucket of depth 0.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::cell::UnsafeCell;
+use std::mem::offset_of;
 use std::ptr::{self, NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -26,16 +27,16 @@ pub(super) struct Bucket<L> {
     pub(super) entries: Entries,
 }
 
-/// What the lock covers: it is written under the exclusive side only, and read under either. The level may be read by anyone.
+/// What the lock covers: it is written under the exclusive side only, and read under either. The depth may be read by anyone.
 #[repr(C)]
 pub(super) struct Entries {
-    slots: UnsafeCell<[Word; SLOTS]>,
-    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's level.
+    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's depth.
     chain: AtomicUsize,
+    slots: UnsafeCell<[Word; SLOTS]>,
 }
 
-/// The bits of `Entries::chain` that are the level.
-const LEVEL: usize = align_of::<Overflow>() - 1;
+/// The bits of `Entries::chain` that are the depth.
+const DEPTH: usize = align_of::<Overflow>() - 1;
 
 /// More slots, on a cache line of their own.
 #[repr(C, align(64))]
@@ -57,6 +58,51 @@ impl<L: BucketLock> Bucket<L> {
         // SAFETY: locked in the line above.
         unsafe { self.lock.unlock_exclusive(state) }
     }
+
+    /// The slot of `key`.
+    ///
+    /// # Safety
+    /// The lock is held, either side, and stays so while the result is used.
+    #[inline]
+    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<NonNull<Word>> {
+        // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out only when the bucket has
+        // come from memory, and all that was begun meanwhile is in vain.
+        for slot in self.with_tag(tag) {
+            // SAFETY: the slot is alive and under the lock nobody writes it; a node in a bucket is alive as long as the
+            // bucket's lock is held.
+            if unsafe { slot.read().node().is_some_and(|node| node.has_key(key)) } {
+                return Some(slot);
+            }
+        }
+        if self.entries.overflow().is_null() {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.entries.find_in_chain(tag, key) }
+    }
+
+    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching: no lock is asked for.
+    #[inline]
+    pub(super) fn hint(&self, tag: u16) -> Option<*const u8> {
+        let slot = self.with_tag(tag).next()?;
+        // SAFETY: within the bucket. A racing writer stores whole words.
+        let word = unsafe { AtomicU64::from_ptr(slot.as_ptr().cast()) }.load(Ordering::Relaxed);
+        Word(word).node().map(|node| node.as_ptr().cast_const())
+    }
+
+    /// The bucket's own slots that hold a word with this tag.
+    #[inline]
+    fn with_tag(&self, tag: u16) -> impl Iterator<Item = NonNull<Word>> {
+        const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<Word>()) };
+        let line = NonNull::from(self).cast::<Word>();
+        // SAFETY: a bucket starts with a whole line, to whose slots nothing but whole words are stored.
+        let matches = unsafe { Matches::of(line.as_ptr().cast(), Self::FIRST, SLOTS, tag) };
+        // SAFETY: the words that were looked at are within the line.
+        matches.map(move |word| unsafe { line.add(word) })
+    }
+
+    /// Where the slots begin, counted in words.
+    const FIRST: usize = (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<Word>();
 }
 
 impl Overflow {
@@ -156,30 +202,30 @@ impl Entries {
     /// The first overflow bucket, or null.
     #[inline]
     fn overflow(&self) -> *mut Overflow {
-        ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !LEVEL)
+        ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !DEPTH)
     }
 
     /// # Safety
     /// The lock is held exclusively.
     unsafe fn set_overflow(&self, overflow: *mut Overflow) {
-        let level = self.chain.load(Ordering::Relaxed) & LEVEL;
-        self.chain.store(overflow.expose_provenance() | level, Ordering::Release);
+        let depth = self.chain.load(Ordering::Relaxed) & DEPTH;
+        self.chain.store(overflow.expose_provenance() | depth, Ordering::Release);
     }
 
-    /// How many low bits of the hash chose the bucket, as it was last said; 0 where it never was.
+    /// How many levels the bucket lies below those that the table started with, as it was last said; 0 where it never was.
     #[inline]
-    pub(super) fn level(&self) -> u32 {
-        (self.chain.load(Ordering::Acquire) & LEVEL) as u32
+    pub(super) fn depth(&self) -> usize {
+        self.chain.load(Ordering::Acquire) & DEPTH
     }
 
-    /// Says how many low bits of the hash choose the bucket.
+    /// Says how many levels the bucket lies below those that the table started with.
     ///
     /// # Safety
     /// The lock is held exclusively, and the bucket has the entries of those hashes.
-    pub(super) unsafe fn set_level(&self, level: u32) {
-        debug_assert!(level as usize <= LEVEL);
+    pub(super) unsafe fn set_depth(&self, depth: usize) {
+        debug_assert!(depth <= DEPTH);
         // Release: who finds the bucket made finds its entries.
-        self.chain.store(self.overflow().expose_provenance() | level as usize, Ordering::Release);
+        self.chain.store(self.overflow().expose_provenance() | depth, Ordering::Release);
     }
 
     /// The words that hold a node.
@@ -202,36 +248,14 @@ impl Entries {
         self.slots().map(|slot| (slot, unsafe { slot.read() })).filter(|&(_, word)| word != Word::EMPTY)
     }
 
-    /// The slot of `key`, and its word.
+    /// The slot of `key` in the overflow buckets.
     ///
     /// # Safety
-    /// The lock is held, either side, and stays so while the result is used.
-    #[inline]
-    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<(*mut Word, Word)> {
-        // One by one: the slots just came with the lock, and a guess at the slot costs less here than comparing all of them.
-        self.slots().find_map(|slot| {
-            // SAFETY: the slot is alive and under the lock nobody writes it; a node in a bucket is alive as long as
-            // the bucket's lock is held, and so is its key.
-            unsafe {
-                let word = slot.read();
-                let same = word.tag() == tag && word.node().is_some_and(|node| node.has_key(key));
-                same.then_some((slot, word))
-            }
-        })
-    }
-
-    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching.
-    ///
-    /// # Safety
-    /// As for [`find`](Self::find), or the result is used as a hint only and the bucket's memory stays valid.
-    #[inline]
-    pub(super) unsafe fn hint(&self, tag: u16) -> Option<*const u8> {
-        // SAFETY: within the bucket. A racing writer stores whole words; the result is not dereferenced.
-        unsafe {
-            let slot = with_tag(self.slots.get().cast(), SLOTS, tag).next()?;
-            let word = AtomicU64::from_ptr(slot.cast()).load(Ordering::Relaxed);
-            Word(word).node().map(|node| node.as_ptr().cast_const())
-        }
+    /// That of [`Bucket::find`].
+    #[cold]
+    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<NonNull<Word>> {
+        // SAFETY: the caller's promise.
+        self.slots().skip(SLOTS).filter_map(NonNull::new).find(|&slot| unsafe { is_of(slot, tag, key) })
     }
 
     /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where all are full. Whether it
@@ -306,17 +330,17 @@ impl Entries {
     }
 }
 
-/// Those of `count` slots, side by side on one cache line, that hold a word with this tag.
+/// Whether a slot has the node of `key`.
 ///
 /// # Safety
-/// The slots are alive, and written by nothing but whole words while they are looked at.
+/// The slot's bucket is locked, either side.
 #[inline]
-unsafe fn with_tag(slots: *mut Word, count: usize, tag: u16) -> impl Iterator<Item = *mut Word> {
-    let first = slots.addr() % CACHE_LINE / size_of::<Word>();
-    let line = slots.wrapping_sub(first);
-    // SAFETY: the slots lie in a bucket, which is a whole line; the rest is the caller's promise.
-    let matches = unsafe { Matches::of(line.cast(), first, count, tag) };
-    matches.map(move |word| line.wrapping_add(word))
+unsafe fn is_of(slot: NonNull<Word>, tag: u16, key: &[u8]) -> bool {
+    // SAFETY: the caller's promise: nobody writes the slot, and its node is alive.
+    unsafe {
+        let word = slot.read();
+        word.tag() == tag && word.node().is_some_and(|node| node.has_key(key))
+    }
 }
 
 /// Bytes of an overflow bucket.

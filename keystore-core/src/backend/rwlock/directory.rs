@@ -13,6 +13,7 @@
 //! The buckets lie in segments that double in size, so none ever moves, and a thread may wait for a bucket's lock whatever the
 //! table does meanwhile.
 
+use std::num::NonZeroUsize;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
@@ -21,11 +22,11 @@ use super::lock::BucketLock;
 use crate::backend::memory::{Pages, Zeroed, try_box};
 use crate::error::{Error, Result};
 
-/// Segments: the first of the initial size, each further one as large as all before it.
-const SEGMENTS: usize = MAX_LEVEL as usize + 1;
-
 /// The deepest level there can be: what memory can hold.
 pub(super) const MAX_LEVEL: u32 = if usize::BITS > 48 { 40 } else { 24 };
+
+/// Places for segments, by the level that their buckets come with: as many as an index has bits, so that none is out of range.
+const SEGMENTS: usize = usize::BITS as usize;
 
 /// The levels of a table at some instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +59,42 @@ pub(super) fn mask(bits: u32) -> usize {
     (1 << bits) - 1
 }
 
+/// Where a hash lies in a table all of whose buckets have one level: the low bits of the hash that are a bucket's index,
+/// and below them, in 8 bits, how many levels that is below those of the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Settled(u64);
+
+impl Settled {
+    fn at(level: u32, initial_level: u32) -> Self {
+        Self((mask(level) as u64) << 8 | u64::from(level - initial_level))
+    }
+
+    #[inline]
+    fn index(self, hash: u64) -> usize {
+        ((self.0 >> 8) & hash) as usize
+    }
+
+    #[inline]
+    fn depth(self) -> usize {
+        (self.0 & 0xff) as usize
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Directory<L> {
     initial_level: u32,
-    pages: Pages,
+    /// Buckets at the start.
+    initial: NonZeroUsize,
+    /// The [`Settled`] of the deepest level: a guess, for anyone who then looks at the bucket.
+    settled: AtomicU64,
     levels: AtomicU64,
     /// The next bucket to be brought to the wanted level by a writer who comes by.
     pub(super) behind: AtomicUsize,
+    /// By segment, where bucket 0 would be if the segment began with it.
+    origins: [AtomicPtr<Bucket<L>>; SEGMENTS],
     segments: [AtomicPtr<Zeroed<Bucket<L>>>; SEGMENTS],
+    pages: Pages,
 }
 
 impl<L: BucketLock> Directory<L> {
@@ -77,10 +105,13 @@ impl<L: BucketLock> Directory<L> {
         let levels = Levels { wanted: level, deepest: level, raised: 0 };
         let directory = Self {
             initial_level: level,
-            pages,
+            initial: NonZeroUsize::new(initial).expect("a power of two"),
+            settled: AtomicU64::new(Settled::at(level, level).0),
             levels: AtomicU64::new(levels.pack()),
             behind: AtomicUsize::new(usize::MAX),
+            origins: [const { AtomicPtr::new(null_mut()) }; SEGMENTS],
             segments: [const { AtomicPtr::new(null_mut()) }; SEGMENTS],
+            pages,
         };
         directory.provide_segment(level)?;
         if eager {
@@ -131,7 +162,20 @@ impl<L: BucketLock> Directory<L> {
     fn replace(&self, old: Levels, new: Levels) -> bool {
         let exchanged =
             self.levels.compare_exchange(old.pack(), new.pack(), Ordering::AcqRel, Ordering::Relaxed);
+        // Two that exchange the levels one after the other may do this the other way round: then it is a worse guess.
+        if exchanged.is_ok() && new.deepest != old.deepest {
+            self.settled.store(Settled::at(new.deepest, self.initial_level).0, Ordering::Release);
+        }
         exchanged.is_ok()
+    }
+
+    /// The bucket that has `hash`, most likely, and the depth that it then has. Whoever has locked it, and finds it to have
+    /// that depth, knows; else [`owner`](Self::owner) tells.
+    #[inline]
+    pub(super) fn likely_owner(&self, hash: u64) -> (&Bucket<L>, usize) {
+        // Acquire: the segments for that level are there.
+        let settled = Settled(self.settled.load(Ordering::Acquire));
+        (self.bucket(settled.index(hash)), settled.depth())
     }
 
     /// The bucket that has `hash`, as far as can be told without its lock, and its index.
@@ -156,39 +200,47 @@ impl<L: BucketLock> Directory<L> {
     /// The level of `bucket`, whose index is `index`.
     #[inline]
     pub(super) fn level_of(&self, index: usize, bucket: &Bucket<L>) -> Option<u32> {
-        match bucket.entries.level() {
-            0 if index >> self.initial_level > 0 => None,
-            0 => Some(self.initial_level),
-            level => Some(level),
+        match bucket.entries.depth() {
+            0 if index >= self.initial.get() => None,
+            depth => Some(self.initial_level + depth as u32),
         }
+    }
+
+    /// Says of which level `bucket` is from now on; `None` for one that has been put back.
+    ///
+    /// # Safety
+    /// The bucket's lock is held exclusively, and it has the entries of the hashes that are its own then.
+    pub(super) unsafe fn set_level(&self, bucket: &Bucket<L>, level: Option<u32>) {
+        let depth = level.map_or(0, |level| level - self.initial_level);
+        // SAFETY: the caller's promise.
+        unsafe { bucket.entries.set_depth(depth as usize) }
     }
 
     /// Bucket `index`, which is within the deepest level that [`levels`](Self::levels) gave.
     #[inline]
     pub(super) fn bucket(&self, index: usize) -> &Bucket<L> {
-        let high = index >> self.initial_level;
-        let (segment, offset) = match high {
-            0 => (0, index),
-            _ => (high.ilog2() as usize + 1, index - (1 << index.ilog2())),
-        };
-        let segment = self.segments[segment].load(Ordering::Acquire);
+        // The level that the bucket came with: the first one for all that were there from the start.
+        let segment = (self.initial | (2 * index)).ilog2();
+        let origin = self.origins[segment as usize].load(Ordering::Acquire);
         // SAFETY: a segment is there before a level that reaches into it is published, and is freed only with the directory.
-        let buckets = unsafe { (*segment).as_slice() };
-        &buckets[offset]
+        unsafe { &*origin.wrapping_add(index) }
     }
 
     /// Makes sure that the buckets which come with `level` have their memory.
     fn provide_segment(&self, level: u32) -> Result<()> {
-        let above = level - self.initial_level;
-        let length = 1 << if above == 0 { level } else { level - 1 };
-        let place = &self.segments[above as usize];
+        let first = if level == self.initial_level { 0 } else { 1 << (level - 1) };
+        let place = &self.segments[level as usize];
         if place.load(Ordering::Acquire).is_null() {
-            let segment = Box::into_raw(try_box(Zeroed::new(length, self.pages)?)?);
+            let segment = Box::into_raw(try_box(Zeroed::new((1 << level) - first, self.pages)?)?);
             if place.compare_exchange(null_mut(), segment, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 // SAFETY: from a box, and nobody has seen it.
                 drop(unsafe { Box::from_raw(segment) });
             }
         }
+        // SAFETY: a segment is freed only with the directory.
+        let buckets = unsafe { (*place.load(Ordering::Acquire)).as_slice() };
+        let origin = buckets.as_ptr().wrapping_sub(first).cast_mut();
+        self.origins[level as usize].store(origin, Ordering::Release);
         Ok(())
     }
 
@@ -252,8 +304,8 @@ mod tests {
         assert_eq!(directory.owner(0b1111).0, 0b1, "no other bucket has been made");
         // SAFETY: nobody else has the directory.
         unsafe {
-            directory.bucket(0b1).entries.set_level(2);
-            directory.bucket(0b11).entries.set_level(2);
+            directory.set_level(directory.bucket(0b1), Some(2));
+            directory.set_level(directory.bucket(0b11), Some(2));
         }
         assert_eq!(directory.owner(0b1111).0, 0b11);
         assert_eq!(directory.owner(0b1101).0, 0b1);

@@ -1,11 +1,11 @@
 //! The lock of a bucket: any raw lock of lock_api, taken without ever waiting for oneself.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 use lock_api::{GuardNoSend, RawRwLock};
 
 use crate::backend::reentry;
-use crate::error::{Error, Result};
 
 /// What a bucket can be locked with: a lock_api lock. `parking_lot::RawRwLock` is the default;
 /// `parking_lot::RawRwLockRecursive` prefers readers to waiting writers; [`NoLock`] is single-threaded mode.
@@ -21,59 +21,64 @@ unsafe impl<const RECURSIVE: bool> BucketLock for parking_lot::RawRwLock<RECURSI
 unsafe impl BucketLock for NoLock {}
 
 /// The shared side of a lock, held.
-pub(super) struct Shared<'a, L: BucketLock>(&'a L, Option<L::SharedGuard>);
+pub(super) struct Shared<'a, L: BucketLock> {
+    lock: &'a L,
+    /// Taken out when the lock is given back.
+    state: ManuallyDrop<L::SharedGuard>,
+}
 
 /// The exclusive side of a lock, held.
-pub(super) struct Exclusive<'a, L: BucketLock>(&'a L, Option<L::ExclusiveGuard>);
+pub(super) struct Exclusive<'a, L: BucketLock> {
+    lock: &'a L,
+    /// Taken out when the lock is given back.
+    state: ManuallyDrop<L::ExclusiveGuard>,
+}
 
 impl<'a, L: BucketLock> Shared<'a, L> {
-    /// Takes the lock; waits for it unless the thread is inside a closure of a store.
+    /// Takes the lock if that needs no waiting.
     #[inline]
-    pub(super) fn lock(lock: &'a L, operation: &'static str) -> Result<Self> {
-        let state = match lock.try_lock_shared() {
-            Some(state) => state,
-            None if reentry::is_inside() => return Err(Error::Busy { operation }),
-            None => lock.lock_shared(),
-        };
-        Ok(Self(lock, Some(state)))
+    pub(super) fn try_lock(lock: &'a L) -> Option<Self> {
+        lock.try_lock_shared().map(|state| Self { lock, state: ManuallyDrop::new(state) })
+    }
+
+    /// Takes the lock; waits for it unless the thread is inside a closure of a store: `None` there.
+    pub(super) fn lock(lock: &'a L) -> Option<Self> {
+        Self::try_lock(lock).or_else(|| {
+            let state = (!reentry::is_inside()).then(|| lock.lock_shared())?;
+            Some(Self { lock, state: ManuallyDrop::new(state) })
+        })
     }
 }
 
 impl<'a, L: BucketLock> Exclusive<'a, L> {
-    /// Takes the lock; waits for it unless the thread is inside a closure of a store.
+    /// Takes the lock if it is free.
     #[inline]
-    pub(super) fn lock(lock: &'a L, operation: &'static str) -> Result<Self> {
-        let state = match lock.try_lock_exclusive() {
-            Some(state) => state,
-            None if reentry::is_inside() => return Err(Error::Busy { operation }),
-            None => lock.lock_exclusive(),
-        };
-        Ok(Self(lock, Some(state)))
+    pub(super) fn try_lock(lock: &'a L) -> Option<Self> {
+        lock.try_lock_exclusive().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock if it is free.
-    pub(super) fn try_lock(lock: &'a L) -> Option<Self> {
-        lock.try_lock_exclusive().map(|state| Self(lock, Some(state)))
+    /// Takes the lock; waits for it unless the thread is inside a closure of a store: `None` there.
+    pub(super) fn lock(lock: &'a L) -> Option<Self> {
+        Self::try_lock(lock).or_else(|| {
+            let state = (!reentry::is_inside()).then(|| lock.lock_exclusive())?;
+            Some(Self { lock, state: ManuallyDrop::new(state) })
+        })
     }
 }
 
 impl<L: BucketLock> Drop for Shared<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(state) = self.1.take() {
-            // SAFETY: this is the state of the acquisition that made the guard, and it is given back once.
-            unsafe { self.0.unlock_shared(state) }
-        }
+        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here only, and given back once.
+        unsafe { self.lock.unlock_shared(ManuallyDrop::take(&mut self.state)) }
     }
 }
 
 impl<L: BucketLock> Drop for Exclusive<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(state) = self.1.take() {
-            // SAFETY: this is the state of the acquisition that made the guard, and it is given back once.
-            unsafe { self.0.unlock_exclusive(state) }
-        }
+        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here only, and given back once.
+        unsafe { self.lock.unlock_exclusive(ManuallyDrop::take(&mut self.state)) }
     }
 }
 
@@ -150,8 +155,8 @@ mod tests {
     #[test]
     fn no_lock_keeps_a_writer_apart() {
         let lock = NoLock::INIT;
-        let first = Shared::lock(&lock, "read").unwrap();
-        let second = Shared::lock(&lock, "read").unwrap();
+        let first = Shared::lock(&lock).unwrap();
+        let second = Shared::lock(&lock).unwrap();
         assert!(Exclusive::try_lock(&lock).is_none());
         drop((first, second));
         let writer = Exclusive::try_lock(&lock).unwrap();
@@ -175,10 +180,10 @@ mod tests {
     #[test]
     fn inside_a_closure_a_held_lock_is_refused_and_a_shared_one_taken_again() {
         let lock = <parking_lot::RawRwLock>::INIT;
-        let reader = Shared::lock(&lock, "read").unwrap();
+        let reader = Shared::lock(&lock).unwrap();
         reentry::inside(|| {
-            assert_eq!(Exclusive::lock(&lock, "set").err(), Some(Error::Busy { operation: "set" }));
-            assert!(Shared::lock(&lock, "read").is_ok(), "nobody waits to write");
+            assert!(Exclusive::lock(&lock).is_none());
+            assert!(Shared::lock(&lock).is_some(), "nobody waits to write");
         });
         drop(reader);
         assert!(Exclusive::try_lock(&lock).is_some());

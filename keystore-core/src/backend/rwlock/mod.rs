@@ -124,37 +124,68 @@ unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send
 {
 }
 
+/// The error for a lock that is held, where the thread must not wait for it.
+#[cold]
+fn refused(operation: &'static str) -> Error {
+    Error::Busy { operation }
+}
+
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Locks the bucket that has `hash`, by `lock`: the guard, the bucket's index, the bucket, and its level.
+    /// Locks the bucket that has `hash` for reading: the guard and the bucket, or `None` where the thread must not wait.
     #[inline]
+    fn locked_to_read<'a>(&'a self, hash: u64) -> Option<(Shared<'a, L>, &'a Bucket<L>)> {
+        let (bucket, depth) = self.directory.likely_owner(hash);
+        if let Some(guard) = Shared::try_lock(&bucket.lock)
+            && bucket.entries.depth() == depth
+        {
+            return Some((guard, bucket));
+        }
+        self.locked(hash, Shared::lock).map(|(guard, _, bucket, _)| (guard, bucket))
+    }
+
+    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the guard and the bucket, or
+    /// `None` where the thread must not wait.
+    #[inline]
+    fn locked_to_write<'a>(&'a self, hash: u64) -> Option<(Exclusive<'a, L>, &'a Bucket<L>)> {
+        let (bucket, depth) = self.directory.likely_owner(hash);
+        if let Some(guard) = Exclusive::try_lock(&bucket.lock)
+            && bucket.entries.depth() == depth
+        {
+            return Some((guard, bucket));
+        }
+        self.locked_to_split(hash)
+    }
+
+    /// [`locked_to_write`](Self::locked_to_write) where the bucket is held, or the table grows or shrinks.
+    #[inline(never)]
+    fn locked_to_split<'a>(&'a self, hash: u64) -> Option<(Exclusive<'a, L>, &'a Bucket<L>)> {
+        loop {
+            let (guard, index, bucket, level) = self.locked(hash, Exclusive::lock)?;
+            if level >= self.directory.levels().wanted || reentry::is_inside() {
+                return Some((guard, bucket));
+            }
+            self.split(index, bucket);
+            let level = self.directory.level_of(index, bucket);
+            if level.is_some_and(|level| hash as usize & mask(level) == index) {
+                return Some((guard, bucket));
+            }
+        }
+    }
+
+    /// Locks the bucket that has `hash`, by `lock`: the guard, the bucket's index, the bucket, and its level.
+    #[inline(never)]
     fn locked<'a, G>(
         &'a self,
         hash: u64,
-        lock: impl Fn(&'a L) -> Result<G>,
-    ) -> Result<(G, usize, &'a Bucket<L>, u32)> {
+        lock: impl Fn(&'a L) -> Option<G>,
+    ) -> Option<(G, usize, &'a Bucket<L>, u32)> {
         loop {
             let (index, bucket) = self.directory.owner(hash);
             let guard = lock(&bucket.lock)?;
             // Between the look and the lock the bucket may have been split, or put back.
             let level = self.directory.level_of(index, bucket);
             if let Some(level) = level.filter(|&level| hash as usize & mask(level) == index) {
-                return Ok((guard, index, bucket, level));
-            }
-        }
-    }
-
-    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind.
-    #[inline]
-    fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
-        loop {
-            let (guard, index, bucket, level) = self.locked(hash, |lock| Exclusive::lock(lock, "write"))?;
-            if level >= self.directory.levels().wanted || reentry::is_inside() {
-                return Ok((guard, bucket));
-            }
-            self.split(index, bucket);
-            let level = self.directory.level_of(index, bucket);
-            if level.is_some_and(|level| hash as usize & mask(level) == index) {
-                return Ok((guard, bucket));
+                return Some((guard, index, bucket, level));
             }
         }
     }
@@ -162,12 +193,15 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Visits every bucket once, under the lock that `lock` takes, telling which of its entries are still ahead.
     fn walk<'a, G>(
         &'a self,
-        lock: impl Fn(&'a L) -> Result<G>,
+        operation: &'static str,
+        lock: impl Fn(&'a L) -> Option<G>,
         mut visit: impl FnMut(&Bucket<L>, &dyn Fn(Word) -> bool) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut cursor = Cursor::default();
         while let Some(hash) = cursor.next_hash() {
-            let (_guard, _, bucket, level) = self.locked(hash, &lock)?;
+            let Some((_guard, _, bucket, level)) = self.locked(hash, &lock) else {
+                return Err(refused(operation));
+            };
             let whole = cursor.whole_bucket_ahead(level);
             let is_ahead = |word: Word| {
                 whole
@@ -207,25 +241,25 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     #[inline]
     fn prefetch_bucket(&self, (): &(), hash: u64) {
-        prefetch(self.directory.bucket(hash as usize & mask(self.directory.levels().deepest)));
+        prefetch(self.directory.likely_owner(hash).0);
     }
 
     #[inline]
     fn prefetch_node(&self, (): &(), hash: u64) {
-        let (_, bucket) = self.directory.owner(hash);
-        // SAFETY: the result is used as a hint only, and buckets stay valid while the table lives.
-        if let Some(node) = unsafe { bucket.entries.hint(tag(hash)) } {
+        let (likely, depth) = self.directory.likely_owner(hash);
+        let bucket = if likely.entries.depth() == depth { likely } else { self.directory.owner(hash).1 };
+        if let Some(node) = bucket.hint(tag(hash)) {
             prefetch(node);
         }
     }
 
     #[inline]
     fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        let (_guard, _, bucket, _) = self.locked(hash, |lock| Shared::lock(lock, "read"))?;
+        let Some((_guard, bucket)) = self.locked_to_read(hash) else { return Err(refused("read")) };
         // SAFETY: the lock is held until the end, and a node in a locked bucket is alive and not overwritten.
         unsafe {
-            let Some((_, word)) = bucket.entries.find(tag(hash), key) else { return Ok(None) };
-            Ok(word.node().map(|node| reentry::inside(|| visit(node.value()))))
+            let Some(slot) = bucket.find(tag(hash), key) else { return Ok(None) };
+            Ok(slot.read().node().map(|node| reentry::inside(|| visit(node.value()))))
         }
     }
 
@@ -235,13 +269,14 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         (): &(),
         hash: u64,
         key: &[u8],
+        _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let (guard, bucket) = self.locked_to_write(hash)?;
+        let Some((guard, bucket)) = self.locked_to_write(hash) else { return Err(refused("write")) };
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
-            let found = bucket.entries.find(tag(hash), key);
-            if let Some((slot, node)) = found.and_then(|(slot, word)| Some((slot, word.node()?))) {
+            let found = bucket.find(tag(hash), key);
+            if let Some((slot, node)) = found.and_then(|slot| Some((slot, slot.read().node()?))) {
                 match C::inside(|| decide(Some(node.value()))) {
                     Decision::Keep => return Ok(Change::Kept),
                     Decision::Set(value) if node.overwrite(&value) => {}
@@ -283,40 +318,34 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     }
 
     fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        self.walk(
-            |lock| Shared::lock(lock, "for_each"),
-            |bucket, is_ahead| {
-                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-                unsafe {
-                    for node in bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(Word::node) {
-                        reentry::inside(|| visit(node.key(), node.value()))?;
-                    }
+        self.walk("for_each", Shared::lock, |bucket, is_ahead| {
+            // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
+            unsafe {
+                for node in bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(Word::node) {
+                    reentry::inside(|| visit(node.key(), node.value()))?;
                 }
-                ControlFlow::Continue(())
-            },
-        )
+            }
+            ControlFlow::Continue(())
+        })
     }
 
     fn retain(&self, (): &mut (), mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         let mut removed = 0;
-        self.walk(
-            |lock| Exclusive::lock(lock, "retain"),
-            |bucket, is_ahead| {
-                // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the bucket are ours.
-                unsafe {
-                    for (slot, word) in bucket.entries.occupied() {
-                        let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
-                        if !reentry::inside(|| keep(node.key(), node.value())) {
-                            slot.write(Word::EMPTY);
-                            self.ledger.destroy_node(node);
-                            self.ledger.record(Event::DeleteHit);
-                            removed += 1;
-                        }
+        self.walk("retain", Exclusive::lock, |bucket, is_ahead| {
+            // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the bucket are ours.
+            unsafe {
+                for (slot, word) in bucket.entries.occupied() {
+                    let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
+                    if !reentry::inside(|| keep(node.key(), node.value())) {
+                        slot.write(Word::EMPTY);
+                        self.ledger.destroy_node(node);
+                        self.ledger.record(Event::DeleteHit);
+                        removed += 1;
                     }
                 }
-                ControlFlow::Continue(())
-            },
-        )?;
+            }
+            ControlFlow::Continue(())
+        })?;
         Ok(removed)
     }
 
@@ -345,15 +374,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn survey(&self) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut outcome = Ok(());
-        self.walk(
-            |lock| Shared::lock(lock, "stats"),
-            |bucket, _| {
-                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-                let sizes = unsafe { bucket.entries.words().filter_map(Word::node).map(|node| node.size()) };
-                outcome = survey.add_bucket(sizes);
-                if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            },
-        )?;
+        self.walk("stats", Shared::lock, |bucket, _| {
+            // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
+            let sizes = unsafe { bucket.entries.words().filter_map(Word::node).map(|node| node.size()) };
+            outcome = survey.add_bucket(sizes);
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
         outcome.map(|()| survey)
     }
 
@@ -364,14 +390,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn footprint(&self) -> Footprint {
         let mut table_bytes = self.array_bytes();
         // Inside a closure a held bucket ends the walk: the chains behind it are left out.
-        let _ = self.walk(
-            |lock| Shared::lock(lock, "stats"),
-            |bucket, _| {
-                // SAFETY: the walk holds the bucket's lock.
-                table_bytes += unsafe { bucket.entries.overflow_buckets() } * OVERFLOW_BYTES;
-                ControlFlow::Continue(())
-            },
-        );
+        let _ = self.walk("stats", Shared::lock, |bucket, _| {
+            // SAFETY: the walk holds the bucket's lock.
+            table_bytes += unsafe { bucket.entries.overflow_buckets() } * OVERFLOW_BYTES;
+            ControlFlow::Continue(())
+        });
         let huge_page_bytes = self.directory.huge_page_bytes() as u64;
         Footprint { table_bytes: table_bytes as u64, garbage_bytes: 0, huge_page_bytes }
     }

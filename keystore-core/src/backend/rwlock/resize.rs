@@ -9,10 +9,10 @@
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
-use super::RwLockTable;
 use super::bucket::{Bucket, Spare};
 use super::directory::{MAX_LEVEL, mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
+use super::{RwLockTable, refused};
 use crate::allocator::NodeAllocator;
 use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
 use crate::backend::memory::Zeroed;
@@ -61,7 +61,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         let wanted = self.directory.levels().wanted;
         while let Some(level) = self.directory.level(index).filter(|&level| level < wanted) {
             let high = self.directory.bucket(index + (1 << level));
-            let Ok(_high) = Exclusive::lock(&high.lock, "growing") else { return };
+            let Some(_high) = Exclusive::lock(&high.lock) else { return };
             // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees suffices for `push`.
             unsafe {
                 low.entries.drain(Spare::none(), |word, spare| {
@@ -71,8 +71,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                         .expect("a split needs no more overflow buckets than it empties");
                 });
                 // The new bucket last: who finds it made finds its entries.
-                low.entries.set_level(level + 1);
-                high.entries.set_level(level + 1);
+                self.directory.set_level(low, Some(level + 1));
+                self.directory.set_level(high, Some(level + 1));
             }
         }
     }
@@ -93,7 +93,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         for index in 0..=mask(self.directory.levels().wanted) {
             if self.directory.level(index).is_some() {
                 let bucket = self.directory.bucket(index);
-                let _low = Exclusive::lock(&bucket.lock, "reserve")?;
+                let _low = Exclusive::lock(&bucket.lock).ok_or_else(|| refused("reserve"))?;
                 if !reentry::is_inside() {
                     self.split(index, bucket);
                 }
@@ -105,7 +105,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Shrinks as far as the entries allow.
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
         // One thread at a time: two would each take the other's unfinished work for done.
-        let _shrinking = Exclusive::lock(&self.shrinking, "shrink")?;
+        let _shrinking = Exclusive::lock(&self.shrinking).ok_or_else(|| refused("shrink"))?;
         self.shrink_alone()
     }
 
@@ -138,8 +138,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     fn merge(&self, index: usize, level: u32) -> Result<()> {
         let parent = parent_of(index);
         let (low, high) = (self.directory.bucket(parent), self.directory.bucket(index));
-        let _low = Exclusive::lock(&low.lock, "shrinking")?;
-        let _high = Exclusive::lock(&high.lock, "shrinking")?;
+        let _low = Exclusive::lock(&low.lock).ok_or_else(|| refused("shrink"))?;
+        let _high = Exclusive::lock(&high.lock).ok_or_else(|| refused("shrink"))?;
         if self.directory.level(index) != Some(level + 1) || self.directory.levels().wanted > level {
             return Ok(());
         }
@@ -153,8 +153,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     .push(word, spare)
                     .expect("a merge needs one overflow bucket more than it empties");
             });
-            high.entries.set_level(0);
-            low.entries.set_level(level);
+            self.directory.set_level(high, None);
+            self.directory.set_level(low, Some(level));
         }
         Ok(())
     }

@@ -1,0 +1,308 @@
+//! Models of the table's protocols, for the model checker loom: `cargo xtask model`.
+//!
+//! A [`Model`] says what a table holds, and what a few threads do to it at the same time. loom runs it with every
+//! interleaving of their atomic accesses, and every value that a load may give, within the model's bound on *preemptions*: how often
+//! a thread is stopped where it could have gone on. (Most faults need one or two: Musuvathi and Qadeer, *Iterative context bounding*,
+//! 2007.) After each execution it is checked
+//!
+//! - that some order of the calls, each taken as one step, gives what they returned and what is left: they were linearizable;
+//! - that no key is in twice, in whichever array has its bucket;
+//! - that every node was written before it was read, was not freed before, and is freed once when the table is dropped;
+//! - where buckets are moved, that the move can be finished, and that the content is the same then.
+//!
+//! What is run is the table itself, [`EpochTable`], through its primitives. Bounds that all models share: a bucket has two slots instead
+//! of seven, tables have one bucket or two, a thread makes one or two calls, and what is retired stays until the end: that an epoch
+//! ends when it may is crossbeam's to show, and that nobody is at a node that was freed early, the sanitizers'.
+
+mod history;
+mod inserting;
+mod moving;
+mod writing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use self::history::{Answer, Call, Event, explained};
+use super::array::BucketArray;
+use super::*;
+use crate::backend::reentry::OfCrate;
+use crate::primitive::atomic::{begin, enter};
+use crate::primitive::watch;
+
+/// A key: its own hash.
+type Key = u64;
+
+/// Two keys of one tag, and one of another. All of them fall into the first of two buckets.
+const A: Key = 0x8000_0001_0001_0000;
+const B: Key = 0x8000_0002_0001_0000;
+const C: Key = 0x8000_0003_0002_0000;
+/// A key that falls into the second of two buckets, with the tag of `A`.
+const D: Key = 0x8000_0004_0001_0001;
+
+/// What a thread does.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Read(Key),
+    /// Sets the key where it is absent.
+    Insert(Key, u8),
+    Set(Key, u8),
+    Delete(Key),
+    /// Moves the unit of a key.
+    Move(Key),
+    /// Does a writer's share of the move, and ends it where nothing is left to do.
+    Help,
+}
+use Step::*;
+
+/// What a table is being moved to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resize {
+    No,
+    /// From one bucket to two.
+    Grow,
+    /// From two buckets to one.
+    Shrink,
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+struct Model {
+    name: &'static str,
+    resize: Resize,
+    /// Done before the threads start, one step after the other.
+    before: &'static [Step],
+    threads: &'static [&'static [Step]],
+    /// How far it goes in the short form, and in the thorough one.
+    bounds: [Bound; 2],
+}
+
+/// How far a model goes.
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    /// Every execution there is.
+    All,
+    /// Every execution with at most so many preemptions.
+    Preemptions(usize),
+    /// The first so many thousand executions with at most one preemption, in loom's order: where there are too many to see the end.
+    Thousand(usize),
+}
+use Bound::*;
+
+/// The variable that asks for the thorough form.
+const THOROUGH: &str = "KEYSTORE_MODELS_THOROUGH";
+
+impl Model {
+    /// Runs every execution within the bounds.
+    fn check(self) {
+        let bound = self.bounds[usize::from(std::env::var_os(THOROUGH).is_some())];
+        let mut builder = loom::model::Builder::new();
+        builder.checkpoint_interval = 1_000;
+        match bound {
+            All => {}
+            Preemptions(most) => builder.preemption_bound = Some(most),
+            Thousand(most) => {
+                builder.preemption_bound = Some(1);
+                builder.max_permutations = Some(most * 1_000);
+            }
+        }
+        builder.max_branches = 5_000;
+        let executions = Arc::new(AtomicUsize::new(0));
+        let outcomes = Arc::new(Mutex::new(BTreeSet::new()));
+        let (counter, seen) = (Arc::clone(&executions), Arc::clone(&outcomes));
+        let started = Instant::now();
+        builder.check(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let outcome = self.execute();
+            seen.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome);
+        });
+        let bound = match bound {
+            All => "all there are".to_owned(),
+            Preemptions(most) => format!("all with at most {most} preemptions"),
+            Thousand(_) => "the first with at most 1 preemption".to_owned(),
+        };
+        let (executions, seconds) = (executions.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+        let outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        println!(
+            "{:<52}{executions:>9} executions with {} outcomes, {bound}, {seconds:.1} s",
+            self.name,
+            outcomes.len()
+        );
+    }
+
+    /// One execution: what the calls returned, and what was left.
+    fn execute(self) -> String {
+        watch::forget();
+        begin(self.threads.len());
+        let world = World::new(self.resize);
+        let mut expected = BTreeMap::new();
+        for step in self.before {
+            if let Some(event) = world.step(*step) {
+                event.apply(&mut expected);
+            }
+        }
+        assert_eq!(world.content(), expected);
+        world.hang(self.resize);
+        let (first, others) = self.threads.split_first().expect("a model has a thread");
+        let others: Vec<_> = others
+            .iter()
+            .enumerate()
+            .map(|(other, steps)| {
+                let world = Arc::clone(&world);
+                loom::thread::spawn(move || {
+                    enter(other + 1);
+                    world.steps(steps)
+                })
+            })
+            .collect();
+        let mut threads = vec![world.steps(first)];
+        threads.extend(others.into_iter().map(|thread| thread.join().expect("a thread does not panic")));
+        let content = world.content();
+        assert!(
+            explained(&expected, &threads, &content),
+            "no order of the calls gives {content:?}, from {expected:?} by {threads:?}"
+        );
+        world.finish(self.resize);
+        assert_eq!(world.content(), content, "moving the rest changed the content");
+        drop(Arc::into_inner(world).expect("the threads have ended"));
+        assert_eq!(watch::in_use(), 0, "a node, a bucket or an array was lost");
+        let answers: Vec<Vec<_>> =
+            threads.iter().map(|events| events.iter().map(|e| e.answer).collect()).collect();
+        format!("{answers:?} {content:?}")
+    }
+}
+
+/// A hasher for keys that are their own hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct Identity(u64);
+
+impl BuildHasher for Identity {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self(0)
+    }
+}
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = u64::from_be_bytes(bytes.try_into().expect("a key of eight bytes"));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The table of a model. Nothing of it is freed before the end, for garbage goes to crossbeam only in bags of 64 pieces.
+struct World(EpochTable<Global, Identity>);
+
+impl World {
+    fn new(resize: Resize) -> Arc<Self> {
+        let initial_bits = u32::from(resize == Resize::Shrink);
+        let config = Config { initial_buckets: 1 << initial_bits, ..Config::default() };
+        let garbage = Garbage::new(Ledger::new(&config, Global, Identity(0)).unwrap()).unwrap();
+        let array = BucketArray::allocate(initial_bits, None, Pages::Ordinary).unwrap();
+        Arc::new(Self(EpochTable {
+            array: AtomicPtr::new(array),
+            garbage: Arc::new(garbage),
+            initial_bits,
+            pages: Pages::Ordinary,
+        }))
+    }
+
+    fn hang(&self, resize: Resize) {
+        let guard = pin();
+        let array = self.0.current(&guard);
+        match resize {
+            Resize::No => {}
+            Resize::Grow => self.0.start_move(array, array.bits() + 1).unwrap(),
+            Resize::Shrink => self.0.start_move(array, array.bits() - 1).unwrap(),
+        }
+    }
+
+    fn steps(&self, steps: &[Step]) -> Vec<Event> {
+        steps.iter().filter_map(|step| self.step(*step)).collect()
+    }
+
+    /// Does a step: what was called, and what came of it, if it was a call.
+    fn step(&self, step: Step) -> Option<Event> {
+        let event = |key, call, answer| Some(Event { key, call, answer });
+        match step {
+            Read(key) => event(key, Call::Read, Answer::Read(self.read(key))),
+            Insert(key, value) => {
+                let answer = self.alter(key, |old| old.is_none().then_some([value]));
+                event(key, Call::Insert(value), Answer::Changed(answer))
+            }
+            Set(key, value) => {
+                event(key, Call::Set(value), Answer::Changed(self.alter(key, |_| Some([value]))))
+            }
+            Delete(key) => {
+                let delete = |_: Option<&[u8]>| Decision::Delete;
+                event(key, Call::Delete, Answer::Changed(self.decide(key, delete)))
+            }
+            Move(key) => {
+                let guard = pin();
+                let array = self.0.current(&guard);
+                if let Some(next) = array.next(&guard) {
+                    self.0.move_unit(array.unit(next, key), &guard).unwrap();
+                }
+                None
+            }
+            Help => {
+                let guard = pin();
+                self.0.help_move(self.0.current(&guard), &guard).unwrap();
+                None
+            }
+        }
+    }
+
+    fn read(&self, key: Key) -> Option<u8> {
+        self.0.read(&pin(), key, &key.to_be_bytes(), |value| value[0]).unwrap()
+    }
+
+    fn alter(&self, key: Key, set: impl Fn(Option<&[u8]>) -> Option<[u8; 1]>) -> Change {
+        self.decide(key, |old| set(old).map_or(Decision::Keep, |value| Decision::Set(value.to_vec().into())))
+    }
+
+    fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Decision<'v>) -> Change {
+        self.0.alter::<OfCrate>(&pin(), key, &key.to_be_bytes(), None, decide).unwrap()
+    }
+
+    /// Finishes the move that was begun.
+    fn finish(&self, resize: Resize) {
+        let guard = pin();
+        let bits = self.0.current(&guard).bits();
+        self.step(Help);
+        let array = self.0.current(&guard);
+        let wanted = match resize {
+            Resize::No => bits,
+            Resize::Grow => 1,
+            Resize::Shrink => 0,
+        };
+        assert_eq!(array.bits(), wanted, "the move cannot be finished");
+        assert!(array.next(&guard).is_none());
+    }
+
+    /// What is in the table, while nobody writes.
+    fn content(&self) -> BTreeMap<Key, u8> {
+        let guard = pin();
+        let mut content = BTreeMap::new();
+        for hash in 0..2 {
+            let (array, bucket) = self.0.bucket_to_read(hash, &guard);
+            if hash as usize >= array.buckets().len() {
+                continue;
+            }
+            for node in bucket.words(&guard).filter(|(_, word)| word.is_live()) {
+                let node = node.1.node().expect("a live word has a node");
+                // SAFETY: nothing is freed before the end.
+                let (key, value) = unsafe { (node.key(), node.value()) };
+                let key = Key::from_be_bytes(key.try_into().unwrap());
+                assert!(content.insert(key, value[0]).is_none(), "key {key:#x} is in twice");
+            }
+        }
+        content
+    }
+}

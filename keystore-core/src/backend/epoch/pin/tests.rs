@@ -1,0 +1,216 @@
+use std::alloc::Layout;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::{Config, EpochKeystore, Global, Keystore, NodeAllocator, PoolStats, Result};
+
+/// The global allocator, but what is freed is overwritten first.
+#[derive(Debug)]
+struct Spoiling;
+
+// SAFETY: the blocks are `Global`'s, and are the caller's alone when they come back.
+unsafe impl NodeAllocator for Spoiling {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
+        Global.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises: the block is ours, and as long as its layout.
+        unsafe {
+            block.as_ptr().write_bytes(0xdd, layout.size());
+            Global.deallocate(block, layout);
+        }
+    }
+
+    fn stats(&self) -> PoolStats {
+        PoolStats::default()
+    }
+}
+
+fn own_seat() -> &'static Seat {
+    drop(pin());
+    // SAFETY: seats are never freed.
+    unsafe { SEAT.get().as_ref() }.unwrap()
+}
+
+#[test]
+fn a_thread_that_sits_idle_holds_no_garbage() {
+    let store = Arc::new(EpochKeystore::default());
+    store.set(b"key", &[0; 10_000]).unwrap();
+    let (has_read, may_go_on) = channel();
+    let (end, may_end) = channel::<()>();
+    let idle = std::thread::spawn({
+        let store = Arc::clone(&store);
+        move || {
+            assert!(store.contains(b"key").unwrap());
+            has_read.send(()).unwrap();
+            let _ = may_end.recv();
+            assert!(store.contains(b"key").unwrap());
+        }
+    });
+    may_go_on.recv().unwrap();
+    for n in 0..5_000_u64 {
+        store.set(b"key", &n.to_le_bytes().repeat(1_250)).unwrap();
+    }
+    let garbage = store.stats().unwrap().memory.garbage_bytes;
+    assert!(garbage < 16 << 20, "{garbage} bytes of garbage, of 50 million bytes overwritten");
+    drop(end);
+    idle.join().unwrap();
+}
+
+#[test]
+fn what_a_thread_looks_at_is_not_freed_though_pins_are_taken_back_all_the_time() {
+    let store = EpochKeystore::open(&Config::default(), Spoiling).unwrap();
+    let value = |n: u64| n.to_le_bytes().repeat(64);
+    for key in 0..16_u64 {
+        store.set(&key.to_le_bytes(), &value(key)).unwrap();
+    }
+    let end = Instant::now() + Duration::from_millis(800);
+    let is_time = || Instant::now() < end;
+    let read = || {
+        let mut reads = 0_u64;
+        while is_time() {
+            for key in 0..16_u64 {
+                let whole = |value: &[u8]| {
+                    std::thread::yield_now();
+                    value.chunks(8).all(|part| part == &value[..8])
+                };
+                assert_eq!(store.read(&key.to_le_bytes(), whole), Ok(Some(true)));
+                reads += 1;
+            }
+        }
+        reads
+    };
+    std::thread::scope(|scope| {
+        let readers = [scope.spawn(read), scope.spawn(read)];
+        scope.spawn(|| {
+            let mut n = 0_u64;
+            while is_time() {
+                n += 1;
+                store.set(&(n % 16).to_le_bytes(), &value(n)).unwrap();
+            }
+        });
+        while is_time() {
+            take_back();
+            request_renewal();
+            pin().flush();
+        }
+        for reader in readers {
+            assert!(reader.join().unwrap() > 0);
+        }
+    });
+}
+
+#[test]
+fn guards_of_one_thread_may_end_in_any_order() {
+    let seat = own_seat();
+    let inside = || seat.inside.load(Ordering::Relaxed);
+    assert_eq!(inside(), 0);
+    let outer = pin();
+    request_renewal();
+    let inner = pin();
+    assert_eq!(inside(), 2);
+    drop(outer);
+    assert_eq!(inside(), 1);
+    // It is pinned still: the pin is there, and nobody takes it.
+    take_back();
+    inner.flush();
+    drop(inner);
+    assert_eq!(inside(), 0);
+}
+
+#[test]
+fn a_pin_is_renewed_when_that_was_asked_for_and_no_other_guard_needs_it() {
+    if !barrier::is_there() {
+        return;
+    }
+    let seat = own_seat();
+    let renewed_for = || seat.renewed_for.load(Ordering::Relaxed);
+    let mut outer = pin();
+    let before = renewed_for();
+    request_renewal();
+    let inner = pin();
+    outer.repin();
+    assert_eq!(renewed_for(), before, "the outer guard may have looked at something already");
+    drop(inner);
+    // Others that look who is inside can be in the way for an instant.
+    while renewed_for() == before || renewed_for() == INVALID {
+        outer.repin();
+    }
+    drop(outer);
+}
+
+#[test]
+fn a_thread_pins_with_its_spare_while_its_seat_is_being_looked_at() {
+    std::thread::spawn(|| {
+        let seat = own_seat();
+        while !seat.hold(REVOKING) {}
+        seat.renewed_for.store(INVALID, Ordering::Relaxed);
+        let mut guard = pin();
+        // SAFETY: the seat is this thread's.
+        assert!(unsafe { (*seat.spare_pin.get()).is_some() });
+        guard.repin();
+        guard.repin_after(|| assert_eq!(seat.inside.load(Ordering::Relaxed), 0));
+        guard.flush();
+        let nested = pin();
+        drop(guard);
+        // SAFETY: as above.
+        assert!(unsafe { (*seat.spare_pin.get()).is_some() }, "the nested guard needs it");
+        drop(nested);
+        // SAFETY: as above.
+        assert!(unsafe { (*seat.spare_pin.get()).is_none() });
+        seat.hold.store(FREE, Ordering::Release);
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_guard_is_pinned_again_after_a_panic_between() {
+    let mut guard = pin();
+    let panic = std::panic::AssertUnwindSafe(|| guard.repin_after(|| panic!("of what ran between")));
+    assert!(std::panic::catch_unwind(panic).is_err());
+    assert_eq!(own_seat().inside.load(Ordering::Relaxed), 1);
+    guard.flush();
+}
+
+#[test]
+fn threads_one_after_another_share_seats() {
+    let number = || SEAT_COUNT.load(Ordering::Relaxed);
+    for _ in 0..500 {
+        std::thread::spawn(|| drop(pin())).join().unwrap();
+    }
+    // Other tests run beside this one and have seats too; 500 threads in a row must not need 500.
+    assert!(number() < 400, "{}", number());
+}
+
+#[test]
+fn a_thread_that_is_ending_may_still_use_a_store() {
+    static WORKED: AtomicBool = AtomicBool::new(false);
+    struct LastWords(Arc<EpochKeystore>);
+    impl Drop for LastWords {
+        fn drop(&mut self) {
+            self.0.set(b"key", b"last").unwrap();
+            let seat_is_gone = SEAT.get().is_null();
+            WORKED.store(seat_is_gone && self.0.contains(b"key").unwrap(), Ordering::Relaxed);
+        }
+    }
+    thread_local!(static LAST: Cell<Option<LastWords>> = const { Cell::new(None) });
+    let store = Arc::new(EpochKeystore::default());
+    std::thread::spawn({
+        let store = Arc::clone(&store);
+        // Destructors run in reverse: the seat, which is taken later, is gone first.
+        move || {
+            LAST.set(Some(LastWords(Arc::clone(&store))));
+            store.set(b"key", b"first").unwrap();
+        }
+    })
+    .join()
+    .unwrap();
+    assert!(WORKED.load(Ordering::Relaxed));
+    assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"last"[..]));
+}
