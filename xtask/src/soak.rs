@@ -133,12 +133,11 @@ fn failure(outcome: &Outcome) -> String {
     }
     if !memory.is_bounded() {
         text += &format!(
-            "\nthe store ended with {} of memory, {} by its own count, and a fresh one has {}, {} by its own count: it may \
-             be a tenth and 16 MiB more",
+            "\nthe store ended with {} of memory, where {} are allowed, and counts {}, where {} are",
             mebibytes(memory.end_bytes),
+            mebibytes(memory.most_resident()),
             mebibytes(memory.end_counted),
-            mebibytes(memory.fresh_bytes),
-            mebibytes(memory.fresh_counted)
+            mebibytes(memory.most_counted())
         );
     }
     for violation in &outcome.violations {
