@@ -1,5 +1,7 @@
 //! How a store is opened: sizes, limits, and whether it is shared between threads.
 
+use std::time::Duration;
+
 use crate::error::{Error, Result};
 
 /// What a store is opened with. Every field has a default that suits a store of unknown size:
@@ -30,6 +32,10 @@ pub struct Config {
     /// Whether large tables, and the chunks of pools that are made from this configuration, are to lie in huge pages, where the
     /// system has them (Linux; elsewhere it makes no difference). Fewer waits for memory; memory is taken 2 MiB at a time.
     pub huge_pages: bool,
+    /// How long a call of a backend with locks waits for one that others hold, before it fails with
+    /// [`Error::LockTimeout`], -30, and has done nothing; `None` is as long as it takes. A call that comes upon a table in
+    /// motion may wait so long more than once. `for_each`, `retain` and `shrink` have done what they did until then.
+    pub lock_timeout: Option<Duration>,
     /// When a table gives memory back after entries were removed.
     pub shrinking: Shrinking,
     /// Whether each operation is counted for [`Stats`](crate::Stats). The number of entries is always counted.
@@ -99,6 +105,7 @@ impl Default for Config {
             memory_limit: None,
             concurrency: Concurrency::MultiThreaded,
             huge_pages: true,
+            lock_timeout: None,
             shrinking: Shrinking::OnRequest,
             counters: true,
         }

@@ -21,7 +21,7 @@ pub mod code {
     pub const INVALID_ARGUMENT: i32 = -20;
     /// A configuration value is outside its limits.
     pub const INVALID_CONFIG: i32 = -21;
-    /// A lock could not be had without waiting for the caller itself.
+    /// A lock could not be had: not without waiting for the caller itself, or not in time.
     pub const LOCK_NOT_ACQUIRED: i32 = -30;
     /// The store has not been opened, or was closed.
     pub const NOT_INITIALISED: i32 = -40;
@@ -108,6 +108,14 @@ pub enum Error {
         /// The verb that was refused.
         operation: &'static str,
     },
+    /// A lock was held by others for as long as [`Config::lock_timeout`](crate::Config::lock_timeout) lets a call wait.
+    #[error("{operation} waited {waited:?} for a lock that others hold, and no longer: it did nothing")]
+    LockTimeout {
+        /// The verb that gave up.
+        operation: &'static str,
+        /// How long a call waits for a lock.
+        waited: std::time::Duration,
+    },
     /// This backend cannot do that.
     #[error("{operation} is not supported: {reason}")]
     Unsupported {
@@ -136,7 +144,7 @@ impl Error {
                 code::INVALID_ARGUMENT
             }
             Self::InvalidConfig { .. } => code::INVALID_CONFIG,
-            Self::Busy { .. } => code::LOCK_NOT_ACQUIRED,
+            Self::Busy { .. } | Self::LockTimeout { .. } => code::LOCK_NOT_ACQUIRED,
             Self::Unsupported { .. } => code::UNSUPPORTED,
             Self::PoolExhausted { .. } => code::POOL_EXHAUSTED,
         }

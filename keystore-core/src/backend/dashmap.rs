@@ -12,6 +12,8 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::ControlFlow;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 
@@ -47,7 +49,12 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let ledger = Ledger::new(config, allocator, hasher)?;
         let initial_entries = config.initial_buckets;
-        let table = DashMapTable { ledger, map: DashMap::with_hasher(Unused), initial_entries };
+        let table = DashMapTable {
+            ledger,
+            map: DashMap::with_hasher(Unused),
+            initial_entries,
+            patience: config.lock_timeout,
+        };
         table.reserve(initial_entries)?;
         Ok(Self::over(table, config))
     }
@@ -70,6 +77,8 @@ pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
     map: DashMap<Entry, (), Unused>,
     /// Entries that there was room for from the start.
     initial_entries: usize,
+    /// How long a call waits for a lock.
+    patience: Option<Duration>,
 }
 
 /// One slot in so many has an entry in a table that shrinks by itself, or more.
@@ -115,23 +124,19 @@ fn hash_of(kept: &Kept) -> u64 {
     kept.0.hash
 }
 
-/// Locks a shard for reading; waits unless the thread is inside a closure of a store.
-#[inline]
-fn read_shard<'a, T>(shard: &'a RwLock<T>, operation: &'static str) -> Result<RwLockReadGuard<'a, T>> {
-    match shard.try_read() {
-        Some(guard) => Ok(guard),
-        None if reentry::is_inside() => Err(Error::Busy { operation }),
-        None => Ok(shard.read()),
-    }
-}
+/// How long a thread sleeps between two tries for a shard's lock, which has no waiting with an end.
+const NAP: Duration = Duration::from_micros(100);
 
-/// Locks a shard for writing; waits unless the thread is inside a closure of a store.
-#[inline]
-fn write_shard<'a, T>(shard: &'a RwLock<T>, operation: &'static str) -> Result<RwLockWriteGuard<'a, T>> {
-    match shard.try_write() {
-        Some(guard) => Ok(guard),
-        None if reentry::is_inside() => Err(Error::Busy { operation }),
-        None => Ok(shard.write()),
+/// What `try_lock` gives, tried again until `patience` is over.
+#[cold]
+fn wait_for<G>(patience: Duration, mut try_lock: impl FnMut() -> Option<G>) -> Option<G> {
+    let begun = Instant::now();
+    loop {
+        let left = patience.checked_sub(begun.elapsed());
+        if let Some(guard) = try_lock() {
+            return Some(guard);
+        }
+        sleep(left?.min(NAP));
     }
 }
 
@@ -153,6 +158,38 @@ unsafe fn is_of(kept: &Kept, hash: u64, key: &[u8]) -> bool {
 impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
     fn shard_of(&self, hash: u64) -> usize {
         self.map.determine_shard(hash as usize)
+    }
+
+    /// Locks a shard for reading; waits unless the thread is inside a closure of a store.
+    #[inline]
+    fn read_shard<'a, T>(
+        &self,
+        shard: &'a RwLock<T>,
+        operation: &'static str,
+    ) -> Result<RwLockReadGuard<'a, T>> {
+        let guard = match (shard.try_read(), self.patience) {
+            (Some(guard), _) => return Ok(guard),
+            (None, _) if reentry::is_inside() => None,
+            (None, Some(patience)) => wait_for(patience, || shard.try_read()),
+            (None, None) => Some(shard.read()),
+        };
+        guard.ok_or_else(|| reentry::refused(operation, self.patience))
+    }
+
+    /// Locks a shard for writing; waits unless the thread is inside a closure of a store.
+    #[inline]
+    fn write_shard<'a, T>(
+        &self,
+        shard: &'a RwLock<T>,
+        operation: &'static str,
+    ) -> Result<RwLockWriteGuard<'a, T>> {
+        let guard = match (shard.try_write(), self.patience) {
+            (Some(guard), _) => return Ok(guard),
+            (None, _) if reentry::is_inside() => None,
+            (None, Some(patience)) => wait_for(patience, || shard.try_write()),
+            (None, None) => Some(shard.write()),
+        };
+        guard.ok_or_else(|| reentry::refused(operation, self.patience))
     }
 }
 
@@ -184,7 +221,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
 
     #[inline]
     fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        let shard = read_shard(&self.map.shards()[self.shard_of(hash)], "read")?;
+        let shard = self.read_shard(&self.map.shards()[self.shard_of(hash)], "read")?;
         // SAFETY: the shard is locked until the end, and a node in a locked shard is alive and not overwritten.
         unsafe {
             let found = shard.get(hash, |kept| is_of(kept, hash, key));
@@ -201,7 +238,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let mut shard = write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
+        let mut shard = self.write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
         // SAFETY: the shard is locked exclusively until the end, so its entries and nodes are ours; buckets are used
         // before the table changes.
         unsafe {
@@ -238,7 +275,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
 
     fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
         for shard in self.map.shards() {
-            let shard = read_shard(shard, "for_each")?;
+            let shard = self.read_shard(shard, "for_each")?;
             // SAFETY: the shard is locked while its entries are looked at.
             unsafe {
                 for bucket in shard.iter() {
@@ -255,7 +292,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     fn retain(&self, (): &mut (), mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         let mut removed = 0;
         for shard in self.map.shards() {
-            let mut shard = write_shard(shard, "retain")?;
+            let mut shard = self.write_shard(shard, "retain")?;
             // SAFETY: the shard is locked exclusively, and erasing an entry that the iterator has given is allowed.
             unsafe {
                 for bucket in shard.iter() {
@@ -277,7 +314,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         // Hashes spread unevenly: an eighth more lets nearly every shard take its share without growing.
         let share = (entries / shards.len()).saturating_add(entries / shards.len() / 8).saturating_add(1);
         for shard in shards {
-            let mut shard = write_shard(shard, "reserve")?;
+            let mut shard = self.write_shard(shard, "reserve")?;
             let more = share.saturating_sub(shard.len());
             shard
                 .try_reserve(more, hash_of)
@@ -288,7 +325,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
 
     fn shrink(&self) -> Result<()> {
         for shard in self.map.shards() {
-            let mut shard = write_shard(shard, "shrink")?;
+            let mut shard = self.write_shard(shard, "shrink")?;
             // hashbrown's own shrinking aborts where memory is short; moving to a table that was had is the same.
             let mut smaller = empty_like(&*shard);
             if smaller.try_reserve(shard.len(), hash_of).is_err() {
@@ -317,7 +354,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     fn survey(&self) -> Result<Survey> {
         let mut survey = Survey::default();
         for shard in self.map.shards() {
-            let shard = read_shard(shard, "stats")?;
+            let shard = self.read_shard(shard, "stats")?;
             // SAFETY: the shard is locked while its entries are looked at, and their nodes are alive.
             unsafe { survey.add_bucket(shard.iter().map(|bucket| bucket.as_ref().0.node.size()))? };
         }
@@ -329,7 +366,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         // Inside a closure the shard that it holds exclusively is left out.
         let tables: usize = shards
             .iter()
-            .filter_map(|shard| read_shard(shard, "stats").ok())
+            .filter_map(|shard| self.read_shard(shard, "stats").ok())
             .map(|shard| shard.allocation_info().1.size())
             .sum();
         tables + size_of_val(shards)

@@ -13,6 +13,9 @@
 
 use std::cell::Cell;
 use std::ptr;
+use std::time::Duration;
+
+use crate::error::Error;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -79,6 +82,15 @@ impl Closure for OfCrate {
 #[inline]
 pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
+}
+
+/// The error for a lock that is held: where the thread must not wait for it, and where it has waited for `patience`.
+#[cold]
+pub(crate) fn refused(operation: &'static str, patience: Option<Duration>) -> Error {
+    match patience {
+        Some(waited) if !is_inside() => Error::LockTimeout { operation, waited },
+        _ => Error::Busy { operation },
+    }
 }
 
 /// A decision about a key that this thread is in the middle of, and the one around it.

@@ -30,6 +30,7 @@ mod refusals;
 mod statics;
 mod threads;
 mod verbs;
+mod waiting;
 
 use keystore_core::{BoxedKeystore, Config, open};
 
@@ -52,6 +53,7 @@ fn main() -> std::process::ExitCode {
         ("iteration", iteration::CHECKS),
         ("closures", closures::CHECKS),
         ("reentry", reentry::CHECKS),
+        ("waiting", waiting::CHECKS),
         ("counts", counts::CHECKS),
         ("memory", memory::CHECKS),
         ("refusals", refusals::CHECKS),

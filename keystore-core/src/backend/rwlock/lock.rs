@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
+use std::time::{Duration, Instant};
 
-use lock_api::{GuardNoSend, RawRwLock};
+use lock_api::{GuardNoSend, RawRwLock, RawRwLockTimed};
 
 use crate::backend::reentry;
 
@@ -12,7 +13,7 @@ use crate::backend::reentry;
 ///
 /// # Safety
 /// The bytes of [`RawRwLock::INIT`] are all zero: buckets come from the system as zeros, and are unlocked.
-pub unsafe trait BucketLock: RawRwLock {}
+pub unsafe trait BucketLock: RawRwLockTimed<Duration = Duration, Instant = Instant> {}
 
 // SAFETY: an unlocked parking_lot lock is a word of zero (`the_locks_start_as_zeros` looks).
 unsafe impl<const RECURSIVE: bool> BucketLock for parking_lot::RawRwLock<RECURSIVE> {}
@@ -41,11 +42,16 @@ impl<'a, L: BucketLock> Shared<'a, L> {
         lock.try_lock_shared().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it unless the thread is inside a closure of a store: `None` there.
-    pub(super) fn lock(lock: &'a L) -> Option<Self> {
+    /// Takes the lock; waits for it, no longer than `patience`, unless the thread is inside a closure of a store: `None`
+    /// there, and where that was not enough.
+    pub(super) fn lock(lock: &'a L, patience: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
-            let state = (!reentry::is_inside()).then(|| lock.lock_shared())?;
-            Some(Self { lock, state: ManuallyDrop::new(state) })
+            let state = match patience {
+                _ if reentry::is_inside() => None,
+                Some(patience) => lock.try_lock_shared_for(patience),
+                None => Some(lock.lock_shared()),
+            };
+            Some(Self { lock, state: ManuallyDrop::new(state?) })
         })
     }
 }
@@ -57,11 +63,16 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
         lock.try_lock_exclusive().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it unless the thread is inside a closure of a store: `None` there.
-    pub(super) fn lock(lock: &'a L) -> Option<Self> {
+    /// Takes the lock; waits for it, no longer than `patience`, unless the thread is inside a closure of a store: `None`
+    /// there, and where that was not enough.
+    pub(super) fn lock(lock: &'a L, patience: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
-            let state = (!reentry::is_inside()).then(|| lock.lock_exclusive())?;
-            Some(Self { lock, state: ManuallyDrop::new(state) })
+            let state = match patience {
+                _ if reentry::is_inside() => None,
+                Some(patience) => lock.try_lock_exclusive_for(patience),
+                None => Some(lock.lock_exclusive()),
+            };
+            Some(Self { lock, state: ManuallyDrop::new(state?) })
         })
     }
 }
@@ -148,6 +159,28 @@ unsafe impl RawRwLock for NoLock {
     }
 }
 
+// SAFETY: as above; nobody else is there to wait for.
+unsafe impl RawRwLockTimed for NoLock {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    fn try_lock_shared_for(&self, _: Duration) -> Option<GuardNoSend> {
+        self.try_lock_shared()
+    }
+
+    fn try_lock_shared_until(&self, _: Instant) -> Option<GuardNoSend> {
+        self.try_lock_shared()
+    }
+
+    fn try_lock_exclusive_for(&self, _: Duration) -> Option<GuardNoSend> {
+        self.try_lock_exclusive()
+    }
+
+    fn try_lock_exclusive_until(&self, _: Instant) -> Option<GuardNoSend> {
+        self.try_lock_exclusive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,8 +188,8 @@ mod tests {
     #[test]
     fn no_lock_keeps_a_writer_apart() {
         let lock = NoLock::INIT;
-        let first = Shared::lock(&lock).unwrap();
-        let second = Shared::lock(&lock).unwrap();
+        let first = Shared::lock(&lock, None).unwrap();
+        let second = Shared::lock(&lock, None).unwrap();
         assert!(Exclusive::try_lock(&lock).is_none());
         drop((first, second));
         let writer = Exclusive::try_lock(&lock).unwrap();
@@ -180,10 +213,10 @@ mod tests {
     #[test]
     fn inside_a_closure_a_held_lock_is_refused_and_a_shared_one_taken_again() {
         let lock = <parking_lot::RawRwLock>::INIT;
-        let reader = Shared::lock(&lock).unwrap();
+        let reader = Shared::lock(&lock, None).unwrap();
         reentry::inside(|| {
-            assert!(Exclusive::lock(&lock).is_none());
-            assert!(Shared::lock(&lock).is_some(), "nobody waits to write");
+            assert!(Exclusive::lock(&lock, None).is_none());
+            assert!(Shared::lock(&lock, None).is_some(), "nobody waits to write");
         });
         drop(reader);
         assert!(Exclusive::try_lock(&lock).is_some());

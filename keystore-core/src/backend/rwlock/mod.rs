@@ -22,6 +22,7 @@ mod resize;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use self::bucket::{Bucket, OVERFLOW_BYTES, Spare};
 use self::directory::{Directory, mask};
@@ -86,7 +87,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
         let ledger = Ledger::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
         let directory = Directory::new(config.initial_buckets, eager, Pages::of(config))?;
-        let table = RwLockTable { ledger, directory, shrinking: L::INIT, _holds: PhantomData };
+        let patience = config.lock_timeout;
+        let table = RwLockTable { ledger, directory, patience, shrinking: L::INIT, _holds: PhantomData };
         Ok(Self::over(table, config))
     }
 }
@@ -106,6 +108,8 @@ impl Default for RwLockKeystore {
 pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
     ledger: Ledger<A, S>,
     directory: Directory<L>,
+    /// How long a call waits for a lock.
+    patience: Option<Duration>,
     /// Held by the thread that shrinks the table.
     shrinking: L,
     /// The table holds locks and nodes: it can be sent and shared where those can.
@@ -124,13 +128,13 @@ unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send
 {
 }
 
-/// The error for a lock that is held, where the thread must not wait for it.
-#[cold]
-fn refused(operation: &'static str) -> Error {
-    Error::Busy { operation }
-}
-
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
+    /// The error for a lock that is held, where the thread must not wait for it, or has waited long enough.
+    #[cold]
+    fn refused(&self, operation: &'static str) -> Error {
+        reentry::refused(operation, self.patience)
+    }
+
     /// Locks the bucket that has `hash` for reading: the guard and the bucket, or `None` where the thread must not wait.
     #[inline]
     fn locked_to_read<'a>(&'a self, hash: u64) -> Option<(Shared<'a, L>, &'a Bucket<L>)> {
@@ -140,7 +144,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         {
             return Some((guard, bucket));
         }
-        self.locked(hash, Shared::lock).map(|(guard, _, bucket, _)| (guard, bucket))
+        self.locked(hash, |lock| Shared::lock(lock, self.patience))
+            .map(|(guard, _, bucket, _)| (guard, bucket))
     }
 
     /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the guard and the bucket, or
@@ -160,7 +165,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     #[inline(never)]
     fn locked_to_split<'a>(&'a self, hash: u64) -> Option<(Exclusive<'a, L>, &'a Bucket<L>)> {
         loop {
-            let (guard, index, bucket, level) = self.locked(hash, Exclusive::lock)?;
+            let (guard, index, bucket, level) =
+                self.locked(hash, |lock| Exclusive::lock(lock, self.patience))?;
             if level >= self.directory.levels().wanted || reentry::is_inside() {
                 return Some((guard, bucket));
             }
@@ -200,7 +206,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         let mut cursor = Cursor::default();
         while let Some(hash) = cursor.next_hash() {
             let Some((_guard, _, bucket, level)) = self.locked(hash, &lock) else {
-                return Err(refused(operation));
+                return Err(self.refused(operation));
             };
             let whole = cursor.whole_bucket_ahead(level);
             let is_ahead = |word: Word| {
@@ -255,7 +261,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     #[inline]
     fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        let Some((_guard, bucket)) = self.locked_to_read(hash) else { return Err(refused("read")) };
+        let Some((_guard, bucket)) = self.locked_to_read(hash) else { return Err(self.refused("read")) };
         // SAFETY: the lock is held until the end, and a node in a locked bucket is alive and not overwritten.
         unsafe {
             let Some(slot) = bucket.find(tag(hash), key) else { return Ok(None) };
@@ -272,7 +278,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let Some((guard, bucket)) = self.locked_to_write(hash) else { return Err(refused("write")) };
+        let Some((guard, bucket)) = self.locked_to_write(hash) else { return Err(self.refused("write")) };
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
             let found = bucket.find(tag(hash), key);
@@ -318,34 +324,42 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     }
 
     fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        self.walk("for_each", Shared::lock, |bucket, is_ahead| {
-            // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-            unsafe {
-                for node in bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(Word::node) {
-                    reentry::inside(|| visit(node.key(), node.value()))?;
+        self.walk(
+            "for_each",
+            |lock| Shared::lock(lock, self.patience),
+            |bucket, is_ahead| {
+                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
+                unsafe {
+                    for node in bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(Word::node) {
+                        reentry::inside(|| visit(node.key(), node.value()))?;
+                    }
                 }
-            }
-            ControlFlow::Continue(())
-        })
+                ControlFlow::Continue(())
+            },
+        )
     }
 
     fn retain(&self, (): &mut (), mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         let mut removed = 0;
-        self.walk("retain", Exclusive::lock, |bucket, is_ahead| {
-            // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the bucket are ours.
-            unsafe {
-                for (slot, word) in bucket.entries.occupied() {
-                    let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
-                    if !reentry::inside(|| keep(node.key(), node.value())) {
-                        slot.write(Word::EMPTY);
-                        self.ledger.destroy_node(node);
-                        self.ledger.record(Event::DeleteHit);
-                        removed += 1;
+        self.walk(
+            "retain",
+            |lock| Exclusive::lock(lock, self.patience),
+            |bucket, is_ahead| {
+                // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the bucket are ours.
+                unsafe {
+                    for (slot, word) in bucket.entries.occupied() {
+                        let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
+                        if !reentry::inside(|| keep(node.key(), node.value())) {
+                            slot.write(Word::EMPTY);
+                            self.ledger.destroy_node(node);
+                            self.ledger.record(Event::DeleteHit);
+                            removed += 1;
+                        }
                     }
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            },
+        )?;
         Ok(removed)
     }
 
@@ -374,12 +388,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn survey(&self) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut outcome = Ok(());
-        self.walk("stats", Shared::lock, |bucket, _| {
-            // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-            let sizes = unsafe { bucket.entries.words().filter_map(Word::node).map(|node| node.size()) };
-            outcome = survey.add_bucket(sizes);
-            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+        self.walk(
+            "stats",
+            |lock| Shared::lock(lock, self.patience),
+            |bucket, _| {
+                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
+                let sizes = unsafe { bucket.entries.words().filter_map(Word::node).map(|node| node.size()) };
+                outcome = survey.add_bucket(sizes);
+                if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            },
+        )?;
         outcome.map(|()| survey)
     }
 
@@ -390,11 +408,15 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn footprint(&self) -> Footprint {
         let mut table_bytes = self.array_bytes();
         // Inside a closure a held bucket ends the walk: the chains behind it are left out.
-        let _ = self.walk("stats", Shared::lock, |bucket, _| {
-            // SAFETY: the walk holds the bucket's lock.
-            table_bytes += unsafe { bucket.entries.overflow_buckets() } * OVERFLOW_BYTES;
-            ControlFlow::Continue(())
-        });
+        let _ = self.walk(
+            "stats",
+            |lock| Shared::lock(lock, self.patience),
+            |bucket, _| {
+                // SAFETY: the walk holds the bucket's lock.
+                table_bytes += unsafe { bucket.entries.overflow_buckets() } * OVERFLOW_BYTES;
+                ControlFlow::Continue(())
+            },
+        );
         let huge_page_bytes = self.directory.huge_page_bytes() as u64;
         Footprint { table_bytes: table_bytes as u64, garbage_bytes: 0, huge_page_bytes }
     }

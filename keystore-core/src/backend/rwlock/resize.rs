@@ -9,10 +9,10 @@
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
+use super::RwLockTable;
 use super::bucket::{Bucket, Spare};
 use super::directory::{MAX_LEVEL, mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
-use super::{RwLockTable, refused};
 use crate::allocator::NodeAllocator;
 use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
 use crate::backend::memory::Zeroed;
@@ -61,7 +61,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         let wanted = self.directory.levels().wanted;
         while let Some(level) = self.directory.level(index).filter(|&level| level < wanted) {
             let high = self.directory.bucket(index + (1 << level));
-            let Some(_high) = Exclusive::lock(&high.lock) else { return };
+            let Some(_high) = Exclusive::lock(&high.lock, self.patience) else { return };
             // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees suffices for `push`.
             unsafe {
                 low.entries.drain(Spare::none(), |word, spare| {
@@ -93,7 +93,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         for index in 0..=mask(self.directory.levels().wanted) {
             if self.directory.level(index).is_some() {
                 let bucket = self.directory.bucket(index);
-                let _low = Exclusive::lock(&bucket.lock).ok_or_else(|| refused("reserve"))?;
+                let _low =
+                    Exclusive::lock(&bucket.lock, self.patience).ok_or_else(|| self.refused("reserve"))?;
                 if !reentry::is_inside() {
                     self.split(index, bucket);
                 }
@@ -105,7 +106,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Shrinks as far as the entries allow.
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
         // One thread at a time: two would each take the other's unfinished work for done.
-        let _shrinking = Exclusive::lock(&self.shrinking).ok_or_else(|| refused("shrink"))?;
+        let _shrinking =
+            Exclusive::lock(&self.shrinking, self.patience).ok_or_else(|| self.refused("shrink"))?;
         self.shrink_alone()
     }
 
@@ -138,8 +140,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     fn merge(&self, index: usize, level: u32) -> Result<()> {
         let parent = parent_of(index);
         let (low, high) = (self.directory.bucket(parent), self.directory.bucket(index));
-        let _low = Exclusive::lock(&low.lock).ok_or_else(|| refused("shrink"))?;
-        let _high = Exclusive::lock(&high.lock).ok_or_else(|| refused("shrink"))?;
+        let _low = Exclusive::lock(&low.lock, self.patience).ok_or_else(|| self.refused("shrink"))?;
+        let _high = Exclusive::lock(&high.lock, self.patience).ok_or_else(|| self.refused("shrink"))?;
         if self.directory.level(index) != Some(level + 1) || self.directory.levels().wanted > level {
             return Ok(());
         }
