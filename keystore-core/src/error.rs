@@ -109,7 +109,7 @@ pub enum Error {
         operation: &'static str,
     },
     /// A lock was held by others for as long as [`Config::lock_timeout`](crate::Config::lock_timeout) lets a call wait.
-    #[error("{operation} waited {waited:?} for a lock that others hold, and no longer: it did nothing")]
+    #[error("{operation} waited {waited:?} for a lock that others hold, and gave up")]
     LockTimeout {
         /// The verb that gave up.
         operation: &'static str,
