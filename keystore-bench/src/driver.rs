@@ -2,13 +2,14 @@
 //!
 //! The operations are drawn before ([`Scenario::draw`]); here the threads wait for each other at a barrier and then do
 //! them, and nothing else: a value that is read is looked at, at both ends, and what was seen is kept from being optimised
-//! away; a value that is written is made in place. One call in [`Scenario::time_every`] is timed by itself, for the clock
-//! takes as long as a fast operation. Where there are no more threads than processors, each thread stays on one.
+//! away; values that are written are made some ahead ([`Values`]). One call in [`Scenario::time_every`] is timed by itself,
+//! for the clock takes as long as a fast operation, and waits for all that the processor had begun. Where there are no more threads than processors, each thread stays on one.
 //!
 //! At a fixed [rate](Scenario::rate) every call has a time at which it is due, whether the store has answered the one before
 //! or not, and every call is timed twice over: from its start, and from when it was due.
 
 use std::hint::{black_box, spin_loop};
+use std::ops::Range;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -302,8 +303,10 @@ struct Worker<'a> {
     /// The next operation in the stream, and the keys from there on.
     next: usize,
     keys: &'a [u8],
-    /// The value being written, or those of a batch.
-    value: Vec<u8>,
+    /// The values of the next writes.
+    values: Values,
+    /// Those of a batch.
+    batch_values: Vec<u8>,
     batch_keys: Vec<&'a [u8]>,
     misses: u64,
     /// What was read, folded into a word.
@@ -320,7 +323,7 @@ impl<'a> Worker<'a> {
         watch: &'a Watch,
     ) -> Self {
         let batches = stream.operations().iter().any(|operation| operation.kind == Kind::SetMany);
-        let values = if batches { scenario.batch } else { 1 };
+        let batch = if batches { scenario.batch } else { 0 };
         // Where a stream cannot be gone through again, it ends the run.
         let once = scenario.length == Length::Once || scenario.distribution == KeyDistribution::Latest;
         let quota = scenario.quota(thread, threads);
@@ -335,7 +338,8 @@ impl<'a> Worker<'a> {
             quota: if once || stream.is_empty() { quota.min(stream.len() as u64) } else { quota },
             next: 0,
             keys: stream.key_bytes(),
-            value: vec![0; stream.largest_value() * values],
+            values: Values::new(stream.largest_value()),
+            batch_values: vec![0; stream.largest_value() * batch],
             batch_keys: Vec::with_capacity(scenario.batch),
             misses: 0,
             seen: 0,
@@ -381,6 +385,7 @@ impl<'a> Worker<'a> {
     /// Each operation follows upon the last.
     fn closed_loop(&mut self, deadline: Option<Instant>, record: &mut Record) -> keystore_core::Result<()> {
         while self.done < self.quota {
+            self.make_values();
             let before = Instant::now();
             self.calls(1)?;
             let after = Instant::now();
@@ -409,6 +414,7 @@ impl<'a> Worker<'a> {
             if deadline.is_some_and(|deadline| due >= deadline) || self.watch.is_stopped() {
                 break;
             }
+            self.make_values();
             let before = wait_until(due, crowded);
             self.calls(1)?;
             let after = Instant::now();
@@ -418,6 +424,14 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the values of the next writes, where they are not made yet.
+    fn make_values(&mut self) {
+        if self.values.of(self.next).is_none() {
+            let next = self.next % self.stream.len().max(1);
+            self.values.make(self.stream, next, self.thread, self.done);
+        }
     }
 
     /// The next calls, `count` of them, or as many as the quota allows. What they need is kept at hand here, for this is what is
@@ -470,8 +484,12 @@ impl<'a> Worker<'a> {
             self.store.delete(key)?;
             return Ok(seen);
         }
-        let value = &mut self.value[..self.stream.value_size(index)];
-        write_value(value, operation.key, Stamp::new(self.thread, number));
+        let size = self.stream.value_size(index);
+        let value = match self.values.of(index) {
+            Some(value) => value,
+            None => self.values.make(self.stream, index, self.thread, number),
+        };
+        let value = &value[..size];
         match operation.kind {
             Kind::Set => {
                 self.store.set(key, value)?;
@@ -501,7 +519,7 @@ impl<'a> Worker<'a> {
             if kind == Kind::SetMany {
                 let end = values_end + self.stream.value_size(self.next);
                 let stamp = Stamp::new(self.thread, self.done);
-                write_value(&mut self.value[values_end..end], operation.key, stamp);
+                write_value(&mut self.batch_values[values_end..end], operation.key, stamp);
                 values_end = end;
             }
             let (key, rest) = self.keys.split_at(operation.key_len());
@@ -529,7 +547,7 @@ impl<'a> Worker<'a> {
     /// Sets the keys of the batch, whose values have been written one after another.
     fn set_many(&self) -> Result<(), BatchError> {
         let first = self.next - self.batch_keys.len();
-        let mut values = self.value.as_slice();
+        let mut values = self.batch_values.as_slice();
         let entries: Vec<(&[u8], &[u8])> = self
             .batch_keys
             .iter()
@@ -541,6 +559,50 @@ impl<'a> Worker<'a> {
             })
             .collect();
         self.store.set_many(&entries).map(|_| ())
+    }
+}
+
+/// Values that are about to be written, made a good many ahead: a store that copies a value which was written just now
+/// waits until those writes, and all that the thread wrote before, have reached the cache. That would be measured, and
+/// nothing else.
+struct Values {
+    bytes: Vec<u8>,
+    /// Bytes from one value to the next.
+    stride: usize,
+    /// The operations of the stream whose values are there.
+    made: Range<usize>,
+}
+
+impl Values {
+    /// The most that are made ahead.
+    const MOST: usize = 64;
+    /// Bytes that are made ahead, unless one value alone is larger: few enough to stay in the first-level cache.
+    const BYTES: usize = 8 << 10;
+
+    fn new(largest: usize) -> Self {
+        let count = Self::BYTES.checked_div(largest).unwrap_or(0).clamp(1, Self::MOST);
+        Self { bytes: vec![0; largest * count], stride: largest, made: 0..0 }
+    }
+
+    /// The value of the operation at `index`, with what follows it, where it has been made.
+    #[inline]
+    fn of(&self, index: usize) -> Option<&[u8]> {
+        self.made.contains(&index).then(|| &self.bytes[(index - self.made.start) * self.stride..])
+    }
+
+    /// Makes the values of the operations from `index` on, which is this thread's operation number `number`; gives the first,
+    /// with what follows it.
+    fn make(&mut self, stream: &Stream, index: usize, thread: usize, number: u64) -> &[u8] {
+        let count = self.bytes.len().checked_div(self.stride).unwrap_or(0);
+        let operations = stream.operations().iter().enumerate().skip(index).take(count);
+        self.made = index..index + operations.len();
+        for ((at, operation), value) in operations.zip(self.bytes.chunks_exact_mut(self.stride.max(1))) {
+            if operation.kind.has_value() && !operation.kind.is_batch() {
+                let stamp = Stamp::new(thread, number + (at - index) as u64);
+                write_value(&mut value[..stream.value_size(at)], operation.key, stamp);
+            }
+        }
+        &self.bytes
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::apart::apart;
 use crate::backend::reentry::{self, Closure};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -247,40 +248,49 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
         let mut shard = self.write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
-        // SAFETY: the shard is locked exclusively until the end, so its entries and nodes are ours; buckets are used
+        // SAFETY: the shard is locked exclusively until it is dropped, so its entries and nodes are ours; buckets are used
         // before the table changes.
         unsafe {
-            if let Some(bucket) = shard.find(hash, |kept| is_of(kept, hash, key)) {
-                let node = bucket.as_ref().0.node;
-                let change = match C::inside(|| decide(Some(node.value()))) {
-                    Decision::Keep => Change::Kept,
-                    Decision::Set(value) => {
-                        if !node.overwrite(&value) {
-                            bucket.as_mut().0.node = self.ledger.create_node(key, &value, node.size())?;
-                            self.ledger.destroy_node(node);
+            let change = match shard.find(hash, |kept| is_of(kept, hash, key)) {
+                Some(bucket) => {
+                    let node = bucket.as_ref().0.node;
+                    match C::inside(|| decide(Some(node.value()))) {
+                        Decision::Keep => Change::Kept,
+                        Decision::Set(value) if node.overwrite(&value) => Change::Replaced,
+                        Decision::Set(value) => {
+                            return apart(|| {
+                                let new = self.ledger.create_node(key, &value, node.size())?;
+                                bucket.as_mut().0.node = new;
+                                self.ledger.destroy_node(node);
+                                drop(shard);
+                                Ok(Change::Replaced)
+                            });
                         }
-                        Change::Replaced
+                        Decision::Delete => {
+                            shard.erase(bucket);
+                            self.ledger.destroy_node(node);
+                            Change::Deleted
+                        }
                     }
-                    Decision::Delete => {
-                        shard.erase(bucket);
-                        self.ledger.destroy_node(node);
-                        Change::Deleted
+                }
+                None => match C::inside(|| decide(None)) {
+                    Decision::Set(value) => {
+                        return apart(|| {
+                            shard.try_reserve(1, hash_of).map_err(|_| Error::OutOfMemory {
+                                requested: (shard.buckets() * 2).saturating_mul(size_of::<Kept>()),
+                            })?;
+                            let node = self.ledger.create_node(key, &value, 0)?;
+                            // There is room: this neither grows nor fails.
+                            shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
+                            drop(shard);
+                            Ok(Change::Created)
+                        });
                     }
-                };
-                drop(shard);
-                return Ok(change);
-            }
-            let value = match C::inside(|| decide(None)) {
-                Decision::Set(value) => value,
-                Decision::Keep | Decision::Delete => return Ok(Change::Absent),
+                    Decision::Keep | Decision::Delete => Change::Absent,
+                },
             };
-            shard.try_reserve(1, hash_of).map_err(|_| Error::OutOfMemory {
-                requested: (shard.buckets() * 2).saturating_mul(size_of::<Kept>()),
-            })?;
-            let node = self.ledger.create_node(key, &value, 0)?;
-            // There is room: this neither grows nor fails.
-            shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
-            Ok(Change::Created)
+            drop(shard);
+            Ok(change)
         }
     }
 

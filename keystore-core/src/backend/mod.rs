@@ -8,6 +8,8 @@ use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
 use crate::keystore::Keystore;
 
+#[cfg(any(feature = "rwlock", feature = "epoch", feature = "dashmap"))]
+mod apart;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod cursor;
 #[cfg(feature = "dashmap")]

@@ -40,6 +40,9 @@ pub(super) struct Entries {
 #[repr(transparent)]
 pub(super) struct Slot(AtomicU64);
 
+/// The slot that a key was found in, and the key's node.
+pub(super) type Found<'a> = (&'a Slot, Node);
+
 impl Slot {
     #[inline]
     pub(super) fn get(&self) -> Word {
@@ -86,8 +89,17 @@ impl<L: BucketLock> Bucket<L> {
     ///
     /// # Safety
     /// The lock is held, either side, and stays so while the result is used.
+    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
+        // SAFETY: the caller's promise.
+        unsafe { self.find_in_line(tag, key).or_else(|| self.entries.find_in_chain(tag, key)) }
+    }
+
+    /// [`find`](Self::find) among the bucket's own slots: the overflow buckets are not looked into.
+    ///
+    /// # Safety
+    /// That of [`find`](Self::find).
     #[inline]
-    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<(&Slot, Node)> {
+    pub(super) unsafe fn find_in_line(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
         // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out only when the bucket has
         // come from memory, and all that was begun meanwhile is in vain.
         for slot in self.with_tag(tag) {
@@ -97,11 +109,7 @@ impl<L: BucketLock> Bucket<L> {
                 return Some((slot, node));
             }
         }
-        if self.entries.overflow().is_null() {
-            return None;
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.entries.find_in_chain(tag, key) }
+        None
     }
 
     /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching: no lock is asked for.
@@ -222,6 +230,12 @@ impl Entries {
         Slots { slot: self.slots.as_ptr(), left: SLOTS, next: self.overflow(), _locked: PhantomData }
     }
 
+    /// Whether all entries are in the bucket's own slots.
+    #[inline]
+    pub(super) fn are_in_line(&self) -> bool {
+        self.overflow().is_null()
+    }
+
     /// The first overflow bucket, or null.
     #[inline]
     fn overflow(&self) -> *mut Overflow {
@@ -274,8 +288,7 @@ impl Entries {
     ///
     /// # Safety
     /// That of [`Bucket::find`].
-    #[cold]
-    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<(&Slot, Node)> {
+    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
         let tagged = self.slots().skip(SLOTS).filter(|slot| slot.get().tag() == tag);
         // SAFETY: the caller's promise: the bucket is locked, so its nodes are alive.
         tagged

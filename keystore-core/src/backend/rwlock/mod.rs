@@ -24,11 +24,12 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use self::bucket::{Bucket, OVERFLOW_BYTES, Spare};
+use self::bucket::{Bucket, Found, OVERFLOW_BYTES, Slot, Spare};
 use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock};
 use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::apart::apart;
 use crate::backend::cursor::Cursor;
 use crate::backend::load::SPARSE;
 use crate::backend::memory::Pages;
@@ -40,6 +41,7 @@ use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, asks_for_entries, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
+use crate::node::Node;
 use crate::store::Store;
 use crate::table::{Decision, Footprint, Survey, Table};
 
@@ -148,14 +150,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     }
 
     /// Locks the bucket that has `hash` for reading: the guard and the bucket.
-    #[cold]
     fn locked_to_read<'a>(&'a self, hash: u64) -> Result<(Shared<'a, L>, &'a Bucket<L>)> {
         let locked = self.locked(hash, |lock| Shared::lock(lock, self.patience));
         locked.map(|(guard, _, bucket, _)| (guard, bucket)).ok_or_else(|| self.refused("read"))
     }
 
     /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the guard and the bucket.
-    #[cold]
     fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
         loop {
             let locked = self.locked(hash, |lock| Exclusive::lock(lock, self.patience));
@@ -189,6 +189,102 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
+    /// Does what `decide` says of a key: [`alter`](Table::alter), from where its bucket is locked and looked through on.
+    ///
+    /// # Safety
+    /// The guard is that of the bucket, which has the key's hash, and the key is where it was found.
+    #[inline]
+    unsafe fn write<'v, C: Closure>(
+        &self,
+        guard: Exclusive<'_, L>,
+        bucket: &Bucket<L>,
+        found: Option<Found<'_>>,
+        hash: u64,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+    ) -> Result<Change> {
+        // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
+        unsafe {
+            let change = match found {
+                Some((slot, node)) => match C::inside(|| decide(Some(node.value()))) {
+                    Decision::Keep => Change::Kept,
+                    Decision::Set(value) if node.overwrite(&value) => Change::Replaced,
+                    Decision::Set(value) => return self.replace(guard, slot, node, hash, key, &value),
+                    Decision::Delete => {
+                        slot.set(Word::EMPTY);
+                        self.ledger.destroy_node(node);
+                        Change::Deleted
+                    }
+                },
+                None => match C::inside(|| decide(None)) {
+                    Decision::Set(value) => return self.create(guard, bucket, hash, key, &value),
+                    Decision::Keep | Decision::Delete => Change::Absent,
+                },
+            };
+            // Before there is a result: so it need not be kept in memory meanwhile.
+            drop(guard);
+            Ok(change)
+        }
+    }
+
+    /// Puts a node with this value in the place of `node`, in `slot`, where the key's hash is `hash`. Apart from
+    /// [`alter`](Table::alter), as is [`create`](Self::create), for an overwrite in place is fast because it is short.
+    ///
+    /// # Safety
+    /// The guard is that of the bucket with the slot, and the node is the one in it.
+    #[inline(never)]
+    unsafe fn replace(
+        &self,
+        _guard: Exclusive<'_, L>,
+        slot: &Slot,
+        node: Node,
+        hash: u64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Change> {
+        // SAFETY: the lock is held exclusively, so the slot and its node are ours.
+        unsafe {
+            let new = self.ledger.create_node(key, value, node.size())?;
+            slot.set(self.word(tag(hash), new)?);
+            self.ledger.destroy_node(node);
+        }
+        Ok(Change::Replaced)
+    }
+
+    /// Adds a key whose hash is `hash`, with this value.
+    ///
+    /// # Safety
+    /// The guard is that of the bucket, which has this hash and not the key.
+    #[inline(never)]
+    unsafe fn create(
+        &self,
+        guard: Exclusive<'_, L>,
+        bucket: &Bucket<L>,
+        hash: u64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Change> {
+        let node = self.ledger.create_node(key, value, 0)?;
+        let word = self.word(tag(hash), node)?;
+        // SAFETY: the lock is held exclusively.
+        match unsafe { bucket.entries.push(word, &mut Spare::none()) } {
+            Ok(in_overflow) => {
+                drop(guard);
+                // An overflow asks for the number of entries, and else few writes do.
+                if in_overflow || asks_for_entries(hash) {
+                    self.grow_if_crowded();
+                }
+                self.bring_one_along();
+                Ok(Change::Created)
+            }
+            Err(error) => {
+                // SAFETY: nobody else has seen the node.
+                unsafe { self.ledger.destroy_node(node) };
+                Err(error)
+            }
+        }
+    }
+
     /// Visits every bucket once, under the lock that `lock` takes, telling which of its entries are still ahead.
     fn walk<'a, G>(
         &'a self,
@@ -217,6 +313,23 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
         Ok(())
     }
+}
+
+/// Shows the value of the key that was found to `visit`, and unlocks its bucket.
+///
+/// # Safety
+/// The guard is that of the bucket in which the key was found.
+#[inline]
+unsafe fn show<C: Closure, L: BucketLock, R>(
+    guard: Shared<'_, L>,
+    found: Option<Found<'_>>,
+    visit: impl FnOnce(&[u8]) -> R,
+) -> Option<R> {
+    // SAFETY: the lock is held until it is dropped, and a node in a locked bucket is alive and not overwritten.
+    let shown = found.map(|(_, node)| C::inside(|| visit(unsafe { node.value() })));
+    // Before there is a result: so it need not be kept in memory meanwhile.
+    drop(guard);
+    shown
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L, S> {
@@ -260,18 +373,22 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         key: &[u8],
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let (guard, bucket) = match self.locked_at_once(hash, Shared::try_lock) {
-            Some(locked) => locked,
-            None => self.locked_to_read(hash)?,
+        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
+        let Some((guard, bucket)) = self.locked_at_once(hash, Shared::try_lock) else {
+            return apart(move || {
+                let (guard, bucket) = self.locked_to_read(hash)?;
+                // SAFETY: see above.
+                Ok(unsafe { show::<C, _, _>(guard, bucket.find(tag(hash), key), visit) })
+            });
         };
-        // SAFETY: the lock is held until it is dropped, and a node in a locked bucket is alive and not overwritten.
-        let found = unsafe {
-            let found = bucket.find(tag(hash), key);
-            found.map(|(_, node)| C::inside(|| visit(node.value())))
-        };
-        // Before there is a result: so it need not be kept in memory meanwhile.
-        drop(guard);
-        Ok(found)
+        // SAFETY: see above.
+        let found = unsafe { bucket.find_in_line(tag(hash), key) };
+        if found.is_none() && !bucket.entries.are_in_line() {
+            // SAFETY: see above.
+            return apart(move || Ok(unsafe { show::<C, _, _>(guard, bucket.find(tag(hash), key), visit) }));
+        }
+        // SAFETY: see above.
+        Ok(unsafe { show::<C, _, _>(guard, found, visit) })
     }
 
     #[inline]
@@ -281,56 +398,26 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         hash: u64,
         key: &[u8],
         _likely: Option<&[u8]>,
-        mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let (guard, bucket) = match self.locked_at_once(hash, Exclusive::try_lock) {
-            Some(locked) => locked,
-            None => self.locked_to_write(hash)?,
+        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
+        let Some((guard, bucket)) = self.locked_at_once(hash, Exclusive::try_lock) else {
+            return apart(move || {
+                let (guard, bucket) = self.locked_to_write(hash)?;
+                // SAFETY: see above.
+                unsafe { self.write::<C>(guard, bucket, bucket.find(tag(hash), key), hash, key, decide) }
+            });
         };
-        // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
-        unsafe {
-            if let Some((slot, node)) = bucket.find(tag(hash), key) {
-                let change = match C::inside(|| decide(Some(node.value()))) {
-                    Decision::Keep => Change::Kept,
-                    Decision::Set(value) => {
-                        if !node.overwrite(&value) {
-                            let new = self.ledger.create_node(key, &value, node.size())?;
-                            slot.set(self.word(tag(hash), new)?);
-                            self.ledger.destroy_node(node);
-                        }
-                        Change::Replaced
-                    }
-                    Decision::Delete => {
-                        slot.set(Word::EMPTY);
-                        self.ledger.destroy_node(node);
-                        Change::Deleted
-                    }
-                };
-                drop(guard);
-                return Ok(change);
-            }
-            let value = match C::inside(|| decide(None)) {
-                Decision::Set(value) => value,
-                Decision::Keep | Decision::Delete => return Ok(Change::Absent),
-            };
-            let node = self.ledger.create_node(key, &value, 0)?;
-            let word = self.word(tag(hash), node)?;
-            match bucket.entries.push(word, &mut Spare::none()) {
-                Ok(in_overflow) => {
-                    drop(guard);
-                    // An overflow asks for the number of entries, and else few writes do.
-                    if in_overflow || asks_for_entries(hash) {
-                        self.grow_if_crowded();
-                    }
-                    self.bring_one_along();
-                    Ok(Change::Created)
-                }
-                Err(error) => {
-                    self.ledger.destroy_node(node);
-                    Err(error)
-                }
-            }
+        // SAFETY: see above.
+        let found = unsafe { bucket.find_in_line(tag(hash), key) };
+        if found.is_none() && !bucket.entries.are_in_line() {
+            // SAFETY: see above.
+            return apart(move || unsafe {
+                self.write::<C>(guard, bucket, bucket.find(tag(hash), key), hash, key, decide)
+            });
         }
+        // SAFETY: see above.
+        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide) }
     }
 
     fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
@@ -435,7 +522,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// The word for a fresh node, which is destroyed where it cannot have one.
     #[inline]
-    fn word(&self, tag: u16, node: crate::node::Node) -> Result<Word> {
+    fn word(&self, tag: u16, node: Node) -> Result<Word> {
         // SAFETY: the node is fresh: nobody else has seen it.
         Word::new(tag, node).inspect_err(|_| unsafe { self.ledger.destroy_node(node) })
     }
