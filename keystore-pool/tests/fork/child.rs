@@ -40,6 +40,6 @@ impl Child {
         assert_eq!(ended, self.0, "waiting for the child: {}", io::Error::last_os_error());
         // A panic has said on standard error what it was.
         let status = ExitStatus::from_raw(status);
-        assert!(status.success(), "the child ended with {status} (SIGALRM: it was stuck for {PATIENCE} s)");
+        assert!(status.success(), "the child ended with {status}; SIGALRM is that of {PATIENCE} s");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Barrier, Weak};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use keystore_core::{BackendKind, BoxedKeystore, Change, Config, Error, Keystore, NodeAllocator, Update};
@@ -106,24 +106,33 @@ fn beside_idle_threads(store: &Weak<BoxedKeystore>, check: impl FnOnce()) {
     let (idle, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
     let own = |thread| (0..500).map(move |n| key(1_000_000 + thread * 1_000 + n));
     thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (idle, done) = (&idle, &done);
-            scope.spawn(move || {
-                with(store, |store| {
-                    own(thread).for_each(|key| assert_eq!(store.set(&key, &key), Ok(Change::Created)));
-                });
-                idle.wait();
-                done.wait();
-                with(store, |store| {
-                    own(thread).for_each(|key| assert_eq!(store.delete(&key), Ok(true)));
-                });
-            });
-        }
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (idle, done) = (&idle, &done);
+                scope.spawn(move || {
+                    with(store, |store| {
+                        own(thread).for_each(|key| assert_eq!(store.set(&key, &key), Ok(Change::Created)));
+                    });
+                    idle.wait();
+                    done.wait();
+                    with(store, |store| {
+                        own(thread).for_each(|key| assert_eq!(store.delete(&key), Ok(true)));
+                    });
+                })
+            })
+            .collect();
         idle.wait();
         let result = catch_unwind(AssertUnwindSafe(check));
         done.wait();
+        threads.into_iter().for_each(end);
         result.unwrap_or_else(|panic| resume_unwind(panic));
     });
+}
+
+/// Waits until a thread has ended, the destructors of its thread-local variables included: a scope alone does not wait for
+/// these, and the next check forks.
+fn end(thread: ScopedJoinHandle<'_, ()>) {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 fn with(store: &Weak<BoxedKeystore>, work: impl FnOnce(&dyn Keystore)) {
@@ -196,7 +205,7 @@ fn a_lock_that_another_thread_held_stays_held(combination: &Combination) {
     store.set(&key(1), b"old").unwrap();
     let (held, done) = (Barrier::new(2), Barrier::new(2));
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let holder = scope.spawn(|| {
             let mut wait = |_: &[u8]| {
                 held.wait();
                 done.wait();
@@ -212,6 +221,7 @@ fn a_lock_that_another_thread_held_stays_held(combination: &Combination) {
             assert_eq!(store.set(&key(1), b"new"), expected);
         });
         done.wait();
+        end(holder);
         child.wait();
     });
     assert_eq!(store.set(&key(1), b"new"), Ok(Change::Replaced));

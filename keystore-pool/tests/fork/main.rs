@@ -5,6 +5,7 @@
 //! sleeps until the check is done. Elsewhere than on Linux nothing is promised, and there are no checks.
 
 #[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "other suites leave it to their arguments how they run")]
 #[path = "../support/check.rs"]
 mod check;
 #[cfg(target_os = "linux")]
