@@ -19,11 +19,11 @@ use crate::striped::Striped;
 /// A call, as it is counted: which verb, and what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+    AddAbsent,
+    AddKept,
     AddCreated,
     AddReplaced,
     AddDeleted,
-    AddKept,
-    AddAbsent,
     AddFailed,
     FindHit,
     FindMiss,

@@ -96,6 +96,7 @@ mod stats;
 mod store;
 pub mod striped;
 mod table;
+mod verbs;
 
 pub use allocator::{Global, NodeAllocator};
 #[cfg(feature = "dashmap")]

@@ -165,21 +165,33 @@ impl Node {
     /// The node is alive and nobody else uses it meanwhile.
     #[inline]
     pub(crate) unsafe fn overwrite(self, value: &[u8]) -> bool {
-        // SAFETY: the caller's promise.
-        let mut header = unsafe { self.header() };
-        let capacity = header.value_len as usize + usize::from(header.room);
-        let Some(room) = capacity.checked_sub(value.len()) else { return false };
-        if room > usize::from(u16::MAX) || room > 64 + value.len() {
-            return false;
-        }
-        header.value_len = value.len() as u32;
-        header.room = room as u16;
-        // SAFETY: the node is the caller's alone, and `value` fits behind the key, within the allocation.
+        // SAFETY: the node is the caller's alone, and where it can be given the value's length, `value` fits behind the key,
+        // within the allocation.
         unsafe {
-            self.0.cast::<Header>().write(header);
+            let header = self.header();
+            if header.value_len as usize != value.len() && !self.resize(header, value.len()) {
+                return false;
+            }
             let bytes = self.0.as_ptr().add(HEADER + usize::from(header.key_len));
             bytes.copy_from_nonoverlapping(value.as_ptr(), value.len());
         }
+        true
+    }
+
+    /// Says that the value is `length` bytes long, where the node has room for that and not far more: whether it has.
+    ///
+    /// # Safety
+    /// The node is alive, nobody else uses it meanwhile, and `header` is its header.
+    unsafe fn resize(self, mut header: Header, length: usize) -> bool {
+        let capacity = header.value_len as usize + usize::from(header.room);
+        let Some(room) = capacity.checked_sub(length) else { return false };
+        if room > usize::from(u16::MAX) || room > 64 + length {
+            return false;
+        }
+        header.value_len = length as u32;
+        header.room = room as u16;
+        // SAFETY: the node is the caller's alone.
+        unsafe { self.0.cast::<Header>().write(header) };
         true
     }
 

@@ -1,15 +1,13 @@
 //! A session: many operations of one thread on one store, which enters the table once.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::mem::ManuallyDrop;
 
-use crate::backend::reentry::{Closure, OfCaller, OfCrate};
+use crate::backend::reentry::OfCaller;
 use crate::error::Result;
 use crate::keystore::{Change, Exchange, Update};
-use crate::ledger::Verb;
-use crate::store::{Store, copy};
-use crate::table::{Decision, Table};
+use crate::store::Store;
+use crate::table::Table;
 
 /// Operations after which a session enters the table anew.
 const RENEWED_AFTER: u32 = 64;
@@ -63,29 +61,22 @@ impl<'s, T: Table> Session<'s, T> {
         Self { store, entered: ManuallyDrop::new(store.table().enter()), operations: 0, wrote: false }
     }
 
-    /// Enters the table anew where it is time.
+    /// Enters the table anew where it is time, for one operation more.
     #[inline]
-    fn count(&mut self) {
+    fn count(&mut self) -> &'s Store<T> {
         if self.operations == RENEWED_AFTER {
             self.operations = 0;
             self.store.table().refresh(&mut self.entered);
         }
         self.operations += 1;
+        self.store
     }
 
-    /// One atomic step on `key`.
+    /// The same for one that writes.
     #[inline]
-    fn alter<'v, C: Closure>(
-        &mut self,
-        verb: Verb,
-        key: &[u8],
-        likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-    ) -> Result<Change> {
-        self.count();
+    fn count_write(&mut self) -> &'s Store<T> {
         self.wrote = true;
-        let hash = self.store.checked_hash(verb, key)?;
-        self.store.alter_in::<C>(&self.entered, verb, hash, key, likely, decide)
+        self.count()
     }
 
     /// As [`Keystore::read`](crate::Keystore::read).
@@ -94,9 +85,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::read`](crate::Keystore::read).
     #[inline]
     pub fn read<R>(&mut self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        self.count();
-        let hash = self.store.checked_hash(Verb::Find, key)?;
-        self.store.read_in(&self.entered, hash, key, visit)
+        self.count().read_in::<OfCaller, _>(&self.entered, key, visit)
     }
 
     /// As [`Keystore::get`](crate::Keystore::get).
@@ -105,7 +94,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::get`](crate::Keystore::get).
     #[inline]
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.read(key, copy)?.transpose()
+        self.count().get_in(&self.entered, key)
     }
 
     /// As [`Keystore::contains`](crate::Keystore::contains).
@@ -114,7 +103,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::contains`](crate::Keystore::contains).
     #[inline]
     pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.read(key, |_| ())?.is_some())
+        self.count().contains_in(&self.entered, key)
     }
 
     /// As [`Keystore::set`](crate::Keystore::set).
@@ -123,7 +112,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::set`](crate::Keystore::set).
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.alter::<OfCrate>(Verb::Add, key, Some(value), |_| Decision::Set(Cow::Borrowed(value)))
+        self.count_write().set_in(&self.entered, key, value)
     }
 
     /// As [`Keystore::insert`](crate::Keystore::insert).
@@ -132,11 +121,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::insert`](crate::Keystore::insert).
     #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
-        let change = self.alter::<OfCrate>(Verb::Add, key, Some(value), |old| match old {
-            Some(_) => Decision::Keep,
-            None => Decision::Set(Cow::Borrowed(value)),
-        })?;
-        Ok(change == Change::Created)
+        self.count_write().insert_in(&self.entered, key, value)
     }
 
     /// As [`Keystore::update`](crate::Keystore::update).
@@ -144,12 +129,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// # Errors
     /// Those of [`Keystore::update`](crate::Keystore::update).
     #[inline]
-    pub fn update(&mut self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.alter::<OfCaller>(Verb::Add, key, None, |old| match decide(old) {
-            Update::Keep => Decision::Keep,
-            Update::Set(value) => Decision::Set(Cow::Owned(value)),
-            Update::Delete => Decision::Delete,
-        })
+    pub fn update(&mut self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+        self.count_write().update_in(&self.entered, key, decide)
     }
 
     /// As [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
@@ -162,20 +143,7 @@ impl<'s, T: Table> Session<'s, T> {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<Exchange> {
-        let mut found = Ok(None);
-        let mut differs = false;
-        self.alter::<OfCrate>(Verb::Add, key, new, |old| {
-            differs = old != expected;
-            match new {
-                _ if differs => {
-                    found = old.map(copy).transpose();
-                    Decision::Keep
-                }
-                Some(value) => Decision::Set(Cow::Borrowed(value)),
-                None => Decision::Delete,
-            }
-        })?;
-        if differs { found.map(Exchange::Differs) } else { Ok(Exchange::Exchanged) }
+        self.count_write().compare_exchange_in(&self.entered, key, expected, new)
     }
 
     /// As [`Keystore::delete`](crate::Keystore::delete).
@@ -184,7 +152,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::delete`](crate::Keystore::delete).
     #[inline]
     pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.alter::<OfCrate>(Verb::Delete, key, None, |_| Decision::Delete)? == Change::Deleted)
+        self.count_write().delete_in(&self.entered, key)
     }
 
     /// As [`Keystore::take`](crate::Keystore::take).
@@ -192,13 +160,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// # Errors
     /// Those of [`Keystore::take`](crate::Keystore::take).
     pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut taken = Ok(None);
-        self.alter::<OfCrate>(Verb::Delete, key, None, |old| {
-            taken = old.map(copy).transpose();
-            // A value that cannot be copied stays.
-            if taken.is_ok() { Decision::Delete } else { Decision::Keep }
-        })?;
-        taken
+        self.count_write().take_in(&self.entered, key)
     }
 }
 

@@ -1,23 +1,22 @@
 //! The store: every verb of [`Keystore`], made of the few primitives that a table has.
 //!
 //! A verb enters the table (which pins the epoch, where the backend has one), checks its arguments, hashes the key once, has
-//! the table do the one atomic step, and records what came of it. It is a [`Session`] of one operation: there the verbs are
-//! written. A batch enters once, and walks its keys in groups of [`GROUP`]: all hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the
-//! waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
+//! the table do the one atomic step, and records what came of it: what it does once it is inside, for a [`Session`] as for a
+//! verb by itself, is written in [`verbs`](crate::verbs). A batch enters once, and walks its keys in groups of [`GROUP`]: all
+//! hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
 
 use std::borrow::Cow;
-use std::ops::ControlFlow;
+use std::mem::ManuallyDrop;
+use std::ops::{ControlFlow, Deref};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::allocator::NodeAllocator;
-use crate::backend::reentry::{Closure, OfCrate};
+use crate::backend::reentry::{OfCaller, OfCrate};
 use crate::config::{Config, Shrinking};
-use crate::error::{BatchError, Error, Result};
-use crate::hash::asks_for_entries;
+use crate::error::{BatchError, Result};
 use crate::keystore::{Change, Exchange, Keystore, Update};
-use crate::ledger::{Event, Verb};
-use crate::node::Node;
+use crate::ledger::Verb;
 use crate::session::Session;
 use crate::stats::{MemoryStats, Metadata, Stats};
 use crate::table::{Decision, Table};
@@ -54,62 +53,18 @@ impl<T: Table> Store<T> {
         Self { table, shrinking: config.shrinking, opened_at: now(), cleaned_up_at: AtomicU64::new(0) }
     }
 
-    /// Sees to it that a table which shrinks by itself does, after entries were removed.
+    /// Sees to it that a table which shrinks by itself does.
     #[cold]
-    fn shrink_if_sparse(&self, session: &T::Session) {
+    pub(crate) fn shrink_if_sparse(&self, session: &T::Session) {
         if self.shrinking == Shrinking::Automatic {
             self.table.shrink_if_sparse(session);
         }
     }
 
-    /// One atomic step on `key`, within a session.
+    /// Enters the table for one verb that writes.
     #[inline]
-    pub(crate) fn alter_in<'v, C: Closure>(
-        &self,
-        session: &T::Session,
-        verb: Verb,
-        hash: u64,
-        key: &[u8],
-        likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-    ) -> Result<Change> {
-        let ledger = self.table.ledger();
-        let change = self
-            .table
-            .alter::<C>(session, hash, key, likely, decide)
-            .inspect_err(|error| ledger.record_failure(verb, error))?;
-        ledger.record_change(verb, change);
-        if change == Change::Deleted && asks_for_entries(hash) {
-            self.shrink_if_sparse(session);
-        }
-        Ok(change)
-    }
-
-    /// The hash of a key that keeps its limits.
-    #[inline]
-    pub(crate) fn checked_hash(&self, verb: Verb, key: &[u8]) -> Result<u64> {
-        if let Err(error) = Node::check_key(key) {
-            self.table.ledger().record_failure(verb, &error);
-            return Err(error);
-        }
-        Ok(self.table.ledger().hash(key))
-    }
-
-    #[inline]
-    pub(crate) fn read_in<R>(
-        &self,
-        session: &T::Session,
-        hash: u64,
-        key: &[u8],
-        visit: impl FnOnce(&[u8]) -> R,
-    ) -> Result<Option<R>> {
-        let ledger = self.table.ledger();
-        let found = self
-            .table
-            .read(session, hash, key, visit)
-            .inspect_err(|error| ledger.record_failure(Verb::Find, error))?;
-        ledger.record(if found.is_some() { Event::FindHit } else { Event::FindMiss });
-        Ok(found)
+    fn enter_to_write(&self) -> Writing<'_, T> {
+        Writing { table: &self.table, entered: ManuallyDrop::new(self.table.enter()) }
     }
 
     /// Runs `each` on every item of a batch, in order, with the buckets and nodes of a whole group prefetched.
@@ -158,11 +113,35 @@ impl<T: Table> Store<T> {
     }
 }
 
+/// A session of one verb that writes. It leaves the table when it is dropped: the outcome is where it belongs by then, and
+/// need not be moved.
+struct Writing<'s, T: Table> {
+    table: &'s T,
+    /// Taken out when it is dropped.
+    entered: ManuallyDrop<T::Session>,
+}
+
+impl<T: Table> Deref for Writing<'_, T> {
+    type Target = T::Session;
+
+    #[inline]
+    fn deref(&self) -> &T::Session {
+        &self.entered
+    }
+}
+
+impl<T: Table> Drop for Writing<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: taken here only, and not used after.
+        self.table.leave(unsafe { ManuallyDrop::take(&mut self.entered) });
+    }
+}
+
 impl<T: Table> Keystore for Store<T> {
     #[inline]
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        let hash = self.checked_hash(Verb::Find, key)?;
-        self.read_in(&self.table.enter(), hash, key, visit)
+        self.read_in::<OfCaller, _>(&self.table.enter(), key, visit)
     }
 
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
@@ -170,23 +149,27 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.session().get(key)
+        self.get_in(&self.table.enter(), key)
     }
 
+    #[inline]
     fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.session().contains(key)
+        self.contains_in(&self.table.enter(), key)
     }
 
+    #[inline]
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.session().set(key, value)
+        self.set_in(&self.enter_to_write(), key, value)
     }
 
+    #[inline]
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.session().insert(key, value)
+        self.insert_in(&self.enter_to_write(), key, value)
     }
 
+    #[inline]
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.session().update(key, decide)
+        self.update_in(&self.enter_to_write(), key, decide)
     }
 
     fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
@@ -194,15 +177,16 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
-        self.session().compare_exchange(key, expected, new)
+        self.compare_exchange_in(&self.enter_to_write(), key, expected, new)
     }
 
+    #[inline]
     fn delete(&self, key: &[u8]) -> Result<bool> {
-        self.session().delete(key)
+        self.delete_in(&self.enter_to_write(), key)
     }
 
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.session().take(key)
+        self.take_in(&self.enter_to_write(), key)
     }
 
     fn read_many(
@@ -215,7 +199,9 @@ impl<T: Table> Keystore for Store<T> {
             keys,
             |key| key,
             |session, index, hash, key| {
-                if self.read_in(session, hash, key, |value| visit(index, Some(value)))?.is_none() {
+                let shown =
+                    self.read_hashed::<OfCaller, _>(session, hash, key, |value| visit(index, Some(value)));
+                if shown?.is_none() {
                     visit(index, None);
                 }
                 Ok(())
@@ -238,9 +224,10 @@ impl<T: Table> Keystore for Store<T> {
             entries,
             |entry| entry.0,
             |session, _, hash, &(key, value)| {
-                let change = self.alter_in::<OfCrate>(session, Verb::Add, hash, key, Some(value), |_| {
-                    Decision::Set(Cow::Borrowed(value))
-                })?;
+                let change =
+                    self.alter_hashed::<OfCrate>(session, Verb::Add, hash, key, Some(value), |_| {
+                        Decision::Set(Cow::Borrowed(value))
+                    })?;
                 created += usize::from(change == Change::Created);
                 Ok(())
             },
@@ -255,8 +242,8 @@ impl<T: Table> Keystore for Store<T> {
             keys,
             |key| key,
             |session, _, hash, key| {
-                let change =
-                    self.alter_in::<OfCrate>(session, Verb::Delete, hash, key, None, |_| Decision::Delete)?;
+                let change = self
+                    .alter_hashed::<OfCrate>(session, Verb::Delete, hash, key, None, |_| Decision::Delete)?;
                 deleted += usize::from(change == Change::Deleted);
                 Ok(())
             },
@@ -331,14 +318,6 @@ impl<T: Table> Keystore for Store<T> {
     fn table_bytes(&self) -> Result<u64> {
         Ok(self.table.array_bytes() as u64)
     }
-}
-
-/// A copy of `bytes`, or the error where there is no memory for it.
-pub(crate) fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(|_| Error::OutOfMemory { requested: bytes.len() })?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }
 
 /// Seconds since the Unix epoch.

@@ -51,8 +51,8 @@ pub(crate) trait Table {
     /// Asks the processor for the node that a key with this hash likely has; its bucket is at hand by now. Only a hint.
     fn prefetch_node(&self, session: &Self::Session, hash: u64);
 
-    /// Shows the value of `key` to `visit`.
-    fn read<R>(
+    /// Shows the value of `key` to `visit`. `C` tells whose closure it is.
+    fn read<C: Closure, R>(
         &self,
         session: &Self::Session,
         hash: u64,

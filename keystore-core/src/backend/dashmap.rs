@@ -220,13 +220,21 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     fn prefetch_node(&self, (): &(), _: u64) {}
 
     #[inline]
-    fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+    fn read<C: Closure, R>(
+        &self,
+        (): &(),
+        hash: u64,
+        key: &[u8],
+        visit: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
         let shard = self.read_shard(&self.map.shards()[self.shard_of(hash)], "read")?;
-        // SAFETY: the shard is locked until the end, and a node in a locked shard is alive and not overwritten.
-        unsafe {
+        // SAFETY: the shard is locked until it is dropped, and a node in a locked shard is alive and not overwritten.
+        let found = unsafe {
             let found = shard.get(hash, |kept| is_of(kept, hash, key));
-            Ok(found.map(|kept| reentry::inside(|| visit(kept.0.node.value()))))
-        }
+            found.map(|kept| C::inside(|| visit(kept.0.node.value())))
+        };
+        drop(shard);
+        Ok(found)
     }
 
     #[inline]
@@ -244,20 +252,23 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         unsafe {
             if let Some(bucket) = shard.find(hash, |kept| is_of(kept, hash, key)) {
                 let node = bucket.as_ref().0.node;
-                match C::inside(|| decide(Some(node.value()))) {
-                    Decision::Keep => return Ok(Change::Kept),
-                    Decision::Set(value) if node.overwrite(&value) => {}
+                let change = match C::inside(|| decide(Some(node.value()))) {
+                    Decision::Keep => Change::Kept,
                     Decision::Set(value) => {
-                        bucket.as_mut().0.node = self.ledger.create_node(key, &value, node.size())?;
-                        self.ledger.destroy_node(node);
+                        if !node.overwrite(&value) {
+                            bucket.as_mut().0.node = self.ledger.create_node(key, &value, node.size())?;
+                            self.ledger.destroy_node(node);
+                        }
+                        Change::Replaced
                     }
                     Decision::Delete => {
                         shard.erase(bucket);
                         self.ledger.destroy_node(node);
-                        return Ok(Change::Deleted);
+                        Change::Deleted
                     }
-                }
-                return Ok(Change::Replaced);
+                };
+                drop(shard);
+                return Ok(change);
             }
             let value = match C::inside(|| decide(None)) {
                 Decision::Set(value) => value,

@@ -288,7 +288,7 @@ where
     }
 
     #[inline]
-    fn read<R>(
+    fn read<C: Closure, R>(
         &self,
         session: &Guard,
         hash: u64,
@@ -507,6 +507,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::reentry::OfCrate;
     use crate::keystore::Keystore;
 
     /// A hasher under which keys share their buckets, whatever the size of the table.
@@ -567,7 +568,10 @@ mod tests {
         assert!(std::ptr::eq(array, new));
         assert_eq!(bucket.chain(&guard).count(), old_chain);
         for key in &keys[..20] {
-            assert_eq!(table.read(&guard, hash, key, <[u8]>::to_vec).unwrap().as_ref(), Some(key));
+            assert_eq!(
+                table.read::<OfCrate, _>(&guard, hash, key, <[u8]>::to_vec).unwrap().as_ref(),
+                Some(key)
+            );
         }
         assert!(table.footprint().table_bytes > 0);
     }

@@ -4,7 +4,7 @@
 //! zeros is an unlocked, empty bucket of depth 0.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ptr::{self, NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +14,7 @@ use crate::backend::memory::{CACHE_LINE, Zeroable};
 use crate::backend::slot::Word;
 use crate::backend::tags::Matches;
 use crate::error::{Error, Result};
+use crate::node::Node;
 
 /// Slots in the bucket itself.
 const SLOTS: usize = 6;
@@ -32,7 +33,29 @@ pub(super) struct Bucket<L> {
 pub(super) struct Entries {
     /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's depth.
     chain: AtomicUsize,
-    slots: UnsafeCell<[Word; SLOTS]>,
+    slots: [Slot; SLOTS],
+}
+
+/// A word in its place. Written under the exclusive side of the lock only; but [`Bucket::hint`] looks without.
+#[repr(transparent)]
+pub(super) struct Slot(AtomicU64);
+
+impl Slot {
+    #[inline]
+    pub(super) fn get(&self) -> Word {
+        Word(self.0.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(super) fn set(&self, word: Word) {
+        self.0.store(word.0, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Word {
+        let word = self.get();
+        self.set(Word::EMPTY);
+        word
+    }
 }
 
 /// The bits of `Entries::chain` that are the depth.
@@ -41,7 +64,7 @@ const DEPTH: usize = align_of::<Overflow>() - 1;
 /// More slots, on a cache line of their own.
 #[repr(C, align(64))]
 struct Overflow {
-    slots: [Word; OVERFLOW_SLOTS],
+    slots: [Slot; OVERFLOW_SLOTS],
     next: *mut Overflow,
 }
 
@@ -59,19 +82,19 @@ impl<L: BucketLock> Bucket<L> {
         unsafe { self.lock.unlock_exclusive(state) }
     }
 
-    /// The slot of `key`.
+    /// The slot of `key`, and the node in it.
     ///
     /// # Safety
     /// The lock is held, either side, and stays so while the result is used.
     #[inline]
-    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<NonNull<Word>> {
+    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<(&Slot, Node)> {
         // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out only when the bucket has
         // come from memory, and all that was begun meanwhile is in vain.
         for slot in self.with_tag(tag) {
-            // SAFETY: the slot is alive and under the lock nobody writes it; a node in a bucket is alive as long as the
-            // bucket's lock is held.
-            if unsafe { slot.read().node().is_some_and(|node| node.has_key(key)) } {
-                return Some(slot);
+            let Some(node) = slot.get().node() else { continue };
+            // SAFETY: a node in a bucket is alive as long as the bucket's lock is held.
+            if unsafe { node.has_key(key) } {
+                return Some((slot, node));
             }
         }
         if self.entries.overflow().is_null() {
@@ -84,21 +107,18 @@ impl<L: BucketLock> Bucket<L> {
     /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching: no lock is asked for.
     #[inline]
     pub(super) fn hint(&self, tag: u16) -> Option<*const u8> {
-        let slot = self.with_tag(tag).next()?;
-        // SAFETY: within the bucket. A racing writer stores whole words.
-        let word = unsafe { AtomicU64::from_ptr(slot.as_ptr().cast()) }.load(Ordering::Relaxed);
-        Word(word).node().map(|node| node.as_ptr().cast_const())
+        self.with_tag(tag).next()?.get().node().map(|node| node.as_ptr().cast_const())
     }
 
     /// The bucket's own slots that hold a word with this tag.
     #[inline]
-    fn with_tag(&self, tag: u16) -> impl Iterator<Item = NonNull<Word>> {
+    fn with_tag(&self, tag: u16) -> impl Iterator<Item = &Slot> {
         const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<Word>()) };
-        let line = NonNull::from(self).cast::<Word>();
+        let line = ptr::from_ref(self);
         // SAFETY: a bucket starts with a whole line, to whose slots nothing but whole words are stored.
-        let matches = unsafe { Matches::of(line.as_ptr().cast(), Self::FIRST, SLOTS, tag) };
-        // SAFETY: the words that were looked at are within the line.
-        matches.map(move |word| unsafe { line.add(word) })
+        let matches = unsafe { Matches::of(line.cast(), Self::FIRST, SLOTS, tag) };
+        // SAFETY: the words that were looked at are the slots of this bucket.
+        matches.map(move |word| unsafe { &*line.cast::<Slot>().add(word) })
     }
 
     /// Where the slots begin, counted in words.
@@ -135,10 +155,10 @@ impl Spare {
         Ok(())
     }
 
+    /// Adds one that has been emptied.
     fn put(&mut self, overflow: *mut Overflow) {
         // SAFETY: the overflow bucket was unlinked by the caller and is owned by this list from here on.
         unsafe {
-            (*overflow).slots = [Word::EMPTY; OVERFLOW_SLOTS];
             (*overflow).next = self.0;
         }
         self.0 = overflow;
@@ -165,38 +185,41 @@ impl Drop for Spare {
 }
 
 /// The slots of a bucket and its chain, one after another.
-struct Slots {
-    slot: *mut Word,
+struct Slots<'a> {
+    slot: *const Slot,
     left: usize,
     next: *mut Overflow,
+    _locked: PhantomData<&'a Entries>,
 }
 
-impl Iterator for Slots {
-    type Item = *mut Word;
+impl<'a> Iterator for Slots<'a> {
+    type Item = &'a Slot;
 
     #[inline]
-    fn next(&mut self) -> Option<*mut Word> {
+    fn next(&mut self) -> Option<&'a Slot> {
         if self.left == 0 {
             let overflow = NonNull::new(self.next)?.as_ptr();
             // SAFETY: whoever made the iterator holds the lock, so the chain stays as it is.
             unsafe {
-                self.slot = (&raw mut (*overflow).slots).cast();
+                self.slot = (&raw const (*overflow).slots).cast();
                 self.next = (*overflow).next;
             }
             self.left = OVERFLOW_SLOTS;
         }
         let slot = self.slot;
-        // SAFETY: there is at least this one slot left, so the end of the array is the furthest this can get.
-        self.slot = unsafe { slot.add(1) };
         self.left -= 1;
-        Some(slot)
+        // SAFETY: there is at least this one slot left, so the end of the array is the furthest this can get.
+        unsafe {
+            self.slot = slot.add(1);
+            Some(&*slot)
+        }
     }
 }
 
 impl Entries {
     #[inline]
-    fn slots(&self) -> Slots {
-        Slots { slot: self.slots.get().cast(), left: SLOTS, next: self.overflow() }
+    fn slots(&self) -> Slots<'_> {
+        Slots { slot: self.slots.as_ptr(), left: SLOTS, next: self.overflow(), _locked: PhantomData }
     }
 
     /// The first overflow bucket, or null.
@@ -243,19 +266,21 @@ impl Entries {
     /// # Safety
     /// The lock is held, either side, while the iterator is used; a slot is written only under the exclusive side.
     #[inline]
-    pub(super) unsafe fn occupied(&self) -> impl Iterator<Item = (*mut Word, Word)> {
-        // SAFETY: the slots are alive, and under the lock nobody else writes them.
-        self.slots().map(|slot| (slot, unsafe { slot.read() })).filter(|&(_, word)| word != Word::EMPTY)
+    pub(super) unsafe fn occupied(&self) -> impl Iterator<Item = (&Slot, Word)> {
+        self.slots().map(|slot| (slot, slot.get())).filter(|&(_, word)| word != Word::EMPTY)
     }
 
-    /// The slot of `key` in the overflow buckets.
+    /// The slot of `key` in the overflow buckets, and the node in it.
     ///
     /// # Safety
     /// That of [`Bucket::find`].
     #[cold]
-    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<NonNull<Word>> {
-        // SAFETY: the caller's promise.
-        self.slots().skip(SLOTS).filter_map(NonNull::new).find(|&slot| unsafe { is_of(slot, tag, key) })
+    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<(&Slot, Node)> {
+        let tagged = self.slots().skip(SLOTS).filter(|slot| slot.get().tag() == tag);
+        // SAFETY: the caller's promise: the bucket is locked, so its nodes are alive.
+        tagged
+            .filter_map(|slot| Some((slot, slot.get().node()?)))
+            .find(|(_, node)| unsafe { node.has_key(key) })
     }
 
     /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where all are full. Whether it
@@ -266,12 +291,9 @@ impl Entries {
     #[inline]
     pub(super) unsafe fn push(&self, word: Word, spare: &mut Spare) -> Result<bool> {
         for (at, slot) in self.slots().enumerate() {
-            // SAFETY: the slot is alive, and under the exclusive lock it is ours.
-            unsafe {
-                if slot.read() == Word::EMPTY {
-                    slot.write(word);
-                    return Ok(at >= SLOTS);
-                }
+            if slot.get() == Word::EMPTY {
+                slot.set(word);
+                return Ok(at >= SLOTS);
             }
         }
         let overflow = match spare.take() {
@@ -280,7 +302,7 @@ impl Entries {
         };
         // SAFETY: the overflow bucket is ours, and under the exclusive lock so is the chain.
         unsafe {
-            (*overflow).slots[0] = word;
+            (*overflow).slots[0].set(word);
             (*overflow).next = self.overflow();
             self.set_overflow(overflow);
         }
@@ -294,21 +316,21 @@ impl Entries {
     /// # Safety
     /// The lock is held exclusively, and `place` takes none.
     pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(Word, &mut Spare)) {
-        // SAFETY: under the exclusive lock slots and chain are ours. Each array is copied out before any of its words
-        // is placed, so `place` may push to this same bucket; no reference is kept meanwhile.
+        let mut place_all = |words: &[Word], spare: &mut Spare| {
+            words.iter().filter(|&&word| word != Word::EMPTY).for_each(|&word| place(word, spare));
+        };
+        // Each array is emptied before any of its words is placed, so `place` may push to this same bucket.
+        let words = self.slots.each_ref().map(Slot::take);
+        let mut overflow = self.overflow();
+        // SAFETY: under the exclusive lock slots and chain are ours.
         unsafe {
-            let words = self.slots.get().replace([Word::EMPTY; SLOTS]);
-            let mut overflow = self.overflow();
             self.set_overflow(null_mut());
-            words.into_iter().filter(|&word| word != Word::EMPTY).for_each(|word| place(word, &mut spare));
-            while !overflow.is_null() {
-                let words = (*overflow).slots;
-                let next = (*overflow).next;
+            place_all(&words, &mut spare);
+            while let Some(emptied) = overflow.as_ref() {
+                let words = emptied.slots.each_ref().map(Slot::take);
+                let next = emptied.next;
                 spare.put(overflow);
-                words
-                    .into_iter()
-                    .filter(|&word| word != Word::EMPTY)
-                    .for_each(|word| place(word, &mut spare));
+                place_all(&words, &mut spare);
                 overflow = next;
             }
         }
@@ -327,19 +349,6 @@ impl Entries {
             overflow = unsafe { (*overflow).next };
         }
         count
-    }
-}
-
-/// Whether a slot has the node of `key`.
-///
-/// # Safety
-/// The slot's bucket is locked, either side.
-#[inline]
-unsafe fn is_of(slot: NonNull<Word>, tag: u16, key: &[u8]) -> bool {
-    // SAFETY: the caller's promise: nobody writes the slot, and its node is alive.
-    unsafe {
-        let word = slot.read();
-        word.tag() == tag && word.node().is_some_and(|node| node.has_key(key))
     }
 }
 

@@ -13,6 +13,7 @@
 //! The buckets lie in segments that double in size, so none ever moves, and a thread may wait for a bucket's lock whatever the
 //! table does meanwhile.
 
+use std::hint::assert_unchecked;
 use std::num::NonZeroUsize;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -221,9 +222,13 @@ impl<L: BucketLock> Directory<L> {
     pub(super) fn bucket(&self, index: usize) -> &Bucket<L> {
         // The level that the bucket came with: the first one for all that were there from the start.
         let segment = (self.initial | (2 * index)).ilog2();
-        let origin = self.origins[segment as usize].load(Ordering::Acquire);
+        let bucket = self.origins[segment as usize].load(Ordering::Acquire).wrapping_add(index);
         // SAFETY: a segment is there before a level that reaches into it is published, and is freed only with the directory.
-        unsafe { &*origin.wrapping_add(index) }
+        // What that says of the address goes without saying for a reference, but not for the optimiser.
+        unsafe {
+            assert_unchecked(!bucket.is_null());
+            &*bucket
+        }
     }
 
     /// Makes sure that the buckets which come with `level` have their memory.

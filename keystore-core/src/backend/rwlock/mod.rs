@@ -135,45 +135,38 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         reentry::refused(operation, self.patience)
     }
 
-    /// Locks the bucket that has `hash` for reading: the guard and the bucket, or `None` where the thread must not wait.
-    #[inline]
-    fn locked_to_read<'a>(&'a self, hash: u64) -> Option<(Shared<'a, L>, &'a Bucket<L>)> {
+    /// Locks the bucket that has `hash`, by `lock`, where neither another's lock nor a change of the table is in the way.
+    #[inline(always)]
+    fn locked_at_once<'a, G>(
+        &'a self,
+        hash: u64,
+        lock: impl FnOnce(&'a L) -> Option<G>,
+    ) -> Option<(G, &'a Bucket<L>)> {
         let (bucket, depth) = self.directory.likely_owner(hash);
-        if let Some(guard) = Shared::try_lock(&bucket.lock)
-            && bucket.entries.depth() == depth
-        {
-            return Some((guard, bucket));
-        }
-        self.locked(hash, |lock| Shared::lock(lock, self.patience))
-            .map(|(guard, _, bucket, _)| (guard, bucket))
+        let guard = lock(&bucket.lock)?;
+        (bucket.entries.depth() == depth).then_some((guard, bucket))
     }
 
-    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the guard and the bucket, or
-    /// `None` where the thread must not wait.
-    #[inline]
-    fn locked_to_write<'a>(&'a self, hash: u64) -> Option<(Exclusive<'a, L>, &'a Bucket<L>)> {
-        let (bucket, depth) = self.directory.likely_owner(hash);
-        if let Some(guard) = Exclusive::try_lock(&bucket.lock)
-            && bucket.entries.depth() == depth
-        {
-            return Some((guard, bucket));
-        }
-        self.locked_to_split(hash)
+    /// Locks the bucket that has `hash` for reading: the guard and the bucket.
+    #[cold]
+    fn locked_to_read<'a>(&'a self, hash: u64) -> Result<(Shared<'a, L>, &'a Bucket<L>)> {
+        let locked = self.locked(hash, |lock| Shared::lock(lock, self.patience));
+        locked.map(|(guard, _, bucket, _)| (guard, bucket)).ok_or_else(|| self.refused("read"))
     }
 
-    /// [`locked_to_write`](Self::locked_to_write) where the bucket is held, or the table grows or shrinks.
-    #[inline(never)]
-    fn locked_to_split<'a>(&'a self, hash: u64) -> Option<(Exclusive<'a, L>, &'a Bucket<L>)> {
+    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the guard and the bucket.
+    #[cold]
+    fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
         loop {
-            let (guard, index, bucket, level) =
-                self.locked(hash, |lock| Exclusive::lock(lock, self.patience))?;
+            let locked = self.locked(hash, |lock| Exclusive::lock(lock, self.patience));
+            let Some((guard, index, bucket, level)) = locked else { return Err(self.refused("write")) };
             if level >= self.directory.levels().wanted || reentry::is_inside() {
-                return Some((guard, bucket));
+                return Ok((guard, bucket));
             }
             self.split(index, bucket);
             let level = self.directory.level_of(index, bucket);
             if level.is_some_and(|level| hash as usize & mask(level) == index) {
-                return Some((guard, bucket));
+                return Ok((guard, bucket));
             }
         }
     }
@@ -260,13 +253,25 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     }
 
     #[inline]
-    fn read<R>(&self, (): &(), hash: u64, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        let Some((_guard, bucket)) = self.locked_to_read(hash) else { return Err(self.refused("read")) };
-        // SAFETY: the lock is held until the end, and a node in a locked bucket is alive and not overwritten.
-        unsafe {
-            let Some(slot) = bucket.find(tag(hash), key) else { return Ok(None) };
-            Ok(slot.read().node().map(|node| reentry::inside(|| visit(node.value()))))
-        }
+    fn read<C: Closure, R>(
+        &self,
+        (): &(),
+        hash: u64,
+        key: &[u8],
+        visit: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let (guard, bucket) = match self.locked_at_once(hash, Shared::try_lock) {
+            Some(locked) => locked,
+            None => self.locked_to_read(hash)?,
+        };
+        // SAFETY: the lock is held until it is dropped, and a node in a locked bucket is alive and not overwritten.
+        let found = unsafe {
+            let found = bucket.find(tag(hash), key);
+            found.map(|(_, node)| C::inside(|| visit(node.value())))
+        };
+        // Before there is a result: so it need not be kept in memory meanwhile.
+        drop(guard);
+        Ok(found)
     }
 
     #[inline]
@@ -278,26 +283,31 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        let Some((guard, bucket)) = self.locked_to_write(hash) else { return Err(self.refused("write")) };
+        let (guard, bucket) = match self.locked_at_once(hash, Exclusive::try_lock) {
+            Some(locked) => locked,
+            None => self.locked_to_write(hash)?,
+        };
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
-            let found = bucket.find(tag(hash), key);
-            if let Some((slot, node)) = found.and_then(|slot| Some((slot, slot.read().node()?))) {
-                match C::inside(|| decide(Some(node.value()))) {
-                    Decision::Keep => return Ok(Change::Kept),
-                    Decision::Set(value) if node.overwrite(&value) => {}
+            if let Some((slot, node)) = bucket.find(tag(hash), key) {
+                let change = match C::inside(|| decide(Some(node.value()))) {
+                    Decision::Keep => Change::Kept,
                     Decision::Set(value) => {
-                        let new = self.ledger.create_node(key, &value, node.size())?;
-                        slot.write(self.word(tag(hash), new)?);
-                        self.ledger.destroy_node(node);
+                        if !node.overwrite(&value) {
+                            let new = self.ledger.create_node(key, &value, node.size())?;
+                            slot.set(self.word(tag(hash), new)?);
+                            self.ledger.destroy_node(node);
+                        }
+                        Change::Replaced
                     }
                     Decision::Delete => {
-                        slot.write(Word::EMPTY);
+                        slot.set(Word::EMPTY);
                         self.ledger.destroy_node(node);
-                        return Ok(Change::Deleted);
+                        Change::Deleted
                     }
-                }
-                return Ok(Change::Replaced);
+                };
+                drop(guard);
+                return Ok(change);
             }
             let value = match C::inside(|| decide(None)) {
                 Decision::Set(value) => value,
@@ -350,7 +360,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                     for (slot, word) in bucket.entries.occupied() {
                         let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
                         if !reentry::inside(|| keep(node.key(), node.value())) {
-                            slot.write(Word::EMPTY);
+                            slot.set(Word::EMPTY);
                             self.ledger.destroy_node(node);
                             self.ledger.record(Event::DeleteHit);
                             removed += 1;

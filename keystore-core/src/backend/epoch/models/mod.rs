@@ -260,7 +260,7 @@ impl World {
     }
 
     fn read(&self, key: Key) -> Option<u8> {
-        self.0.read(&pin(), key, &key.to_be_bytes(), |value| value[0]).unwrap()
+        self.0.read::<OfCrate, _>(&pin(), key, &key.to_be_bytes(), |value| value[0]).unwrap()
     }
 
     fn alter(&self, key: Key, set: impl Fn(Option<&[u8]>) -> Option<[u8; 1]>) -> Change {
