@@ -34,7 +34,7 @@ pub struct Config {
     pub huge_pages: bool,
     /// How long a call of a backend with locks waits for one that others hold, before it fails with
     /// [`Error::LockTimeout`], -30, and has done nothing; `None` is as long as it takes. A call that comes upon a table in
-    /// motion may wait so long more than once. `for_each`, `retain` and `shrink` have done what they did until then.
+    /// motion may wait so long more than once. `for_each`, `retain`, `clear` and `shrink` have done what they did until then.
     pub lock_timeout: Option<Duration>,
     /// When a table gives memory back after entries were removed.
     pub shrinking: Shrinking,

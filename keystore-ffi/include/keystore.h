@@ -52,7 +52,8 @@
 #define KS_INVALID_CONFIG -21
 
 /**
- * The call came from inside a callback and would have to wait for a lock that the callback holds.
+ * The call came from inside a callback and would have to wait for a lock that the callback may hold;
+ * or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
  */
 #define KS_LOCK_NOT_ACQUIRED -30
 
@@ -82,6 +83,11 @@
 #define KS_NO_MEMORY_LIMIT 0
 
 /**
+ * ks_options.lock_timeout_ns of a store whose calls wait for a lock as long as it takes.
+ */
+#define KS_NO_LOCK_TIMEOUT 0
+
+/**
  * Answer of a ks_update_fn: leave the key as it is.
  */
 #define KS_UPDATE_KEEP 0
@@ -101,6 +107,9 @@
  *
  * Any number of stores can be open at once. A store that is not single-threaded may be used by any
  * number of threads at once, in every function but ks_close.
+ *
+ * A child of fork has a copy of each open store, under the same handle, if no thread was inside a
+ * call of this library at that instant or just ending (Linux with glibc; docs/c-api.md).
  */
 typedef struct ks_store ks_store;
 
@@ -161,6 +170,13 @@ typedef struct ks_options {
      * always counted.
      */
     int32_t counters;
+    /**
+     * How long, in nanoseconds, a call waits for a lock that other threads hold: then it returns
+     * KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and ks_shrink have
+     * done what they did until then. A call that comes upon a table in motion may wait so long more
+     * than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT unless changed.
+     */
+    uint64_t lock_timeout_ns;
 } ks_options;
 
 /**
@@ -505,7 +521,7 @@ int ks_close(struct ks_store *store);
  * copied.
  *
  * @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
- * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+ * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
  * KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
  * store is as before.
  *
@@ -543,8 +559,8 @@ int ks_insert(struct ks_store *store,
  * where the call fails for another reason.
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then
  * *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
- * for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to
- * wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+ * long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
@@ -566,7 +582,7 @@ int ks_get(struct ks_store *store,
  * can be used as a string. NULL goes there where the call fails.
  * @param value_len where the value's length goes, without that NUL; 0 where the call fails.
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key
- * outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -594,7 +610,7 @@ void ks_free(void *value);
  * Removes `key`.
  *
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits;
- * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+ * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
  * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -608,7 +624,7 @@ int ks_delete(struct ks_store *store, const void *key, size_t key_len);
  *
  * @param exists where the answer goes; false where the call fails.
  * @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
- * outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -633,7 +649,7 @@ int ks_count(struct ks_store *store, size_t *count);
  * Removes every entry that is there throughout the call. O(n). The store keeps its size: see
  * ks_shrink.
  *
- * @return KS_OK; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * @return KS_OK; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -669,7 +685,7 @@ int ks_shrink(struct ks_store *store);
  * @param visit is called once at most, before ks_read returns, on this thread.
  * @param context is handed to `visit` as it is; may be NULL.
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
- * its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+ * its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -689,7 +705,7 @@ int ks_read(struct ks_store *store,
  * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else stops.
  * @param context is handed to `visit` as it is; may be NULL.
  * @return KS_OK, stopped or not; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
- * from inside a callback, where it would have to wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from
+ * where it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
  * another thread than a single-threaded store's own.
  *
  * # Safety
@@ -857,7 +873,7 @@ int ks_delete_many(struct ks_store *store,
  * @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
  * many; one that is older fills the fields that it does not know with zeros.
  * @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
- * KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+ * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
  * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety

@@ -24,6 +24,9 @@ use crate::failure::Failure;
 ///
 /// Any number of stores can be open at once. A store that is not single-threaded may be used by any
 /// number of threads at once, in every function but ks_close.
+///
+/// A child of fork has a copy of each open store, under the same handle, if no thread was inside a
+/// call of this library at that instant or just ending (Linux with glibc; docs/c-api.md).
 pub struct ks_store {
     _opaque: c_void,
 }

@@ -58,8 +58,8 @@ pub use one_step::{
 };
 pub use options::{
     KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, KS_CONCURRENCY_MULTI_THREADED,
-    KS_CONCURRENCY_SINGLE_THREADED, KS_NO_MEMORY_LIMIT, KS_POOL_ARENA, KS_POOL_SLAB, KS_POOL_SYSTEM,
-    ks_backend, ks_concurrency, ks_options, ks_options_init, ks_pool,
+    KS_CONCURRENCY_SINGLE_THREADED, KS_NO_LOCK_TIMEOUT, KS_NO_MEMORY_LIMIT, KS_POOL_ARENA, KS_POOL_SLAB,
+    KS_POOL_SYSTEM, ks_backend, ks_concurrency, ks_options, ks_options_init, ks_pool,
 };
 pub use stats::{ks_stats, ks_store_stats};
 pub use status::{

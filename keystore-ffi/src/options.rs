@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::ptr;
+use std::time::Duration;
 
 use keystore_core::{BackendKind, Concurrency, Config, Error};
 use keystore_pool::PoolKind;
@@ -38,6 +39,9 @@ pub const KS_CONCURRENCY_SINGLE_THREADED: ks_concurrency = 2;
 /// ks_options.memory_limit of a store without one.
 pub const KS_NO_MEMORY_LIMIT: u64 = 0;
 
+/// ks_options.lock_timeout_ns of a store whose calls wait for a lock as long as it takes.
+pub const KS_NO_LOCK_TIMEOUT: u64 = 0;
+
 /// What a store is opened with. Fill it by ks_options_init, then change what you want different.
 ///
 /// Later versions add fields at the end: `size` tells the library which of them a program knows.
@@ -64,6 +68,11 @@ pub struct ks_options {
     /// Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries are
     /// always counted.
     pub counters: i32,
+    /// How long, in nanoseconds, a call waits for a lock that other threads hold: then it returns
+    /// KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and ks_shrink have
+    /// done what they did until then. A call that comes upon a table in motion may wait so long more
+    /// than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT unless changed.
+    pub lock_timeout_ns: u64,
 }
 
 /// The size of the first version of [`ks_options`]: every program has at least this.
@@ -84,6 +93,7 @@ impl Default for ks_options {
             memory_limit: config.memory_limit.unwrap_or(KS_NO_MEMORY_LIMIT),
             concurrency: KS_CONCURRENCY_MULTI_THREADED,
             counters: i32::from(config.counters),
+            lock_timeout_ns: config.lock_timeout.map_or(KS_NO_LOCK_TIMEOUT, whole_nanoseconds),
         }
     }
 }
@@ -161,6 +171,8 @@ impl ks_options {
             memory_limit: (self.memory_limit != KS_NO_MEMORY_LIMIT).then_some(self.memory_limit),
             concurrency,
             counters,
+            lock_timeout: (self.lock_timeout_ns != KS_NO_LOCK_TIMEOUT)
+                .then(|| Duration::from_nanos(self.lock_timeout_ns)),
             ..Config::default()
         };
         config.validate()?;
@@ -170,6 +182,11 @@ impl ks_options {
 
 fn invalid(field: &'static str, value: i32, expected: &'static str) -> Failure {
     Error::invalid_config(field, value, expected).into()
+}
+
+/// A time as C has it, where it fits: the longest is 584 years.
+fn whole_nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
@@ -221,6 +238,25 @@ mod tests {
     fn the_defaults_are_those_of_the_core() {
         let choice = ks_options::default().choose().map_err(|e| e.to_string()).unwrap();
         assert_eq!(choice.config, Config::default());
+    }
+
+    #[test]
+    fn every_lock_timeout_is_one_and_zero_is_none() {
+        let chosen = |lock_timeout_ns| {
+            let options = ks_options { lock_timeout_ns, ..ks_options::default() };
+            options.choose().map_err(|e| e.to_string()).unwrap().config.lock_timeout
+        };
+        assert_eq!(chosen(KS_NO_LOCK_TIMEOUT), None);
+        assert_eq!(chosen(1), Some(Duration::from_nanos(1)));
+        assert_eq!(chosen(u64::MAX), Some(Duration::from_nanos(u64::MAX)));
+    }
+
+    #[test]
+    fn a_program_older_than_the_lock_timeout_has_none() {
+        let options = ks_options { size: MIN_SIZE, lock_timeout_ns: 7, ..ks_options::default() };
+        // SAFETY: the struct has at least the bytes that its size says.
+        let read = unsafe { ks_options::read(&raw const options) }.map_err(|e| e.to_string()).unwrap();
+        assert_eq!(read.lock_timeout_ns, KS_NO_LOCK_TIMEOUT);
     }
 
     #[test]

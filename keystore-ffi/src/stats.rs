@@ -151,7 +151,7 @@ impl From<&Stats> for ks_stats {
 /// @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
 /// many; one that is older fills the fields that it does not know with zeros.
 /// @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
-/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety

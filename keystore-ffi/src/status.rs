@@ -17,7 +17,8 @@ pub const KS_OUT_OF_MEMORY: c_int = -10;
 pub const KS_INVALID_ARGUMENT: c_int = -20;
 /// A field of the options is outside its limits.
 pub const KS_INVALID_CONFIG: c_int = -21;
-/// The call came from inside a callback and would have to wait for a lock that the callback holds.
+/// The call came from inside a callback and would have to wait for a lock that the callback may hold;
+/// or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
 pub const KS_LOCK_NOT_ACQUIRED: c_int = -30;
 /// The store is NULL, closed, or was never opened.
 pub const KS_NOT_INITIALISED: c_int = -40;

@@ -90,7 +90,7 @@ unsafe fn on_key<'a>(
 /// copied.
 ///
 /// @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
-/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
 /// store is as before.
 ///
@@ -146,8 +146,8 @@ pub unsafe extern "C" fn ks_insert(
 /// where the call fails for another reason.
 /// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then
 /// *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
-/// for a key outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to
-/// wait; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+/// long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn ks_get(
 /// can be used as a string. NULL goes there where the call fails.
 /// @param value_len where the value's length goes, without that NUL; 0 where the call fails.
 /// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key
-/// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 /// Removes `key`.
 ///
 /// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits;
-/// KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait; KS_NOT_INITIALISED;
+/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key
 ///
 /// @param exists where the answer goes; false where the call fails.
 /// @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
-/// outside its limits; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
@@ -310,7 +310,7 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
 /// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
 /// ks_shrink.
 ///
-/// @return KS_OK; KS_LOCK_NOT_ACQUIRED from inside a callback, where it would have to wait;
+/// @return KS_OK; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety

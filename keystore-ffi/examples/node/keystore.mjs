@@ -25,6 +25,7 @@ koffi.struct("ks_options", {
   memory_limit: "uint64_t",
   concurrency: "int32_t",
   counters: "int32_t",
+  lock_timeout_ns: "uint64_t",
 });
 koffi.proto("int ks_for_each_fn(void *context, void *key, size_t key_len, void *value, size_t value_len)");
 
@@ -88,6 +89,14 @@ function choose(name, choices, chosen) {
   return choices[chosen];
 }
 
+/** Milliseconds as the library has them. 0 would be no time-out at all. */
+function nanoseconds(name, milliseconds) {
+  if (!(milliseconds >= 1e-6 && milliseconds <= 1e9)) {
+    throw new KeystoreError(-20, `${name} is ${milliseconds}: it must be from 1e-6 to 1e9 milliseconds`);
+  }
+  return Math.round(milliseconds * 1e6);
+}
+
 /** The version of the library. */
 export const version = () => ks.ks_version();
 
@@ -95,8 +104,11 @@ export const version = () => ks.ks_version();
 export class Keystore {
   #handle = null;
 
-  /** `backend`: epoch, rwlock or dashmap. `pool`: slab, arena or system. `memoryLimit`: bytes. */
-  constructor({ backend = "epoch", pool = "slab", initialBuckets, preallocation, memoryLimit } = {}) {
+  /**
+   * `backend`: epoch, rwlock or dashmap. `pool`: slab, arena or system. `memoryLimit`: bytes. `lockTimeout`: milliseconds
+   * that a call waits for a lock that others hold, on the backends that have locks.
+   */
+  constructor({ backend = "epoch", pool = "slab", initialBuckets, preallocation, memoryLimit, lockTimeout } = {}) {
     const options = {};
     check(ks.ks_options_init(options, koffi.sizeof("ks_options")));
     options.backend = choose("backend", BACKENDS, backend);
@@ -104,6 +116,7 @@ export class Keystore {
     options.initial_buckets = initialBuckets ?? options.initial_buckets;
     options.preallocation = preallocation ?? options.preallocation;
     options.memory_limit = memoryLimit ?? options.memory_limit;
+    if (lockTimeout !== undefined) options.lock_timeout_ns = nanoseconds("lockTimeout", lockTimeout);
     const handle = [null];
     check(ks.ks_open(options, handle));
     this.#handle = handle[0];

@@ -42,7 +42,7 @@ class Closed(KeystoreError):
 
 
 class Busy(KeystoreError):
-    """The call came from inside another one and would have to wait for it."""
+    """The call came from inside another one and would have to wait for it, or waited as long as `lock_timeout` lets it."""
 
 
 class Unsupported(KeystoreError):
@@ -65,6 +65,7 @@ class _Options(ctypes.Structure):
         ("memory_limit", c_uint64),
         ("concurrency", c_int32),
         ("counters", c_int32),
+        ("lock_timeout_ns", c_uint64),
     ]
 
 
@@ -143,9 +144,19 @@ class Keystore(MutableMapping):
     """A store: a mapping of bytes to bytes.
 
     `backend` is "epoch", "rwlock" or "dashmap", `pool` is "slab", "arena" or "system". `memory_limit` is in bytes.
+    `lock_timeout` is in seconds: how long a call waits for a lock that others hold, on the backends that have locks.
     """
 
-    def __init__(self, *, backend="epoch", pool="slab", initial_buckets=None, preallocation=None, memory_limit=None):
+    def __init__(
+        self,
+        *,
+        backend="epoch",
+        pool="slab",
+        initial_buckets=None,
+        preallocation=None,
+        memory_limit=None,
+        lock_timeout=None,
+    ):
         self._handle = c_void_p()
         options = _Options()
         self._check(_library.ks_options_init(byref(options), ctypes.sizeof(options)))
@@ -155,6 +166,7 @@ class Keystore(MutableMapping):
             ("initial_buckets", initial_buckets),
             ("preallocation", preallocation),
             ("memory_limit", memory_limit),
+            ("lock_timeout_ns", None if lock_timeout is None else self._nanoseconds("lock_timeout", lock_timeout)),
         ):
             if value is not None:
                 setattr(options, name, value)
@@ -165,6 +177,13 @@ class Keystore(MutableMapping):
         if chosen not in choices:
             raise InvalidArgument(f"{name} is {chosen!r}: it must be one of {', '.join(choices)}", -20)
         return choices[chosen]
+
+    @staticmethod
+    def _nanoseconds(name, seconds):
+        # 0 would be no time-out at all, and more than 64 bits cannot be passed on.
+        if not 1e-9 <= seconds <= 1e10:
+            raise InvalidArgument(f"{name} is {seconds!r}: it must be from 1e-9 to 1e10 seconds", -20)
+        return round(seconds * 1e9)
 
     @staticmethod
     def _check(code):

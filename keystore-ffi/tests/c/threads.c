@@ -116,6 +116,71 @@ static void single_threaded(void) {
     }
 }
 
+/* Where a reader is, while another thread would write: it has a lock, and keeps it until it is told to go on. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    enum { OUTSIDE, INSIDE, TOLD } state;
+} reader = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, OUTSIDE};
+
+static void enter_state(int state) {
+    pthread_mutex_lock(&reader.mutex);
+    reader.state = state;
+    pthread_cond_broadcast(&reader.changed);
+    pthread_mutex_unlock(&reader.mutex);
+}
+
+static void await_state(int state) {
+    pthread_mutex_lock(&reader.mutex);
+    while ((int)reader.state != state)
+        pthread_cond_wait(&reader.changed, &reader.mutex);
+    pthread_mutex_unlock(&reader.mutex);
+}
+
+static void stay(void *context, const void *value, size_t length) {
+    (void)context, (void)value, (void)length;
+    enter_state(INSIDE);
+    await_state(TOLD);
+}
+
+static void *read_slowly(void *context) {
+    (void)context;
+    CHECK(ks_read(shared, "k", 1, stay, NULL) == KS_OK);
+    return NULL;
+}
+
+/* With a lock time-out a call waits no longer than it says, and has done nothing then. */
+static void lock_timeout(void) {
+    for (size_t b = 0; b < sizeof BACKENDS / sizeof *BACKENDS; b++) {
+        bool waits = BACKENDS[b] != KS_BACKEND_EPOCH;
+        ks_options options;
+        pthread_t thread;
+        CHECK(ks_options_init(&options, sizeof options) == KS_OK);
+        CHECK(options.lock_timeout_ns == KS_NO_LOCK_TIMEOUT);
+        options.backend = BACKENDS[b];
+        options.lock_timeout_ns = 20 * 1000 * 1000;
+        CHECK(ks_open(&options, &shared) == KS_OK);
+        CHECK(ks_set(shared, "k", 1, "old", 3) == KS_OK);
+        enter_state(OUTSIDE);
+        CHECK(pthread_create(&thread, NULL, read_slowly, NULL) == 0);
+        await_state(INSIDE);
+        CHECK(ks_set(shared, "k", 1, "new", 3) == (waits ? KS_LOCK_NOT_ACQUIRED : KS_OK));
+        if (waits)
+            CHECK_MESSAGE("write waited 20ms for a lock");
+        enter_state(TOLD);
+        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(has(shared, "k", waits ? "old" : "new"));
+        CHECK(ks_set(shared, "k", 1, "newer", 5) == KS_OK && has(shared, "k", "newer"));
+        CHECK(ks_close(shared) == KS_OK);
+
+        /* The longest there is: nothing overflows. */
+        options.lock_timeout_ns = UINT64_MAX;
+        CHECK(ks_open(&options, &shared) == KS_OK);
+        CHECK(ks_set(shared, "k", 1, "v", 1) == KS_OK && has(shared, "k", "v"));
+        CHECK(ks_close(shared) == KS_OK);
+    }
+}
+
 int main(void) {
     on_every_store(many_threads);
     shared = open_store(KS_BACKEND_EPOCH, KS_POOL_SLAB);
@@ -124,5 +189,6 @@ int main(void) {
     CHECK_MESSAGE("the key is not in the store");
     CHECK(ks_close(shared) == KS_OK);
     single_threaded();
+    lock_timeout();
     return 0;
 }

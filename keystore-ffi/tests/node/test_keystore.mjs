@@ -39,5 +39,11 @@ assert.throws(() => new Keystore({ backend: "none" }), KeystoreError);
 const small = new Keystore({ memoryLimit: 1000 });
 assert.throws(() => small.set("k", Buffer.alloc(2000)), { code: -10, message: /memory limit of 1000 bytes/ });
 small.close();
+const impatient = new Keystore({ backend: "rwlock", lockTimeout: 20 });
+assert.equal(text(impatient.set("k", "v").get("k")), "v");
+impatient.close();
+for (const lockTimeout of [0, -1, 1e10, NaN]) {
+  assert.throws(() => new Keystore({ lockTimeout }), { code: -20, message: /lockTimeout is/ });
+}
 assert.equal(version(), process.env.KEYSTORE_VERSION);
 console.log("passed");

@@ -27,6 +27,12 @@ fn threads() {
     build_and_run(Language::C, "tests/c/threads.c");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn fork() {
+    build_and_run(Language::C, "tests/c/fork.c");
+}
+
 #[test]
 fn own_names() {
     build_and_run(Language::C, "tests/c/own_names.c");

@@ -51,6 +51,7 @@ watched! {
     callbacks: C "tests/c/callbacks.c" [];
     errors: C "tests/c/errors.c" [];
     threads: C "tests/c/threads.c" [];
+    fork: C "tests/c/fork.c" [];
     wrapper: Cxx "tests/cpp/wrapper.cpp" [];
     predecessor_calls: C "tests/c/predecessor/calls.c" [];
     predecessor_misuse: C "tests/c/predecessor/misuse.c" ["3"];

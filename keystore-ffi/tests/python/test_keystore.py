@@ -5,7 +5,7 @@ import threading
 import unittest
 
 import keystore
-from keystore import Closed, InvalidArgument, Keystore, KeystoreError, OutOfMemory
+from keystore import Busy, Closed, InvalidArgument, Keystore, KeystoreError, OutOfMemory
 
 
 class Test(unittest.TestCase):
@@ -81,6 +81,38 @@ class Test(unittest.TestCase):
         with Keystore(memory_limit=1000) as small, self.assertRaises(MemoryError) as caught:
             small["k"] = bytes(2000)
         self.assertIsInstance(caught.exception, OutOfMemory)
+
+    def test_a_call_waits_no_longer_than_it_is_told(self):
+        for backend, waits in (("epoch", False), ("rwlock", True), ("dashmap", True)):
+            with Keystore(backend=backend, lock_timeout=0.02) as store:
+                store["k"] = "v"
+                held, done = threading.Event(), threading.Event()
+
+                def hold(*_):
+                    held.set()
+                    done.wait()
+                    return 0
+
+                visit = keystore._FOR_EACH(hold)
+                walker = threading.Thread(target=lambda: keystore._library.ks_for_each(store._handle, visit, None))
+                walker.start()
+                held.wait()
+                try:
+                    if waits:
+                        with self.assertRaises(Busy) as caught:
+                            store["k"] = "new"
+                        self.assertEqual(caught.exception.code, -30)
+                        self.assertIn("waited 20ms", str(caught.exception))
+                    else:
+                        store["k"] = "new"
+                finally:
+                    done.set()
+                    walker.join()
+                store["k"] = "newer"
+        for wrong in (0, -1, 1e11, float("nan")):
+            with self.assertRaises(InvalidArgument) as caught:
+                Keystore(lock_timeout=wrong)
+            self.assertIn("lock_timeout is", str(caught.exception))
 
     def test_a_closed_store_says_so(self):
         with Keystore() as store:

@@ -48,6 +48,11 @@ pub(crate) use checks;
 
 /// Runs every check of every module on every combination that it is for: the `main` of a test program.
 pub(crate) fn run(modules: &[(&str, &[Check])]) -> ExitCode {
+    run_as(&Arguments::from_args(), modules)
+}
+
+/// The same, for a program that does not leave it to its arguments how.
+pub(crate) fn run_as(arguments: &Arguments, modules: &[(&str, &[Check])]) -> ExitCode {
     let mut trials = Vec::new();
     for &(module, checks) in modules {
         for check in checks {
@@ -61,7 +66,7 @@ pub(crate) fn run(modules: &[(&str, &[Check])]) -> ExitCode {
             }
         }
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    libtest_mimic::run(arguments, trials).exit_code()
 }
 
 /// Runs `test` on a thread of its own, which is left behind where it does not come to an end.
