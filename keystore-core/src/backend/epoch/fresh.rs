@@ -4,7 +4,8 @@ use std::hash::BuildHasher;
 use std::ptr;
 
 use crate::allocator::NodeAllocator;
-use crate::error::{Error, Result};
+use crate::backend::apart::apart;
+use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::node::Node;
 
@@ -14,27 +15,23 @@ pub(super) struct Fresh<'t, 'v, A: NodeAllocator, S: BuildHasher> {
     node: Option<Node>,
     /// What the node was prepared of, if it was.
     prepared_of: Option<&'v [u8]>,
-    /// Why there is none, if it was and could not be: told when it is wanted.
-    refused: Option<Error>,
 }
 
 impl<'t, 'v, A: NodeAllocator, S: BuildHasher> Fresh<'t, 'v, A, S> {
     /// No node yet.
     #[inline]
     pub(super) fn new(ledger: &'t Ledger<A, S>) -> Self {
-        Self { ledger, node: None, prepared_of: None, refused: None }
+        Self { ledger, node: None, prepared_of: None }
     }
 
     /// Makes a node that will likely be wanted, before the table is looked at: so the wait for the node's memory is one with the
-    /// wait for the table's. Under a memory limit it is not known yet how much room it needs, so there this does nothing.
+    /// wait for the table's. Under a memory limit it is not known yet how much room it needs, so there this does nothing; where
+    /// there is no memory, that is told when the node is wanted and there still is none.
     #[inline]
     pub(super) fn prepare(&mut self, key: &[u8], value: &'v [u8]) {
         if !self.ledger.is_limited() {
             self.prepared_of = Some(value);
-            match self.ledger.create_node(key, value, 0) {
-                Ok(node) => self.node = Some(node),
-                Err(error) => self.refused = Some(error),
-            }
+            self.node = self.ledger.create_node(key, value, 0).ok();
         }
     }
 
@@ -50,9 +47,6 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> Fresh<'t, 'v, A, S> {
 
     #[inline(never)]
     fn make(&mut self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
-        if let Some(error) = self.refused.take() {
-            return Err(error);
-        }
         if let Some(node) = self.node {
             // SAFETY: the node is not in the table: it is ours alone.
             if unsafe { node.value() } == value {
@@ -76,7 +70,7 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> Fresh<'t, 'v, A, S> {
     fn discard(&mut self) {
         if let Some(node) = self.node.take() {
             // SAFETY: the node is not in the table, and never was: nobody else has seen it.
-            unsafe { self.ledger.destroy_node(node) };
+            apart(|| unsafe { self.ledger.destroy_node(node) });
         }
     }
 }

@@ -15,13 +15,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::array::BucketArray;
 use super::bucket::Bucket;
 use super::pause::{Point, reached};
 use super::pin::{Guard, batch_gathered, pin, request_renewal, take_back};
 use crate::allocator::NodeAllocator;
+use crate::backend::apart::apart;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::node::Node;
@@ -130,6 +131,7 @@ where
         self.retire(Piece::Array(std::ptr::from_ref(array).cast_mut()), array.bytes(), guard);
     }
 
+    #[inline]
     fn retire(self: &Arc<Self>, piece: Piece, bytes: usize, guard: &Guard) {
         let mut at = thread_slot();
         let mut bag = loop {
@@ -138,16 +140,25 @@ where
                 None => at += 1,
             }
         };
-        if bag.pieces.len() == bag.pieces.capacity() && bag.pieces.try_reserve_exact(BAG_PIECES).is_err() {
-            drop(bag);
-            return self.retire_alone(piece, guard);
-        }
         reached(Point::BagHeld);
-        bag.pieces.push(piece);
-        bag.bytes += bytes;
-        if bag.pieces.len() < BAG_PIECES && bag.bytes < BAG_BYTES {
-            return;
+        if bag.pieces.len() == bag.pieces.capacity() {
+            return apart(|| {
+                if bag.pieces.try_reserve_exact(BAG_PIECES).is_ok() {
+                    bag.add(piece, bytes);
+                } else {
+                    drop(bag);
+                    self.retire_alone(piece, guard);
+                }
+            });
         }
+        bag.add(piece, bytes);
+        if bag.is_full() {
+            apart(|| self.hand_over(bag, guard));
+        }
+    }
+
+    /// Makes a batch of a full bag and hands it to crossbeam.
+    fn hand_over(self: &Arc<Self>, mut bag: MutexGuard<'_, Bag>, guard: &Guard) {
         if bag.batches.try_reserve(1).is_err() {
             return; // It stays full, and the next piece may find memory.
         }
@@ -239,13 +250,14 @@ where
 
     /// # Safety
     /// Nobody uses the piece from here on.
+    #[inline(always)]
     unsafe fn free_piece(&self, piece: Piece) {
         // SAFETY: the caller's promise; what was retired came from where it is freed to.
         unsafe {
             match piece {
                 Piece::Node(node) => self.ledger.free_node(node),
-                Piece::Overflow(bucket) => Bucket::free(bucket),
-                Piece::Array(array) => BucketArray::free(array),
+                Piece::Overflow(bucket) => apart(|| Bucket::free(bucket)),
+                Piece::Array(array) => apart(|| BucketArray::free(array)),
             }
         }
     }
@@ -271,6 +283,18 @@ where
 }
 
 impl Bag {
+    /// Adds a piece, for which there is room.
+    #[inline]
+    fn add(&mut self, piece: Piece, bytes: usize) {
+        self.pieces.push(piece);
+        self.bytes += bytes;
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.pieces.len() >= BAG_PIECES || self.bytes >= BAG_BYTES
+    }
+
     /// Makes a batch of the bag, and empties it.
     fn seal(&mut self) -> Arc<Batch> {
         let pieces = Mutex::new(std::mem::take(&mut self.pieces));
