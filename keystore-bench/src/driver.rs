@@ -426,10 +426,11 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Makes the values of the next writes, where they are not made yet.
+    /// Makes the values of the next writes, where the next operation is one and they are not made yet.
     fn make_values(&mut self) {
-        if self.values.of(self.next).is_none() {
-            let next = self.next % self.stream.len().max(1);
+        let next = self.next % self.stream.len().max(1);
+        let writes = self.stream.operations().get(next).is_some_and(|next| writes_alone(next.kind));
+        if writes && self.values.of(next).is_none() {
             self.values.make(self.stream, next, self.thread, self.done);
         }
     }
@@ -573,6 +574,11 @@ struct Values {
     made: Range<usize>,
 }
 
+/// Whether a call carries one value.
+fn writes_alone(kind: Kind) -> bool {
+    kind.has_value() && !kind.is_batch()
+}
+
 impl Values {
     /// The most that are made ahead.
     const MOST: usize = 64;
@@ -594,12 +600,14 @@ impl Values {
     /// with what follows it.
     fn make(&mut self, stream: &Stream, index: usize, thread: usize, number: u64) -> &[u8] {
         let count = self.bytes.len().checked_div(self.stride).unwrap_or(0);
-        let operations = stream.operations().iter().enumerate().skip(index).take(count);
+        let operations = &stream.operations()[index..];
+        let operations = &operations[..count.min(operations.len())];
         self.made = index..index + operations.len();
-        for ((at, operation), value) in operations.zip(self.bytes.chunks_exact_mut(self.stride.max(1))) {
-            if operation.kind.has_value() && !operation.kind.is_batch() {
-                let stamp = Stamp::new(thread, number + (at - index) as u64);
-                write_value(&mut value[..stream.value_size(at)], operation.key, stamp);
+        let values = self.bytes.chunks_exact_mut(self.stride.max(1));
+        for (at, (operation, value)) in operations.iter().zip(values).enumerate() {
+            if writes_alone(operation.kind) {
+                let stamp = Stamp::new(thread, number + at as u64);
+                write_value(&mut value[..stream.value_size(index + at)], operation.key, stamp);
             }
         }
         &self.bytes

@@ -10,7 +10,7 @@
 //!    from a file of a [`Suite`], so it can be kept and run again.
 //! 2. [`Scenario::draw`] turns it into the operations of each thread, keys and all, before any clock runs; or a [`Trace`] has
 //!    them.
-//! 3. [`run`] lets the threads wait for each other and then go. Most calls go by untimed; one in 32, or as many as the scenario
+//! 3. [`run`] lets the threads wait for each other and then go. Most calls go by untimed; one in 128, or as many as the scenario
 //!    says, gives the latencies.
 //! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing, wrong, or twice. A number
 //!    from a store that fails is a number from a broken store, and the command fails with it.

@@ -55,16 +55,16 @@ pub(crate) fn write_value(value: &mut [u8], key: u32, stamp: Stamp) {
     let seed = stamp.0 ^ u64::from(key).rotate_left(32) ^ (value.len() as u64).rotate_left(48);
     let product = u128::from(seed ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
     let proof = product as u64 ^ (product >> 64) as u64;
-    let (words, tail) = value.as_chunks_mut::<8>();
-    let [first, second, rest @ ..] = words else {
+    // Two words at a time.
+    let pair = |low: u64, high: u64| (u128::from(low) | u128::from(high) << 64).to_le_bytes();
+    let ([first, rest @ ..], tail) = value.as_chunks_mut::<16>() else {
         unreachable!("a value has at least two words");
     };
-    *first = stamp.0.to_le_bytes();
-    *second = (u64::from(key) | proof << 32).to_le_bytes();
-    rest.fill(proof.to_le_bytes());
+    *first = pair(stamp.0, u64::from(key) | proof << 32);
+    rest.fill(pair(proof, proof));
     if !tail.is_empty() {
         let length = tail.len();
-        tail.copy_from_slice(&proof.to_be_bytes()[..length]);
+        tail.copy_from_slice(&pair(proof.swap_bytes(), proof)[..length]);
     }
 }
 

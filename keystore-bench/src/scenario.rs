@@ -109,7 +109,7 @@ const fn default_value_size() -> Size {
 }
 
 const fn default_batch() -> usize {
-    32
+    128
 }
 
 const fn default_time_every() -> u32 {
