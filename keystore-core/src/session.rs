@@ -232,14 +232,14 @@ mod tests {
                 session.set(&(n % 64).to_be_bytes(), &value).unwrap();
             }
         };
-        let mut most = 0;
         let mut session = store.session();
-        for _ in 0..4 {
+        let mut held = Vec::new();
+        // Other tests of this process pin too, and stop threads that are pinned; so one round may find what those hold.
+        while held.len() < 4 || *held.last().expect("four rounds") >= 16 << 20 {
             overwrite(&mut session);
-            most = most.max(garbage());
+            held.push(garbage());
+            assert!(held.len() < 40, "{held:?} bytes of garbage while sessions are busy");
         }
-        // Other tests of this process pin too, for moments.
-        assert!(most < 16 << 20, "{most} bytes of garbage while sessions are busy");
         let (idle, ready) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -14,6 +14,8 @@
 //! and keeps its pin; one that enters after it sees that its pin is no longer valid, and takes another. This asymmetry,
 //! where the rare side pays for both, is that of userspace RCU (Desnoyers and others, 2012) and of biased locks.
 //!
+//! [`Stay`] is that agreement, apart from what a pin is and where seats come from.
+//!
 //! Nobody waits. While its seat is being looked at, and always where there is no such barrier, a thread pins for each
 //! operation, with the spare that each seat has.
 
@@ -23,13 +25,12 @@ use std::marker::PhantomData;
 use std::mem;
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
-use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
-};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::{Collector, LocalHandle};
 use crossbeam_utils::CachePadded;
 
+use self::stay::{INVALID, Stay};
 use super::pause::{Point, reached};
 
 /// All stores of a process share one, so that a thread needs only one seat. Others who use crossbeam-epoch have theirs, and
@@ -38,9 +39,6 @@ static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
 
 /// Counts the requests to renew pins. Never [`INVALID`].
 static WANTED: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(INVALID + 1));
-
-/// Stands for the request that no pin answers.
-const INVALID: u64 = 0;
 
 /// Batches of garbage, counted over all stores.
 static BATCHES: AtomicUsize = AtomicUsize::new(0);
@@ -65,12 +63,8 @@ thread_local! {
 /// Where a thread keeps its pin.
 #[repr(align(128))]
 pub(crate) struct Seat {
-    /// How many guards the thread has. Written by it alone.
-    inside: AtomicU32,
-    /// The request that the pin was last renewed for, or [`INVALID`]. Written under `hold`.
-    renewed_for: AtomicU64,
-    /// Who may change the pin: [`FREE`], [`RENEWING`] or [`REVOKING`].
-    hold: AtomicU8,
+    /// Whether the thread is inside, what `pin` is worth, and who may change it.
+    stay: Stay,
     /// Whether a thread has the seat.
     taken: AtomicBool,
     /// Whether there is more to leaving than to say so. Used by the seat's thread alone, as are the next three.
@@ -80,21 +74,14 @@ pub(crate) struct Seat {
     spare: LocalHandle,
     /// A pin of `spare`, where the seat's own could not be had.
     spare_pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
-    /// What `pin` is made of. Used under `hold`.
+    /// What `pin` is made of. Used by whom `stay` lets change it.
     handle: LocalHandle,
-    /// Changed under `hold`. The seat's thread may look at it while it is inside.
+    /// Changed by whom `stay` lets. The seat's thread may look at it while it is inside.
     pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
     next: *const Self,
 }
 
-/// Nobody changes the pin.
-const FREE: u8 = 0;
-/// The seat's thread does.
-const RENEWING: u8 = 1;
-/// Whoever takes pins back does.
-const REVOKING: u8 = 2;
-
-// SAFETY: what is not atomic is used by one thread at a time, by the rules at the fields and in `Seat::enter`; `hold` and
+// SAFETY: what is not atomic is used by one thread at a time, by the rules at the fields and in `Stay::enter`; `stay` and
 // `taken` pass it on, with release and acquire. Nothing in crossbeam's handles and guards is bound to a thread as such.
 unsafe impl Sync for Seat {}
 
@@ -107,7 +94,7 @@ pub(crate) struct Guard {
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("inside", &self.seat.inside).finish()
+        f.debug_struct("Guard").field("inside", &self.seat.stay.guards()).finish()
     }
 }
 
@@ -126,7 +113,7 @@ pub(super) fn pin() -> Guard {
     // SAFETY: seats are never freed.
     let seat = unsafe { SEAT.get().as_ref() };
     match seat {
-        Some(seat) if seat.enter() => Guard { seat, _stays: PhantomData },
+        Some(seat) if seat.stay.enter(&WANTED) => Guard { seat, _stays: PhantomData },
         _ => pin_anew(seat),
     }
 }
@@ -137,11 +124,11 @@ pub(super) fn pin() -> Guard {
 fn pin_anew(entered: Option<&'static Seat>) -> Guard {
     let seat = entered.unwrap_or_else(|| {
         let seat = take_seat();
-        seat.enter();
+        seat.stay.enter(&WANTED);
         seat
     });
     // A pin that is in use stays as old as its first user needs it.
-    let in_use = seat.inside.load(Ordering::Relaxed) > 1;
+    let in_use = seat.stay.guards() > 1;
     if !in_use && !seat.renew() {
         // SAFETY: the seat is this thread's.
         unsafe { *seat.spare_pin.get() = Some(seat.spare.pin()) };
@@ -151,24 +138,9 @@ fn pin_anew(entered: Option<&'static Seat>) -> Guard {
 }
 
 impl Seat {
-    /// Says that the thread is inside, and tells whether its pin is as new as is wanted.
-    ///
-    /// Why nobody takes the pin of a thread that was told so, until it leaves: who takes pins back makes them invalid, then has
-    /// this thread pass a barrier, then looks at `inside`. If the barrier falls behind the store here, `inside` is seen. If it
-    /// falls before the load here, the pin is seen to be invalid. The store comes before the load, so it is one of the two.
-    #[inline(always)]
-    fn enter(&self) -> bool {
-        self.inside.store(self.inside.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        // The processor may still exchange the two: the barrier that others impose is what it cannot.
-        compiler_fence(Ordering::SeqCst);
-        self.renewed_for.load(Ordering::Relaxed) == WANTED.load(Ordering::Relaxed)
-    }
-
-    /// Release: who sees this sees that all was read before.
     #[inline(always)]
     fn leave(&self) {
-        let inside = self.inside.load(Ordering::Relaxed) - 1;
-        self.inside.store(inside, Ordering::Release);
+        self.stay.leave();
         if self.tidy.get() {
             self.tidy_up();
         }
@@ -177,7 +149,7 @@ impl Seat {
     /// The rest of leaving, when the last guard has left.
     #[cold]
     fn tidy_up(&self) {
-        if self.inside.load(Ordering::Relaxed) > 0 {
+        if self.stay.guards() > 0 {
             return;
         }
         self.tidy.set(false);
@@ -190,35 +162,21 @@ impl Seat {
 
     /// Leaves the seat to other threads. This one is not inside.
     fn give_up(&self) {
-        // Else somebody is finding out that nobody is inside, and does the same.
-        if self.hold(RENEWING) {
-            self.renewed_for.store(INVALID, Ordering::Relaxed);
-            // SAFETY: this thread has `hold`, and no guard.
-            unsafe { *self.pin.get() = None };
-            self.hold.store(FREE, Ordering::Release);
-        }
+        // SAFETY: the thread may change the pin, and has no guard.
+        self.stay.give_up(|| unsafe { *self.pin.get() = None });
         self.taken.store(false, Ordering::Release);
     }
 
     /// Renews the pin of the calling thread, which has entered: whether it is a good one now.
     fn renew(&self) -> bool {
-        if !barrier::is_there() || !self.hold(RENEWING) {
-            return false;
-        }
-        let wanted = WANTED.load(Ordering::Acquire);
-        // SAFETY: this thread has `hold`.
-        match unsafe { &mut *self.pin.get() } {
-            Some(pin) => pin.repin(),
-            none => *none = Some(self.handle.pin()),
-        }
-        self.renewed_for.store(wanted, Ordering::Relaxed);
-        self.hold.store(FREE, Ordering::Release);
-        true
-    }
-
-    /// Tries to become the one who may change the pin.
-    fn hold(&self, who: u8) -> bool {
-        self.hold.compare_exchange(FREE, who, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        barrier::is_there()
+            && self.stay.renew(&WANTED, || {
+                // SAFETY: the thread may change the pin.
+                match unsafe { &mut *self.pin.get() } {
+                    Some(pin) => pin.repin(),
+                    none => *none = Some(self.handle.pin()),
+                }
+            })
     }
 }
 
@@ -239,9 +197,7 @@ fn take_seat() -> &'static Seat {
 
 fn make_seat() -> &'static Seat {
     let seat = Box::leak(Box::new(Seat {
-        inside: AtomicU32::new(0),
-        renewed_for: AtomicU64::new(INVALID),
-        hold: AtomicU8::new(FREE),
+        stay: Stay::new(),
         taken: AtomicBool::new(true),
         tidy: Cell::new(false),
         passing: Cell::new(false),
@@ -275,7 +231,7 @@ impl Drop for LeaveOnExit {
         // SAFETY: seats are never freed.
         let Some(seat) = (unsafe { SEAT.replace(null()).as_ref() }) else { return };
         // A guard that outlives this, in another destructor of the thread, goes on holding the seat, which nobody takes again.
-        if seat.inside.load(Ordering::Relaxed) == 0 {
+        if seat.stay.guards() == 0 {
             seat.give_up();
         }
     }
@@ -299,18 +255,14 @@ pub(super) fn take_back() {
     if !barrier::is_there() || TAKING_BACK.swap(true, Ordering::Acquire) {
         return;
     }
-    for seat in seats().filter(|seat| seat.hold(REVOKING)) {
-        seat.renewed_for.store(INVALID, Ordering::Relaxed);
+    for seat in seats() {
+        seat.stay.begin_taking_back();
     }
     let passed = barrier::impose();
     reached(Point::Revoking);
-    for seat in seats().filter(|seat| seat.hold.load(Ordering::Relaxed) == REVOKING) {
-        // Acquire: the thread is done with all that it read inside.
-        if passed && seat.inside.load(Ordering::Acquire) == 0 {
-            // SAFETY: this thread has `hold`; the seat's thread is not inside, and cannot be told that the pin is good.
-            unsafe { *seat.pin.get() = None };
-        }
-        seat.hold.store(FREE, Ordering::Release);
+    for seat in seats() {
+        // SAFETY: this thread may change the pin; the seat's thread is not inside, and cannot be told that the pin is good.
+        seat.stay.end_taking_back(passed, || unsafe { *seat.pin.get() = None });
     }
     TAKING_BACK.store(false, Ordering::Release);
 }
@@ -329,13 +281,13 @@ impl Guard {
     /// Renews the pin, where no other guard of the thread needs it to be as old as it is.
     pub(super) fn repin(&mut self) {
         let seat = self.seat;
-        if seat.inside.load(Ordering::Relaxed) > 1 {
+        if seat.stay.guards() > 1 {
             return;
         }
         // SAFETY: the seat is this thread's, and this is its only guard.
         if let Some(spare_pin) = unsafe { &mut *seat.spare_pin.get() } {
             spare_pin.repin();
-        } else if seat.renewed_for.load(Ordering::Relaxed) != WANTED.load(Ordering::Relaxed) {
+        } else if !seat.stay.is_renewed_for(&WANTED) {
             // Where this fails, somebody is finding out that this thread is inside.
             seat.renew();
         }
@@ -401,6 +353,20 @@ mod barrier {
 
     pub(super) fn impose() -> bool {
         false
+    }
+}
+
+mod stay;
+
+/// What [`stay`] is made of.
+mod words {
+    use std::sync::atomic::compiler_fence;
+    pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+    /// Keeps the order of what comes before and after, for a thread on which others impose a barrier.
+    #[inline(always)]
+    pub(super) fn order_before_imposed_barrier() {
+        compiler_fence(Ordering::SeqCst);
     }
 }
 

@@ -17,6 +17,7 @@
 mod history;
 mod inserting;
 mod moving;
+mod pinning;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -108,7 +108,7 @@ fn what_a_thread_looks_at_is_not_freed_though_pins_are_taken_back_all_the_time()
 #[test]
 fn guards_of_one_thread_may_end_in_any_order() {
     let seat = own_seat();
-    let inside = || seat.inside.load(Ordering::Relaxed);
+    let inside = || seat.stay.guards();
     assert_eq!(inside(), 0);
     let outer = pin();
     request_renewal();
@@ -129,7 +129,7 @@ fn a_pin_is_renewed_when_that_was_asked_for_and_no_other_guard_needs_it() {
         return;
     }
     let seat = own_seat();
-    let renewed_for = || seat.renewed_for.load(Ordering::Relaxed);
+    let renewed_for = || seat.stay.renewed_for();
     let mut outer = pin();
     let before = renewed_for();
     request_renewal();
@@ -148,13 +148,12 @@ fn a_pin_is_renewed_when_that_was_asked_for_and_no_other_guard_needs_it() {
 fn a_thread_pins_with_its_spare_while_its_seat_is_being_looked_at() {
     std::thread::spawn(|| {
         let seat = own_seat();
-        while !seat.hold(REVOKING) {}
-        seat.renewed_for.store(INVALID, Ordering::Relaxed);
+        while !seat.stay.begin_taking_back() {}
         let mut guard = pin();
         // SAFETY: the seat is this thread's.
         assert!(unsafe { (*seat.spare_pin.get()).is_some() });
         guard.repin();
-        guard.repin_after(|| assert_eq!(seat.inside.load(Ordering::Relaxed), 0));
+        guard.repin_after(|| assert_eq!(seat.stay.guards(), 0));
         guard.flush();
         let nested = pin();
         drop(guard);
@@ -163,7 +162,7 @@ fn a_thread_pins_with_its_spare_while_its_seat_is_being_looked_at() {
         drop(nested);
         // SAFETY: as above.
         assert!(unsafe { (*seat.spare_pin.get()).is_none() });
-        seat.hold.store(FREE, Ordering::Release);
+        seat.stay.end_taking_back(false, || panic!("nobody has passed a barrier"));
     })
     .join()
     .unwrap();
@@ -174,7 +173,7 @@ fn a_guard_is_pinned_again_after_a_panic_between() {
     let mut guard = pin();
     let panic = std::panic::AssertUnwindSafe(|| guard.repin_after(|| panic!("of what ran between")));
     assert!(std::panic::catch_unwind(panic).is_err());
-    assert_eq!(own_seat().inside.load(Ordering::Relaxed), 1);
+    assert_eq!(own_seat().stay.guards(), 1);
     guard.flush();
 }
 

@@ -1,0 +1,124 @@
+//! The agreement between a thread that keeps its pin and those who take pins back: who may change the pin, and when.
+//!
+//! Its atomics come from `words` beside it, so that the same lines can be compiled a second time over those of a model checker
+//! (`models/pinning.rs`).
+
+use super::words::{AtomicU64, AtomicUsize, Ordering, order_before_imposed_barrier};
+
+/// Stands for the request that no pin answers.
+pub(super) const INVALID: u64 = 0;
+
+/// Nobody changes the pin.
+const FREE: usize = 0;
+/// The pin's thread does.
+const RENEWING: usize = 1;
+/// Whoever takes pins back does.
+const REVOKING: usize = 2;
+
+/// Whether a thread is inside, and what its pin is worth. The pin itself lies beside it.
+#[derive(Debug)]
+pub(super) struct Stay {
+    /// How many guards the thread has. Written by it alone.
+    inside: AtomicUsize,
+    /// The request that the pin was last renewed for, or [`INVALID`]. Written under `hold`.
+    renewed_for: AtomicU64,
+    /// Who may change the pin: [`FREE`], [`RENEWING`] or [`REVOKING`].
+    hold: AtomicUsize,
+}
+
+impl Stay {
+    /// Nobody is inside, and there is no pin.
+    pub(super) fn new() -> Self {
+        Self {
+            inside: AtomicUsize::new(0),
+            renewed_for: AtomicU64::new(INVALID),
+            hold: AtomicUsize::new(FREE),
+        }
+    }
+
+    /// Says that the thread is inside, and tells whether its pin is as new as is `wanted`.
+    ///
+    /// Why nobody takes the pin of a thread that was told so, until it leaves: who takes pins back makes them invalid, then has
+    /// this thread pass a barrier, then looks at `inside`. If the barrier falls behind the store here, `inside` is seen. If it
+    /// falls before the load here, the pin is seen to be invalid. The store comes before the load, so it is one of the two.
+    #[inline(always)]
+    pub(super) fn enter(&self, wanted: &AtomicU64) -> bool {
+        self.inside.store(self.guards() + 1, Ordering::Relaxed);
+        // The processor may still exchange the two: the barrier that others impose is what it cannot.
+        order_before_imposed_barrier();
+        self.is_renewed_for(wanted)
+    }
+
+    /// Takes one guard less. Release: who sees this sees that all was read before.
+    #[inline(always)]
+    pub(super) fn leave(&self) {
+        self.inside.store(self.guards() - 1, Ordering::Release);
+    }
+
+    /// How many guards the thread has. For the thread itself.
+    #[inline(always)]
+    pub(super) fn guards(&self) -> usize {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    /// Whether the pin is as new as is `wanted`.
+    #[inline(always)]
+    pub(super) fn is_renewed_for(&self, wanted: &AtomicU64) -> bool {
+        self.renewed_for() == wanted.load(Ordering::Relaxed)
+    }
+
+    /// The request that the pin was last renewed for, or [`INVALID`].
+    #[inline(always)]
+    pub(super) fn renewed_for(&self) -> u64 {
+        self.renewed_for.load(Ordering::Relaxed)
+    }
+
+    /// Has `renew` renew the pin, or make one, of the calling thread, which is inside: whether it is a good one now. If not, somebody
+    /// is finding out whether the thread is inside.
+    pub(super) fn renew(&self, wanted: &AtomicU64, renew: impl FnOnce()) -> bool {
+        if !self.hold(RENEWING) {
+            return false;
+        }
+        let wanted = wanted.load(Ordering::Acquire);
+        renew();
+        self.renewed_for.store(wanted, Ordering::Relaxed);
+        self.hold.store(FREE, Ordering::Release);
+        true
+    }
+
+    /// Has `unpin` let go of the pin of the calling thread, which is not inside, or leaves that to whoever is about to do the same.
+    pub(super) fn give_up(&self, unpin: impl FnOnce()) {
+        if self.hold(RENEWING) {
+            self.renewed_for.store(INVALID, Ordering::Relaxed);
+            unpin();
+            self.hold.store(FREE, Ordering::Release);
+        }
+    }
+
+    /// Makes the pin invalid, to take it back if the thread is not inside: whether that could be begun. Then a barrier is to be
+    /// imposed on the thread, and [`end_taking_back`](Self::end_taking_back) to be called, by one and the same thread.
+    pub(super) fn begin_taking_back(&self) -> bool {
+        let begun = self.hold(REVOKING);
+        if begun {
+            self.renewed_for.store(INVALID, Ordering::Relaxed);
+        }
+        begun
+    }
+
+    /// Has `unpin` let go of the pin, where taking it back was begun, the barrier has been passed, and the thread is not inside.
+    pub(super) fn end_taking_back(&self, passed: bool, unpin: impl FnOnce()) {
+        if self.hold.load(Ordering::Relaxed) != REVOKING {
+            return;
+        }
+        // Acquire: the thread is done with all that it read inside.
+        if passed && self.inside.load(Ordering::Acquire) == 0 {
+            unpin();
+        }
+        self.hold.store(FREE, Ordering::Release);
+    }
+
+    /// Tries to become the one who may change the pin.
+    fn hold(&self, who: usize) -> bool {
+        self.hold.compare_exchange(FREE, who, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
