@@ -3,6 +3,10 @@
 /// Entries to a bucket above which a table grows: it then has two and a half to a bucket of six or seven slots.
 pub(crate) const GROW_ABOVE: usize = 5;
 
+/// Tables of fewer buckets than 2 to the power of this are asked whether they are crowded whenever an entry goes into an overflow
+/// bucket. In larger ones that is so often that counting costs more than it tells: one new entry in 32 asks anyway.
+pub(crate) const ASKED_AT_OVERFLOW: u32 = 10;
+
 /// Entries to a bucket that `reserve` and `shrink` aim under.
 pub(crate) const COMFORTABLE: usize = 4;
 

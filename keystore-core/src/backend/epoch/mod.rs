@@ -62,7 +62,7 @@ use self::insert::{Insertion, insert};
 use self::pause::{Point, reached};
 use self::pin::{Guard, pin};
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::load::SPARSE;
+use crate::backend::load::{ASKED_AT_OVERFLOW, SPARSE};
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure, OfCaller};
@@ -360,8 +360,9 @@ where
                     }
                     Insertion::Committed { deep } => {
                         fresh.release();
-                        // An overflow asks for the number of entries, and else few writes do.
-                        if deep || asks_for_entries(hash) {
+                        // In a small table an overflow asks for the number of entries, and else few writes do.
+                        let eager = || self.current(session).bits() < ASKED_AT_OVERFLOW;
+                        if asks_for_entries(hash) || deep && eager() {
                             self.grow_if_crowded(session);
                         }
                     }

@@ -184,6 +184,7 @@ impl Spare {
 }
 
 impl Drop for Spare {
+    #[inline]
     fn drop(&mut self) {
         while let Some(overflow) = self.take() {
             // SAFETY: it was taken off the list, which owned it.

@@ -31,7 +31,7 @@ use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::apart::apart;
 use crate::backend::cursor::Cursor;
-use crate::backend::load::SPARSE;
+use crate::backend::load::{ASKED_AT_OVERFLOW, SPARSE};
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure};
@@ -270,8 +270,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         match unsafe { bucket.entries.push(word, &mut Spare::none()) } {
             Ok(in_overflow) => {
                 drop(guard);
-                // An overflow asks for the number of entries, and else few writes do.
-                if in_overflow || asks_for_entries(hash) {
+                // In a small table an overflow asks for the number of entries, and else few writes do.
+                let eager = || self.directory.levels().wanted < ASKED_AT_OVERFLOW;
+                if asks_for_entries(hash) || in_overflow && eager() {
                     self.grow_if_crowded();
                 }
                 self.bring_one_along();
