@@ -1,7 +1,7 @@
 //! Models of a span's end: who finds that none of its blocks lives.
 //!
 //! A thread is on a span that is full, and of which the first two blocks live. They are freed, the thread leaves the span, and
-//! whoever frees one also allocates, so that it may get the very memory. So a thread that finds the span free too early, a second one that
+//! whoever frees one then allocates two, so that it may get the very memory. So a thread that finds the span free too early, a second one that
 //! finds it, and a use that does not come before fail the model. That it is found at all shows at the end, when the pool must hold
 //! nothing.
 
@@ -23,9 +23,9 @@ fn full_span() -> (Arc<ArenaPool>, Block, Block) {
     (pool, live.pop().unwrap(), second)
 }
 
-/// What came of a model: whether each thread got memory of the span.
-fn outcome(span: usize, got: &[&Block]) -> String {
-    got.iter().map(|block| if block.address() / SPAN == span { "same " } else { "other " }).collect()
+/// What came of a model: whether the blocks that each thread got are in the span.
+fn outcome(span: usize, got: &[Vec<Block>]) -> String {
+    got.iter().map(|blocks| if blocks[0].address() / SPAN == span { "same " } else { "other " }).collect()
 }
 
 fn expect(outcomes: &BTreeSet<String>, expected: &[&str]) {
@@ -40,20 +40,19 @@ fn leaving_against_freeing() {
         let span = first.address() / SPAN;
         let other = spawn(1, &pool, move |pool| {
             second.free(pool);
-            Block::allocate(pool)
+            blocks(pool, 2)
         });
         first.free(&*pool);
-        let own = Block::allocate(&*pool);
-        let others = other.join().unwrap();
-        let outcome = outcome(span, &[&own, &others]);
-        free(&*pool, [own, others]);
+        let got = [blocks(&*pool, 2), other.join().unwrap()];
+        let outcome = outcome(span, &got);
+        free(&*pool, got.into_iter().flatten());
         finish(pool, 2, ArenaPool::trim);
         outcome
     });
     expect(&outcomes, &["other same ", "same other "]);
 }
 
-/// Two threads free the last two blocks of a span that was left: the one that comes last passes it on, to either.
+/// Two threads free the last two blocks of a span that was left: the one that comes last passes it on.
 #[test]
 fn freeing_against_freeing() {
     let outcomes = explore("freeing the last two blocks of a span", [All, All], || {
@@ -62,14 +61,12 @@ fn freeing_against_freeing() {
         let elsewhere = Block::allocate(&*pool);
         let other = spawn(1, &pool, move |pool| {
             first.free(pool);
-            // Of the first of them lies where the first block did.
             blocks(pool, 2)
         });
         second.free(&*pool);
-        let mut got = other.join().unwrap();
-        let outcome = outcome(span, &[&got[0]]);
-        got.push(elsewhere);
-        free(&*pool, got);
+        let got = [other.join().unwrap()];
+        let outcome = outcome(span, &got);
+        free(&*pool, got.into_iter().flatten().chain([elsewhere]));
         finish(pool, 2, ArenaPool::trim);
         outcome
     });
@@ -85,14 +82,15 @@ fn leaving_against_two_that_free() {
         let frees = |thread, block: Block| {
             spawn(thread, &pool, move |pool| {
                 block.free(pool);
-                Block::allocate(pool)
+                blocks(pool, 2)
             })
         };
         let others = [frees(1, first), frees(2, second)];
-        let own = Block::allocate(&*pool);
+        let own = blocks(&*pool, 2);
         let [one, two] = others.map(|other| other.join().unwrap());
-        let outcome = outcome(span, &[&own, &one, &two]);
-        free(&*pool, [own, one, two]);
+        let got = [own, one, two];
+        let outcome = outcome(span, &got);
+        free(&*pool, got.into_iter().flatten());
         finish(pool, 3, ArenaPool::trim);
         outcome
     });
