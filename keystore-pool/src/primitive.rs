@@ -17,9 +17,9 @@ mod checked {
     pub(crate) use parking_lot::Mutex;
 
     pub(crate) mod atomic {
+        pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
         #[cfg(feature = "arena")]
         pub(crate) use std::sync::atomic::{AtomicUsize, fence};
-        pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
     }
 
     pub(crate) mod watch {

@@ -138,8 +138,11 @@ impl Spans {
                 "at most the pool's capacity",
             ));
         }
-        let registry =
-            if options.registered || cfg!(all(debug_assertions, not(loom))) { Some(Registry::new()?) } else { None };
+        let registry = if options.registered || cfg!(all(debug_assertions, not(loom))) {
+            Some(Registry::new()?)
+        } else {
+            None
+        };
         let chunks = Chunks {
             partial: List::EMPTY,
             full: List::EMPTY,

@@ -100,13 +100,24 @@ fn two_take_what_one_frees() {
     expect(&outcomes, &["00", "01", "10"]);
 }
 
-/// A thread ends with the last blocks of a span in its magazines, while another allocates: the span passes on when it is whole, and
-/// then the chunk is given back.
+/// A thread ends with blocks in its magazines, while another allocates, and finds them in their span or takes others.
 #[test]
 fn ending_against_allocating() {
-    let outcomes = explore("a thread that ends against allocating", [All, All], || {
+    end_against_allocating("a thread that ends against allocating", 3);
+}
+
+/// The same with all blocks of a span: it passes on when it is whole.
+#[test]
+fn ending_with_a_span_against_allocating() {
+    end_against_allocating("a thread that ends with a span against allocating", 0);
+}
+
+/// The first thread keeps so many blocks, and the one that ends has four.
+fn end_against_allocating(name: &str, kept: usize) {
+    let outcomes = explore(name, [All, All], move || {
         let pool = pool();
-        let given = blocks(&*pool, 4);
+        let mut given = blocks(&*pool, 4 + kept);
+        let others = given.split_off(4);
         let freed = addresses(&given);
         let other = spawn(1, &pool, |pool| {
             free(pool, given);
@@ -114,9 +125,9 @@ fn ending_against_allocating() {
         });
         let got = blocks(&*pool, 2);
         other.join().unwrap();
-        assert_eq!(live(&pool), 2);
+        assert_eq!(live(&pool), 2 + kept as u64);
         let outcome = outcome(&freed, &got);
-        free(&*pool, got);
+        free(&*pool, got.into_iter().chain(others));
         finish(pool, 2, SlabPool::trim);
         outcome
     });
