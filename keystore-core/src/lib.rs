@@ -86,6 +86,9 @@ mod allocator;
 mod backend;
 mod config;
 mod error;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod explore;
 mod hash;
 mod keystore;
 mod ledger;

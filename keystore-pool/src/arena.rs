@@ -2,16 +2,11 @@
 //!
 //! A thread has a span of 64 KiB and a pointer to its first unused byte; allocating moves the pointer. Nothing is kept for
 //! a block but one number for the span: how many of its blocks live. The block that makes it 0 frees the span.
-//!
-//! So that allocating need not touch that number, a span starts with a *bias* far above what fits into it, and its
-//! thread counts the blocks it hands out. When the span is used up the thread takes off the bias less its count; from
-//! then on the number is that of the live blocks. (Reference counts have been kept so by many, under the name of
-//! "biased" or "deferred" counting.)
+//! Allocating does not touch that number: see [`biased`].
 
 use std::alloc::Layout;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
-use std::sync::atomic::{Ordering::Release, fence};
+use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::Relaxed};
 
 use keystore_core::{Config, NodeAllocator, PoolStats, Result};
 
@@ -20,11 +15,12 @@ use crate::per_thread::{LiveCount, PerThread};
 use crate::span::{MAX_ALIGN, SPAN, SpanHeader, SpanOptions, Spans, check_layout, span_of};
 use crate::system::SystemPool;
 
+mod biased;
+
+use biased::BiasedCount;
+
 /// The largest block, bytes: an eighth of a span, so that the end of a span that it does not fit wastes no more.
 const LARGEST: usize = SPAN / 8;
-
-/// More than the blocks that fit a span.
-const BIAS: usize = 1 << 24;
 
 /// How an [`ArenaPool`] is made. Every field has a default: nothing preallocated, huge pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +83,8 @@ pub struct ArenaPool {
 #[derive(Debug)]
 struct ArenaSpan {
     header: SpanHeader,
-    /// Live blocks, plus what is left of the bias.
-    live: AtomicUsize,
+    /// How many of its blocks live.
+    live: BiasedCount,
 }
 
 const FIRST_BLOCK: usize = size_of::<ArenaSpan>().next_multiple_of(MAX_ALIGN);
@@ -145,7 +141,7 @@ impl Bump {
 /// # Safety
 /// `span` is a span that an arena has started on.
 #[inline]
-unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a AtomicUsize {
+unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a BiasedCount {
     // SAFETY: the caller's promise; the number is atomic, so it may be shared.
     unsafe { &(*span.cast::<ArenaSpan>().as_ptr()).live }
 }
@@ -218,13 +214,7 @@ impl ArenaPool {
         let span = bump.leave()?;
         // SAFETY: the thread was on the span.
         let live = unsafe { live_of(span) };
-        let rest = BIAS - born;
-        if live.fetch_sub(rest, Release) != rest {
-            return None;
-        }
-        // What was done with the blocks comes before their memory is used again.
-        fence(Acquire);
-        Some(span)
+        live.leave(born).then_some(span)
     }
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
@@ -255,7 +245,7 @@ impl ArenaPool {
             None => self.spans.acquire()?,
         };
         // SAFETY: the span is this thread's alone, and long enough for its header.
-        unsafe { (&raw mut (*span.cast::<ArenaSpan>().as_ptr()).live).write(AtomicUsize::new(BIAS)) };
+        unsafe { (&raw mut (*span.cast::<ArenaSpan>().as_ptr()).live).write(BiasedCount::new()) };
         bump.start(span);
         Ok(())
     }
@@ -284,11 +274,10 @@ impl ArenaPool {
     unsafe fn bury(&self, block: NonNull<u8>) {
         self.spans.note_freed(block);
         let span = span_of(block);
-        // SAFETY: the block is live, so its span is one that the arena started on. The fence orders the end of every
-        // block's use before the span's next one.
+        // SAFETY: the block is live, so its span is one that the arena started on; where the count says that it is free, it
+        // is this call's.
         unsafe {
-            if live_of(span).fetch_sub(1, Release) == 1 {
-                fence(Acquire);
+            if live_of(span).bury() {
                 self.free_span(span);
             }
         }
@@ -345,5 +334,7 @@ unsafe impl NodeAllocator for ArenaPool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -8,6 +8,8 @@ use std::ptr::NonNull;
 
 use keystore_core::{Error, Result};
 
+use crate::primitive::watch;
+
 /// Bytes of a chunk, and its alignment: the size of a huge page on x86-64 and, with 4 KiB pages, on AArch64.
 pub(crate) const CHUNK: usize = 2 << 20;
 
@@ -55,6 +57,7 @@ impl Reserve {
 /// # Safety
 /// `chunk` came from [`Reserve::take`], and nobody uses it from here on.
 pub(crate) unsafe fn release(chunk: NonNull<u8>) {
+    watch::ended(chunk, CHUNK);
     // SAFETY: the caller's promise.
     unsafe { system::release(chunk) }
 }

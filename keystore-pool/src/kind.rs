@@ -157,7 +157,7 @@ unsafe impl NodeAllocator for AnyPool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

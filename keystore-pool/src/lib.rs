@@ -55,7 +55,8 @@
 //!
 //! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and its parts: `class` sizes,
 //! `span` blocks of one size, `magazine` what threads cache, `depot` where they trade, `leaving` threads that end · `arena` · `system` · `kind` the choice
-//! at run time · `per_thread` places of one's own · `registry` whose an address is · `list` links within elements · `audit` the
+//! at run time · `per_thread` places of one's own · `registry` whose an address is · `primitive` what
+//! threads share, or a model checker's · `list` links within elements · `audit` the
 //! checks of debug builds.
 //!
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
@@ -70,8 +71,12 @@ mod chunk;
 mod kind;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod list;
+#[cfg(all(test, loom, feature = "slab", feature = "arena"))]
+mod models;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod per_thread;
+#[cfg(any(feature = "slab", feature = "arena"))]
+mod primitive;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod registry;
 #[cfg(feature = "slab")]
@@ -79,7 +84,7 @@ mod slab;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod span;
 mod system;
-#[cfg(all(test, feature = "slab", feature = "arena"))]
+#[cfg(all(test, not(loom), feature = "slab", feature = "arena"))]
 mod tests;
 
 #[cfg(feature = "arena")]

@@ -11,9 +11,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
-use keystore_core::striped::{OWNED, thread_slot};
+use keystore_core::striped::OWNED;
 use keystore_core::{Error, PoolStats, Result};
 use parking_lot::Mutex;
+
+use crate::primitive::thread_slot;
 
 /// How many places the threads share that have none of their own.
 const SHARED: usize = 16;
@@ -165,7 +167,7 @@ fn raise(count: &AtomicI64, by: i64) {
     count.store(count.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;

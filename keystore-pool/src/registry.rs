@@ -5,14 +5,22 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use keystore_core::{Error, Result};
 
 use crate::chunk::CHUNK;
+use crate::primitive::atomic::{AtomicPtr, AtomicU64};
 
 /// Address bits that systems hand out to a process: 47 or 48 on 64-bit machines unless it asks for more.
-const ADDRESS_BITS: u32 = if usize::BITS < 48 { usize::BITS } else { 48 };
+/// In a model they are few, for each place in the root is one more thing to keep in mind.
+const ADDRESS_BITS: u32 = if cfg!(loom) {
+    33
+} else if usize::BITS < 48 {
+    usize::BITS
+} else {
+    48
+};
 const CHUNK_BITS: u32 = ADDRESS_BITS - CHUNK.trailing_zeros();
 const LEAF_BITS: u32 = CHUNK_BITS / 2 + 1;
 const ROOT: usize = 1 << (CHUNK_BITS - LEAF_BITS);
@@ -70,6 +78,11 @@ impl Registry {
             None => {
                 // SAFETY: the layout has a size; zeros are a valid leaf.
                 let leaf = NonNull::new(unsafe { alloc_zeroed(LAYOUT) }).ok_or(out_of_memory)?.cast::<Leaf>();
+                #[cfg(loom)]
+                // SAFETY: nobody has seen the leaf. The atomics of the model checker are more than their value.
+                unsafe {
+                    leaf.write(std::array::from_fn(|_| AtomicU64::new(0)));
+                }
                 root.store(leaf.as_ptr(), Release);
                 leaf
             }
@@ -93,8 +106,8 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        for leaf in &mut self.leaves {
-            if let Some(leaf) = NonNull::new(*leaf.get_mut()) {
+        for leaf in &self.leaves {
+            if let Some(leaf) = NonNull::new(leaf.load(Relaxed)) {
                 // SAFETY: allocated with this layout by `insert`, and reachable from here alone.
                 unsafe { dealloc(leaf.as_ptr().cast(), Layout::new::<Leaf>()) };
             }
@@ -102,7 +115,10 @@ impl Drop for Registry {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::ptr::without_provenance_mut;

@@ -16,10 +16,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use keystore_core::{Error, PoolStats, Result};
-use parking_lot::Mutex;
 
 use crate::chunk::{self, CHUNK, Pages, Reserve};
 use crate::list::{Linked, Links, List};
+use crate::primitive::Mutex;
 use crate::registry::Registry;
 
 /// Bytes of a span, and its alignment.
@@ -138,8 +138,11 @@ impl Spans {
                 "at most the pool's capacity",
             ));
         }
-        let registry =
-            if options.registered || cfg!(debug_assertions) { Some(Registry::new()?) } else { None };
+        let registry = if options.registered || cfg!(all(debug_assertions, not(loom))) {
+            Some(Registry::new()?)
+        } else {
+            None
+        };
         let chunks = Chunks {
             partial: List::EMPTY,
             full: List::EMPTY,

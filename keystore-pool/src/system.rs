@@ -101,7 +101,7 @@ unsafe impl NodeAllocator for SystemPool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

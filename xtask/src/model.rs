@@ -1,7 +1,7 @@
-//! `cargo xtask model`: the models of the lock-free protocols, run by the model checker loom.
+//! `cargo xtask model`: the models of the lock-free protocols and of the pools, run by the model checker loom.
 //!
 //! The models are tests of the crates whose code they run, compiled only with `--cfg loom`. The profile `model` keeps what is built
-//! so in a folder of its own. The command is printed: with a model's name in place of `models::` it runs that one.
+//! so in a folder of its own. The commands are printed: with a model's name in place of `models::` it runs that one.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,24 +19,25 @@ pub(crate) struct Args {
 /// Runs them: 1 where one fails.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    let command = command(args);
-    println!("{command}");
-    match command.run(root) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    for command in commands(args) {
+        println!("{command}");
+        if let Err(error) = command.run(root) {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
 
-fn command(args: &Args) -> CommandLine {
-    let command = CommandLine::cargo(
-        "test --quiet --package keystore-core --lib --no-default-features --features epoch --profile model \
-         models:: -- --nocapture",
-    )
-    .with("RUSTFLAGS", "--cfg loom");
-    if args.thorough { command.with("KEYSTORE_MODELS_THOROUGH", "1") } else { command }
+/// The models of the table, and those of the pools.
+fn commands(args: &Args) -> [CommandLine; 2] {
+    ["keystore-core --no-default-features --features epoch", "keystore-pool"].map(|package| {
+        let command = CommandLine::cargo(&format!(
+            "test --quiet --package {package} --lib --profile model models:: -- --nocapture"
+        ))
+        .with("RUSTFLAGS", "--cfg loom");
+        if args.thorough { command.with("KEYSTORE_MODELS_THOROUGH", "1") } else { command }
+    })
 }
 
 #[cfg(test)]
@@ -45,12 +46,15 @@ mod tests {
 
     #[test]
     fn the_thorough_form_is_asked_for_by_a_variable() {
-        let [short, long] = [false, true].map(|thorough| command(&Args { thorough }).to_string());
+        let [short, long] =
+            [false, true].map(|thorough| commands(&Args { thorough }).map(|command| command.to_string()));
         let variable = "KEYSTORE_MODELS_THOROUGH=\"1\" ";
-        assert_eq!(long.replace(variable, ""), short);
-        assert!(
-            long.contains(variable) && short.starts_with("RUSTFLAGS=\"--cfg loom\" cargo test "),
-            "{short}"
-        );
+        for (short, long) in short.iter().zip(&long) {
+            assert_eq!(&long.replace(variable, ""), short);
+            assert!(
+                long.contains(variable) && short.starts_with("RUSTFLAGS=\"--cfg loom\" cargo test "),
+                "{short}"
+            );
+        }
     }
 }

@@ -9,12 +9,12 @@
 use std::ptr::NonNull;
 
 use keystore_core::Result;
-use parking_lot::Mutex;
 
 use super::class::{Class, ClassIndex};
 use super::magazine::{ClassCache, Hand, Magazine, Stack};
 use super::span::{Put, SlabSpan};
 use crate::list::List;
+use crate::primitive::Mutex;
 use crate::span::Spans;
 
 /// The share of a class's blocks that a thread may cache while the class shrinks: one of so many. A thread that frees the

@@ -393,5 +393,7 @@ const _: () = {
     parts_are_shared::<SystemPool>();
 };
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod tests;

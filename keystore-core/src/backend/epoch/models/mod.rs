@@ -1,9 +1,8 @@
 //! Models of the table's protocols, for the model checker loom: `cargo xtask model`.
 //!
 //! A [`Model`] says what a table holds, and what a few threads do to it at the same time. loom runs it with every
-//! interleaving of their atomic accesses, and every value that a load may give, within the model's bound on *preemptions*: how often
-//! a thread is stopped where it could have gone on. (Most faults need one or two: Musuvathi and Qadeer, *Iterative context bounding*,
-//! 2007.) After each execution it is checked
+//! interleaving of their atomic accesses, and every value that a load may give, within the model's bound ([`explore`]). After each
+//! execution it is checked
 //!
 //! - that some order of the calls, each taken as one step, gives what they returned and what is left: they were linearizable;
 //! - that no key is in twice, in whichever array has its bucket;
@@ -20,16 +19,15 @@ mod moving;
 mod pinning;
 mod writing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use self::history::{Answer, Call, Event, explained};
 use super::array::BucketArray;
 use super::*;
 use crate::backend::reentry::OfCrate;
+use crate::explore::{Bound::*, *};
 use crate::primitive::atomic::{begin, enter};
 use crate::primitive::watch;
 
@@ -80,57 +78,10 @@ struct Model {
     bounds: [Bound; 2],
 }
 
-/// How far a model goes.
-#[derive(Clone, Copy, Debug)]
-enum Bound {
-    /// Every execution there is.
-    All,
-    /// Every execution with at most so many preemptions.
-    Preemptions(usize),
-    /// The first so many thousand executions with at most one preemption, in loom's order: where there are too many to see the end.
-    Thousand(usize),
-}
-use Bound::*;
-
-/// The variable that asks for the thorough form.
-const THOROUGH: &str = "KEYSTORE_MODELS_THOROUGH";
-
 impl Model {
     /// Runs every execution within the bounds.
     fn check(self) {
-        let bound = self.bounds[usize::from(std::env::var_os(THOROUGH).is_some())];
-        let mut builder = loom::model::Builder::new();
-        builder.checkpoint_interval = 1_000;
-        match bound {
-            All => {}
-            Preemptions(most) => builder.preemption_bound = Some(most),
-            Thousand(most) => {
-                builder.preemption_bound = Some(1);
-                builder.max_permutations = Some(most * 1_000);
-            }
-        }
-        builder.max_branches = 5_000;
-        let executions = Arc::new(AtomicUsize::new(0));
-        let outcomes = Arc::new(Mutex::new(BTreeSet::new()));
-        let (counter, seen) = (Arc::clone(&executions), Arc::clone(&outcomes));
-        let started = Instant::now();
-        builder.check(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-            let outcome = self.execute();
-            seen.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome);
-        });
-        let bound = match bound {
-            All => "all there are".to_owned(),
-            Preemptions(most) => format!("all with at most {most} preemptions"),
-            Thousand(_) => "the first with at most 1 preemption".to_owned(),
-        };
-        let (executions, seconds) = (executions.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
-        let outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        println!(
-            "{:<52}{executions:>9} executions with {} outcomes, {bound}, {seconds:.1} s",
-            self.name,
-            outcomes.len()
-        );
+        explore(self.name, self.bounds, move || self.execute());
     }
 
     /// One execution: what the calls returned, and what was left.

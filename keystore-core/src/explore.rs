@@ -1,0 +1,71 @@
+//! Running a model: every execution within its bounds, counted. In builds with `--cfg loom` only.
+//!
+//! A model is a closure that makes what it looks at, starts its threads, checks what it must when they have ended, and tells in a
+//! line what came of it. The checker loom calls it once for each execution, with another interleaving of the threads' atomic
+//! accesses or other values that loads give. A model whose outcomes are fewer than there must be has not looked at what it
+//! says, so they are counted, and given back.
+//!
+//! The bound is on *preemptions*: how often a thread is stopped where it could have gone on. Most faults need one or two (Musuvathi
+//! and Qadeer, *Iterative context bounding*, 2007).
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// How far a model goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    /// Every execution there is.
+    All,
+    /// Every execution with at most so many preemptions.
+    Preemptions(usize),
+    /// The first so many thousand executions with at most one preemption, in loom's order: where there are too many to see the end.
+    Thousand(usize),
+}
+use Bound::*;
+
+/// The variable that asks for the thorough form.
+const THOROUGH: &str = "KEYSTORE_MODELS_THOROUGH";
+
+/// Runs `execute` for every execution within the bound, the first in the short form and the second in the thorough one, and prints how
+/// many there were: their different outcomes.
+pub fn explore(
+    name: &str,
+    bounds: [Bound; 2],
+    execute: impl Fn() -> String + Send + Sync + 'static,
+) -> BTreeSet<String> {
+    let bound = bounds[usize::from(std::env::var_os(THOROUGH).is_some())];
+    let mut builder = loom::model::Builder::new();
+    builder.checkpoint_interval = 1_000;
+    match bound {
+        All => {}
+        Preemptions(most) => builder.preemption_bound = Some(most),
+        Thousand(most) => {
+            builder.preemption_bound = Some(1);
+            builder.max_permutations = Some(most * 1_000);
+        }
+    }
+    builder.max_branches = 5_000;
+    let executions = Arc::new(AtomicUsize::new(0));
+    let outcomes = Arc::new(Mutex::new(BTreeSet::new()));
+    let (counter, seen) = (Arc::clone(&executions), Arc::clone(&outcomes));
+    let started = Instant::now();
+    builder.check(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let outcome = execute();
+        seen.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome);
+    });
+    let bound = match bound {
+        All => "all there are".to_owned(),
+        Preemptions(most) => format!("all with at most {most} preemptions"),
+        Thousand(_) => "the first with at most 1 preemption".to_owned(),
+    };
+    let (executions, seconds) = (executions.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+    let outcomes = std::mem::take(&mut *outcomes.lock().unwrap_or_else(PoisonError::into_inner));
+    println!(
+        "{name:<52}{executions:>9} executions with {} outcomes, {bound}, {seconds:.1} s",
+        outcomes.len()
+    );
+    outcomes
+}

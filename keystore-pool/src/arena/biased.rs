@@ -1,0 +1,53 @@
+//! How many blocks of a span live, told to whoever finds that none does.
+//!
+//! So that allocating need not touch that number, a span starts with a *bias* far above what fits into it, and its
+//! thread counts the blocks it hands out. When the span is used up the thread takes off the bias less its count; from
+//! then on the number is that of the live blocks. (Reference counts have been kept so by many, under the name of
+//! "biased" or "deferred" counting.)
+
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use crate::primitive::atomic::{AtomicUsize, fence};
+use crate::primitive::watch::Shared;
+
+/// More than the blocks that fit a span.
+const BIAS: usize = 1 << 24;
+
+/// The live blocks of a span, plus what is left of the bias.
+#[derive(Debug)]
+pub(super) struct BiasedCount {
+    count: AtomicUsize,
+    span: Shared,
+}
+
+impl BiasedCount {
+    /// That of a span which a thread starts on.
+    pub(super) fn new() -> Self {
+        Self { count: AtomicUsize::new(BIAS), span: Shared::new() }
+    }
+
+    /// Takes off a block that is given up: whether the span is free by that. It then is the caller's, and all that was done with it
+    /// on any thread comes before.
+    #[inline(always)]
+    pub(super) fn bury(&self) -> bool {
+        self.take_off(1)
+    }
+
+    /// Takes off the bias, less the blocks that were `born`, when the thread leaves the span: as [`bury`](Self::bury).
+    #[inline(always)]
+    pub(super) fn leave(&self, born: usize) -> bool {
+        self.take_off(BIAS - born)
+    }
+
+    #[inline(always)]
+    fn take_off(&self, amount: usize) -> bool {
+        self.span.used();
+        if self.count.fetch_sub(amount, Release) != amount {
+            return false;
+        }
+        // The end of every block's use comes before the span's next one.
+        fence(Acquire);
+        self.span.ended();
+        true
+    }
+}
