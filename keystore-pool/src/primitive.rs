@@ -17,9 +17,9 @@ mod checked {
     pub(crate) use parking_lot::Mutex;
 
     pub(crate) mod atomic {
-        pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
         #[cfg(feature = "arena")]
-        pub(crate) use std::sync::atomic::{AtomicUsize, fence};
+        pub(crate) use std::sync::atomic::AtomicUsize;
+        pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
     }
 
     pub(crate) mod watch {
@@ -72,7 +72,7 @@ mod checked {
     }
 
     pub(crate) mod atomic {
-        pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
+        pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
     }
 
     /// A lock with the calls of parking_lot's.

@@ -21,10 +21,11 @@ pub(crate) const CHECKS: &[Check] = checks![
         at_the_memory_limit_a_value_may_be_replaced_by_one_no_longer;
     shared:
         everything_comes_back_after_threads_have_overwritten,
-        garbage_is_bounded_while_threads_overwrite,
         the_memory_limit_holds_against_many_writers,
         a_refused_writer_takes_no_room_from_others,
-        stores_may_share_a_pool
+        stores_may_share_a_pool;
+    alone:
+        garbage_is_bounded_while_threads_overwrite
 ];
 
 fn everything_comes_back_on_drop(combination: &Combination) {

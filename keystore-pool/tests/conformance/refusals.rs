@@ -74,7 +74,8 @@ fn a_store_that_is_refused_every_third_allocation_goes_on(combination: &Combinat
                 model.check(&*store);
             }
         }
-        assert!(refused > 20, "{refused} calls refused");
+        // A call that can do without what it was refused, or asks again, is not refused.
+        assert!(refused > 10, "{refused} calls refused");
         refusing.refuse_each_nth(0);
         for step in &script() {
             assert_eq!(model.take(&*store, step), Ok(()));

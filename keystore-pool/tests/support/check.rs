@@ -8,11 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use parking_lot::RwLock;
 
 use crate::combination::{Combination, Sharing};
 
 /// How long a check may take before it counts as stuck. Far more than any takes on a busy machine.
 const WATCHDOG: Duration = Duration::from_secs(180);
+
+/// Held by every check that runs: shared, or by itself.
+static RUNNING: RwLock<()> = RwLock::new(());
 
 /// Which stores a check is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +31,24 @@ pub(crate) enum Stores {
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) stores: Stores,
+    /// Whether no other check may run meanwhile.
+    pub(crate) alone: bool,
     pub(crate) run: fn(&Combination),
 }
 
-/// The checks of a module: those for all stores, and those for stores that threads share.
+/// The checks of a module: those for all stores, those for stores that threads share, and those of the latter that no other check
+/// may run beside: what is removed from a lock-free store waits for every thread of the process that is inside one.
 macro_rules! checks {
-    (all: $($all:ident),* $(; shared: $($shared:ident),*)? $(,)?) => {
+    (all: $($all:ident),* $(; shared: $($shared:ident),*)? $(; alone: $($alone:ident),*)? $(,)?) => {
         &[
             $($crate::check::Check {
-                name: stringify!($all), stores: $crate::check::Stores::All, run: $all
+                name: stringify!($all), stores: $crate::check::Stores::All, alone: false, run: $all
             },)*
             $($($crate::check::Check {
-                name: stringify!($shared), stores: $crate::check::Stores::Shared, run: $shared
+                name: stringify!($shared), stores: $crate::check::Stores::Shared, alone: false, run: $shared
+            },)*)?
+            $($($crate::check::Check {
+                name: stringify!($alone), stores: $crate::check::Stores::Shared, alone: true, run: $alone
             },)*)?
         ]
     };
@@ -61,8 +71,12 @@ pub(crate) fn run_as(arguments: &Arguments, modules: &[(&str, &[Check])]) -> Exi
                     continue;
                 }
                 let name = format!("{module}::{}::{combination}", check.name);
-                let run = check.run;
-                trials.push(Trial::test(name.clone(), move || watched(name, move || run(&combination))));
+                let (run, alone) = (check.run, check.alone);
+                trials.push(Trial::test(name.clone(), move || {
+                    let _beside = (!alone).then(|| RUNNING.read());
+                    let _alone = alone.then(|| RUNNING.write());
+                    watched(name, move || run(&combination))
+                }));
             }
         }
     }
