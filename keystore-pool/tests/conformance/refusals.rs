@@ -74,9 +74,7 @@ fn a_store_that_is_refused_every_third_allocation_goes_on(combination: &Combinat
                 model.check(&*store);
             }
         }
-        // A call that can do without what it was refused, or asks again and is given it, is not refused.
-        let refusals = refusing.refusals();
-        assert!(refusals > 20 && (each > 1 || refused > 20), "{refusals} refusals, {refused} calls refused");
+        assert!(refused > 20, "{refused} calls refused");
         refusing.refuse_each_nth(0);
         for step in &script() {
             assert_eq!(model.take(&*store, step), Ok(()));

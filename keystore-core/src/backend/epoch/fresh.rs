@@ -5,7 +5,7 @@ use std::ptr;
 
 use crate::allocator::NodeAllocator;
 use crate::backend::apart::apart;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::node::Node;
 
@@ -15,23 +15,27 @@ pub(super) struct Fresh<'t, 'v, A: NodeAllocator, S: BuildHasher> {
     node: Option<Node>,
     /// What the node was prepared of, if it was.
     prepared_of: Option<&'v [u8]>,
+    /// Why there is none, if it was and could not be: told when it is wanted.
+    refused: Option<Error>,
 }
 
 impl<'t, 'v, A: NodeAllocator, S: BuildHasher> Fresh<'t, 'v, A, S> {
     /// No node yet.
     #[inline]
     pub(super) fn new(ledger: &'t Ledger<A, S>) -> Self {
-        Self { ledger, node: None, prepared_of: None }
+        Self { ledger, node: None, prepared_of: None, refused: None }
     }
 
     /// Makes a node that will likely be wanted, before the table is looked at: so the wait for the node's memory is one with the
-    /// wait for the table's. Under a memory limit it is not known yet how much room it needs, so there this does nothing; where
-    /// there is no memory, that is told when the node is wanted and there still is none.
+    /// wait for the table's. Under a memory limit it is not known yet how much room it needs, so there this does nothing.
     #[inline]
     pub(super) fn prepare(&mut self, key: &[u8], value: &'v [u8]) {
         if !self.ledger.is_limited() {
             self.prepared_of = Some(value);
-            self.node = self.ledger.create_node(key, value, 0).ok();
+            match self.ledger.create_node(key, value, 0) {
+                Ok(node) => self.node = Some(node),
+                Err(error) => self.refused = Some(error),
+            }
         }
     }
 
@@ -47,6 +51,9 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> Fresh<'t, 'v, A, S> {
 
     #[inline(never)]
     fn make(&mut self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
         if let Some(node) = self.node {
             // SAFETY: the node is not in the table: it is ours alone.
             if unsafe { node.value() } == value {
