@@ -130,7 +130,7 @@ const NAP: Duration = Duration::from_micros(100);
 
 /// What `try_lock` gives, tried again until `patience` is over.
 #[cold]
-fn wait_for<G>(patience: Duration, mut try_lock: impl FnMut() -> Option<G>) -> Option<G> {
+fn try_for<G>(patience: Duration, mut try_lock: impl FnMut() -> Option<G>) -> Option<G> {
     let begun = Instant::now();
     loop {
         let left = patience.checked_sub(begun.elapsed());
@@ -168,13 +168,12 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         shard: &'a RwLock<T>,
         operation: &'static str,
     ) -> Result<RwLockReadGuard<'a, T>> {
-        let guard = match (shard.try_read(), self.patience) {
-            (Some(guard), _) => return Ok(guard),
-            (None, _) if reentry::is_inside() => None,
-            (None, Some(patience)) => wait_for(patience, || shard.try_read()),
-            (None, None) => Some(shard.read()),
-        };
-        guard.ok_or_else(|| reentry::refused(operation, self.patience))
+        if let Some(guard) = shard.try_read() {
+            return Ok(guard);
+        }
+        let in_time = |patience| try_for(patience, || shard.try_read());
+        reentry::wait_for_lock(self.patience, in_time, || shard.read())
+            .ok_or_else(|| reentry::refused(operation, self.patience))
     }
 
     /// Locks a shard for writing; waits unless the thread is inside a closure of a store.
@@ -184,13 +183,12 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         shard: &'a RwLock<T>,
         operation: &'static str,
     ) -> Result<RwLockWriteGuard<'a, T>> {
-        let guard = match (shard.try_write(), self.patience) {
-            (Some(guard), _) => return Ok(guard),
-            (None, _) if reentry::is_inside() => None,
-            (None, Some(patience)) => wait_for(patience, || shard.try_write()),
-            (None, None) => Some(shard.write()),
-        };
-        guard.ok_or_else(|| reentry::refused(operation, self.patience))
+        if let Some(guard) = shard.try_write() {
+            return Ok(guard);
+        }
+        let in_time = |patience| try_for(patience, || shard.try_write());
+        reentry::wait_for_lock(self.patience, in_time, || shard.write())
+            .ok_or_else(|| reentry::refused(operation, self.patience))
     }
 }
 

@@ -84,6 +84,20 @@ pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
 
+/// Waits for a lock that is held: as `in_time` does for that long, where there is a limit to `patience`, else as `wait` does. `None`
+/// where that was not enough, and at once where this thread is inside a closure, and so must not wait.
+pub(crate) fn wait_for_lock<G>(
+    patience: Option<Duration>,
+    in_time: impl FnOnce(Duration) -> Option<G>,
+    wait: impl FnOnce() -> G,
+) -> Option<G> {
+    match patience {
+        _ if is_inside() => None,
+        Some(patience) => in_time(patience),
+        None => Some(wait()),
+    }
+}
+
 /// The error for a lock that is held: where the thread must not wait for it, and where it has waited for `patience`.
 #[cold]
 pub(crate) fn refused(operation: &'static str, patience: Option<Duration>) -> Error {

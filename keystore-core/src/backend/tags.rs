@@ -65,6 +65,33 @@ impl Iterator for Matches {
     }
 }
 
+/// What [`compare`] shuffles: the second and the fourth quarter of either operand.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const ODD: i32 = 0b11_01_11_01;
+
+/// The upper halves of the four words of a line that begin at byte `AT`.
+///
+/// # Safety
+/// As for [`Matches::of`].
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+unsafe fn upper_halves<const AT: usize>(line: *const u64) -> std::arch::x86_64::__m128i {
+    let halves;
+    // SAFETY: see `compare`.
+    unsafe {
+        std::arch::asm!(
+            "movaps {halves}, [{line} + {at}]",
+            "shufps {halves}, [{line} + {at} + 16], {odd}",
+            at = const AT,
+            odd = const ODD,
+            line = in(reg) line,
+            halves = out(xmm_reg) halves,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    halves
+}
+
 /// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
 ///
 /// # Safety
@@ -77,16 +104,14 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
         _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi16, _mm_srai_epi32,
     };
 
-    /// The second and the fourth quarter of either operand.
-    const ODD: i32 = 0b11_01_11_01;
     // SAFETY: SSE2 is part of x86-64. The loads are within the line, which is aligned to more than 16 bytes. They are written
     // as assembly because other threads may write to the line meanwhile, which Rust allows to nothing but atomics, and these
     // have no vectors. Each word of a vector is what that word held at an instant: aligned words are loaded whole.
     unsafe {
         // The upper halves of the words, four to a vector. Two words that do not matter are not loaded: they may have been written
         // just now, in pieces, and a vector would have to wait for that.
-        let (low, high);
-        if among & FIRST_TWO == 0 {
+        let low = if among & FIRST_TWO == 0 {
+            let low;
             asm!(
                 "movaps {low}, [{line} + 16]",
                 "shufps {low}, {low}, {odd}",
@@ -95,24 +120,11 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
                 low = out(xmm_reg) low,
                 options(readonly, nostack, preserves_flags),
             );
+            low
         } else {
-            asm!(
-                "movaps {low}, [{line}]",
-                "shufps {low}, [{line} + 16], {odd}",
-                odd = const ODD,
-                line = in(reg) line,
-                low = out(xmm_reg) low,
-                options(readonly, nostack, preserves_flags),
-            );
-        }
-        asm!(
-            "movaps {high}, [{line} + 32]",
-            "shufps {high}, [{line} + 48], {odd}",
-            odd = const ODD,
-            line = in(reg) line,
-            high = out(xmm_reg) high,
-            options(readonly, nostack, preserves_flags),
-        );
+            upper_halves::<0>(line)
+        };
+        let high = upper_halves::<32>(line);
         // Of these the upper halves: all the tags in one vector. They are narrowed as signed numbers, which keeps all 16 bits.
         let tags = _mm_packs_epi32(_mm_srai_epi32(low, 16), _mm_srai_epi32(high, 16));
         _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag.cast_signed()))).cast_unsigned()

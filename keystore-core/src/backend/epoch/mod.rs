@@ -62,14 +62,14 @@ use self::insert::{Insertion, insert};
 use self::pause::{Point, reached};
 use self::pin::{Guard, pin};
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::load::{ASKED_AT_OVERFLOW, SPARSE};
+use crate::backend::load::{SPARSE, asks_whether_crowded};
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure, OfCaller};
 use crate::backend::slot::Word;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::hash::{DefaultHasher, asks_for_entries, tag};
+use crate::hash::{DefaultHasher, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -360,9 +360,7 @@ where
                     }
                     Insertion::Committed { deep } => {
                         fresh.release();
-                        // In a small table an overflow asks for the number of entries, and else few writes do.
-                        let eager = || self.current(session).bits() < ASKED_AT_OVERFLOW;
-                        if asks_for_entries(hash) || deep && eager() {
+                        if asks_whether_crowded(hash, deep, || self.current(session).bits()) {
                             self.grow_if_crowded(session);
                         }
                     }

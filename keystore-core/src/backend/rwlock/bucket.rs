@@ -289,7 +289,7 @@ impl Entries {
     ///
     /// # Safety
     /// That of [`Bucket::find`].
-    unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
+    pub(super) unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
         let tagged = self.slots().skip(SLOTS).filter(|slot| slot.get().tag() == tag);
         // SAFETY: the caller's promise: the bucket is locked, so its nodes are alive.
         tagged

@@ -46,11 +46,11 @@ impl<'a, L: BucketLock> Shared<'a, L> {
     /// there, and where that was not enough.
     pub(super) fn lock(lock: &'a L, patience: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
-            let state = match patience {
-                _ if reentry::is_inside() => None,
-                Some(patience) => lock.try_lock_shared_for(patience),
-                None => Some(lock.lock_shared()),
-            };
+            let state = reentry::wait_for_lock(
+                patience,
+                |patience| lock.try_lock_shared_for(patience),
+                || lock.lock_shared(),
+            );
             Some(Self { lock, state: ManuallyDrop::new(state?) })
         })
     }
@@ -67,11 +67,11 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
     /// there, and where that was not enough.
     pub(super) fn lock(lock: &'a L, patience: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
-            let state = match patience {
-                _ if reentry::is_inside() => None,
-                Some(patience) => lock.try_lock_exclusive_for(patience),
-                None => Some(lock.lock_exclusive()),
-            };
+            let state = reentry::wait_for_lock(
+                patience,
+                |patience| lock.try_lock_exclusive_for(patience),
+                || lock.lock_exclusive(),
+            );
             Some(Self { lock, state: ManuallyDrop::new(state?) })
         })
     }

@@ -31,14 +31,14 @@ use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::apart::apart;
 use crate::backend::cursor::Cursor;
-use crate::backend::load::{ASKED_AT_OVERFLOW, SPARSE};
+use crate::backend::load::{SPARSE, asks_whether_crowded};
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure};
 use crate::backend::slot::Word;
 use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
-use crate::hash::{DefaultHasher, asks_for_entries, tag};
+use crate::hash::{DefaultHasher, tag};
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::node::Node;
@@ -270,9 +270,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         match unsafe { bucket.entries.push(word, &mut Spare::none()) } {
             Ok(in_overflow) => {
                 drop(guard);
-                // In a small table an overflow asks for the number of entries, and else few writes do.
-                let eager = || self.directory.levels().wanted < ASKED_AT_OVERFLOW;
-                if asks_for_entries(hash) || in_overflow && eager() {
+                if asks_whether_crowded(hash, in_overflow, || self.directory.levels().wanted) {
                     self.grow_if_crowded();
                 }
                 self.bring_one_along();
@@ -386,7 +384,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let found = unsafe { bucket.find_in_line(tag(hash), key) };
         if found.is_none() && !bucket.entries.are_in_line() {
             // SAFETY: see above.
-            return apart(move || Ok(unsafe { show::<C, _, _>(guard, bucket.find(tag(hash), key), visit) }));
+            return apart(move || unsafe {
+                Ok(show::<C, _, _>(guard, bucket.entries.find_in_chain(tag(hash), key), visit))
+            });
         }
         // SAFETY: see above.
         Ok(unsafe { show::<C, _, _>(guard, found, visit) })
@@ -414,7 +414,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         if found.is_none() && !bucket.entries.are_in_line() {
             // SAFETY: see above.
             return apart(move || unsafe {
-                self.write::<C>(guard, bucket, bucket.find(tag(hash), key), hash, key, decide)
+                let found = bucket.entries.find_in_chain(tag(hash), key);
+                self.write::<C>(guard, bucket, found, hash, key, decide)
             });
         }
         // SAFETY: see above.

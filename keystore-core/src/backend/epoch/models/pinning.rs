@@ -21,26 +21,26 @@ mod words {
 }
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
-use loom::cell::UnsafeCell;
+use loom::cell::Cell;
 use loom::sync::atomic::{AtomicBool, fence};
 
 use self::stay::{INVALID, Stay};
 use self::words::{AtomicU64, Ordering};
+use crate::explore::{Bound::*, explore};
 
 /// A thread's seat, and something in a table that the thread may look at.
 struct World {
     stay: Stay,
     wanted: AtomicU64,
     /// The pin, as its users have it.
-    pin: UnsafeCell<bool>,
+    pin: Cell<bool>,
     /// The same, as crossbeam's collector sees it.
     is_pinned: AtomicBool,
     /// Whether the node can be found in the table.
     linked: AtomicBool,
     /// Its memory: whether it is there.
-    node: UnsafeCell<bool>,
+    node: Cell<bool>,
 }
 
 impl World {
@@ -48,10 +48,10 @@ impl World {
         Self {
             stay: Stay::new(),
             wanted: AtomicU64::new(INVALID + 1),
-            pin: UnsafeCell::new(false),
+            pin: Cell::new(false),
             is_pinned: AtomicBool::new(false),
             linked: AtomicBool::new(true),
-            node: UnsafeCell::new(true),
+            node: Cell::new(true),
         }
     }
 
@@ -59,9 +59,9 @@ impl World {
     fn operate(&self) -> bool {
         let pinned = self.stay.enter(&self.wanted) || self.stay.renew(&self.wanted, || self.pin());
         if pinned {
-            self.pin.with(|pin| assert!(unsafe { *pin }, "a thread that is inside is pinned"));
+            assert!(self.pin.get(), "a thread that is inside is pinned");
             if self.linked.load(Ordering::Acquire) {
-                self.node.with(|node| assert!(unsafe { *node }, "freed under a reader"));
+                assert!(self.node.get(), "freed under a reader");
             }
         }
         self.stay.leave();
@@ -69,13 +69,13 @@ impl World {
     }
 
     fn pin(&self) {
-        self.pin.with_mut(|pin| unsafe { *pin = true });
+        self.pin.set(true);
         self.is_pinned.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
     fn unpin(&self) {
-        self.pin.with_mut(|pin| unsafe { *pin = false });
+        self.pin.set(false);
         self.is_pinned.store(false, Ordering::Release);
     }
 
@@ -90,19 +90,14 @@ impl World {
         fence(Ordering::SeqCst);
         if !self.is_pinned.load(Ordering::Relaxed) {
             fence(Ordering::Acquire);
-            self.node.with_mut(|node| unsafe { *node = false });
+            self.node.set(false);
         }
     }
 }
 
-/// Runs `thread` beside one that removes the node, with at most five preemptions, and says how many executions there were.
+/// Runs `thread` beside one that removes the node, which is freed in some executions, and in others not.
 fn check(name: &str, thread: fn(&World)) {
-    let executions = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&executions);
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(5);
-    builder.check(move || {
-        counter.fetch_add(1, Ordering::Relaxed);
+    let outcomes = explore(name, [Preemptions(5), All], move || {
         let world = Arc::new(World::new());
         let other = Arc::clone(&world);
         // As a thread does that has been here before.
@@ -110,9 +105,9 @@ fn check(name: &str, thread: fn(&World)) {
         let remover = loom::thread::spawn(move || other.remove());
         thread(&world);
         remover.join().expect("a thread does not panic");
+        if world.node.get() { "kept" } else { "freed" }.to_owned()
     });
-    let executions = executions.load(Ordering::Relaxed);
-    println!("{name:<52}{executions:>9} executions, all with at most 5 preemptions");
+    assert_eq!(outcomes.len(), 2, "{outcomes:?}");
 }
 
 /// A thread that has a pin goes in and out, twice.
@@ -143,7 +138,7 @@ fn a_guard_within_a_guard() {
         world.stay.enter(&world.wanted);
         world.stay.leave();
         if outer && linked {
-            world.node.with(|node| assert!(unsafe { *node }, "freed under a reader"));
+            assert!(world.node.get(), "freed under a reader");
         }
         world.stay.leave();
     });
