@@ -99,6 +99,7 @@ mod stats;
 mod store;
 pub mod striped;
 mod table;
+pub mod thread_exit;
 mod verbs;
 
 pub use allocator::{Global, NodeAllocator};

@@ -1,11 +1,11 @@
 //! A session: many operations of one thread on one store, which enters the table once.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
 
 use crate::backend::reentry::OfCaller;
 use crate::error::Result;
 use crate::keystore::{Change, Exchange, Update};
+use crate::ledger::Verb;
 use crate::store::Store;
 use crate::table::Table;
 
@@ -47,8 +47,9 @@ const RENEWED_AFTER: u32 = 64;
 #[expect(private_bounds, reason = "tables are the crate's own")]
 pub struct Session<'s, T: Table> {
     store: &'s Store<T>,
-    /// Taken out when the session ends.
-    entered: ManuallyDrop<T::Session>,
+    /// What the table holds for the session. None if there was no memory for it: the next operation tries
+    /// again. Taken out when the session ends.
+    entered: Option<T::Session>,
     operations: u32,
     /// Whether any of them was a write: then the session's end may have garbage to help away.
     wrote: bool,
@@ -58,25 +59,31 @@ pub struct Session<'s, T: Table> {
 impl<'s, T: Table> Session<'s, T> {
     #[inline]
     pub(crate) fn new(store: &'s Store<T>) -> Self {
-        Self { store, entered: ManuallyDrop::new(store.table().enter()), operations: 0, wrote: false }
+        Self { store, entered: store.table().enter(), operations: 0, wrote: false }
     }
 
-    /// Enters the table anew where it is time, for one operation more.
+    /// Begins one operation more: enters the table anew if it is time, or if that failed before.
     #[inline]
-    fn count(&mut self) -> &'s Store<T> {
+    fn begin(&mut self, verb: Verb) -> Result<(&'s Store<T>, &T::Session)> {
         if self.operations == RENEWED_AFTER {
             self.operations = 0;
-            self.store.table().refresh(&mut self.entered);
+            if let Some(entered) = &mut self.entered {
+                self.store.table().refresh(entered);
+            }
         }
         self.operations += 1;
-        self.store
+        let entered = match &mut self.entered {
+            Some(entered) => entered,
+            none => none.insert(self.store.enter(verb)?),
+        };
+        Ok((self.store, entered))
     }
 
     /// The same for one that writes.
     #[inline]
-    fn count_write(&mut self) -> &'s Store<T> {
+    fn begin_write(&mut self, verb: Verb) -> Result<(&'s Store<T>, &T::Session)> {
         self.wrote = true;
-        self.count()
+        self.begin(verb)
     }
 
     /// As [`Keystore::read`](crate::Keystore::read).
@@ -85,7 +92,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::read`](crate::Keystore::read).
     #[inline]
     pub fn read<R>(&mut self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        self.count().read_in::<OfCaller, _>(&self.entered, key, visit)
+        let (store, session) = self.begin(Verb::Find)?;
+        store.read_in::<OfCaller, _>(session, key, visit)
     }
 
     /// As [`Keystore::get`](crate::Keystore::get).
@@ -94,7 +102,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::get`](crate::Keystore::get).
     #[inline]
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.count().get_in(&self.entered, key)
+        let (store, session) = self.begin(Verb::Find)?;
+        store.get_in(session, key)
     }
 
     /// As [`Keystore::contains`](crate::Keystore::contains).
@@ -103,7 +112,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::contains`](crate::Keystore::contains).
     #[inline]
     pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
-        self.count().contains_in(&self.entered, key)
+        let (store, session) = self.begin(Verb::Find)?;
+        store.contains_in(session, key)
     }
 
     /// As [`Keystore::set`](crate::Keystore::set).
@@ -112,7 +122,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::set`](crate::Keystore::set).
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.count_write().set_in(&self.entered, key, value)
+        let (store, session) = self.begin_write(Verb::Add)?;
+        store.set_in(session, key, value)
     }
 
     /// As [`Keystore::insert`](crate::Keystore::insert).
@@ -121,7 +132,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::insert`](crate::Keystore::insert).
     #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.count_write().insert_in(&self.entered, key, value)
+        let (store, session) = self.begin_write(Verb::Add)?;
+        store.insert_in(session, key, value)
     }
 
     /// As [`Keystore::update`](crate::Keystore::update).
@@ -130,7 +142,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::update`](crate::Keystore::update).
     #[inline]
     pub fn update(&mut self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.count_write().update_in(&self.entered, key, decide)
+        let (store, session) = self.begin_write(Verb::Add)?;
+        store.update_in(session, key, decide)
     }
 
     /// As [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
@@ -143,7 +156,8 @@ impl<'s, T: Table> Session<'s, T> {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<Exchange> {
-        self.count_write().compare_exchange_in(&self.entered, key, expected, new)
+        let (store, session) = self.begin_write(Verb::Add)?;
+        store.compare_exchange_in(session, key, expected, new)
     }
 
     /// As [`Keystore::delete`](crate::Keystore::delete).
@@ -152,7 +166,8 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::delete`](crate::Keystore::delete).
     #[inline]
     pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
-        self.count_write().delete_in(&self.entered, key)
+        let (store, session) = self.begin_write(Verb::Delete)?;
+        store.delete_in(session, key)
     }
 
     /// As [`Keystore::take`](crate::Keystore::take).
@@ -160,16 +175,17 @@ impl<'s, T: Table> Session<'s, T> {
     /// # Errors
     /// Those of [`Keystore::take`](crate::Keystore::take).
     pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.count_write().take_in(&self.entered, key)
+        let (store, session) = self.begin_write(Verb::Delete)?;
+        store.take_in(session, key)
     }
 }
 
 impl<T: Table> Drop for Session<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: taken here only, and not used after.
-        let entered = unsafe { ManuallyDrop::take(&mut self.entered) };
-        if self.wrote {
+        if let Some(entered) = self.entered.take()
+            && self.wrote
+        {
             self.store.table().leave(entered);
         }
     }

@@ -19,7 +19,7 @@ use crate::keystore::{Change, Exchange, Keystore, Update};
 use crate::ledger::Verb;
 use crate::session::Session;
 use crate::stats::{MemoryStats, Metadata, Stats};
-use crate::table::{Decision, Table};
+use crate::table::{Decision, Table, cannot_enter, entered};
 
 /// Keys of a batch that are in flight together: enough to fill a core's line buffers twice over, few enough that what
 /// was asked for is still in the first-level cache when its turn comes.
@@ -63,8 +63,17 @@ impl<T: Table> Store<T> {
 
     /// Enters the table for one verb that writes.
     #[inline]
-    fn enter_to_write(&self) -> Writing<'_, T> {
-        Writing { table: &self.table, entered: ManuallyDrop::new(self.table.enter()) }
+    fn enter_to_write(&self, verb: Verb) -> Result<Writing<'_, T>> {
+        Ok(Writing { table: &self.table, entered: ManuallyDrop::new(self.enter(verb)?) })
+    }
+
+    /// Enters the table for a call, which is recorded if it fails by that.
+    #[inline(always)]
+    pub(crate) fn enter(&self, verb: Verb) -> Result<T::Session> {
+        match self.table.enter() {
+            Some(session) => Ok(session),
+            None => self.failed(verb, cannot_enter()),
+        }
     }
 
     /// Runs `each` on every item of a batch, in order, with the buckets and nodes of a whole group prefetched.
@@ -75,7 +84,7 @@ impl<T: Table> Store<T> {
         key_of: impl Fn(&I) -> &[u8],
         mut each: impl FnMut(&T::Session, usize, u64, &I) -> Result<()>,
     ) -> Result<(), BatchError> {
-        let mut session = self.table.enter();
+        let mut session = self.enter(verb).map_err(|error| BatchError { index: 0, error })?;
         let mut hashes = [0; GROUP];
         for (group, items) in items.chunks(GROUP).enumerate() {
             let mut refused = None;
@@ -141,7 +150,7 @@ impl<T: Table> Drop for Writing<'_, T> {
 impl<T: Table> Keystore for Store<T> {
     #[inline]
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        self.read_in::<OfCaller, _>(&self.table.enter(), key, visit)
+        self.read_in::<OfCaller, _>(&self.enter(Verb::Find)?, key, visit)
     }
 
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
@@ -149,27 +158,27 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.get_in(&self.table.enter(), key)
+        self.get_in(&self.enter(Verb::Find)?, key)
     }
 
     #[inline]
     fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.contains_in(&self.table.enter(), key)
+        self.contains_in(&self.enter(Verb::Find)?, key)
     }
 
     #[inline]
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.set_in(&self.enter_to_write(), key, value)
+        self.set_in(&*self.enter_to_write(Verb::Add)?, key, value)
     }
 
     #[inline]
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.insert_in(&self.enter_to_write(), key, value)
+        self.insert_in(&*self.enter_to_write(Verb::Add)?, key, value)
     }
 
     #[inline]
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.update_in(&self.enter_to_write(), key, decide)
+        self.update_in(&*self.enter_to_write(Verb::Add)?, key, decide)
     }
 
     fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
@@ -177,16 +186,16 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
-        self.compare_exchange_in(&self.enter_to_write(), key, expected, new)
+        self.compare_exchange_in(&*self.enter_to_write(Verb::Add)?, key, expected, new)
     }
 
     #[inline]
     fn delete(&self, key: &[u8]) -> Result<bool> {
-        self.delete_in(&self.enter_to_write(), key)
+        self.delete_in(&*self.enter_to_write(Verb::Delete)?, key)
     }
 
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.take_in(&self.enter_to_write(), key)
+        self.take_in(&*self.enter_to_write(Verb::Delete)?, key)
     }
 
     fn read_many(
@@ -256,7 +265,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        self.table.scan(&mut self.table.enter(), visit)
+        self.table.scan(&mut entered(&self.table)?, visit)
     }
 
     fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
@@ -264,7 +273,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
-        let removed = self.table.retain(&mut self.table.enter(), keep)?;
+        let removed = self.table.retain(&mut entered(&self.table)?, keep)?;
         if removed > 0 && self.shrinking == Shrinking::Automatic {
             // The walk is paid for; this is in proportion to it. Lack of memory only delays it.
             let _ = self.table.shrink();
@@ -295,7 +304,7 @@ impl<T: Table> Keystore for Store<T> {
     fn stats(&self) -> Result<Stats> {
         let survey = self.table.survey()?;
         let (entries, collisions) = survey.distribution.summarise();
-        let footprint = self.table.footprint();
+        let footprint = self.table.footprint()?;
         let ledger = self.table.ledger();
         let (operations, nodes, errors) = ledger.operations();
         Ok(Stats {
@@ -316,7 +325,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn table_bytes(&self) -> Result<u64> {
-        Ok(self.table.array_bytes() as u64)
+        Ok(self.table.array_bytes()? as u64)
     }
 }
 

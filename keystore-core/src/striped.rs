@@ -5,18 +5,18 @@
 //! instruction, no shared line. Threads beyond those share a few stripes by atomic addition. A sum walks the stripes:
 //! exact when nobody adds meanwhile, and never off by more than the additions that overlap it.
 //!
-//! The stripe is chosen by [`thread_slot`]: a number that no two live threads share while it is below [`OWNED`], handed
-//! on when its thread ends.
+//! The stripe is chosen by [`thread_slot`]: a number that no two live threads share while it is below [`OWNED`].
+//! When a thread ends, its number passes to the next thread that needs one: a thread that starts, or
+//! one that shares a stripe because it started while all numbers were taken.
 
 use std::cell::Cell;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 
 use crossbeam_utils::CachePadded;
 
 use crate::error::{Error, Result};
+use crate::thread_exit;
 
 /// How many live threads have a stripe of their own.
 pub const OWNED: usize = 64;
@@ -24,28 +24,18 @@ pub const OWNED: usize = 64;
 /// How many stripes the other threads share. A power of two.
 const SHARED: usize = 16;
 
-/// Numbers that ended threads gave back, the lowest first, and the next number that nobody had yet.
-static FREE: Mutex<(BinaryHeap<Reverse<usize>>, usize)> = Mutex::new((BinaryHeap::new(), 0));
+/// The numbers below [`OWNED`] that live threads have, a bit for each.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+/// Spreads threads without a number of their own over the shared stripes.
+static NEXT_SHARED: AtomicUsize = AtomicUsize::new(0);
 
 /// Stands for "this thread has no number yet".
 const UNASSIGNED: usize = usize::MAX;
 
 thread_local! {
-    // Apart from the guard below, so that reading it costs no check for a destructor.
+    // Without a destructor, so that reading it costs no check, and the first use takes no memory.
     static SLOT: Cell<usize> = const { Cell::new(UNASSIGNED) };
-    static RETURN: ReturnOnExit = const { ReturnOnExit };
-}
-
-struct ReturnOnExit;
-
-impl Drop for ReturnOnExit {
-    fn drop(&mut self) {
-        // Destructors that run after this one may still count: with a shared stripe.
-        let slot = SLOT.replace(OWNED);
-        if slot != UNASSIGNED {
-            FREE.lock().unwrap_or_else(PoisonError::into_inner).0.push(Reverse(slot));
-        }
-    }
 }
 
 /// A small number for the calling thread: no two live threads have the same number below [`OWNED`]. The number passes
@@ -59,20 +49,48 @@ pub fn thread_slot() -> usize {
 
 #[cold]
 fn assign_slot() -> usize {
-    // Registers the destructor; where the thread is past that, it takes a shared stripe for its last words.
-    if RETURN.try_with(|_| ()).is_err() {
-        return OWNED;
+    // A thread whose end would go unnoticed keeps no number. It asks again with its next call.
+    if !thread_exit::arm() {
+        return next_shared();
     }
-    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    let slot = match free.0.pop() {
-        Some(Reverse(slot)) => slot,
-        None => {
-            free.1 += 1;
-            free.1 - 1
-        }
-    };
+    let slot = take_owned().unwrap_or_else(next_shared);
     SLOT.set(slot);
     slot
+}
+
+/// Takes the lowest number below [`OWNED`] that no live thread has.
+fn take_owned() -> Option<usize> {
+    let mut taken = TAKEN.load(Relaxed);
+    while taken != u64::MAX {
+        let lowest = (!taken).trailing_zeros();
+        // Acquire: what the last thread with this number wrote to its stripes is seen.
+        match TAKEN.compare_exchange_weak(taken, taken | 1 << lowest, Acquire, Relaxed) {
+            Ok(_) => return Some(lowest as usize),
+            Err(now) => taken = now,
+        }
+    }
+    None
+}
+
+fn next_shared() -> usize {
+    OWNED + NEXT_SHARED.fetch_add(1, Relaxed) % SHARED
+}
+
+/// Gives a thread that shares a stripe one of its own, if another thread has ended and left one.
+fn improve_slot(shared: usize) -> usize {
+    let Some(owned) = take_owned() else { return shared };
+    // What pools keep under the shared number would otherwise wait for another thread with it.
+    thread_exit::run_hooks();
+    SLOT.set(owned);
+    owned
+}
+
+/// Gives the number of the calling thread back, which ends.
+pub(crate) fn release_slot() {
+    let slot = SLOT.replace(UNASSIGNED);
+    if slot < OWNED {
+        TAKEN.fetch_and(!(1 << slot), Release);
+    }
 }
 
 /// `N` counters, each split over threads.
@@ -117,7 +135,10 @@ impl<const N: usize> Striped<N> {
     /// [`add`](Self::add) for a thread that has no stripe of its own, or none yet.
     #[cold]
     fn add_first_or_shared(&self, counter: usize, amount: i64) -> i64 {
-        let slot = thread_slot();
+        let mut slot = thread_slot();
+        if slot >= OWNED && SLOT.get() == slot {
+            slot = improve_slot(slot);
+        }
         let stripe = if slot < OWNED { slot } else { OWNED + slot % SHARED };
         self.stripes[stripe][counter].fetch_add(amount, Relaxed).wrapping_add(amount)
     }
@@ -134,6 +155,8 @@ impl<const N: usize> Striped<N> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -155,8 +178,44 @@ mod tests {
 
     #[test]
     fn threads_one_after_another_reuse_numbers() {
-        let highest = (0..500).map(|_| std::thread::spawn(thread_slot).join().unwrap()).max().unwrap();
-        // Other tests run beside this one and hold numbers too; 500 threads in a row must not need 500.
-        assert!(highest < 400, "{highest}");
+        let lowest = (0..500).map(|_| std::thread::spawn(thread_slot).join().unwrap()).min().unwrap();
+        // Other tests run beside this one and hold numbers too, but never all of them for long.
+        assert!(lowest < OWNED, "{lowest}");
+    }
+
+    #[test]
+    fn a_thread_that_started_in_a_crowd_has_a_stripe_of_its_own_once_the_crowd_has_ended() {
+        let counters = Striped::<1>::new().unwrap();
+        let (crowded, dispersed) = (std::sync::Barrier::new(OWNED + 17), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            let last = scope.spawn(|| {
+                // The crowd has taken all numbers when this thread takes one.
+                while TAKEN.load(Relaxed) != u64::MAX {
+                    std::thread::yield_now();
+                }
+                let before = thread_slot();
+                crowded.wait();
+                dispersed.wait();
+                // Other tests run beside this one and have numbers too.
+                let end = Instant::now() + Duration::from_secs(30);
+                while thread_slot() >= OWNED && Instant::now() < end {
+                    counters.add(0, 1);
+                }
+                (before, thread_slot())
+            });
+            let crowd: Vec<_> = (0..OWNED + 15)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let _ = thread_slot();
+                        crowded.wait();
+                    })
+                })
+                .collect();
+            crowded.wait();
+            crowd.into_iter().for_each(|thread| thread.join().unwrap());
+            dispersed.wait();
+            let (before, after) = last.join().unwrap();
+            assert!(before >= OWNED && after < OWNED, "{before}, then {after}");
+        });
     }
 }

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use crate::allocator::NodeAllocator;
 use crate::backend::reentry::Closure;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keystore::Change;
 use crate::ledger::Ledger;
 use crate::stats::Distribution;
@@ -37,7 +37,8 @@ pub(crate) trait Table {
 
     fn ledger(&self) -> &Ledger<Self::Allocator, Self::Hasher>;
 
-    fn enter(&self) -> Self::Session;
+    /// Enters the table, or returns `None` if there is no memory for what a thread needs at first.
+    fn enter(&self) -> Option<Self::Session>;
 
     /// Called between two operations of a long session, where no reference into the table is held.
     fn refresh(&self, session: &mut Self::Session);
@@ -96,10 +97,28 @@ pub(crate) trait Table {
     fn survey(&self) -> Result<Survey>;
 
     /// Bytes of the table's arrays, without the buckets that hang on them. Walks over no buckets.
-    fn array_bytes(&self) -> usize;
+    fn array_bytes(&self) -> Result<usize>;
 
     /// Bytes of the table itself, and bytes that wait to be reclaimed.
-    fn footprint(&self) -> Footprint;
+    fn footprint(&self) -> Result<Footprint>;
+}
+
+/// Bytes that the first call of a thread takes, at most.
+const FIRST_CALL_BYTES: usize = 16 << 10;
+
+/// The error of a thread that cannot enter a table.
+#[cold]
+pub(crate) fn cannot_enter() -> Error {
+    Error::OutOfMemory { requested: FIRST_CALL_BYTES }
+}
+
+/// Enters a table.
+///
+/// # Errors
+/// -10 if there is no memory for what a thread needs at first.
+#[inline(always)]
+pub(crate) fn entered<T: Table>(table: &T) -> Result<T::Session> {
+    table.enter().ok_or_else(cannot_enter)
 }
 
 /// Bytes that a table takes besides its live nodes.

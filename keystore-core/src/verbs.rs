@@ -25,7 +25,7 @@ impl<T: Table> Store<T> {
     /// Records a call that failed, and returns its error. Apart from the rest, so that a call that succeeds moves no error.
     #[cold]
     #[inline(never)]
-    fn failed<R>(&self, verb: Verb, error: Error) -> Result<R> {
+    pub(crate) fn failed<R>(&self, verb: Verb, error: Error) -> Result<R> {
         self.table().ledger().record_failure(verb, &error);
         Err(error)
     }

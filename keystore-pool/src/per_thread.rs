@@ -13,12 +13,24 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use crossbeam_utils::CachePadded;
 use keystore_core::striped::OWNED;
 use keystore_core::{Error, PoolStats, Result};
-use parking_lot::Mutex;
 
-use crate::primitive::thread_slot;
+use crate::primitive::{Mutex, thread_slot};
 
 /// How many places the threads share that have none of their own.
 const SHARED: usize = 16;
+
+/// How many places there are.
+#[cfg(feature = "slab")]
+pub(crate) const PLACES: usize = OWNED + SHARED;
+
+/// The place of the calling thread: its own, below [`OWNED`], or the one that it shares.
+#[inline]
+pub(crate) fn place() -> usize {
+    match thread_slot() {
+        own if own < OWNED => own,
+        other => OWNED + other % SHARED,
+    }
+}
 
 /// A `T` for each thread. Everybody may read all of them, so the parts of `T` are atomic; only the thread that is
 /// at its own (by [`own`](Self::own) or [`with`](Self::with)) writes, so loads and stores of it can be relaxed and need no read-modify-write.
@@ -91,17 +103,31 @@ impl<T> PerThread<T> {
     /// Runs `work` on the calling thread's value, own or shared. No other thread is at it meanwhile, and what earlier
     /// ones wrote there is visible. `work` must not call `with` of the same `PerThread`.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&T) -> R) -> R {
-        match self.own() {
+        self.with_place(place(), work)
+    }
+
+    /// [`with`](Self::with) for a thread that knows its place.
+    pub(crate) fn with_place<R>(&self, place: usize, work: impl FnOnce(&T) -> R) -> R {
+        match self.owned.get(place) {
             Some(value) => work(value),
             None => {
-                let shared = &self.shared[thread_slot() % SHARED];
+                let shared = &self.shared[place - OWNED];
                 let _guard = shared.lock.lock();
                 work(&shared.value)
             }
         }
     }
 
-    /// All values, whoever they belong to.
+    /// The value at a place. Everybody may read it.
+    #[cfg(feature = "slab")]
+    pub(crate) fn at(&self, place: usize) -> &T {
+        match self.owned.get(place) {
+            Some(value) => value,
+            None => &self.shared[place - OWNED].value,
+        }
+    }
+
+    /// All values, by their places, whoever they belong to.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.owned.iter().map(|value| &**value).chain(self.shared.iter().map(|shared| &shared.value))
     }

@@ -13,8 +13,28 @@ pub(crate) use self::checked::*;
 
 #[cfg(not(loom))]
 mod checked {
+    use std::sync::{MutexGuard, PoisonError};
+
     pub(crate) use keystore_core::striped::thread_slot;
-    pub(crate) use parking_lot::Mutex;
+
+    /// The standard library's lock, without poisoning: nothing unwinds under a pool's lock. A thread that
+    /// waits for it takes no memory, which one that waits for parking_lot's may.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
 
     pub(crate) mod atomic {
         #[cfg(feature = "arena")]
@@ -75,8 +95,8 @@ mod checked {
         pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
     }
 
-    /// A lock with the calls of parking_lot's.
-    #[derive(Debug)]
+    /// A lock with the same calls.
+    #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {

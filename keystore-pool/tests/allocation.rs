@@ -3,6 +3,9 @@
 //! returns an error or does without, every entry is there, and the same call succeeds the next time. The idea is that of
 //! SQLite's tests of running out of memory.
 //!
+//! And a thread gets no memory at all, from its first call on. Nothing is passed over then: the process ends if anything
+//! asks for memory that cannot do without.
+//!
 //! The refusal is the global allocator's, for the thread under test and while it is within a call. What closures and the test
 //! itself allocate is never refused; nor is what a dependency allocates without a way to report that it failed: see
 //! [`CANNOT_REPORT`]. A pool's chunks are not the global allocator's but the system's.
@@ -24,7 +27,9 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::ptr::null_mut;
 
-use keystore_core::{BatchError, Change, Config, Exchange, Keystore, Result, Stats, Update, code};
+use keystore_core::{
+    BatchError, BoxedKeystore, Change, Config, Exchange, Keystore, Result, Stats, Update, code, open,
+};
 use keystore_pool::AnyPool;
 
 use self::check::{Check, checks};
@@ -47,7 +52,10 @@ const CANNOT_REPORT: [&str; 6] = [
     "alloc/src/sync.rs",
 ];
 
-const CHECKS: &[Check] = checks![all: whichever_allocation_fails_the_store_goes_on];
+const CHECKS: &[Check] = checks![
+    all: whichever_allocation_fails_the_store_goes_on;
+    shared: a_thread_that_gets_no_memory_at_all_is_answered_or_refused
+];
 
 fn main() -> ExitCode {
     check::run(&[("allocation", CHECKS)])
@@ -58,6 +66,8 @@ thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
     /// Whether the thread is within a call of the store, and not in a closure of it.
     static WITHIN: Cell<bool> = const { Cell::new(false) };
+    /// Whether every allocation within a call is refused, whoever asks.
+    static STARVED: Cell<bool> = const { Cell::new(false) };
 }
 
 #[global_allocator]
@@ -69,8 +79,14 @@ struct Refusing;
 impl Refusing {
     /// Whether this is the allocation to refuse.
     fn refuses(&self) -> bool {
+        if !WITHIN.get() {
+            return false;
+        }
+        if STARVED.get() {
+            return true;
+        }
         let left = LEFT.get();
-        if left == 0 || !WITHIN.get() {
+        if left == 0 {
             return false;
         }
         LEFT.set(left - 1);
@@ -268,4 +284,72 @@ fn whichever_allocation_fails_the_store_goes_on(combination: &Combination) {
     }
     LEFT.set(0);
     assert!(refusals > 30, "only {refusals} allocations refused");
+}
+
+fn a_thread_that_gets_no_memory_at_all_is_answered_or_refused(combination: &Combination) {
+    const KEYS: u32 = 300;
+    let config = Config { initial_buckets: 1, ..Config::default() };
+    let key = |n: u32| n.to_be_bytes();
+    // Each of these is the first call of a thread.
+    let first_calls: [fn(&BoxedKeystore) -> Result<()>; 12] = [
+        |store| store.get(b"absent").map(drop),
+        |store| store.contains(b"absent").map(drop),
+        |store| store.set(b"new", b"value").map(drop),
+        |store| store.set(b"", b"refused anyway").map(drop),
+        |store| store.delete(&7_u32.to_be_bytes()).map(drop),
+        |store| store.take(&8_u32.to_be_bytes()).map(drop),
+        |store| store.compare_exchange(&9_u32.to_be_bytes(), None, None).map(drop),
+        |store| store.set_many(&[(b"one", b"1"), (b"two", b"2")]).map(drop).map_err(|refused| refused.error),
+        |store| store.stats().map(drop),
+        |store| store.reserve(100_000),
+        |store| store.shrink(),
+        |store| store.retain_dyn(&mut |_, _| true).map(drop),
+    ];
+    for (nth, first_call) in first_calls.iter().enumerate() {
+        let pool = AnyPool::new(combination.pool, &config).unwrap();
+        let store = open(combination.backend, &config, Scribbling(pool)).unwrap();
+        for n in 0..KEYS {
+            store.set(&key(n), b"before").unwrap();
+        }
+        let fed = |answer: &Result<()>| match answer {
+            Ok(()) => true,
+            Err(error) => {
+                let expected = if nth == 3 { code::INVALID_ARGUMENT } else { code::OUT_OF_MEMORY };
+                assert!([expected, code::OUT_OF_MEMORY].contains(&error.code()), "call {nth}: {error}");
+                false
+            }
+        };
+        let thread = || {
+            let starving = |work: &dyn Fn() -> Result<()>| {
+                STARVED.set(true);
+                let answer = with(true, work);
+                STARVED.set(false);
+                answer
+            };
+            fed(&starving(&|| first_call(&store)));
+            // More than garbage has places for without memory.
+            let mut answers = [0; 2];
+            for round in 0..20 {
+                for n in 0..KEYS {
+                    let write = || match (round + n) % 3 {
+                        0 => store.delete(&key(n)).map(drop),
+                        _ => store.set(&key(n), &round.to_be_bytes()).map(drop),
+                    };
+                    answers[usize::from(fed(&starving(&write)))] += 1;
+                }
+            }
+            // The same calls succeed when there is memory again.
+            let again = first_call(&store);
+            assert!(nth == 3 || again.is_ok(), "call {nth} again: {again:?}");
+            for n in 0..KEYS {
+                assert!(store.set(&key(n), b"after").is_ok());
+            }
+            answers
+        };
+        std::thread::scope(|scope| scope.spawn(thread).join()).unwrap();
+        for n in 0..KEYS {
+            assert_eq!(store.get(&key(n)).unwrap().as_deref(), Some(&b"after"[..]), "after call {nth}");
+        }
+        assert_eq!(store.stats().unwrap().entries.count as usize, store.len().unwrap());
+    }
 }

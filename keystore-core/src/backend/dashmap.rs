@@ -161,6 +161,18 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         self.map.determine_shard(hash as usize)
     }
 
+    /// Bytes of the shards' tables.
+    fn shard_bytes(&self) -> usize {
+        let shards = self.map.shards();
+        // Inside a closure the shard that it holds exclusively is left out.
+        let tables: usize = shards
+            .iter()
+            .filter_map(|shard| self.read_shard(shard, "stats").ok())
+            .map(|shard| shard.allocation_info().1.size())
+            .sum();
+        tables + size_of_val(shards)
+    }
+
     /// Locks a shard for reading; waits unless the thread is inside a closure of a store.
     #[inline]
     fn read_shard<'a, T>(
@@ -203,7 +215,9 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     }
 
     #[inline]
-    fn enter(&self) {}
+    fn enter(&self) -> Option<()> {
+        Some(())
+    }
 
     #[inline]
     fn refresh(&self, (): &mut ()) {}
@@ -361,7 +375,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     }
 
     fn shrink_if_sparse(&self, (): &()) {
-        let room = self.array_bytes() / size_of::<Kept>();
+        let room = self.shard_bytes() / size_of::<Kept>();
         // Four times the initial room is what hashbrown may have made of it, with its powers of two in every shard.
         let grown = room > 4 * self.initial_entries.max(self.map.shards().len() * 4);
         if grown && self.ledger.entries() < room / SPARSE && !reentry::is_inside() {
@@ -380,19 +394,12 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         Ok(survey)
     }
 
-    fn array_bytes(&self) -> usize {
-        let shards = self.map.shards();
-        // Inside a closure the shard that it holds exclusively is left out.
-        let tables: usize = shards
-            .iter()
-            .filter_map(|shard| self.read_shard(shard, "stats").ok())
-            .map(|shard| shard.allocation_info().1.size())
-            .sum();
-        tables + size_of_val(shards)
+    fn array_bytes(&self) -> Result<usize> {
+        Ok(self.shard_bytes())
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint { table_bytes: self.array_bytes() as u64, ..Footprint::default() }
+    fn footprint(&self) -> Result<Footprint> {
+        Ok(Footprint { table_bytes: self.shard_bytes() as u64, ..Footprint::default() })
     }
 }
 

@@ -19,7 +19,7 @@ use crossbeam_utils::CachePadded;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
-use crate::per_thread::{LiveCount, Owned, PerThread};
+use crate::per_thread::{LiveCount, Owned, PerThread, place};
 use crate::span::{SpanOptions, Spans, check_layout};
 use crate::system::SystemPool;
 
@@ -31,6 +31,7 @@ mod span;
 
 use class::{CLASSES, ClassIndex, TABLE, class_of, fine_class_of};
 use depot::Depot;
+use leaving::Link;
 use magazine::ClassCache;
 
 /// What a [`SlabPool`] does when it has reached its capacity.
@@ -107,7 +108,7 @@ pub struct SlabPool {
     /// Whether a block of a size class was ever taken from the system. Until then, none needs to be looked up.
     fell_back: AtomicBool,
     when_full: WhenFull,
-    /// On the list of the pools for threads that end, so it stays where it is when the pool moves; the pool's own.
+    /// Its caches are on the lists of threads that end, so it stays where it is when the pool moves; the pool's own.
     core: NonNull<Core>,
     system: SystemPool,
 }
@@ -121,9 +122,9 @@ struct Core {
 }
 
 impl Core {
-    /// Takes over the magazines of the calling thread, which ends.
-    fn take_over_magazines(&self) {
-        self.caches.with(|cache| {
+    /// Takes over the magazines of a place that the calling thread has, or shares.
+    fn take_over_magazines(&self, place: usize) {
+        self.caches.with_place(place, |cache| {
             for (depot, cache) in self.depots.iter().zip(&cache.classes) {
                 // SAFETY: the closure is the only one at this cache.
                 unsafe { depot.take_over(cache, &self.spans) };
@@ -135,6 +136,7 @@ impl Core {
 /// What a thread has of its own.
 #[derive(Debug)]
 struct Cache {
+    link: Link,
     /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
     classes: [ClassCache; CLASSES],
@@ -142,7 +144,11 @@ struct Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { live: LiveCount::default(), classes: array::from_fn(|_| ClassCache::default()) }
+        Self {
+            link: Link::default(),
+            live: LiveCount::default(),
+            classes: array::from_fn(|_| ClassCache::default()),
+        }
     }
 }
 
@@ -190,13 +196,13 @@ impl SlabPool {
             spans,
         });
         let core = Box::into_raw(core.into_boxed_slice());
-        // SAFETY: a box is not at address 0, and this is a slice of one; it is the pool's from here on, which takes it off the
-        // list before it frees it. Where it cannot be put on the list, it is nobody else's.
+        // SAFETY: a box is not at address 0, and this is a slice of one; it is the pool's from here on, which takes its
+        // caches off the lists of ending threads before it frees it.
         let (core, own) = unsafe {
             let first = NonNull::new_unchecked(core.cast::<Core>());
-            leaving::list(first).inspect_err(|_| drop(Box::from_raw(core)))?;
             (first, first.as_ref().caches.owned())
         };
+        leaving::watch_threads();
         Ok(Self { own, fell_back: AtomicBool::new(false), when_full: options.when_full, core, system })
     }
 
@@ -231,9 +237,8 @@ impl SlabPool {
     #[inline(never)]
     fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
         let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
-        leaving::note_thread();
-        let core = self.core();
-        core.caches.with(|cache| {
+        let (core, place) = (self.core(), place());
+        let block = core.caches.with_place(place, |cache| {
             let magazines = &cache.classes[class];
             // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
             let block = unsafe {
@@ -259,7 +264,9 @@ impl SlabPool {
                 }
                 Err(error) => Err(error),
             }
-        })
+        });
+        leaving::note(self.core, core.caches.at(place), place);
+        block
     }
 
     /// [`deallocate`](NodeAllocator::deallocate) in full, for all layouts and threads.
@@ -279,9 +286,8 @@ impl SlabPool {
             return unsafe { self.system.deallocate(block, layout) };
         }
         self.check_freed(block, class);
-        leaving::note_thread();
-        let core = self.core();
-        core.caches.with(|cache| {
+        let (core, place) = (self.core(), place());
+        core.caches.with_place(place, |cache| {
             let magazines = &cache.classes[class];
             cache.live.subtract(layout);
             // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
@@ -293,6 +299,7 @@ impl SlabPool {
                 }
             }
         });
+        leaving::note(self.core, core.caches.at(place), place);
     }
 
     /// A block of a layout that has no class.
@@ -371,7 +378,7 @@ unsafe impl NodeAllocator for SlabPool {
 
 impl Drop for SlabPool {
     fn drop(&mut self) {
-        leaving::strike_out(self.core);
+        self.core().caches.iter().enumerate().for_each(|(place, cache)| leaving::leave(cache, place));
         // SAFETY: from a box of one, which nobody has any more.
         let mut core = unsafe { Box::from_raw(self.core.as_ptr()) };
         let Core { caches, depots, .. } = &mut *core;

@@ -306,3 +306,42 @@ fn a_refused_block_leaves_the_thread_its_magazine() {
     live.into_iter().for_each(|block| block.free(&pool));
     Block::allocate(&pool, layout(88), 2).unwrap().free(&pool);
 }
+
+#[test]
+fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
+    let pools: Vec<_> = (0..40).map(|_| pool(SlabOptions::default())).collect();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // Other tests run beside this one; a thread with a number of its own shares its list with none.
+            let before = leaving::listed();
+            for _ in 0..2 {
+                Block::allocate(&pools[3], layout(88), 1).unwrap().free(&pools[3]);
+                Block::allocate(&pools[7], layout(24), 2).unwrap().free(&pools[7]);
+            }
+            (before, leaving::listed())
+        });
+        let (before, after) = thread.join().unwrap();
+        assert_eq!(after, before + 2, "lists of 40 pools");
+    });
+    for pool in &pools {
+        let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.hand().loaded.is_some());
+        assert!(!pool.core().caches.iter().any(loaded), "an ended thread has left a magazine");
+    }
+}
+
+#[test]
+fn a_pool_that_ends_before_a_thread_that_used_it_leaves_the_threads_list() {
+    std::thread::spawn(|| {
+        let before = leaving::listed();
+        let [first, second, third] = [(); 3].map(|()| pool(SlabOptions::default()));
+        for used in [&first, &second, &third] {
+            Block::allocate(used, layout(88), 1).unwrap().free(used);
+        }
+        for ended in [second, third, first] {
+            drop(ended);
+        }
+        assert_eq!(leaving::listed(), before);
+    })
+    .join()
+    .unwrap();
+}

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keystore_core::{
     BackendKind, Change, Config, DashMapKeystore, EpochKeystore, Keystore, RwLockKeystore, Update,
@@ -18,11 +18,14 @@ use crate::entries::{
 };
 
 pub(crate) const CHECKS: &[Check] = checks![
+    all: ;
     shared:
         ten_thousand_threads_one_after_another,
         a_value_stays_whole_while_its_reader_sleeps,
         threads_that_end_in_mid_work_leave_nothing_behind,
-        threads_that_end_with_a_session_open_leave_nothing_behind
+        threads_that_end_with_a_session_open_leave_nothing_behind;
+    alone:
+        a_crowd_of_threads_that_has_ended_costs_no_speed
 ];
 
 fn ten_thousand_threads_one_after_another(combination: &Combination) {
@@ -138,4 +141,37 @@ fn threads_that_end_with_a_session_open_leave_nothing_behind(combination: &Combi
         BackendKind::DashMap => check!(DashMapKeystore<Arc<Audit>>),
     }
     audit.assert_all_returned();
+}
+
+/// The places of ended threads are passed over. When they were not, one thread overwrote at a tenth of its rate after
+/// a thousand threads had been there together.
+fn a_crowd_of_threads_that_has_ended_costs_no_speed(combination: &Combination) {
+    const CROWD: usize = 1_000;
+    let store =
+        keystore_core::open(combination.backend, &one_bucket(), combination.pool(&one_bucket())).unwrap();
+    let fastest = || {
+        let round = || {
+            let start = Instant::now();
+            for n in 0..20_000 {
+                store.set(&key(n % 100), &bytes(n % 100, 100)).unwrap();
+            }
+            start.elapsed()
+        };
+        (0..10).map(|_| round()).min().unwrap()
+    };
+    let before = fastest();
+    let all_in = Barrier::new(CROWD);
+    std::thread::scope(|scope| {
+        for thread in 0..CROWD {
+            let (store, all_in) = (&store, &all_in);
+            let work = move || {
+                store.set(&key(thread % 100), &bytes(thread, 100)).unwrap();
+                all_in.wait();
+            };
+            let small = std::thread::Builder::new().stack_size(64 << 10);
+            small.spawn_scoped(scope, work).unwrap();
+        }
+    });
+    let after = fastest();
+    assert!(after < before * 3, "{after:?} for what took {before:?} before {CROWD} threads came and ended");
 }

@@ -1,26 +1,33 @@
 //! Garbage: what was taken out of the table and may still be looked at.
 //!
-//! crossbeam-epoch tells when every thread that was pinned at some moment has let go. To ask it once for every removed
-//! node would put a closure and a shared counter on each write; so garbage is gathered in bags, one for every few threads, and
-//! a full bag, 64 pieces or 64 KiB, is handed to crossbeam as one [`Batch`].
+//! A piece of garbage is freed when a grace period has passed that started after it was taken out (see
+//! [`collector`](super::collector)). To start one for every removed node would be a shared counter on each
+//! write. So garbage is gathered in bags, one for every few threads. A full bag, 64 pieces or 64 KiB, is
+//! sealed: it becomes a *batch*, which waits for the next grace period in a queue of its bag. Whoever seals
+//! a batch frees some of those before it whose time has come.
 //!
-//! The table keeps hold of its batches too. When it is dropped, nobody can be inside it, so it empties them all at once,
-//! whatever the epoch says; the closure that crossbeam still has then finds its batch empty. So a store returns all its memory
-//! when it is dropped, and other stores' garbage is never touched.
+//! All garbage stays with its table. When the table is dropped, nobody can be inside it, so all of it is
+//! freed at once, whatever the epoch says, and other stores' garbage is never touched.
 //!
-//! A thread that finds a bag in use takes the next one, so no thread waits for one that was stopped while it held a bag.
+//! A thread that finds a bag in use takes the next one, so no thread waits for one that was stopped while it
+//! held a bag.
+//!
+//! *Memory may run out.* A write that has taken effect must be able to put its old node somewhere. So each
+//! write looks first whether bags have places left ([`Garbage::prepare`]), and is refused if they have not.
+//! The vectors of batches that were freed are used again, so in the long run bags need no memory.
 
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::array::BucketArray;
 use super::bucket::Bucket;
+use super::collector::{has_passed, next_grace};
 use super::pause::{Point, reached};
-use super::pin::{Guard, batch_gathered, pin, request_renewal, take_back};
+use super::pin::{Guard, pin, request_renewal, take_back};
 use crate::allocator::NodeAllocator;
 use crate::backend::apart::apart;
 use crate::error::{Error, Result};
@@ -34,8 +41,17 @@ const BAGS: usize = 16;
 /// Pieces in a full bag.
 const BAG_PIECES: usize = 64;
 
+/// Places that a full bag has left, for writes that are under way when no memory is left to seal it.
+const BAG_RESERVE: usize = 64;
+
 /// Bytes in a full bag.
 const BAG_BYTES: usize = 64 << 10;
+
+/// Batches that a thread frees, at most, when it has sealed one.
+const FREED_BY_SEALING: usize = 8;
+
+/// Vectors of freed batches that a bag keeps to use them again.
+const SPARE_VECTORS: usize = 4;
 
 /// Bytes of garbage above which writers stop to help it away. The promise is 16 MiB; this leaves room for what
 /// piles up while they do.
@@ -52,33 +68,33 @@ pub(super) enum Piece {
 // SAFETY: whoever takes a piece out of a bag owns it, on whichever thread.
 unsafe impl Send for Piece {}
 
-/// The ledger, and the garbage on its way out: what closures of crossbeam need to know of a table, and may outlive it.
+/// The ledger, and the garbage on its way out.
 #[derive(Debug)]
 pub(super) struct Garbage<A: NodeAllocator, S: BuildHasher> {
     pub(super) ledger: Ledger<A, S>,
     bags: Box<[CachePadded<Mutex<Bag>>]>,
     /// Bytes in batches that are not freed yet.
     batched_bytes: AtomicUsize,
-    /// Pieces that crossbeam has without a bag and that are not freed yet. Each holds on to all of this.
-    alone: AtomicUsize,
+    /// Whether a write must look for places in the bags before it takes effect. True at first.
+    is_scarce: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Bag {
     pieces: Vec<Piece>,
     bytes: usize,
-    /// Batches that this bag became, those that are not freed yet among them.
-    batches: Vec<Arc<Batch>>,
-    /// How many batches there may be before the freed ones are looked for.
-    look_at: usize,
+    /// The batches that this bag became, the oldest first.
+    batches: VecDeque<Batch>,
+    spare: Vec<Vec<Piece>>,
 }
 
 /// A full bag, on its way out.
 #[derive(Debug)]
 struct Batch {
-    pieces: Mutex<Vec<Piece>>,
+    pieces: Vec<Piece>,
     bytes: usize,
-    freed: AtomicBool,
+    /// The grace period that must have passed.
+    grace: u64,
 }
 
 impl<A, S> Garbage<A, S>
@@ -95,15 +111,43 @@ where
             ledger,
             bags: bags.into_boxed_slice(),
             batched_bytes: AtomicUsize::new(0),
-            alone: AtomicUsize::new(0),
+            is_scarce: AtomicBool::new(true),
         })
+    }
+
+    /// Makes sure that what a write is about to take out of the table can be retired.
+    ///
+    /// # Errors
+    /// -10 if the bags are full and there is no memory to seal one.
+    #[inline]
+    pub(super) fn prepare(&self) -> Result<()> {
+        if self.is_scarce.load(Ordering::Relaxed) { apart(|| self.look_for_places()) } else { Ok(()) }
+    }
+
+    fn look_for_places(&self) -> Result<()> {
+        let start = thread_slot();
+        for round in 0..2 {
+            for at in start..start + BAGS {
+                let Some(mut bag) = self.bags[at % BAGS].try_lock() else { continue };
+                let bytes = if bag.is_full() { bag.seal() } else { None };
+                self.batched_bytes.fetch_add(bytes.unwrap_or(0), Ordering::Relaxed);
+                if !bag.is_full() && bag.has_places() {
+                    self.is_scarce.store(false, Ordering::Relaxed);
+                    return Ok(());
+                }
+            }
+            if round == 0 {
+                self.free_passed();
+            }
+        }
+        Err(Error::OutOfMemory { requested: (BAG_PIECES + BAG_RESERVE) * size_of::<Piece>() })
     }
 
     /// Retires a node: it is freed when no thread is pinned that could have seen it.
     ///
     /// # Safety
     /// The node is alive and came from the ledger; no thread can come by it that pins from here on; it is retired once.
-    pub(super) unsafe fn retire_node(self: &Arc<Self>, node: Node, guard: &Guard) {
+    pub(super) unsafe fn retire_node(&self, node: Node, guard: &Guard) {
         // SAFETY: the caller's promise.
         let bytes = unsafe {
             self.ledger.retire_node(node);
@@ -116,7 +160,7 @@ where
     ///
     /// # Safety
     /// As for a node, for each bucket of the chain.
-    pub(super) unsafe fn retire_chain(self: &Arc<Self>, first: &Bucket, guard: &Guard) {
+    pub(super) unsafe fn retire_chain(&self, first: &Bucket, guard: &Guard) {
         for bucket in first.chain(guard).skip(1) {
             let bucket = std::ptr::from_ref(bucket).cast_mut();
             self.retire(Piece::Overflow(bucket), size_of::<Bucket>(), guard);
@@ -127,12 +171,12 @@ where
     ///
     /// # Safety
     /// As for a node.
-    pub(super) unsafe fn retire_array(self: &Arc<Self>, array: &BucketArray, guard: &Guard) {
+    pub(super) unsafe fn retire_array(&self, array: &BucketArray, guard: &Guard) {
         self.retire(Piece::Array(std::ptr::from_ref(array).cast_mut()), array.bytes(), guard);
     }
 
     #[inline]
-    fn retire(self: &Arc<Self>, piece: Piece, bytes: usize, guard: &Guard) {
+    fn retire(&self, piece: Piece, bytes: usize, guard: &Guard) {
         let mut at = thread_slot();
         let mut bag = loop {
             match self.bags[at % BAGS].try_lock() {
@@ -143,66 +187,43 @@ where
         reached(Point::BagHeld);
         if bag.pieces.len() == bag.pieces.capacity() {
             return apart(|| {
-                if bag.pieces.try_reserve_exact(BAG_PIECES).is_ok() {
+                if bag.has_places() {
                     bag.add(piece, bytes);
                 } else {
                     drop(bag);
-                    self.retire_alone(piece, guard);
+                    self.retire_elsewhere(piece, bytes);
                 }
             });
         }
         bag.add(piece, bytes);
         if bag.is_full() {
-            apart(|| self.hand_over(bag, guard));
+            apart(|| self.seal(bag, at % BAGS, guard));
         }
     }
 
-    /// Makes a batch of a full bag and hands it to crossbeam.
-    fn hand_over(self: &Arc<Self>, mut bag: MutexGuard<'_, Bag>, guard: &Guard) {
-        if bag.batches.try_reserve(1).is_err() {
-            return; // It stays full, and the next piece may find memory.
-        }
-        let batch = bag.seal();
-        self.batched_bytes.fetch_add(batch.bytes, Ordering::Relaxed);
+    /// Seals a full bag, and frees some of the batches that it became before.
+    fn seal(&self, mut bag: MutexGuard<'_, Bag>, at: usize, guard: &Guard) {
+        let Some(bytes) = bag.seal() else {
+            // It stays full, and the next piece may find memory.
+            self.is_scarce.store(true, Ordering::Relaxed);
+            return;
+        };
         drop(bag);
-        let garbage: Weak<Self> = Arc::downgrade(self);
-        let free = move || {
-            // Without the table there is nothing left in the batch.
-            if let Some(garbage) = garbage.upgrade() {
-                garbage.free(&batch);
-            }
-        };
-        // SAFETY: by the promises of those who retired them, no thread that pins from here on can come by the batch's
-        // pieces; crossbeam runs the closure when those pinned now have let go. It may run on any thread: all it has is
-        // `Send`, for the allocator and the hasher are.
-        unsafe { guard.defer(free) };
-        // Onto crossbeam's shared queue at once, not only when this thread has filled crossbeam's own bag.
-        guard.flush();
-        batch_gathered();
+        self.batched_bytes.fetch_add(bytes, Ordering::Relaxed);
+        guard.batch_gathered();
+        self.free_passed_of(at, FREED_BY_SEALING);
     }
 
-    /// Retires a piece without a bag, where there is no memory for one: crossbeam keeps it with what it defers anyway. It is
-    /// not counted, and where the table is dropped first it comes back later than that, when the epoch has passed.
-    #[cold]
-    fn retire_alone(self: &Arc<Self>, piece: Piece, guard: &Guard) {
-        const { assert!(size_of::<Piece>() <= 2 * size_of::<usize>()) };
-        self.alone.fetch_add(1, Ordering::Relaxed);
-        let garbage = Arc::clone(self);
-        // Three words, which crossbeam stores in place: a fourth would take memory.
-        let free = move || {
-            // SAFETY: the piece's time has come, and nobody else has it.
-            unsafe { garbage.free_piece(piece) };
-            garbage.alone.fetch_sub(1, Ordering::Release);
-        };
-        // SAFETY: as in `retire`.
-        unsafe { guard.defer(free) };
-    }
-
-    /// Whether some thread is just freeing a batch. Asked when nobody is in the table any more.
-    pub(super) fn is_being_freed(self: &Arc<Self>) -> bool {
-        // The pieces that are alone only become fewer, so looking at them second errs towards yes.
-        let holders = Arc::strong_count(self);
-        holders > 1 + self.alone.load(Ordering::Acquire)
+    /// Retires a piece for which its thread's bag has no place. [`prepare`](Self::prepare) has seen that
+    /// there are some, but threads that were under way with this one may have taken them.
+    fn retire_elsewhere(&self, piece: Piece, bytes: usize) {
+        self.is_scarce.store(true, Ordering::Relaxed);
+        let bags = self.bags.iter().filter_map(|bag| bag.try_lock());
+        if let Some(mut bag) = bags.into_iter().find(|bag| bag.pieces.len() < bag.pieces.capacity()) {
+            bag.add(piece, bytes);
+        }
+        // Else more than a thousand writes were under way when the last memory went, or a table was moved
+        // without any. What the piece takes is lost: to free it now could be too early for a reader.
     }
 
     /// Whether there is so much garbage that a writer should help it away.
@@ -211,7 +232,8 @@ where
         self.batched_bytes.load(Ordering::Relaxed) > PRESSING_BYTES
     }
 
-    /// Helps garbage away: gives the epoch a chance to pass and frees what it lets go. The thread is not pinned.
+    /// Helps garbage away: gives grace periods a chance to pass and frees what they let go. The thread is not
+    /// pinned.
     #[cold]
     pub(super) fn relieve(&self) {
         for round in 0..16 {
@@ -219,7 +241,15 @@ where
                 take_back();
             }
             request_renewal();
-            pin().flush();
+            // A thread that cannot be pinned for lack of memory leaves it to others.
+            let Some(guard) = pin() else { break };
+            if round == 0 {
+                guard.start_grace();
+            } else {
+                guard.advance();
+            }
+            drop(guard);
+            self.free_passed();
             if !self.is_pressing() {
                 break;
             }
@@ -230,22 +260,35 @@ where
         }
     }
 
-    /// Frees a batch, unless that has been done.
-    fn free(&self, batch: &Batch) {
-        let pieces = std::mem::take(&mut *batch.pieces.lock());
-        if !pieces.is_empty() {
-            // SAFETY: the batch's time has come, or nobody is in the table; and a batch's pieces are taken once.
-            unsafe { self.free_pieces(pieces) };
+    /// Frees all batches whose grace period has passed.
+    fn free_passed(&self) {
+        (0..BAGS).for_each(|at| self.free_passed_of(at, usize::MAX));
+    }
+
+    /// Frees the oldest batches of a bag, up to `limit`, as far as their grace periods have passed.
+    fn free_passed_of(&self, at: usize, limit: usize) {
+        let mut emptied = None;
+        for _ in 0..limit {
+            let Some(mut bag) = self.bags[at].try_lock() else { return };
+            bag.keep_spare(emptied.take());
+            let Some(mut batch) = bag.batches.pop_front_if(|batch| has_passed(batch.grace)) else { return };
+            drop(bag);
+            // SAFETY: the pieces were out of the table before a grace period started that has passed, so nobody
+            // looks at them any more; and a batch is taken out of its queue once.
+            unsafe { self.free_pieces(&mut batch.pieces) };
             self.batched_bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
+            emptied = Some(batch.pieces);
         }
-        batch.freed.store(true, Ordering::Release);
+        if let Some(mut bag) = self.bags[at].try_lock() {
+            bag.keep_spare(emptied);
+        }
     }
 
     /// # Safety
     /// Nobody uses the pieces from here on.
-    unsafe fn free_pieces(&self, pieces: Vec<Piece>) {
+    unsafe fn free_pieces(&self, pieces: &mut Vec<Piece>) {
         // SAFETY: the caller's promise.
-        pieces.into_iter().for_each(|piece| unsafe { self.free_piece(piece) });
+        pieces.drain(..).for_each(|piece| unsafe { self.free_piece(piece) });
     }
 
     /// # Safety
@@ -268,10 +311,12 @@ where
     /// Nobody is in the table, and nobody will be.
     pub(super) unsafe fn free_all(&self) {
         for bag in &self.bags {
-            let bag = std::mem::take(&mut *bag.lock());
+            let Bag { mut pieces, batches, .. } = std::mem::take(&mut *bag.lock());
             // SAFETY: the caller's promise.
-            unsafe { self.free_pieces(bag.pieces) };
-            bag.batches.iter().for_each(|batch| self.free(batch));
+            unsafe {
+                self.free_pieces(&mut pieces);
+                batches.into_iter().for_each(|mut batch| self.free_pieces(&mut batch.pieces));
+            }
         }
     }
 
@@ -283,7 +328,7 @@ where
 }
 
 impl Bag {
-    /// Adds a piece, for which there is room.
+    /// Adds a piece, for which there is a place.
     #[inline]
     fn add(&mut self, piece: Piece, bytes: usize) {
         self.pieces.push(piece);
@@ -295,16 +340,32 @@ impl Bag {
         self.pieces.len() >= BAG_PIECES || self.bytes >= BAG_BYTES
     }
 
-    /// Makes a batch of the bag, and empties it.
-    fn seal(&mut self) -> Arc<Batch> {
-        let pieces = Mutex::new(std::mem::take(&mut self.pieces));
-        let batch = Arc::new(Batch { pieces, bytes: self.bytes, freed: AtomicBool::new(false) });
-        self.bytes = 0;
-        if self.batches.len() >= self.look_at {
-            self.batches.retain(|batch| !batch.freed.load(Ordering::Acquire));
-            self.look_at = (2 * self.batches.len()).max(16);
+    /// Whether there is a place for a piece. The first one gets the bag its memory.
+    fn has_places(&mut self) -> bool {
+        self.pieces.len() < self.pieces.capacity()
+            || self.pieces.is_empty() && self.pieces.try_reserve_exact(BAG_PIECES + BAG_RESERVE).is_ok()
+    }
+
+    /// Makes a batch of the bag, and empties it. Returns the batch's bytes, or `None` if there is no memory
+    /// for it.
+    fn seal(&mut self) -> Option<usize> {
+        self.batches.try_reserve(1).ok()?;
+        let mut empty = self.spare.pop().unwrap_or_default();
+        empty.try_reserve_exact(BAG_PIECES + BAG_RESERVE).ok()?;
+        let pieces = std::mem::replace(&mut self.pieces, empty);
+        let bytes = std::mem::take(&mut self.bytes);
+        // Under the lock: the batches of a queue wait for grace periods in order.
+        self.batches.push_back(Batch { pieces, bytes, grace: next_grace() });
+        Some(bytes)
+    }
+
+    /// Keeps the vector of a freed batch to use it again.
+    fn keep_spare(&mut self, emptied: Option<Vec<Piece>>) {
+        if let Some(emptied) = emptied
+            && self.spare.len() < SPARE_VECTORS
+            && self.spare.try_reserve(1).is_ok()
+        {
+            self.spare.push(emptied);
         }
-        self.batches.push(Arc::clone(&batch));
-        batch
     }
 }

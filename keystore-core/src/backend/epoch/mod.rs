@@ -38,6 +38,7 @@
 
 mod array;
 mod bucket;
+mod collector;
 #[cfg(test)]
 mod colliding;
 mod fresh;
@@ -52,7 +53,6 @@ mod walk;
 
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use self::array::BucketArray;
 use self::bucket::{Bucket, VACATED};
@@ -60,7 +60,8 @@ use self::fresh::Fresh;
 use self::garbage::Garbage;
 use self::insert::{Insertion, insert};
 use self::pause::{Point, reached};
-use self::pin::{Guard, pin};
+pub(crate) use self::pin::leave_seat;
+use self::pin::{Guard, owner, pin};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::load::{SPARSE, asks_whether_crowded};
 use crate::backend::memory::Pages;
@@ -74,7 +75,7 @@ use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table};
+use crate::table::{Decision, Footprint, Survey, Table, entered};
 
 /// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
@@ -116,7 +117,7 @@ where
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let pages = Pages::of(config);
-        let garbage = Arc::new(Garbage::new(Ledger::new(config, allocator, hasher)?)?);
+        let garbage = Garbage::new(Ledger::new(config, allocator, hasher)?)?;
         let initial_bits = config.initial_buckets.ilog2();
         let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, pages)?);
         Ok(Self::over(EpochTable { array, garbage, initial_bits, pages }, config))
@@ -142,8 +143,8 @@ where
 {
     /// The array that verbs start at. Where it is being moved, its `next` is where they may have to go on.
     array: AtomicPtr<BucketArray>,
-    /// The ledger is in there too: garbage may have to be accounted for when the table is being dropped.
-    garbage: Arc<Garbage<A, S>>,
+    /// The ledger is in there too: what is freed is accounted for.
+    garbage: Garbage<A, S>,
     initial_bits: u32,
     pages: Pages,
 }
@@ -252,7 +253,7 @@ where
 
     // Always: it is most of a read's instructions besides the look itself, and half as long again when called.
     #[inline(always)]
-    fn enter(&self) -> Guard {
+    fn enter(&self) -> Option<Guard> {
         pin()
     }
 
@@ -313,6 +314,7 @@ where
         if reentry::is_deciding(self, hash) {
             return Err(Error::Busy { operation: "write" });
         }
+        self.garbage.prepare()?;
         let mut decide = |old: Option<&[u8]>| C::deciding(self, hash, || decide(old));
         let mut fresh = Fresh::new(self.ledger());
         if let Some(value) = likely {
@@ -404,11 +406,11 @@ where
     }
 
     fn reserve(&self, entries: usize) -> Result<()> {
-        self.resize_for(entries, true, &mut pin())
+        self.resize_for(entries, true, &mut entered(self)?)
     }
 
     fn shrink(&self) -> Result<()> {
-        self.resize_for(self.ledger().entries(), false, &mut pin())
+        self.resize_for(self.ledger().entries(), false, &mut entered(self)?)
     }
 
     fn shrink_if_sparse(&self, session: &Guard) {
@@ -421,19 +423,19 @@ where
     }
 
     fn survey(&self) -> Result<Survey> {
-        self.survey_buckets(&mut pin())
+        self.survey_buckets(&mut entered(self)?)
     }
 
-    fn array_bytes(&self) -> usize {
-        let guard = pin();
+    fn array_bytes(&self) -> Result<usize> {
+        let guard = entered(self)?;
         let array = self.current(&guard);
-        array.bytes() + array.next(&guard).map_or(0, BucketArray::bytes)
+        Ok(array.bytes() + array.next(&guard).map_or(0, BucketArray::bytes))
     }
 
-    fn footprint(&self) -> Footprint {
-        let guard = pin();
+    fn footprint(&self) -> Result<Footprint> {
+        let guard = entered(self)?;
         let array = self.current(&guard);
-        let mut table_bytes = self.array_bytes();
+        let mut table_bytes = self.array_bytes()?;
         let longest = array.next(&guard).map_or(0, |next| next.buckets().len()).max(array.buckets().len());
         for hash in 0..longest as u64 {
             let (array, bucket) = self.bucket_to_read(hash, &guard);
@@ -443,11 +445,11 @@ where
             }
         }
         let huge = array.huge_page_bytes() + array.next(&guard).map_or(0, BucketArray::huge_page_bytes);
-        Footprint {
+        Ok(Footprint {
             table_bytes: table_bytes as u64,
             garbage_bytes: self.garbage.bytes() as u64,
             huge_page_bytes: huge as u64,
-        }
+        })
     }
 }
 
@@ -457,7 +459,7 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     fn drop(&mut self) {
-        let guard = &pin();
+        let guard = &*owner();
         // SAFETY: the table is the caller's alone: nobody is in it, so its memory is ours. Of a unit that is
         // being moved, the array that has the entries is the one whose nodes and chains are freed; the other has copies of
         // their words, or chains that are in the garbage.
@@ -496,10 +498,6 @@ where
             }
             self.garbage.free_all();
         }
-        // A thread that crossbeam has just made free a batch of ours holds the garbage until it is done.
-        while self.garbage.is_being_freed() {
-            std::thread::yield_now();
-        }
     }
 }
 
@@ -531,7 +529,7 @@ mod tests {
 
     fn table(initial_buckets: usize) -> EpochTable<Global, Colliding> {
         let config = Config { initial_buckets, ..Config::default() };
-        let garbage = Arc::new(Garbage::new(Ledger::new(&config, Global, Colliding).unwrap()).unwrap());
+        let garbage = Garbage::new(Ledger::new(&config, Global, Colliding).unwrap()).unwrap();
         let initial_bits = config.initial_buckets.ilog2();
         let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, Pages::Huge).unwrap());
         EpochTable { array, garbage, initial_bits, pages: Pages::Huge }
@@ -549,7 +547,7 @@ mod tests {
     fn a_bucket_whose_unit_has_moved_is_not_looked_into() {
         let table = table(4);
         let keys: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n]).collect();
-        let guard = pin();
+        let guard = pin().unwrap();
         // Moving is held up by a move that nobody helps: fill the bucket first, then start one by hand.
         for key in &keys[..20] {
             set(&table, key, &guard);
@@ -572,7 +570,7 @@ mod tests {
                 Some(key)
             );
         }
-        assert!(table.footprint().table_bytes > 0);
+        assert!(table.footprint().unwrap().table_bytes > 0);
     }
 
     #[test]

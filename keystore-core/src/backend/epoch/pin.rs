@@ -14,7 +14,7 @@
 //! and keeps its pin; one that enters after it sees that its pin is no longer valid, and takes another. This asymmetry,
 //! where the rare side pays for both, is that of userspace RCU (Desnoyers and others, 2012) and of biased locks.
 //!
-//! [`Stay`] is that agreement, apart from what a pin is and where seats come from.
+//! [`Stay`] is that agreement, apart from what a pin is and where [`seats`] come from.
 //!
 //! Nobody waits. While its seat is being looked at, and always where there is no such barrier, a thread pins for each
 //! operation, with the spare that each seat has.
@@ -22,20 +22,18 @@
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
-use std::ptr::{null, null_mut};
+use std::mem::ManuallyDrop;
+use std::ptr::null;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_epoch::{Collector, LocalHandle};
+use crossbeam_epoch::LocalHandle;
 use crossbeam_utils::CachePadded;
 
 use self::stay::{INVALID, Stay};
+use super::collector::{self, register, unregister};
 use super::pause::{Point, reached};
-
-/// All stores of a process share one, so that a thread needs only one seat. Others who use crossbeam-epoch have theirs, and
-/// cannot hold our garbage.
-static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
+use crate::thread_exit;
 
 /// Counts the requests to renew pins. Never [`INVALID`].
 static WANTED: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(INVALID + 1));
@@ -43,21 +41,22 @@ static WANTED: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(INVALID 
 /// Batches of garbage, counted over all stores.
 static BATCHES: AtomicUsize = AtomicUsize::new(0);
 
-/// For so many seats a batch more is gathered between two requests: each is a request to all of them.
+/// For so many seats in use a batch more is gathered between two grace periods: each concerns all of them.
 const SEATS_TO_A_BATCH: usize = 16;
 
-/// The seat that was made last; the others hang on it. They are never freed: a thread that begins takes one that was left.
-static SEATS: AtomicPtr<Seat> = AtomicPtr::new(null_mut());
+/// The first so many seats keep their registrations while no thread has them: they are taken again soon.
+/// Those of the others would be looked at, for each grace period, for nothing.
+const KEPT: usize = 16;
 
-static SEAT_COUNT: AtomicUsize = AtomicUsize::new(0);
+/// How often an ending thread tries to give its pin up while another looks at its seat.
+const TRIES: u32 = 1_000;
 
 /// Whether a thread takes pins back: one at a time does.
 static TAKING_BACK: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    // Apart from the guard below, so that reading it costs no check for a destructor.
+    // Without a destructor, so that reading it costs no check, and the first use takes no memory.
     static SEAT: Cell<*const Seat> = const { Cell::new(null()) };
-    static LEAVE: LeaveOnExit = const { LeaveOnExit };
 }
 
 /// Where a thread keeps its pin.
@@ -65,25 +64,26 @@ thread_local! {
 pub(crate) struct Seat {
     /// Whether the thread is inside, what `pin` is worth, and who may change it.
     stay: Stay,
-    /// Whether a thread has the seat.
-    taken: AtomicBool,
-    /// Whether there is more to leaving than to say so. Used by the seat's thread alone, as are the next three.
+    /// Seats before this one.
+    number: usize,
+    /// Whether there is more to leaving than to say so. Used by the seat's thread alone, as are the next four.
     tidy: Cell<bool>,
     /// Whether the seat is for a single stay: its thread is ending.
     passing: Cell<bool>,
-    spare: LocalHandle,
-    /// A pin of `spare`, where the seat's own could not be had.
+    /// What `pin` is made of. It is dropped by whom `stay` lets change the pin.
+    handle: UnsafeCell<Option<LocalHandle>>,
+    spare: UnsafeCell<Option<LocalHandle>>,
+    /// A pin of `spare`, if the seat's own could not be used.
     spare_pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
-    /// What `pin` is made of. Used by whom `stay` lets change it.
-    handle: LocalHandle,
     /// Changed by whom `stay` lets. The seat's thread may look at it while it is inside.
     pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
-    next: *const Self,
 }
 
 // SAFETY: what is not atomic is used by one thread at a time, by the rules at the fields and in `Stay::enter`; `stay` and
-// `taken` pass it on, with release and acquire. Nothing in crossbeam's handles and guards is bound to a thread as such.
+// the seat's bit pass it on, with release and acquire. Nothing in crossbeam's handles and guards is bound to a thread as such.
 unsafe impl Sync for Seat {}
+// SAFETY: as above.
+unsafe impl Send for Seat {}
 
 /// Proof that the thread is pinned: what it comes by in a table is not freed while the guard lives. It stays on its
 /// thread.
@@ -105,15 +105,14 @@ impl Drop for Guard {
     }
 }
 
-/// Pins the thread.
-///
-/// A thread's first call allocates some KiB; where they cannot be had, the process ends.
+/// Pins the thread. Returns `None` if there is no memory for that: the first call of a thread takes some
+/// KiB, and so does the first one that meets a thread which takes pins back.
 #[inline(always)]
-pub(super) fn pin() -> Guard {
+pub(super) fn pin() -> Option<Guard> {
     // SAFETY: seats are never freed.
     let seat = unsafe { SEAT.get().as_ref() };
     match seat {
-        Some(seat) if seat.stay.enter(&WANTED) => Guard { seat, _stays: PhantomData },
+        Some(seat) if seat.stay.enter(&WANTED) => Some(Guard { seat, _stays: PhantomData }),
         _ => pin_anew(seat),
     }
 }
@@ -121,23 +120,37 @@ pub(super) fn pin() -> Guard {
 /// Pins a thread that has no seat yet, or has entered its seat and found the pin not to be as new as is wanted.
 #[cold]
 #[inline(never)]
-fn pin_anew(entered: Option<&'static Seat>) -> Guard {
-    let seat = entered.unwrap_or_else(|| {
-        let seat = take_seat();
-        seat.stay.enter(&WANTED);
-        seat
-    });
+fn pin_anew(entered: Option<&'static Seat>) -> Option<Guard> {
+    let seat = match entered {
+        Some(seat) => seat,
+        None => {
+            let seat = take_seat()?;
+            seat.stay.enter(&WANTED);
+            seat
+        }
+    };
+    // It leaves again if the thread cannot be pinned.
+    let guard = Guard { seat, _stays: PhantomData };
     // A pin that is in use stays as old as its first user needs it.
     let in_use = seat.stay.guards() > 1;
-    if !in_use && !seat.renew() {
-        // SAFETY: the seat is this thread's.
-        unsafe { *seat.spare_pin.get() = Some(seat.spare.pin()) };
-        seat.tidy.set(true);
-    }
-    Guard { seat, _stays: PhantomData }
+    (in_use || seat.renew() || seat.pin_spare()).then_some(guard)
 }
 
 impl Seat {
+    /// A seat that nobody has, before which there are `number` others.
+    fn new(number: usize) -> Self {
+        Self {
+            stay: Stay::new(),
+            number,
+            tidy: Cell::new(false),
+            passing: Cell::new(false),
+            handle: UnsafeCell::new(None),
+            spare: UnsafeCell::new(None),
+            spare_pin: UnsafeCell::new(None),
+            pin: UnsafeCell::new(None),
+        }
+    }
+
     #[inline(always)]
     fn leave(&self) {
         self.stay.leave();
@@ -162,79 +175,96 @@ impl Seat {
 
     /// Leaves the seat to other threads. This one is not inside.
     fn give_up(&self) {
-        // SAFETY: the thread may change the pin, and has no guard.
-        self.stay.give_up(|| unsafe { *self.pin.get() = None });
-        self.taken.store(false, Ordering::Release);
+        let keeps_registrations = self.number < KEPT;
+        let unpin = || {
+            // SAFETY: the thread may change the pin, and has no guard.
+            unsafe { *self.pin.get() = None };
+            if !keeps_registrations {
+                // SAFETY: as above, and there is no pin of it any more.
+                unregister(unsafe { &mut *self.handle.get() });
+            }
+        };
+        // Whoever takes pins back is at the seat for a moment, or for ever in a child of a fork, which does
+        // not have that thread. Then the pin and the registration wait for the next thread with the seat.
+        for _ in 0..TRIES {
+            if self.stay.give_up(unpin) {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        if !keeps_registrations {
+            // SAFETY: the seat is this thread's, and there is no pin of the spare one.
+            unregister(unsafe { &mut *self.spare.get() });
+        }
+        seats::leave(self);
     }
 
-    /// Renews the pin of the calling thread, which has entered: whether it is a good one now.
+    /// Renews the pin of the calling thread, which has entered. Returns whether it is a good one now.
     fn renew(&self) -> bool {
         barrier::is_there()
+            && self.is_registered()
             && self.stay.renew(&WANTED, || {
-                // SAFETY: the thread may change the pin.
-                match unsafe { &mut *self.pin.get() } {
-                    Some(pin) => pin.repin(),
-                    none => *none = Some(self.handle.pin()),
+                // SAFETY: the thread may change the pin. The handle is its own.
+                match unsafe { (&mut *self.pin.get(), &*self.handle.get()) } {
+                    (Some(pin), _) => pin.repin(),
+                    (none, handle) => *none = handle.as_ref().map(LocalHandle::pin),
                 }
             })
     }
+
+    /// Registers the calling thread, unless the seat is registered. Returns whether it is.
+    fn is_registered(&self) -> bool {
+        // SAFETY: the seat is this thread's: it alone registers.
+        let handle = unsafe { &mut *self.handle.get() };
+        if handle.is_none() {
+            *handle = register();
+        }
+        handle.is_some()
+    }
+
+    /// Pins the calling thread, which has entered, with the spare. Returns whether it is pinned.
+    fn pin_spare(&self) -> bool {
+        // SAFETY: the seat is this thread's.
+        let (spare, spare_pin) = unsafe { (&mut *self.spare.get(), &mut *self.spare_pin.get()) };
+        if spare.is_none() {
+            *spare = register();
+        }
+        *spare_pin = spare.as_ref().map(LocalHandle::pin);
+        self.tidy.set(true);
+        spare_pin.is_some()
+    }
 }
 
-/// A seat for a thread that has none.
-fn take_seat() -> &'static Seat {
-    let take =
-        |seat: &&Seat| seat.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-    let seat = seats().find(take).unwrap_or_else(make_seat);
-    // Registers the destructor, where the thread is not past that.
-    if LEAVE.try_with(|_| ()).is_ok() {
+/// Takes a seat for a thread that has none.
+fn take_seat() -> Option<&'static Seat> {
+    let seat = seats::take()?;
+    if thread_exit::arm() {
         SEAT.set(seat);
     } else {
+        // The thread's end will not be noticed.
         seat.passing.set(true);
         seat.tidy.set(true);
     }
-    seat
+    Some(seat)
 }
 
-fn make_seat() -> &'static Seat {
-    let seat = Box::leak(Box::new(Seat {
-        stay: Stay::new(),
-        taken: AtomicBool::new(true),
-        tidy: Cell::new(false),
-        passing: Cell::new(false),
-        spare: COLLECTOR.register(),
-        spare_pin: UnsafeCell::new(None),
-        handle: COLLECTOR.register(),
-        pin: UnsafeCell::new(None),
-        next: SEATS.load(Ordering::Relaxed),
-    }));
-    // Release: who finds the seat finds what it was made of.
-    while let Err(now) =
-        SEATS.compare_exchange(seat.next.cast_mut(), &raw mut *seat, Ordering::Release, Ordering::Relaxed)
-    {
-        seat.next = now;
+/// Gives up the seat of the calling thread, which ends.
+pub(crate) fn leave_seat() {
+    // SAFETY: seats are never freed.
+    let Some(seat) = (unsafe { SEAT.replace(null()).as_ref() }) else { return };
+    if seat.stay.guards() == 0 {
+        seat.give_up();
+    } else {
+        // The last guard does it, in a destructor that runs later.
+        seat.passing.set(true);
+        seat.tidy.set(true);
     }
-    SEAT_COUNT.fetch_add(1, Ordering::Relaxed);
-    seat
 }
 
-fn seats() -> impl Iterator<Item = &'static Seat> {
-    // SAFETY: seats are never freed, and `next` never changes once its seat is in the list.
-    let first = unsafe { SEATS.load(Ordering::Acquire).as_ref() };
-    // SAFETY: as above.
-    std::iter::successors(first, |seat| unsafe { seat.next.as_ref() })
-}
-
-struct LeaveOnExit;
-
-impl Drop for LeaveOnExit {
-    fn drop(&mut self) {
-        // SAFETY: seats are never freed.
-        let Some(seat) = (unsafe { SEAT.replace(null()).as_ref() }) else { return };
-        // A guard that outlives this, in another destructor of the thread, goes on holding the seat, which nobody takes again.
-        if seat.stay.guards() == 0 {
-            seat.give_up();
-        }
-    }
+/// A guard for a caller that has a whole table to itself: nothing is pinned by it.
+pub(super) fn owner() -> ManuallyDrop<Guard> {
+    static OF_OWNERS: LazyLock<Seat> = LazyLock::new(|| Seat::new(usize::MAX));
+    ManuallyDrop::new(Guard { seat: &OF_OWNERS, _stays: PhantomData })
 }
 
 /// Has all threads renew their pins when they next enter, so that the epoch can pass.
@@ -242,27 +272,25 @@ pub(super) fn request_renewal() {
     WANTED.fetch_add(1, Ordering::Release);
 }
 
-/// Tells that a batch of garbage was gathered: now and then, that asks for new pins.
-pub(super) fn batch_gathered() {
-    let every = 1 + SEAT_COUNT.load(Ordering::Relaxed) / SEATS_TO_A_BATCH;
-    if BATCHES.fetch_add(1, Ordering::Relaxed).is_multiple_of(every) {
-        request_renewal();
-    }
-}
-
 /// Takes the pins of threads that are not inside. See the module.
 pub(super) fn take_back() {
     if !barrier::is_there() || TAKING_BACK.swap(true, Ordering::Acquire) {
         return;
     }
-    for seat in seats() {
-        seat.stay.begin_taking_back();
+    for segment in seats::segments() {
+        let taken = segment.taken();
+        segment.looked_at.store(taken, Ordering::Relaxed);
+        for seat in segment.seats(taken) {
+            seat.stay.begin_taking_back();
+        }
     }
     let passed = barrier::impose();
     reached(Point::Revoking);
-    for seat in seats() {
-        // SAFETY: this thread may change the pin; the seat's thread is not inside, and cannot be told that the pin is good.
-        seat.stay.end_taking_back(passed, || unsafe { *seat.pin.get() = None });
+    for segment in seats::segments() {
+        for seat in segment.seats(segment.looked_at.swap(0, Ordering::Relaxed)) {
+            // SAFETY: this thread may change the pin; the seat's thread is not inside, and cannot be told that the pin is good.
+            seat.stay.end_taking_back(passed, || unsafe { *seat.pin.get() = None });
+        }
     }
     TAKING_BACK.store(false, Ordering::Release);
 }
@@ -293,33 +321,54 @@ impl Guard {
         }
     }
 
-    /// Does something while the thread is not pinned by this guard.
+    /// Does something while the thread is not pinned by this guard. It is pinned again afterwards, also if
+    /// `between` panics.
     pub(super) fn repin_after<R>(&mut self, between: impl FnOnce() -> R) -> R {
-        /// Comes back in also where `between` panics.
         struct Back<'g>(&'g mut Guard);
         impl Drop for Back<'_> {
             fn drop(&mut self) {
-                // The guard that is replaced has left already.
-                mem::forget(mem::replace(self.0, pin()));
+                self.0.enter_again();
             }
         }
         let back = Back(self);
-        back.0.seat.leave();
+        let seat = back.0.seat;
+        seat.stay.leave();
+        if seat.stay.guards() == 0 {
+            // SAFETY: the seat is this thread's.
+            unsafe { *seat.spare_pin.get() = None };
+        }
         between()
     }
 
-    /// Runs `free` when every thread that is pinned now has let go.
-    ///
-    /// # Safety
-    /// `free` may run on any thread, at any time from then on.
-    pub(super) unsafe fn defer(&self, free: impl FnOnce()) {
-        // SAFETY: the caller's promise.
-        unsafe { self.pin().defer_unchecked(free) };
+    /// Enters the seat again, which this guard has left. It has been pinned, so no memory is needed.
+    fn enter_again(&mut self) {
+        let seat = self.seat;
+        if seat.stay.enter(&WANTED) || seat.stay.guards() > 1 {
+            return;
+        }
+        while !seat.renew() && !seat.pin_spare() {
+            // Another thread looks at the seat, and there is no memory for a spare.
+            std::thread::yield_now();
+        }
     }
 
-    /// Makes what was deferred known to all threads, and runs what is due.
-    pub(super) fn flush(&self) {
-        self.pin().flush();
+    /// Tells that a batch of garbage was gathered. Now and then that starts a grace period.
+    pub(super) fn batch_gathered(&self) {
+        let every = 1 + seats::in_use() / SEATS_TO_A_BATCH;
+        if BATCHES.fetch_add(1, Ordering::Relaxed).is_multiple_of(every) {
+            request_renewal();
+            self.start_grace();
+        }
+    }
+
+    /// Starts a grace period, unless memory is short.
+    pub(super) fn start_grace(&self) {
+        collector::start_grace(self.pin());
+    }
+
+    /// Looks which grace periods have passed.
+    pub(super) fn advance(&self) {
+        collector::advance(self.pin());
     }
 }
 
@@ -356,6 +405,7 @@ mod barrier {
     }
 }
 
+mod seats;
 mod stay;
 
 /// What [`stay`] is made of.

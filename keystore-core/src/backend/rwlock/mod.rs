@@ -342,7 +342,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     }
 
     #[inline]
-    fn enter(&self) {}
+    fn enter(&self) -> Option<()> {
+        Some(())
+    }
 
     #[inline]
     fn refresh(&self, (): &mut ()) {}
@@ -500,12 +502,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         outcome.map(|()| survey)
     }
 
-    fn array_bytes(&self) -> usize {
-        self.directory.bytes()
+    fn array_bytes(&self) -> Result<usize> {
+        Ok(self.directory.bytes())
     }
 
-    fn footprint(&self) -> Footprint {
-        let mut table_bytes = self.array_bytes();
+    fn footprint(&self) -> Result<Footprint> {
+        let mut table_bytes = self.directory.bytes();
         // Inside a closure a held bucket ends the walk: the chains behind it are left out.
         let _ = self.walk(
             "stats",
@@ -517,7 +519,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
             },
         );
         let huge_page_bytes = self.directory.huge_page_bytes() as u64;
-        Footprint { table_bytes: table_bytes as u64, garbage_bytes: 0, huge_page_bytes }
+        Ok(Footprint { table_bytes: table_bytes as u64, garbage_bytes: 0, huge_page_bytes })
     }
 }
 

@@ -159,14 +159,14 @@ impl World {
         let array = BucketArray::allocate(initial_bits, None, Pages::Ordinary).unwrap();
         Arc::new(Self(EpochTable {
             array: AtomicPtr::new(array),
-            garbage: Arc::new(garbage),
+            garbage,
             initial_bits,
             pages: Pages::Ordinary,
         }))
     }
 
     fn hang(&self, resize: Resize) {
-        let guard = pin();
+        let guard = pin().unwrap();
         let array = self.0.current(&guard);
         match resize {
             Resize::No => {}
@@ -196,7 +196,7 @@ impl World {
                 event(key, Call::Delete, Answer::Changed(self.decide(key, delete)))
             }
             Move(key) => {
-                let guard = pin();
+                let guard = pin().unwrap();
                 let array = self.0.current(&guard);
                 if let Some(next) = array.next(&guard) {
                     self.0.move_unit(array.unit(next, key), &guard).unwrap();
@@ -204,7 +204,7 @@ impl World {
                 None
             }
             Help => {
-                let guard = pin();
+                let guard = pin().unwrap();
                 self.0.help_move(self.0.current(&guard), &guard).unwrap();
                 None
             }
@@ -212,7 +212,7 @@ impl World {
     }
 
     fn read(&self, key: Key) -> Option<u8> {
-        self.0.read::<OfCrate, _>(&pin(), key, &key.to_be_bytes(), |value| value[0]).unwrap()
+        self.0.read::<OfCrate, _>(&pin().unwrap(), key, &key.to_be_bytes(), |value| value[0]).unwrap()
     }
 
     fn alter(&self, key: Key, set: impl Fn(Option<&[u8]>) -> Option<[u8; 1]>) -> Change {
@@ -220,12 +220,12 @@ impl World {
     }
 
     fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Decision<'v>) -> Change {
-        self.0.alter::<OfCrate>(&pin(), key, &key.to_be_bytes(), None, decide).unwrap()
+        self.0.alter::<OfCrate>(&pin().unwrap(), key, &key.to_be_bytes(), None, decide).unwrap()
     }
 
     /// Finishes the move that was begun.
     fn finish(&self, resize: Resize) {
-        let guard = pin();
+        let guard = pin().unwrap();
         let bits = self.0.current(&guard).bits();
         self.step(Help);
         let array = self.0.current(&guard);
@@ -240,7 +240,7 @@ impl World {
 
     /// What is in the table, while nobody writes.
     fn content(&self) -> BTreeMap<Key, u8> {
-        let guard = pin();
+        let guard = pin().unwrap();
         let mut content = BTreeMap::new();
         for hash in 0..2 {
             let (array, bucket) = self.0.bucket_to_read(hash, &guard);

@@ -86,13 +86,16 @@ impl Stay {
         true
     }
 
-    /// Has `unpin` let go of the pin of the calling thread, which is not inside, or leaves that to whoever is about to do the same.
-    pub(super) fn give_up(&self, unpin: impl FnOnce()) {
-        if self.hold(RENEWING) {
+    /// Has `unpin` let go of the pin of the calling thread, which is not inside. Returns false if another
+    /// thread is just taking the pin back.
+    pub(super) fn give_up(&self, unpin: impl FnOnce()) -> bool {
+        let holds = self.hold(RENEWING);
+        if holds {
             self.renewed_for.store(INVALID, Ordering::Relaxed);
             unpin();
             self.hold.store(FREE, Ordering::Release);
         }
+        holds
     }
 
     /// Makes the pin invalid, to take it back if the thread is not inside: whether that could be begun. Then a barrier is to be
