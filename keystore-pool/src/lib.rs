@@ -54,10 +54,10 @@
 //! # Where things are
 //!
 //! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and its parts: `class` sizes,
-//! `span` blocks of one size, `magazine` what threads cache, `depot` where they trade, `leaving` threads that end · `arena` · `system` · `kind` the choice
-//! at run time · `per_thread` places of one's own · `registry` whose an address is · `primitive` what
-//! threads share, or a model checker's · `list` links within elements · `audit` the
-//! checks of debug builds.
+//! `span` blocks of one size, `magazine` what threads cache, `depot` where they trade · `arena` ·
+//! `system` · `kind` the choice at run time · `per_thread` places of one's own · `leaving` threads that
+//! end · `registry` whose an address is · `primitive` what threads share, or a model checker's · `list`
+//! links within elements · `stable` a value that stays where it is · `audit` the checks of debug builds.
 //!
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
@@ -69,6 +69,8 @@ mod audit;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod chunk;
 mod kind;
+#[cfg(any(feature = "slab", feature = "arena"))]
+mod leaving;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod list;
 #[cfg(all(test, loom, feature = "slab", feature = "arena"))]
@@ -83,6 +85,8 @@ mod registry;
 mod slab;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod span;
+#[cfg(any(feature = "slab", feature = "arena"))]
+mod stable;
 mod system;
 #[cfg(all(test, not(loom), feature = "slab", feature = "arena"))]
 mod tests;

@@ -19,19 +19,19 @@ use crossbeam_utils::CachePadded;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
+use crate::leaving::{self, Places};
 use crate::per_thread::{LiveCount, Owned, PerThread, place};
 use crate::span::{SpanOptions, Spans, check_layout};
+use crate::stable::Stable;
 use crate::system::SystemPool;
 
 mod class;
 mod depot;
-mod leaving;
 mod magazine;
 mod span;
 
 use class::{CLASSES, ClassIndex, TABLE, class_of, fine_class_of};
 use depot::Depot;
-use leaving::Link;
 use magazine::ClassCache;
 
 /// What a [`SlabPool`] does when it has reached its capacity.
@@ -108,8 +108,8 @@ pub struct SlabPool {
     /// Whether a block of a size class was ever taken from the system. Until then, none needs to be looked up.
     fell_back: AtomicBool,
     when_full: WhenFull,
-    /// Its caches are on the lists of threads that end, so it stays where it is when the pool moves; the pool's own.
-    core: NonNull<Core>,
+    /// It may be on the lists for threads that end, which have its address.
+    core: Stable<Core>,
     system: SystemPool,
 }
 
@@ -121,9 +121,12 @@ struct Core {
     spans: Spans,
 }
 
-impl Core {
-    /// Takes over the magazines of a place that the calling thread has, or shares.
-    fn take_over_magazines(&self, place: usize) {
+impl Places for Core {
+    fn is_listed(&self, place: usize) -> &AtomicBool {
+        &self.caches.at(place).is_listed
+    }
+
+    fn empty(&self, place: usize) {
         self.caches.with_place(place, |cache| {
             for (depot, cache) in self.depots.iter().zip(&cache.classes) {
                 // SAFETY: the closure is the only one at this cache.
@@ -136,7 +139,7 @@ impl Core {
 /// What a thread has of its own.
 #[derive(Debug)]
 struct Cache {
-    link: Link,
+    is_listed: AtomicBool,
     /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
     classes: [ClassCache; CLASSES],
@@ -145,7 +148,7 @@ struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self {
-            link: Link::default(),
+            is_listed: AtomicBool::new(false),
             live: LiveCount::default(),
             classes: array::from_fn(|_| ClassCache::default()),
         }
@@ -188,21 +191,12 @@ impl SlabPool {
         let requested = CLASSES * size_of::<CachePadded<Depot>>();
         depots.try_reserve_exact(CLASSES).map_err(|_| Error::OutOfMemory { requested })?;
         depots.extend((0..CLASSES).map(|class| CachePadded::new(Depot::new(class, &TABLE[class]))));
-        let mut core = Vec::new();
-        core.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested: size_of::<Core>() })?;
-        core.push(Core {
+        let core = Stable::new(Core {
             caches: PerThread::new()?,
             depots: depots.into_boxed_slice().try_into().expect("one for each class"),
             spans,
-        });
-        let core = Box::into_raw(core.into_boxed_slice());
-        // SAFETY: a box is not at address 0, and this is a slice of one; it is the pool's from here on, which takes its
-        // caches off the lists of ending threads before it frees it.
-        let (core, own) = unsafe {
-            let first = NonNull::new_unchecked(core.cast::<Core>());
-            (first, first.as_ref().caches.owned())
-        };
-        leaving::watch_threads();
+        })?;
+        let own = core.caches.owned();
         Ok(Self { own, fell_back: AtomicBool::new(false), when_full: options.when_full, core, system })
     }
 
@@ -210,7 +204,7 @@ impl SlabPool {
     /// go back in which no block is live or in another thread's magazine, preallocated ones included. Takes time in
     /// proportion to the free blocks; other threads go on meanwhile.
     pub fn trim(&self) {
-        let core = self.core();
+        let core = &*self.core;
         core.caches.with(|cache| {
             for (depot, cache) in core.depots.iter().zip(&cache.classes) {
                 // SAFETY: the closure is the only one at this cache.
@@ -218,12 +212,6 @@ impl SlabPool {
             }
         });
         core.spans.trim();
-    }
-
-    #[inline]
-    fn core(&self) -> &Core {
-        // SAFETY: it lives as long as the pool.
-        unsafe { self.core.as_ref() }
     }
 
     /// The calling thread's cache, where it has one of its own.
@@ -237,7 +225,7 @@ impl SlabPool {
     #[inline(never)]
     fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
         let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
-        let (core, place) = (self.core(), place());
+        let (core, place) = (&*self.core, place());
         let block = core.caches.with_place(place, |cache| {
             let magazines = &cache.classes[class];
             // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
@@ -249,7 +237,7 @@ impl SlabPool {
             };
             match block {
                 Ok(block) => {
-                    self.core().spans.note_allocated(block);
+                    self.core.spans.note_allocated(block);
                     cache.live.add(layout);
                     Ok(block)
                 }
@@ -265,7 +253,8 @@ impl SlabPool {
                 Err(error) => Err(error),
             }
         });
-        leaving::note(self.core, core.caches.at(place), place);
+        // SAFETY: it stays where it is, and leaves the lists before it is freed.
+        unsafe { leaving::note(core, place) };
         block
     }
 
@@ -281,12 +270,12 @@ impl SlabPool {
             self.discharge_large(layout);
             return;
         };
-        if self.fell_back.load(Relaxed) && !self.core().spans.owns(block) {
+        if self.fell_back.load(Relaxed) && !self.core.spans.owns(block) {
             // SAFETY: the caller's promise, and not in a span of ours: it is the system allocator's.
             return unsafe { self.system.deallocate(block, layout) };
         }
         self.check_freed(block, class);
-        let (core, place) = (self.core(), place());
+        let (core, place) = (&*self.core, place());
         core.caches.with_place(place, |cache| {
             let magazines = &cache.classes[class];
             cache.live.subtract(layout);
@@ -299,28 +288,29 @@ impl SlabPool {
                 }
             }
         });
-        leaving::note(self.core, core.caches.at(place), place);
+        // SAFETY: it stays where it is, and leaves the lists before it is freed.
+        unsafe { leaving::note(core, place) };
     }
 
     /// A block of a layout that has no class.
     fn allocate_large(&self, layout: Layout) -> Result<NonNull<u8>> {
         check_layout(layout)?;
         if self.when_full == WhenFull::Refuse {
-            self.core().spans.charge(layout.size())?;
+            self.core.spans.charge(layout.size())?;
         }
         self.system.allocate_fallback(layout).inspect_err(|_| self.discharge_large(layout))
     }
 
     fn discharge_large(&self, layout: Layout) {
         if self.when_full == WhenFull::Refuse {
-            self.core().spans.discharge(layout.size());
+            self.core.spans.discharge(layout.size());
         }
     }
 
     /// Ends a debug build where the block is not live, or of another class.
     #[inline]
     fn check_freed(&self, block: NonNull<u8>, class: ClassIndex) {
-        self.core().spans.note_freed(block);
+        self.core.spans.note_freed(block);
         #[cfg(debug_assertions)]
         // SAFETY: `note_freed` found the block to be live.
         if unsafe { span::SlabSpan::class_of_block(block) } != class {
@@ -344,7 +334,7 @@ unsafe impl NodeAllocator for SlabPool {
             // SAFETY: this thread is the only one at its own cache.
             && let Some(block) = unsafe { cache.classes[class].pop() }
         {
-            self.core().spans.note_allocated(block);
+            self.core.spans.note_allocated(block);
             cache.live.add(layout);
             return Ok(block);
         }
@@ -369,8 +359,8 @@ unsafe impl NodeAllocator for SlabPool {
     }
 
     fn stats(&self) -> PoolStats {
-        let mut stats = LiveCount::total(self.core().caches.iter().map(|cache| &cache.live));
-        self.core().spans.add_to(&mut stats);
+        let mut stats = LiveCount::total(self.core.caches.iter().map(|cache| &cache.live));
+        self.core.spans.add_to(&mut stats);
         self.system.add_fallbacks_to(&mut stats);
         stats
     }
@@ -378,27 +368,13 @@ unsafe impl NodeAllocator for SlabPool {
 
 impl Drop for SlabPool {
     fn drop(&mut self) {
-        self.core().caches.iter().enumerate().for_each(|(place, cache)| leaving::leave(cache, place));
-        // SAFETY: from a box of one, which nobody has any more.
-        let mut core = unsafe { Box::from_raw(self.core.as_ptr()) };
-        let Core { caches, depots, .. } = &mut *core;
+        leaving::leave(&*self.core);
+        let Core { caches, depots, .. } = self.core.get_mut();
         for (class, depot) in depots.iter_mut().enumerate() {
             depot.free_magazines(caches.iter().map(|cache| &cache.classes[class]));
         }
     }
 }
-
-// SAFETY: a pool owns its parts, and these may be sent and shared (`parts_are_shared` looks).
-unsafe impl Send for SlabPool {}
-// SAFETY: as above.
-unsafe impl Sync for SlabPool {}
-
-/// Does not compile where the parts of a pool may not be sent or shared.
-const _: () = {
-    const fn parts_are_shared<T: Send + Sync>() {}
-    parts_are_shared::<Core>();
-    parts_are_shared::<SystemPool>();
-};
 
 #[cfg(all(test, loom))]
 mod models;

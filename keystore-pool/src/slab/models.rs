@@ -30,9 +30,9 @@ fn expect(outcomes: &BTreeSet<String>, expected: &[&str]) {
 
 /// Blocks that are out by the depots' and the magazines' account.
 fn live(pool: &SlabPool) -> u64 {
-    let out: u64 = pool.core().depots.iter().map(|depot| depot.blocks_out()).sum();
+    let out: u64 = pool.core.depots.iter().map(|depot| depot.blocks_out()).sum();
     let cached = |cache: &Cache| cache.classes.iter().map(ClassCache::blocks).sum::<u64>();
-    out - pool.core().caches.iter().map(cached).sum::<u64>()
+    out - pool.core.caches.iter().map(cached).sum::<u64>()
 }
 
 /// One thread frees until a full magazine is at the depot, another allocates: it gets both blocks of the magazine, or fresh ones.
@@ -121,7 +121,7 @@ fn end_against_allocating(name: &str, kept: usize, expected: &[&str]) {
         let freed = addresses(&given);
         let other = spawn(1, &pool, |pool| {
             free(pool, given);
-            pool.core().take_over_magazines();
+            pool.core.take_over_magazines();
         });
         let got = blocks(&*pool, 4);
         other.join().unwrap();
@@ -142,7 +142,7 @@ fn ending_against_trimming() {
         let given = blocks(&*pool, 3);
         let other = spawn(1, &pool, |pool| {
             free(pool, given);
-            pool.core().take_over_magazines();
+            pool.core.take_over_magazines();
         });
         pool.trim();
         other.join().unwrap();

@@ -108,12 +108,12 @@ fn options_that_contradict_are_named() {
 #[test]
 fn a_system_that_refuses_is_an_error_and_nothing_is_lost() {
     let pool = SlabPool::new().unwrap();
-    pool.core().spans.refuse.store(true, Relaxed);
+    pool.core.spans.refuse.store(true, Relaxed);
     assert_eq!(pool.allocate(layout(88)).unwrap_err(), Error::OutOfMemory { requested: CHUNK });
     assert_eq!(pool.stats(), PoolStats::default());
-    pool.core().spans.refuse.store(false, Relaxed);
+    pool.core.spans.refuse.store(false, Relaxed);
     let mut live = blocks(&pool, 10, 88);
-    pool.core().spans.refuse.store(true, Relaxed);
+    pool.core.spans.refuse.store(true, Relaxed);
     // The chunk that there is serves on.
     live.extend(blocks(&pool, if cfg!(miri) { 100 } else { 20_000 }, 88));
     live.into_iter().for_each(|block| block.free(&pool));
@@ -222,8 +222,7 @@ fn a_thread_that_ends_leaves_nothing_in_its_magazines() {
         });
         thread.join().unwrap()
     });
-    let cached: u64 =
-        pool.core().caches.iter().flat_map(|cache| &cache.classes).map(ClassCache::blocks).sum();
+    let cached: u64 = pool.core.caches.iter().flat_map(|cache| &cache.classes).map(ClassCache::blocks).sum();
     assert_eq!((cached, live_by_structure(&pool), pool.stats().live_nodes), (0, 10, 10));
     live.into_iter().for_each(|block| block.free(&pool));
     pool.trim();
@@ -253,15 +252,15 @@ fn a_class_that_shrinks_and_grows_is_cached_again() {
     }
     let class = class_of(layout(88)).unwrap();
     blocks(&pool, 100, 88).into_iter().for_each(|block| block.free(&pool));
-    let cached: u64 = pool.core().caches.iter().map(|cache| cache.classes[class].blocks()).sum();
+    let cached: u64 = pool.core.caches.iter().map(|cache| cache.classes[class].blocks()).sum();
     assert!(cached >= 63, "{cached}");
 }
 
 /// Blocks that are out by the depots' and the magazines' own account, which nothing counts while the pool works.
 fn live_by_structure(pool: &SlabPool) -> u64 {
-    let out: u64 = pool.core().depots.iter().map(|depot| depot.blocks_out()).sum();
+    let out: u64 = pool.core.depots.iter().map(|depot| depot.blocks_out()).sum();
     let cached = |cache: &Cache| cache.classes.iter().map(ClassCache::blocks).sum::<u64>();
-    out - pool.core().caches.iter().map(cached).sum::<u64>()
+    out - pool.core.caches.iter().map(cached).sum::<u64>()
 }
 
 #[test]
@@ -298,7 +297,7 @@ fn a_refused_block_leaves_the_thread_its_magazine() {
     let class = class_of(layout(88)).unwrap();
     let magazine = || {
         assert_eq!(pool.allocate(layout(88)).unwrap_err().code(), -51);
-        pool.core().caches.with(|cache| cache.classes[class].hand().loaded)
+        pool.core.caches.with(|cache| cache.classes[class].hand().loaded)
     };
     let first = magazine();
     assert!(first.is_some());
@@ -325,7 +324,7 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
     });
     for pool in &pools {
         let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.hand().loaded.is_some());
-        assert!(!pool.core().caches.iter().any(loaded), "an ended thread has left a magazine");
+        assert!(!pool.core.caches.iter().any(loaded), "an ended thread has left a magazine");
     }
 }
 

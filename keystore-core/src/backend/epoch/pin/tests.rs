@@ -197,12 +197,13 @@ fn ended_threads_keep_no_registration_and_are_passed_over() {
     const CROWD: usize = 400;
     let all_in = std::sync::Barrier::new(CROWD);
     std::thread::scope(|scope| {
-        for _ in 0..CROWD {
-            scope.spawn(|| {
-                drop(pinned());
-                all_in.wait();
-            });
-        }
+        let work = || {
+            drop(pinned());
+            all_in.wait();
+        };
+        let threads: Vec<_> = (0..CROWD).map(|_| scope.spawn(work)).collect();
+        // To be joined is to have ended; the scope itself waits for the closures only.
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     // Other tests run beside this one and have seats too.
     let in_use: u32 = seats::segments().map(|segment| segment.taken().count_ones()).sum();

@@ -1,0 +1,95 @@
+//! Threads that end: what they have in pools goes back to the pools that they used.
+//!
+//! A slab's magazine or an arena's span holds little memory, but it keeps its chunk of 2 MiB from going
+//! back to the system, and nobody else can get at it. So a thread that ends leaves none.
+//!
+//! Each place of [`PerThread`](crate::per_thread::PerThread) has a list of the pools that may keep
+//! something there. A pool joins the list of a place when a thread at that place gets its first magazine
+//! or span, and leaves it when a thread ends which had the place, or when the pool ends. So the end of a
+//! thread costs time in proportion to the pools that it used, not to those that are open.
+//!
+//! The lock of a list is held while its pools empty the place, so no pool ends meanwhile.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use keystore_core::thread_exit::Hook;
+
+use crate::per_thread::{PLACES, place};
+
+/// A pool that keeps something at the places of threads.
+pub(crate) trait Places: Sync {
+    /// Whether the pool is on the list of a place.
+    fn is_listed(&self, place: usize) -> &AtomicBool;
+
+    /// Takes back what the pool keeps at a place that the calling thread has, or shares.
+    fn empty(&self, place: usize);
+}
+
+/// The pools that may keep something at each place.
+static LISTS: [Mutex<Vec<Listed>>; PLACES] = [const { Mutex::new(Vec::new()) }; PLACES];
+
+static HOOK: Hook = Hook::new(empty_own_place);
+
+struct Listed(NonNull<dyn Places>);
+
+// SAFETY: a pool's places may be used by any thread, by their own rules: `Places` asks for `Sync`.
+unsafe impl Send for Listed {}
+
+/// Locks the list of a place. Nothing unwinds under the lock.
+fn list(place: usize) -> MutexGuard<'static, Vec<Listed>> {
+    LISTS[place].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes that a pool may keep something at the calling thread's place. To be called after the place may
+/// have got it, and not within [`PerThread::with_place`](crate::per_thread::PerThread::with_place).
+///
+/// # Safety
+/// The pool stays where it is until [`leave`] was called for it.
+#[inline]
+pub(crate) unsafe fn note<P: Places + 'static>(pool: &P, place: usize) {
+    if !pool.is_listed(place).load(Relaxed) {
+        join(NonNull::from(pool), pool.is_listed(place), place);
+    }
+}
+
+#[cold]
+fn join(pool: NonNull<dyn Places>, is_listed: &AtomicBool, place: usize) {
+    // A model's threads are all on one of the system's, whose end is not theirs.
+    if cfg!(loom) {
+        return;
+    }
+    HOOK.add();
+    let mut list = list(place);
+    // If there is no memory for the list, the next call tries again. Threads that share the place may have
+    // come here together.
+    if list.try_reserve(1).is_ok() && !is_listed.swap(true, Relaxed) {
+        list.push(Listed(pool));
+    }
+}
+
+/// Empties the calling thread's place, or the one that it shares, in the pools on its list.
+fn empty_own_place() {
+    let place = place();
+    for pool in list(place).drain(..) {
+        // SAFETY: a pool leaves the lists before it ends, and the lock of this one is held.
+        let pool = unsafe { pool.0.as_ref() };
+        // Before it is emptied: a thread that shares the place and fills it afterwards notes it again.
+        pool.is_listed(place).store(false, Relaxed);
+        pool.empty(place);
+    }
+}
+
+/// Takes a pool, which ends, off all lists.
+pub(crate) fn leave<P: Places>(pool: &P) {
+    for place in (0..PLACES).filter(|&place| pool.is_listed(place).load(Relaxed)) {
+        list(place).retain(|listed| !std::ptr::addr_eq(listed.0.as_ptr(), pool));
+    }
+}
+
+/// How many pools are on the list of the calling thread's place.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn listed() -> usize {
+    list(place()).len()
+}
