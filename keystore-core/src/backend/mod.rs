@@ -79,8 +79,8 @@ pub type BoxedKeystore = Box<dyn Keystore + Send + Sync>;
 ///
 /// # Errors
 /// -21 names what is wrong with the configuration, single-threaded mode included (a box that goes to any thread cannot
-/// be that: see [`open_local`]); -43 for a backend that this build was made without; -10 where the first table cannot
-/// be allocated.
+/// be that: see [`open_local`]); -43 names the feature of a backend that is not compiled in; -10 if the first table
+/// cannot be allocated.
 pub fn open<A>(kind: BackendKind, config: &Config, allocator: A) -> Result<BoxedKeystore>
 where
     A: NodeAllocator + Send + Sync + 'static,
@@ -121,21 +121,26 @@ where
     open(kind, &config, allocator).map(|store| store as Box<dyn Keystore>)
 }
 
-/// The error for a backend whose feature is off.
+/// Returns the error for a backend whose feature is off.
 fn not_built<A>(kind: BackendKind, _: &Config, _: A) -> Error {
-    Error::Unsupported {
-        operation: match kind {
-            BackendKind::RwLock => "opening the backend rwlock",
-            BackendKind::Epoch => "opening the backend epoch",
-            BackendKind::DashMap => "opening the backend dashmap",
-        },
-        reason: "this build of keystore-core has its feature turned off",
-    }
+    let (operation, reason) = match kind {
+        BackendKind::RwLock => {
+            ("opening the backend rwlock", "feature \"rwlock\" of keystore-core is not enabled")
+        }
+        BackendKind::Epoch => {
+            ("opening the backend epoch", "feature \"epoch\" of keystore-core is not enabled")
+        }
+        BackendKind::DashMap => {
+            ("opening the backend dashmap", "feature \"dashmap\" of keystore-core is not enabled")
+        }
+    };
+    Error::Unsupported { operation, reason }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allocator::Global;
 
     #[test]
     fn kinds_parse_from_what_they_print() {
@@ -148,5 +153,27 @@ mod tests {
     fn an_unknown_backend_is_named_with_those_there_are() {
         let error = "btree".parse::<BackendKind>().unwrap_err();
         assert_eq!(error.to_string(), "backend is \"btree\": it must be rwlock, epoch or dashmap");
+    }
+
+    #[test]
+    fn a_backend_that_is_not_compiled_in_is_refused_by_the_name_of_its_feature() {
+        let config = Config::default();
+        for kind in BackendKind::ALL {
+            let built = match kind {
+                BackendKind::RwLock => cfg!(feature = "rwlock"),
+                BackendKind::Epoch => cfg!(feature = "epoch"),
+                BackendKind::DashMap => cfg!(feature = "dashmap"),
+            };
+            let opened = [open(kind, &config, Global).err(), open_local(kind, &config, Global).err()];
+            for error in opened {
+                assert_eq!(error.is_none(), built, "{kind}: {error:?}");
+                let Some(error) = error else { continue };
+                let expected = format!(
+                    "opening the backend {kind} is not supported: \
+                     feature \"{kind}\" of keystore-core is not enabled"
+                );
+                assert_eq!((error.code(), error.to_string()), (-43, expected));
+            }
+        }
     }
 }
