@@ -20,7 +20,7 @@ const RENEWED_AFTER: u32 = 64;
 ///
 /// While a session lies idle, its thread counts as looking at the store, and with the lock-free backend nothing that is
 /// removed or overwritten meanwhile, in any store of the process, can be freed: memory grows by as much, and comes back when
-/// the session goes on or ends. A session borrows its store, so the compiler sees to it that the store lives longer, and it
+/// the session goes on or ends. A session borrows its store, so the compiler makes the store outlive it, and it
 /// stays on its thread: a store cannot be dropped, or moved, while a session of it is in use.
 ///
 /// ```compile_fail,E0505
@@ -45,6 +45,7 @@ const RENEWED_AFTER: u32 = 64;
 /// # #[cfg(not(feature = "epoch"))] fn main() {}
 /// ```
 #[expect(private_bounds, reason = "tables are the crate's own")]
+#[must_use = "a session that is dropped at once was entered for nothing"]
 pub struct Session<'s, T: Table> {
     store: &'s Store<T>,
     /// Taken out when the session ends.

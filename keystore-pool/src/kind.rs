@@ -14,9 +14,11 @@ use crate::ArenaPool;
 use crate::SlabPool;
 use crate::system::SystemPool;
 
-/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`.
+/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`, also those that are not compiled in:
+/// [`AnyPool::new`] refuses these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum PoolKind {
     /// Size classes and per-thread caches.
     Slab,
@@ -27,7 +29,7 @@ pub enum PoolKind {
 }
 
 impl PoolKind {
-    /// All of them.
+    /// All of them. A later version may have more: do not rely on the length.
     pub const ALL: [Self; 3] = [Self::Slab, Self::Arena, Self::System];
 
     /// The name it parses from and prints as.

@@ -29,9 +29,11 @@ mod slot;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod tags;
 
-/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`.
+/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`, also those that are not compiled in:
+/// [`open`] refuses these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum BackendKind {
     /// A lock in every bucket.
     RwLock,
@@ -42,7 +44,7 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// All of them.
+    /// All of them. A later version may have more: do not rely on the length.
     pub const ALL: [Self; 3] = [Self::RwLock, Self::Epoch, Self::DashMap];
 
     /// The name it parses from and prints as.
@@ -147,6 +149,22 @@ mod tests {
         for kind in BackendKind::ALL {
             assert_eq!(kind.to_string().parse::<BackendKind>().unwrap(), kind);
         }
+    }
+
+    #[test]
+    fn stores_and_errors_may_go_to_any_thread() {
+        fn any_thread<T: Send + Sync>() {}
+        fn any_error<T: std::error::Error + Clone + Send + Sync + 'static>() {}
+        #[cfg(feature = "rwlock")]
+        any_thread::<crate::RwLockKeystore>();
+        #[cfg(feature = "epoch")]
+        any_thread::<crate::EpochKeystore>();
+        #[cfg(feature = "dashmap")]
+        any_thread::<crate::DashMapKeystore>();
+        any_thread::<BoxedKeystore>();
+        any_thread::<(Config, crate::Stats)>();
+        any_error::<Error>();
+        any_error::<crate::BatchError>();
     }
 
     #[test]

@@ -36,6 +36,7 @@ use magazine::ClassCache;
 /// What a [`SlabPool`] does when it has reached its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum WhenFull {
     /// Blocks come from the system's allocator, one by one, and are counted as fallbacks. The capacity bounds the pool's own
     /// memory, and not the process's.
@@ -46,7 +47,8 @@ pub enum WhenFull {
     Refuse,
 }
 
-/// How a [`SlabPool`] is made. Every field has a default: no capacity, nothing preallocated, huge pages.
+/// How a [`SlabPool`] is made. Every field has a default: no capacity, nothing preallocated, huge pages. Later versions
+/// may add fields: end with `..SlabOptions::default()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
