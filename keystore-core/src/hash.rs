@@ -15,8 +15,8 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
-/// The hasher of a store that names none: foldhash, with a random seed. Which algorithm it is may change in any
-/// version, so do not store what it gives.
+/// The hasher of a store that names none: foldhash, with a random seed. Which algorithm it is may
+/// change in any version, so do not store what it gives.
 #[derive(Clone, Default)]
 pub struct DefaultHasher(foldhash::quality::RandomState);
 

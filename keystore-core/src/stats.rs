@@ -3,8 +3,8 @@
 //! Numbers are exact while no other thread writes. While others write, each number is one that the store passed
 //! through, but two of them need not be of the same instant.
 //!
-//! Later versions may add numbers. Who makes statistics, as a store or pool of another crate does, begins with
-//! `Stats::default()` and sets the fields that it has.
+//! Later versions may add numbers. Who makes statistics, as a store or pool of another crate does,
+//! begins with `Stats::default()` and sets the fields that it has.
 
 use std::collections::BTreeMap;
 

@@ -14,8 +14,8 @@ use crate::ArenaPool;
 use crate::SlabPool;
 use crate::system::SystemPool;
 
-/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`, also those that are not compiled in:
-/// [`AnyPool::new`] refuses these.
+/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`, also those that are not
+/// compiled in: [`AnyPool::new`] refuses these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
@@ -92,8 +92,8 @@ impl AnyPool {
     /// A pool of this kind, with what `config` wants preallocated.
     ///
     /// # Errors
-    /// -21 names what is wrong with the configuration; -43 names the feature of a pool that is not compiled in; -10 if
-    /// memory cannot be had.
+    /// -21 names what is wrong with the configuration; -43 names the feature of a pool that is not
+    /// compiled in; -10 if memory cannot be had.
     pub fn new(kind: PoolKind, config: &Config) -> Result<Self> {
         config.validate()?;
         match kind {

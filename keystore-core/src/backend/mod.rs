@@ -29,8 +29,8 @@ mod slot;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod tags;
 
-/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`, also those that are not compiled in:
-/// [`open`] refuses these.
+/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`, also those that are
+/// not compiled in: [`open`] refuses these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
@@ -80,9 +80,9 @@ pub type BoxedKeystore = Box<dyn Keystore + Send + Sync>;
 /// Opens a store of this kind over this allocator.
 ///
 /// # Errors
-/// -21 names what is wrong with the configuration, single-threaded mode included (a box that goes to any thread cannot
-/// be that: see [`open_local`]); -43 names the feature of a backend that is not compiled in; -10 if the first table
-/// cannot be allocated.
+/// -21 names what is wrong with the configuration, single-threaded mode included (a box that goes
+/// to any thread cannot be that: see [`open_local`]); -43 names the feature of a backend that is
+/// not compiled in; -10 if the first table cannot be allocated.
 pub fn open<A>(kind: BackendKind, config: &Config, allocator: A) -> Result<BoxedKeystore>
 where
     A: NodeAllocator + Send + Sync + 'static,

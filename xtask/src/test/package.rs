@@ -23,11 +23,13 @@ pub(super) struct Package {
 }
 
 impl Package {
-    /// Writes the package below `root`, builds it and runs it. Returns what cargo and the program say if that fails.
+    /// Writes the package below `root`, builds it and runs it. Returns what cargo and the program
+    /// say if that fails.
     pub(super) fn run(&self, root: &Path) -> Result<(), String> {
         let Self { name, dependencies, main } = self;
         let folder = root.join(FOLDER).join(name);
-        // A workspace of its own: otherwise cargo takes the package for a member of the one around it.
+        // A workspace of its own: otherwise cargo takes the package for a member of the one around
+        // it.
         let mut manifest = format!(
             "[package]\nname = \"{name}\"\nedition = \"2024\"\n\n[workspace]\n\n{dependencies}\n\
              [patch.crates-io]\n"

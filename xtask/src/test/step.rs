@@ -19,7 +19,8 @@ pub(super) enum Step {
     Msrv,
     /// clippy has nothing to say, with every feature on
     Lint,
-    /// each backend and each pool builds alone, and the build without any names the features that it lacks
+    /// each backend and each pool builds alone, and the build without any names the features that
+    /// it lacks
     Features,
     /// the documentation builds without a warning
     Docs,

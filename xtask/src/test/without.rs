@@ -1,5 +1,5 @@
-//! A build without a backend or pool says which feature would bring it: when the program runs, and already when it
-//! is compiled.
+//! A build without a backend or pool says which feature would bring it: when the program runs, and
+//! already when it is compiled.
 
 use std::path::Path;
 
@@ -10,7 +10,8 @@ keystore-core = { version = \"0.1\", default-features = false }
 keystore-pool = { version = \"0.1\", default-features = false }
 ";
 
-/// Opens every backend and pool by its name, and expects each to be refused by the name of its feature.
+/// Opens every backend and pool by its name, and expects each to be refused by the name of its
+/// feature.
 const AT_RUN_TIME: &str = r#"
 use keystore_core::{BackendKind, Config, open, open_local};
 use keystore_pool::{AnyPool, PoolKind};

@@ -1,7 +1,7 @@
 //! The lock of a bucket, taken without ever waiting for oneself.
 //!
-//! The backend works with any raw lock of lock_api. The public types name neither lock_api nor parking_lot, so that
-//! their next major versions are not ours.
+//! The backend works with any raw lock of lock_api. The public types name neither lock_api nor
+//! parking_lot, so that their next major versions are not ours.
 
 use std::cell::Cell;
 use std::fmt;
@@ -29,7 +29,8 @@ unsafe impl RawLock for SharedLock {}
 // SAFETY: nobody inside is zero.
 unsafe impl RawLock for NoLock {}
 
-/// The lock of buckets that threads share: a word, with writers that wait let in before new readers.
+/// The lock of buckets that threads share: a word, with writers that wait let in before new
+/// readers.
 pub struct SharedLock(parking_lot::RawRwLock);
 
 impl fmt::Debug for SharedLock {

@@ -45,11 +45,12 @@ use crate::node::Node;
 use crate::store::Store;
 use crate::table::{Decision, Footprint, Survey, Table};
 
-/// A store with a lock in every bucket. Best if threads mostly overwrite, or if memory must not wait to be
-/// reclaimed. See the [crate's page](crate) on choosing.
+/// A store with a lock in every bucket. Best if threads mostly overwrite, or if memory must not
+/// wait to be reclaimed. See the [crate's page](crate) on choosing.
 pub type RwLockKeystore<A = Global, L = SharedLock, S = DefaultHasher> = Store<RwLockTable<A, L, S>>;
 
-/// [`RwLockKeystore`] for one thread: no locks, and not [`Sync`], so that the compiler lets no two threads use it at once.
+/// [`RwLockKeystore`] for one thread: no locks, and not [`Sync`], so that the compiler lets no two
+/// threads use it at once.
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>(_: T) {}

@@ -9,8 +9,8 @@ pub(super) struct Block<'p> {
     pub(super) line: usize,
     /// The code, without the fences.
     pub(super) code: String,
-    /// The text of a comment `<!-- before: … -->` right above the block: statements that a fragment needs
-    /// before it, and that a reader of the page does not.
+    /// The text of a comment `<!-- before: … -->` right above the block: statements that a fragment
+    /// needs before it, and that a reader of the page does not.
     pub(super) before: String,
 }
 

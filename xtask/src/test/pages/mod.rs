@@ -1,5 +1,5 @@
-//! Builds and runs the Rust programs that the pages print, as a reader would: each in a package outside the
-//! workspace that has exactly the dependencies and features printed above it.
+//! Builds and runs the Rust programs that the pages print, as a reader would: each in a package
+//! outside the workspace that has exactly the dependencies and features printed above it.
 
 mod blocks;
 
@@ -37,7 +37,8 @@ pub(super) fn look(root: &Path) -> Result<String, String> {
     Ok(format!("{programs} programs were built and run, and {scenarios} files of scenarios read"))
 }
 
-/// The pages whose code is run, from the workspace's folder. (That of keystore-bench is among its doctests.)
+/// The pages whose code is run, from the workspace's folder. (That of keystore-bench is among its
+/// doctests.)
 fn pages(root: &Path) -> Result<Vec<String>, String> {
     let mut pages = vec!["README.md".to_owned()];
     pages.extend(LIBRARIES.map(|name| format!("{name}/README.md")));
@@ -53,8 +54,8 @@ fn pages(root: &Path) -> Result<Vec<String>, String> {
     Ok(pages)
 }
 
-/// Makes a package of a block at `place` of a page. Without printed dependencies it has the crates that the code
-/// names, as `cargo add` adds them: with their default features.
+/// Makes a package of a block at `place` of a page. Without printed dependencies it has the crates
+/// that the code names, as `cargo add` adds them: with their default features.
 fn package(place: &str, dependencies: Option<&str>, block: &Block<'_>) -> Package {
     let main = if block.code.contains("fn main()") {
         block.code.clone()
