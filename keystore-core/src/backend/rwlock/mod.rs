@@ -86,7 +86,7 @@ impl<A: NodeAllocator> LocalKeystore<A> {
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
-    /// An empty store with a lock and a hasher of one's own.
+    /// Opens an empty store with a lock and a hasher of the caller's choice.
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
