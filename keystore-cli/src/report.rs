@@ -42,7 +42,7 @@ pub(crate) fn stress(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> 
 
 /// Prints what a store tells about itself.
 pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
-    let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors } = stats;
+    let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors, .. } = stats;
 
     section(out, "Keys")?;
     line(out, "entries", entries.count)?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// What a store is opened with. Every field has a default that suits a store of unknown size:
+/// What a store is opened with. Every field has a default that suits a store of unknown size. Later
+/// versions may add fields: end with `..Config::default()`.
 ///
 /// ```
 /// use keystore_core::Config;
@@ -33,8 +34,10 @@ pub struct Config {
     /// system has them (Linux; elsewhere it makes no difference). Fewer waits for memory; memory is taken 2 MiB at a time.
     pub huge_pages: bool,
     /// How long a call of a backend with locks waits for one that others hold, before it fails with
-    /// [`Error::LockTimeout`], -30, and has done nothing; `None` is as long as it takes. A call that comes upon a table in
-    /// motion may wait so long more than once. `for_each`, `retain`, `clear` and `shrink` have done what they did until then.
+    /// [`Error::LockTimeout`], -30, and has done nothing; `None` is as long as it takes. During a
+    /// resize, a call may wait this long several times. `for_each`, `retain`, `clear`, `reserve`
+    /// and `shrink` have done what they did until then. The lock-free backend has no locks to wait
+    /// for.
     pub lock_timeout: Option<Duration>,
     /// When a table gives memory back after entries were removed.
     pub shrinking: Shrinking,
@@ -45,6 +48,7 @@ pub struct Config {
 /// When a table becomes smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Shrinking {
     /// When [`shrink`](crate::Keystore::shrink) is called. What the table has grown to serves the next entries.
     #[default]
@@ -61,9 +65,9 @@ pub enum Concurrency {
     /// Any number of threads at once; all buckets are initialised when the store is opened.
     #[default]
     MultiThreaded,
-    /// One thread: the locked backend takes no locks and initialises its buckets when they are first used. Such a
-    /// store is not [`Sync`], so the compiler keeps it on its thread; open it with
-    /// [`open_local`](crate::open_local).
+    /// One thread at a time: the locked backend takes no locks and initialises its buckets when
+    /// they are first used. Such a store is not [`Sync`], so the compiler lets no two threads use
+    /// it at once; open it with [`open_local`](crate::open_local).
     SingleThreaded,
 }
 

@@ -13,7 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod code {
     /// Success.
     pub const OK: i32 = 0;
-    /// Something failed that has no code of its own (a panic in a caller's closure, seen from C).
+    /// Something failed that has no code of its own: a panic inside the library, caught at the
+    /// border to C.
     pub const GENERAL: i32 = -1;
     /// Memory could not be had, from the system or within the configured limit.
     pub const OUT_OF_MEMORY: i32 = -10;
@@ -21,7 +22,8 @@ pub mod code {
     pub const INVALID_ARGUMENT: i32 = -20;
     /// A configuration value is outside its limits.
     pub const INVALID_CONFIG: i32 = -21;
-    /// A lock could not be had: not without waiting for the caller itself, or not in time.
+    /// A lock was not taken: that would have meant waiting for the caller itself, or took too long.
+    /// Or a closure wrote the key that it decides about.
     pub const LOCK_NOT_ACQUIRED: i32 = -30;
     /// The store has not been opened, or was closed.
     pub const NOT_INITIALISED: i32 = -40;
@@ -42,6 +44,9 @@ pub mod code {
 }
 
 /// Why a verb could not do its work. The store is whole after each of them.
+///
+/// Later versions may add variants. They do not add fields to a variant: a
+/// [`NodeAllocator`](crate::NodeAllocator) or store of another crate makes errors too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -99,8 +104,9 @@ pub enum Error {
         /// What it may be.
         expected: &'static str,
     },
-    /// The call came from inside a closure that the same thread runs for a verb, and would have to wait for a lock, or to
-    /// write the very key that the closure decides about: either could be for ever, so it is refused at once.
+    /// The call came from inside a closure that the same thread runs for a verb. It would have to
+    /// wait for a lock, or write the key that the closure decides about. Either might never end, so
+    /// it is refused at once.
     #[error(
         "{operation} from inside a closure of a store would wait for what the closure itself holds up: it is refused"
     )]
@@ -116,7 +122,7 @@ pub enum Error {
         /// How long a call waits for a lock.
         waited: std::time::Duration,
     },
-    /// This backend cannot do that.
+    /// This backend, or this build, cannot do that.
     #[error("{operation} is not supported: {reason}")]
     Unsupported {
         /// What was asked.

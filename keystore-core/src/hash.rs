@@ -12,10 +12,51 @@
 //! fast, and good in all its bits. Where an attacker chooses the keys, take
 //! [`std::hash::RandomState`] (SipHash): twice the time to hash a short key, and no known way to aim at one bucket.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
-/// The hasher of a store that names none: foldhash, randomly seeded.
-pub type DefaultHasher = foldhash::quality::RandomState;
+/// The hasher of a store that names none: foldhash, with a random seed. Which algorithm it is may
+/// change in any version, so do not store what it gives.
+#[derive(Clone, Default)]
+pub struct DefaultHasher(foldhash::quality::RandomState);
+
+/// The state of a [`DefaultHasher`] while it hashes one key.
+#[derive(Clone)]
+pub struct KeyHasher(<foldhash::quality::RandomState as BuildHasher>::Hasher);
+
+impl BuildHasher for DefaultHasher {
+    type Hasher = KeyHasher;
+
+    #[inline]
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher(self.0.build_hasher())
+    }
+}
+
+impl Hasher for KeyHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
+/// Never shows the seed: who knows it can choose keys that collide.
+impl fmt::Debug for DefaultHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DefaultHasher")
+    }
+}
+
+impl fmt::Debug for KeyHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHasher")
+    }
+}
 
 /// The hash of `key`: all 64 bits are used, so a hasher has to be good in all of them.
 #[inline]
@@ -55,6 +96,11 @@ mod tests {
         assert_eq!(hash_key(&hasher, b"key"), hash_key(&hasher, b"key"));
         assert_ne!(hash_key(&hasher, b"key"), hash_key(&hasher, b"kez"));
         assert_ne!(hash_key(&hasher, b"a\0"), hash_key(&hasher, b"a"));
+    }
+
+    #[test]
+    fn the_seed_is_not_shown() {
+        assert_eq!(format!("{:?}", DefaultHasher::default()), "DefaultHasher");
     }
 
     #[test]

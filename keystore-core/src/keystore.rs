@@ -46,16 +46,16 @@ pub enum Exchange {
 /// A key-value store: byte keys to byte values.
 ///
 /// ```
-/// # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
-/// use keystore_core::{EpochKeystore, Keystore};
+/// # #[cfg(feature = "rwlock")] fn main() -> keystore_core::Result<()> {
+/// use keystore_core::{Keystore, RwLockKeystore};
 ///
-/// let store = EpochKeystore::default();
+/// let store = RwLockKeystore::default();
 /// store.set(b"answer", b"42")?;
 /// assert_eq!(store.get(b"answer")?.as_deref(), Some(&b"42"[..]));
 /// let length = store.read(b"answer", |value| value.len())?; // no copy
 /// assert_eq!(length, Some(2));
 /// # Ok(()) }
-/// # #[cfg(not(feature = "epoch"))] fn main() {}
+/// # #[cfg(not(feature = "rwlock"))] fn main() {}
 /// ```
 ///
 /// # Promises
@@ -66,9 +66,24 @@ pub enum Exchange {
 ///   while the table grows or shrinks. The batch verbs are one verb per key, in order, not a transaction.
 /// - A verb on a single key that returns an error has changed nothing; one on many keys, or on the whole store, has done part
 ///   of its work, each entry of it whole. The store goes on working; that includes running out of memory.
-/// - A closure that panics leaves the store whole and no lock held. A closure that calls the same store gets its
-///   answer, or [`Error::Busy`](crate::Error::Busy) at once where it would have to wait for a lock: no call deadlocks.
+/// - A closure that panics leaves the store whole and no lock held. A closure that calls the same
+///   store gets its answer, or [`Error::Busy`](crate::Error::Busy) at once if it would have to wait
+///   for a lock: no call deadlocks.
 /// - Dropping a store returns all its memory.
+///
+/// # The error -30
+///
+/// A call that needs a lock returns -30 in two cases. [`Error::Busy`](crate::Error::Busy): the call
+/// came from inside a closure of a store, and another call holds the lock.
+/// [`Error::LockTimeout`](crate::Error::LockTimeout): others held the lock for longer than
+/// [`Config::lock_timeout`](crate::Config::lock_timeout). The lock-free backend needs no lock. It
+/// returns `Busy` in one case: a closure that decides about a key (`update`, `retain`) writes that
+/// same key.
+///
+/// # Implementing it
+///
+/// A store of another crate may implement the trait. Verbs that are added later have a default made
+/// of these.
 ///
 /// Verbs take expected O(1) time, those over the whole store O(n). Every verb returns a `Result`, so that a backend may
 /// sit behind a network one day.
@@ -79,11 +94,11 @@ pub enum Exchange {
 /// a twin whose closure is `dyn` too: `read` and [`read_dyn`](Self::read_dyn), and so on. A `Box`, an `Arc`, an `Rc` or a
 /// reference of a store is a store itself, so a `Box<dyn Keystore>` has the comfortable verbs as well.
 pub trait Keystore {
-    /// Hands the value of `key` to `visit`, without copying it, and returns what `visit` makes of it; `None` where
-    /// the key is absent.
+    /// Hands the value of `key` to `visit`, without copying it, and returns what `visit` makes of
+    /// it; `None` if the key is absent.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, -30 as promised above.
+    /// -20 for a key outside its limits, [-30](#the-error--30).
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>>
     where
         Self: Sized;
@@ -94,22 +109,25 @@ pub trait Keystore {
     /// Those of [`read`](Self::read).
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
-    /// A copy of the value of `key`.
+    /// Returns a copy of the value of `key`.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, -10 where the copy cannot be allocated.
+    /// -20 for a key outside its limits, -10 if the copy cannot be allocated,
+    /// [-30](#the-error--30).
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// Whether `key` is present.
+    /// Returns whether `key` is present.
     ///
     /// # Errors
-    /// -20 for a key outside its limits.
+    /// -20 for a key outside its limits, [-30](#the-error--30).
     fn contains(&self, key: &[u8]) -> Result<bool>;
 
     /// Gives `key` the value `value`, present or not: [`Change::Created`] or [`Change::Replaced`].
     ///
     /// # Errors
-    /// -20 for a key or value outside its limits, -10 or -51 where memory cannot be had.
+    /// -20 for a key or value outside its limits; -10 or -51 if memory cannot be allocated, or the
+    /// memory limit would be passed; -43 if the node lies above the 48 bits of address that a table
+    /// has room for; [-30](#the-error--30).
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change>;
 
     /// Gives `key` the value `value` where it is absent: whether it was.
@@ -138,19 +156,21 @@ pub trait Keystore {
     /// key can be created only if absent, or removed only if it has a value.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set).
+    /// Those of [`set`](Self::set). -10 also if the value that differs cannot be copied.
     fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange>;
 
-    /// Removes `key`: whether it was present.
+    /// Removes `key`, and returns whether it was present.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, -10 where the key's bucket is just being moved and memory for that is short.
+    /// -20 for a key outside its limits; -10 if the key's bucket is being moved and memory for that
+    /// is short; [-30](#the-error--30).
     fn delete(&self, key: &[u8]) -> Result<bool>;
 
     /// Removes `key` and returns a copy of the value it had.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, -10 where the copy cannot be allocated: then the key stays.
+    /// Those of [`delete`](Self::delete). -10 also if the copy cannot be allocated: then the key
+    /// stays.
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// [`read`](Self::read) for each key, in order: `visit` gets the key's position and its value (`None`: absent). Faster
@@ -184,10 +204,10 @@ pub trait Keystore {
     /// Those of [`delete`](Self::delete), with the position of the key.
     fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError>;
 
-    /// The number of entries. Exact while nobody writes.
+    /// Returns the number of entries. Exact while nobody writes.
     ///
     /// # Errors
-    /// None today; a store behind a network would have some.
+    /// No backend of today has any; a store behind a network would.
     fn len(&self) -> Result<usize>;
 
     /// Whether there is no entry. Exact while nobody writes.
@@ -202,8 +222,8 @@ pub trait Keystore {
     /// and none twice, also while others write and the table grows or shrinks.
     ///
     /// # Errors
-    /// -30 where another thread holds a lock that this one, being inside a closure of the store, cannot wait for; -10 where
-    /// memory to remember a bucket's entries by cannot be had.
+    /// [-30](#the-error--30); -10 if there is no memory to remember a bucket's entries by, or to
+    /// move a bucket.
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>
     where
         Self: Sized;
@@ -239,27 +259,33 @@ pub trait Keystore {
     /// Makes the table large enough for `additional` more entries.
     ///
     /// # Errors
-    /// -10 where the table cannot be allocated; it is then as large as could be had.
+    /// -10 if the table cannot be allocated: it is then as large as could be allocated.
+    /// [-30](#the-error--30).
     fn reserve(&self, additional: usize) -> Result<()>;
 
     /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives its memory back. (The
     /// locked backend gives back its overflow buckets, and keeps the rest for when it grows again.)
     ///
     /// # Errors
-    /// -10 where moving entries together needs memory that cannot be had; the table is then as small as could be.
+    /// -10 if moving entries together needs memory that cannot be allocated: the table is then as
+    /// small as it could be made. [-30](#the-error--30).
     fn shrink(&self) -> Result<()>;
 
-    /// A picture of the store. O(n): it looks at every bucket and entry.
+    /// Returns a picture of the store. O(n): it looks at every bucket and entry. If the numbers of
+    /// overflow buckets cannot be read, because a lock is held, they are left out of the table's
+    /// bytes.
     ///
     /// # Errors
     /// Those of [`for_each`](Self::for_each).
     fn stats(&self) -> Result<Stats>;
 
-    /// Bytes of the table's arrays, without the overflow buckets and the nodes that [`stats`](Self::stats) counts too. It
-    /// changes where the table grows or shrinks, and takes no walk over the table: what a gauge can ask for every second.
+    /// Returns the bytes of the table's arrays, without the overflow buckets and the nodes that
+    /// [`stats`](Self::stats) counts too. It changes when the table grows or shrinks, and takes no
+    /// walk over the table: what a gauge can ask for every second. dashmap leaves out a shard whose
+    /// lock it cannot have.
     ///
     /// # Errors
-    /// None of today's backends has any.
+    /// No backend of today has any; a store behind a network would.
     fn table_bytes(&self) -> Result<u64>;
 }
 

@@ -2,11 +2,13 @@
 //!
 //! # The idea
 //!
-//! An entry is a *node*: one allocation that holds key and value side by side. A *table* is an array of buckets, each one
-//! cache line of slots; a slot is a 16-bit tag of the key's hash and the node's address in one word. A lookup hashes the key
-//! once, waits for one line of the table, compares tags, and waits for one node: two waits for memory, where a map of boxed
-//! keys and values has four. All tables grow with their content, a bucket or a few at a time: no call ever waits for a whole
-//! table to be copied.
+//! An entry is a *node*: one allocation that holds key and value side by side. A *table* is an
+//! array of buckets, each one cache line of slots; a slot is a 16-bit tag of the key's hash and the
+//! node's address in one word. A lookup hashes the key once, waits for one line of the table,
+//! compares tags, and waits for one node: two waits for memory, where a map of boxed keys and
+//! values has four. Tables grow with their content. With the first two backends that is a bucket or
+//! a few at a time, and no call waits for a whole table to be copied. dashmap copies one of its
+//! shards at a time, within one call.
 //!
 //! Two traits stand between the parts:
 //!
@@ -18,23 +20,26 @@
 //!
 //! # Choosing a backend
 //!
-//! | | [`EpochKeystore`] | [`RwLockKeystore`] | [`DashMapKeystore`] |
+//! | | [`RwLockKeystore`] | [`EpochKeystore`] | [`DashMapKeystore`] |
 //! |---|---|---|---|
-//! | readers | wait for nobody | share a bucket's lock | share a shard's lock |
-//! | writers | lock-free | lock one bucket | lock one shard |
-//! | overwriting | a new node each time | in place where it fits | in place where it fits |
-//! | removed memory | when no reader can see it any more | at once | at once |
-//! | a closure that calls the store | answered, but for a write to the key it decides about (-30) | refused (-30) where it would wait | refused where it would wait |
+//! | readers | share a bucket's lock | wait for nobody | share a shard's lock |
+//! | writers | lock one bucket | lock-free | lock one shard |
+//! | overwriting | in place if it fits | a new node each time | in place if it fits |
+//! | removed memory | at once | when no reader can see it any more | at once |
+//! | the table grows | one bucket at a time | some buckets at a time | one shard at a time, under its lock |
+//! | a closure that calls the store | refused (-30) if it would wait | answered, but for a write to the key it decides about (-30) | refused (-30) if it would wait |
 //!
-//! Take [`EpochKeystore`] unless you have a reason not to; [`RwLockKeystore`] where most operations overwrite, where memory has to
-//! come back at once, or, as [`LocalKeystore`], on a single thread; [`DashMapKeystore`] where dashmap is what you know. Then measure with
-//! your own load: `cargo xtask bench` compares them all.
+//! Begin with [`RwLockKeystore`]: it is good at everything, best at overwriting and counting, and
+//! gives memory back at once. Take [`EpochKeystore`] if many threads mostly read, or read in
+//! batches, and [`LocalKeystore`] on a single thread. [`DashMapKeystore`] is there if dashmap is
+//! what you know. Then measure with your own load: `cargo xtask bench` compares them all.
 //!
 //! ```
-//! # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
-//! use keystore_core::{Config, EpochKeystore, Global, Keystore, Update};
+//! # #[cfg(feature = "rwlock")] fn main() -> keystore_core::Result<()> {
+//! use keystore_core::{Config, Global, Keystore, RwLockKeystore, Update};
 //!
-//! let store = EpochKeystore::open(&Config { initial_buckets: 1024, ..Config::default() }, Global)?;
+//! let config = Config { initial_buckets: 1024, ..Config::default() };
+//! let store = RwLockKeystore::open(&config, Global)?;
 //! std::thread::scope(|scope| {
 //!     for _ in 0..4 {
 //!         scope.spawn(|| {
@@ -50,7 +55,7 @@
 //! });
 //! assert_eq!(store.get(b"visits")?, Some(4000_u64.to_le_bytes().to_vec()));
 //! # Ok(()) }
-//! # #[cfg(not(feature = "epoch"))] fn main() {}
+//! # #[cfg(not(feature = "rwlock"))] fn main() {}
 //! ```
 //!
 //! At run time, [`open`] takes a [`BackendKind`] and gives a boxed store.
@@ -64,15 +69,20 @@
 //!
 //! # Features
 //!
-//! `rwlock`, `epoch`, `dashmap`: the backends, on by default; a build without one does not compile it or what it depends on.
-//! `serde`: `Serialize` and `Deserialize` for the configuration, the statistics and the kinds.
+//! `rwlock`, `epoch`: these backends, on by default. `dashmap`: that backend, off by default, since
+//! it brings dashmap and what that depends on. A build without a backend does not compile it or
+//! what only it depends on; [`open`] then refuses it by the name of its feature. `serde`:
+//! `Serialize` and `Deserialize` for the configuration, the statistics and the kinds.
 //!
 //! # Where things are
 //!
-//! `keystore` the trait and its promises · `store` the verbs, made once for all backends · `table` what a backend has to provide ·
-//! `backend` the three · `node` an entry's bytes · `hash` how a hash is cut · `ledger` limits and counts · `striped` counters
-//! that scale. The whole map is docs/architecture.md in the repository.
+//! `keystore` the trait and its promises · `store` the verbs, made once for all backends · `table`
+//! what a backend has to provide · `verbs` and `session` each verb on one key · `backend` the three
+//! · `node` an entry's bytes · `hash` how a hash is cut · `ledger` limits and counts · `striped`
+//! counters that scale. The whole map is docs/architecture.md in the repository.
 
+// On docs.rs: which feature brings an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "rwlock", feature = "epoch", feature = "dashmap")),
     allow(
@@ -108,11 +118,11 @@ pub use backend::dashmap::{DashMapKeystore, DashMapTable};
 #[cfg(feature = "epoch")]
 pub use backend::epoch::{EpochKeystore, EpochTable};
 #[cfg(feature = "rwlock")]
-pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable};
+pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock};
 pub use backend::{BackendKind, BoxedKeystore, open, open_local};
 pub use config::{Concurrency, Config, Shrinking};
 pub use error::{BatchError, Error, Result, code};
-pub use hash::DefaultHasher;
+pub use hash::{DefaultHasher, KeyHasher};
 pub use keystore::{Change, Exchange, Keystore, Update};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use session::Session;

@@ -41,7 +41,7 @@ const HEADER: usize = size_of::<Header>();
 pub(crate) struct Node(NonNull<u8>);
 
 impl Node {
-    /// Checks the lengths of an entry.
+    /// Checks the length of a key.
     #[inline]
     pub(crate) fn check_key(key: &[u8]) -> Result<()> {
         if key.is_empty() || key.len() > MAX_KEY_LEN {

@@ -18,10 +18,11 @@ const RENEWED_AFTER: u32 = 64;
 /// system is not Linux. A session does so once, and again after every 64 operations, so that what others remove meanwhile can be
 /// freed. With the other backends, which have nothing to enter, a session is as fast as the store.
 ///
-/// While a session lies idle, its thread counts as looking at the store, and with the lock-free backend nothing that is
-/// removed or overwritten meanwhile, in any store of the process, can be freed: memory grows by as much, and comes back when
-/// the session goes on or ends. A session borrows its store, so the compiler sees to it that the store lives longer, and it
-/// stays on its thread: a store cannot be dropped, or moved, while a session of it is in use.
+/// While a session lies idle, its thread counts as looking at the store, and with the lock-free
+/// backend nothing that is removed or overwritten meanwhile, in any store of the process, can be
+/// freed: memory grows by as much, and comes back when the session goes on or ends. A session
+/// borrows its store, so the compiler makes the store outlive it, and it stays on its thread: a
+/// store cannot be dropped, or moved, while a session of it is in use.
 ///
 /// ```compile_fail,E0505
 /// # use keystore_core::EpochKeystore;
@@ -45,6 +46,7 @@ const RENEWED_AFTER: u32 = 64;
 /// # #[cfg(not(feature = "epoch"))] fn main() {}
 /// ```
 #[expect(private_bounds, reason = "tables are the crate's own")]
+#[must_use = "a session that is dropped at once was entered for nothing"]
 pub struct Session<'s, T: Table> {
     store: &'s Store<T>,
     /// What the table holds for the session. None if there was no memory for it: the next operation tries

@@ -2,6 +2,9 @@
 //!
 //! Numbers are exact while no other thread writes. While others write, each number is one that the store passed
 //! through, but two of them need not be of the same instant.
+//!
+//! Later versions may add numbers. Who makes statistics, as a store or pool of another crate does,
+//! begins with `Stats::default()` and sets the fields that it has.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +12,8 @@ use crate::error::{Error, Result};
 
 /// A picture of a store, from [`Keystore::stats`](crate::Keystore::stats).
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct Stats {
     /// When the store was opened and last cleaned up.
     pub metadata: Metadata,
@@ -31,7 +35,8 @@ pub struct Stats {
 
 /// Times of a store's life, in seconds since the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct Metadata {
     /// When the store was opened.
     pub opened_at: u64,
@@ -41,7 +46,8 @@ pub struct Metadata {
 
 /// Entries, and their distribution over the buckets.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct EntryStats {
     /// Entries in the store.
     pub count: u64,
@@ -67,7 +73,8 @@ pub struct EntryStats {
 
 /// Buckets that hold more than one entry. Each entry past a bucket's first is a collision.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct CollisionStats {
     /// Buckets with two entries or more.
     pub buckets: u64,
@@ -81,7 +88,8 @@ pub struct CollisionStats {
 
 /// Bytes that a store takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct MemoryStats {
     /// Bytes of live nodes: headers, keys, values and the room left in them.
     pub node_bytes: u64,
@@ -95,7 +103,8 @@ pub struct MemoryStats {
 
 /// What a pool holds and has handed out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct PoolStats {
     /// Nodes handed out and not yet taken back.
     pub live_nodes: u64,
@@ -128,7 +137,8 @@ impl PoolStats {
 /// Calls by verb. A failed add is one that returned an error; a failed find or delete is one whose key was absent, or
 /// that returned an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct OperationStats {
     /// Calls that write: `set`, `insert`, `update`, `compare_exchange`, and each entry of their batches.
     pub adds: u64,
@@ -146,7 +156,8 @@ pub struct OperationStats {
 
 /// What calls did to nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
 pub struct NodeOperationStats {
     /// Entries that came into being.
     pub creates: u64,

@@ -24,7 +24,8 @@ use biased::BiasedCount;
 /// The largest block, bytes: an eighth of a span, so that the end of a span that it does not fit wastes no more.
 const LARGEST: usize = SPAN / 8;
 
-/// How an [`ArenaPool`] is made. Every field has a default: nothing preallocated, huge pages.
+/// How an [`ArenaPool`] is made. Every field has a default: nothing preallocated, huge pages. Later
+/// versions may add fields: end with `..ArenaOptions::default()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",

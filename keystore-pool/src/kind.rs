@@ -14,9 +14,11 @@ use crate::ArenaPool;
 use crate::SlabPool;
 use crate::system::SystemPool;
 
-/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`.
+/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`, also those that are not
+/// compiled in: [`AnyPool::new`] refuses these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum PoolKind {
     /// Size classes and per-thread caches.
     Slab,
@@ -27,7 +29,7 @@ pub enum PoolKind {
 }
 
 impl PoolKind {
-    /// All of them.
+    /// All of them. A later version may have more: do not rely on the length.
     pub const ALL: [Self; 3] = [Self::Slab, Self::Arena, Self::System];
 
     /// The name it parses from and prints as.
@@ -90,19 +92,23 @@ impl AnyPool {
     /// A pool of this kind, with what `config` wants preallocated.
     ///
     /// # Errors
-    /// -21 names what is wrong with the configuration; -43 for a pool that this build was made without; -10 where memory
-    /// cannot be had.
+    /// -21 names what is wrong with the configuration; -43 names the feature of a pool that is not
+    /// compiled in; -10 if memory cannot be had.
     pub fn new(kind: PoolKind, config: &Config) -> Result<Self> {
         config.validate()?;
         match kind {
             #[cfg(feature = "slab")]
             PoolKind::Slab => Ok(Self::Slab(Arc::new(SlabPool::from_config(config)?))),
             #[cfg(not(feature = "slab"))]
-            PoolKind::Slab => Err(not_built("making the pool slab")),
+            PoolKind::Slab => {
+                Err(not_built("making the pool slab", "feature \"slab\" of keystore-pool is not enabled"))
+            }
             #[cfg(feature = "arena")]
             PoolKind::Arena => Ok(Self::Arena(Arc::new(ArenaPool::from_config(config)?))),
             #[cfg(not(feature = "arena"))]
-            PoolKind::Arena => Err(not_built("making the pool arena")),
+            PoolKind::Arena => {
+                Err(not_built("making the pool arena", "feature \"arena\" of keystore-pool is not enabled"))
+            }
             PoolKind::System => Ok(Self::System(Arc::new(SystemPool::new()?))),
         }
     }
@@ -120,10 +126,10 @@ impl AnyPool {
     }
 }
 
-/// The error for a pool whose feature is off.
+/// Returns the error for a pool whose feature is off.
 #[cfg(not(all(feature = "slab", feature = "arena")))]
-fn not_built(operation: &'static str) -> Error {
-    Error::Unsupported { operation, reason: "this build of keystore-pool has its feature turned off" }
+fn not_built(operation: &'static str, reason: &'static str) -> Error {
+    Error::Unsupported { operation, reason }
 }
 
 /// Evaluates an expression for the pool that it is.
@@ -184,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn clones_share_one_pool_and_those_not_built_are_refused() {
+    fn clones_share_one_pool_and_those_not_built_are_refused_by_the_name_of_their_feature() {
         for kind in PoolKind::ALL {
             let built = match kind {
                 PoolKind::Slab => cfg!(feature = "slab"),
@@ -195,7 +201,11 @@ mod tests {
                 Ok(pool) => pool,
                 Err(error) => {
                     assert!(!built, "{error}");
-                    assert_eq!(error.code(), -43);
+                    let expected = format!(
+                        "making the pool {kind} is not supported: \
+                         feature \"{kind}\" of keystore-pool is not enabled"
+                    );
+                    assert_eq!((error.code(), error.to_string()), (-43, expected));
                     continue;
                 }
             };

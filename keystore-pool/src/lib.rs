@@ -62,6 +62,9 @@
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
 
+// On docs.rs: which feature brings an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "arena")]
 mod arena;
 #[cfg(all(debug_assertions, any(feature = "slab", feature = "arena")))]

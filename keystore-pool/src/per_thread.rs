@@ -156,11 +156,10 @@ impl LiveCount {
             let live = count.allocated.load(Relaxed).wrapping_sub(count.freed.load(Relaxed));
             (nodes.wrapping_add(live), bytes.wrapping_add(count.bytes.load(Relaxed)))
         });
-        PoolStats {
-            live_nodes: u64::try_from(nodes).unwrap_or(0),
-            live_bytes: u64::try_from(bytes).unwrap_or(0),
-            ..PoolStats::default()
-        }
+        let mut stats = PoolStats::default();
+        stats.live_nodes = u64::try_from(nodes).unwrap_or(0);
+        stats.live_bytes = u64::try_from(bytes).unwrap_or(0);
+        stats
     }
 
     /// Forgets what was counted. Only while no thread counts.

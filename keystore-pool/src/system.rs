@@ -91,13 +91,11 @@ unsafe impl NodeAllocator for SystemPool {
     }
 
     fn stats(&self) -> PoolStats {
-        let live_bytes = self.count(LIVE_BYTES);
-        PoolStats {
-            live_nodes: self.count(LIVE_NODES),
-            live_bytes,
-            held_bytes: live_bytes,
-            ..PoolStats::default()
-        }
+        let mut stats = PoolStats::default();
+        stats.live_nodes = self.count(LIVE_NODES);
+        stats.live_bytes = self.count(LIVE_BYTES);
+        stats.held_bytes = stats.live_bytes;
+        stats
     }
 }
 

@@ -132,7 +132,7 @@ const WEAK: [Weak; 6] = [
 ];
 
 /// The locked store, with its own lock.
-type Locked = RwLockKeystore<Scribbling<AnyPool>, parking_lot::RawRwLock, Weak>;
+type Locked = RwLockKeystore<Scribbling<AnyPool>, keystore_core::SharedLock, Weak>;
 
 fn open_weak(combination: &Combination, initial_buckets: usize, hasher: Weak) -> Box<dyn Keystore> {
     let config = Config { initial_buckets, ..Config::default() };
@@ -150,6 +150,7 @@ fn open_weak(combination: &Combination, initial_buckets: usize, hasher: Weak) ->
         (BackendKind::DashMap, _) => {
             Box::new(DashMapKeystore::with_hasher(&config, pool, hasher).expect("the store opens"))
         }
+        (backend, _) => panic!("{backend} is new: name its store here"),
     }
 }
 

@@ -57,3 +57,67 @@ fn main() -> ExitCode {
         Command::Install(args) => install::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::Command;
+
+    /// The commands `cargo xtask …` of a page: those in blocks of code end with the line or at a
+    /// comment, those within a sentence at the backtick. One that names no command (`…`, a list) is
+    /// left out.
+    fn commands(page: &str) -> Vec<Vec<String>> {
+        const XTASK: &str = "cargo xtask ";
+        let mut commands = Vec::new();
+        let joined = page.replace("cargo\nxtask", "cargo xtask").replace("\\\n", " ");
+        for (at, _) in joined.match_indices(XTASK) {
+            let rest = &joined[at + XTASK.len()..];
+            let command = if joined[..at].ends_with('`') {
+                rest.split('`').next()
+            } else {
+                rest.split(['\n', '#']).next()
+            };
+            let command = command.unwrap_or_default();
+            let words = shlex::split(command).expect("the quotes of a command are closed");
+            if words.first().is_some_and(|word| word.chars().all(|c| c.is_ascii_lowercase())) {
+                commands.push(words);
+            }
+        }
+        commands
+    }
+
+    #[test]
+    fn every_command_that_a_page_shows_is_one_with_these_options() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+        let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+        for entry in root.join("docs").read_dir().expect("docs can be read") {
+            pages.push(entry.expect("docs can be read").path());
+        }
+        let mut seen = 0;
+        for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+            for words in commands(&std::fs::read_to_string(page).expect("the page can be read")) {
+                let parsed = Command::try_parse_from(["cargo xtask".to_owned()].iter().chain(&words));
+                // A command by its name alone is spoken of, not shown.
+                let is_name = words.len() == 1;
+                let wrong = parsed
+                    .err()
+                    .filter(|error| !is_name || error.kind() != ErrorKind::MissingRequiredArgument);
+                let said = wrong.map(|error| error.to_string());
+                assert_eq!(said, None, "{}: cargo xtask {}", page.display(), words.join(" "));
+                seen += 1;
+            }
+        }
+        assert!(seen >= 30, "{seen} commands in all pages");
+    }
+
+    #[test]
+    fn commands_are_found_in_blocks_and_in_sentences() {
+        let page =
+            "`cargo\nxtask bench\n--peers`, `cargo xtask …`\n\n    cargo xtask test --list   # the steps\n";
+        assert_eq!(commands(page), [vec!["bench", "--peers"], vec!["test", "--list"]]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{BatchError, Change, EntryStats, Error, Exchange, Keystore, Result, Stats, Update};
+use keystore_core::{BatchError, Change, Error, Exchange, Keystore, Result, Stats, Update};
 
 use super::map::Map;
 
@@ -147,7 +147,9 @@ impl<M: Map> Keystore for Peer<M> {
 
     fn stats(&self) -> Result<Stats> {
         let count = self.0.len() as u64;
-        Ok(Stats { entries: EntryStats { count, ..EntryStats::default() }, ..Stats::default() })
+        let mut stats = Stats::default();
+        stats.entries.count = count;
+        Ok(stats)
     }
 
     /// 0: peers do not say.

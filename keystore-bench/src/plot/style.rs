@@ -35,6 +35,7 @@ pub(super) const fn colour_of(backend: BackendKind) -> RGBColor {
         BackendKind::RwLock => RGBColor(0, 114, 178),
         BackendKind::Epoch => RGBColor(213, 94, 0),
         BackendKind::DashMap => RGBColor(0, 158, 115),
+        _ => INK,
     }
 }
 
@@ -111,7 +112,8 @@ pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Dr
         Whose::Backend(BackendKind::DashMap) => {
             area.draw(&Rectangle::new([(x - 4, y - 4), (x + 4, y + 4)], fill))?;
         }
-        Whose::Peer => {
+        // A backend that has no mark of its own yet is drawn as peers are.
+        Whose::Backend(_) | Whose::Peer => {
             area.draw(&Polygon::new(vec![(x - 5, y), (x, y - 5), (x + 5, y), (x, y + 5)], fill))?;
         }
     }

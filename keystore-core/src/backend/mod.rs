@@ -29,9 +29,11 @@ mod slot;
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 mod tags;
 
-/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`.
+/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`, also those that are
+/// not compiled in: [`open`] refuses these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum BackendKind {
     /// A lock in every bucket.
     RwLock,
@@ -42,7 +44,7 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// All of them.
+    /// All of them. A later version may have more: do not rely on the length.
     pub const ALL: [Self; 3] = [Self::RwLock, Self::Epoch, Self::DashMap];
 
     /// The name it parses from and prints as.
@@ -78,9 +80,9 @@ pub type BoxedKeystore = Box<dyn Keystore + Send + Sync>;
 /// Opens a store of this kind over this allocator.
 ///
 /// # Errors
-/// -21 names what is wrong with the configuration, single-threaded mode included (a box that goes to any thread cannot
-/// be that: see [`open_local`]); -43 for a backend that this build was made without; -10 where the first table cannot
-/// be allocated.
+/// -21 names what is wrong with the configuration, single-threaded mode included (a box that goes
+/// to any thread cannot be that: see [`open_local`]); -43 names the feature of a backend that is
+/// not compiled in; -10 if the first table cannot be allocated.
 pub fn open<A>(kind: BackendKind, config: &Config, allocator: A) -> Result<BoxedKeystore>
 where
     A: NodeAllocator + Send + Sync + 'static,
@@ -121,21 +123,26 @@ where
     open(kind, &config, allocator).map(|store| store as Box<dyn Keystore>)
 }
 
-/// The error for a backend whose feature is off.
+/// Returns the error for a backend whose feature is off.
 fn not_built<A>(kind: BackendKind, _: &Config, _: A) -> Error {
-    Error::Unsupported {
-        operation: match kind {
-            BackendKind::RwLock => "opening the backend rwlock",
-            BackendKind::Epoch => "opening the backend epoch",
-            BackendKind::DashMap => "opening the backend dashmap",
-        },
-        reason: "this build of keystore-core has its feature turned off",
-    }
+    let (operation, reason) = match kind {
+        BackendKind::RwLock => {
+            ("opening the backend rwlock", "feature \"rwlock\" of keystore-core is not enabled")
+        }
+        BackendKind::Epoch => {
+            ("opening the backend epoch", "feature \"epoch\" of keystore-core is not enabled")
+        }
+        BackendKind::DashMap => {
+            ("opening the backend dashmap", "feature \"dashmap\" of keystore-core is not enabled")
+        }
+    };
+    Error::Unsupported { operation, reason }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allocator::Global;
 
     #[test]
     fn kinds_parse_from_what_they_print() {
@@ -145,8 +152,46 @@ mod tests {
     }
 
     #[test]
+    fn stores_and_errors_may_go_to_any_thread() {
+        fn any_thread<T: Send + Sync>() {}
+        fn any_error<T: std::error::Error + Clone + Send + Sync + 'static>() {}
+        #[cfg(feature = "rwlock")]
+        any_thread::<crate::RwLockKeystore>();
+        #[cfg(feature = "epoch")]
+        any_thread::<crate::EpochKeystore>();
+        #[cfg(feature = "dashmap")]
+        any_thread::<crate::DashMapKeystore>();
+        any_thread::<BoxedKeystore>();
+        any_thread::<(Config, crate::Stats)>();
+        any_error::<Error>();
+        any_error::<crate::BatchError>();
+    }
+
+    #[test]
     fn an_unknown_backend_is_named_with_those_there_are() {
         let error = "btree".parse::<BackendKind>().unwrap_err();
         assert_eq!(error.to_string(), "backend is \"btree\": it must be rwlock, epoch or dashmap");
+    }
+
+    #[test]
+    fn a_backend_that_is_not_compiled_in_is_refused_by_the_name_of_its_feature() {
+        let config = Config::default();
+        for kind in BackendKind::ALL {
+            let built = match kind {
+                BackendKind::RwLock => cfg!(feature = "rwlock"),
+                BackendKind::Epoch => cfg!(feature = "epoch"),
+                BackendKind::DashMap => cfg!(feature = "dashmap"),
+            };
+            let opened = [open(kind, &config, Global).err(), open_local(kind, &config, Global).err()];
+            for error in opened {
+                assert_eq!(error.is_none(), built, "{kind}: {error:?}");
+                let Some(error) = error else { continue };
+                let expected = format!(
+                    "opening the backend {kind} is not supported: \
+                     feature \"{kind}\" of keystore-core is not enabled"
+                );
+                assert_eq!((error.code(), error.to_string()), (-43, expected));
+            }
+        }
     }
 }

@@ -37,6 +37,7 @@ use magazine::ClassCache;
 /// What a [`SlabPool`] does when it has reached its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum WhenFull {
     /// Blocks come from the system's allocator, one by one, and are counted as fallbacks. The capacity bounds the pool's own
     /// memory, and not the process's.
@@ -47,7 +48,8 @@ pub enum WhenFull {
     Refuse,
 }
 
-/// How a [`SlabPool`] is made. Every field has a default: no capacity, nothing preallocated, huge pages.
+/// How a [`SlabPool`] is made. Every field has a default: no capacity, nothing preallocated, huge
+/// pages. Later versions may add fields: end with `..SlabOptions::default()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -82,11 +84,12 @@ impl Default for SlabOptions {
 /// - *Time.* Allocating and freeing are a few instructions, on whatever thread; once in 63 calls (fewer for blocks over 128
 ///   bytes) a thread takes the lock of the size class to trade a whole magazine. No thread waits for another's fault:
 ///   system calls happen once in 2 MiB.
-/// - *Memory.* Free blocks are reused for their size class first; 64 KiB that have become free as a whole serve any class, and
-///   chunks of 2 MiB that have go back to the system, all but one and those preallocated. A thread holds back at most two
-///   magazines a size class, each of 63 blocks or 8 KiB; when it ends, their blocks return to where they came from.
-///   [`trim`](Self::trim) returns what can be. The caches of the pool itself, some 150 KiB and half a KiB for each
-///   magazine, are not in its statistics.
+/// - *Memory.* Free blocks are reused for their size class first; 64 KiB that have become free as a
+///   whole serve any class, and chunks of 2 MiB that have go back to the system, all but one and
+///   those preallocated. A thread holds back at most two magazines a size class, each of 63 blocks
+///   or 8 KiB (at least two blocks); when it ends, their blocks return to where they came from.
+///   [`trim`](Self::trim) returns what can be. The caches of the pool itself, some 150 KiB and half
+///   a KiB for each magazine, are not in its statistics.
 /// - *Freeing the pool* frees its memory, whatever blocks are live in it, except for those from the system's allocator.
 ///
 /// ```

@@ -26,6 +26,21 @@ pub(crate) const CHECKS: &[Check] = checks![
         the_length_is_exact_when_writers_have_ended
 ];
 
+/// Calls that add, find and delete, and those of them that failed.
+fn operations_of([adds, finds, deletes]: [u64; 3], failed: [u64; 3]) -> OperationStats {
+    let mut operations = OperationStats::default();
+    (operations.adds, operations.finds, operations.deletes) = (adds, finds, deletes);
+    [operations.failed_adds, operations.failed_finds, operations.failed_deletes] = failed;
+    operations
+}
+
+/// What was done to nodes: created, updated, read, deleted, not created.
+fn nodes_of(counts: [u64; 5]) -> NodeOperationStats {
+    let mut nodes = NodeOperationStats::default();
+    [nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates] = counts;
+    nodes
+}
+
 fn operations(store: &dyn Keystore) -> OperationStats {
     store.stats().unwrap().operations
 }
@@ -57,10 +72,9 @@ fn each_verb_is_counted_for_what_it_is(combination: &Combination) {
     store.delete(b"absent").unwrap();
     store.take(b"absent").unwrap();
     let stats = store.stats().unwrap();
-    let operations =
-        OperationStats { adds: 10, finds: 6, deletes: 4, failed_adds: 0, failed_finds: 3, failed_deletes: 2 };
+    let operations = operations_of([10, 6, 4], [0, 3, 2]);
     assert_eq!(stats.operations, operations);
-    let nodes = NodeOperationStats { creates: 4, updates: 2, reads: 3, deletes: 3, failed_creates: 0 };
+    let nodes = nodes_of([4, 2, 3, 3, 0]);
     assert_eq!(stats.nodes, nodes);
     assert_eq!(stats.errors, BTreeMap::new());
     assert_eq!((stats.entries.count, store.len()), (1, Ok(1)));
@@ -76,16 +90,9 @@ fn batches_count_each_of_their_entries(combination: &Combination) {
     store.read_many(&keys, |_, _| ()).unwrap();
     assert_eq!(store.delete_many(&keys[40..]), Ok(30));
     let stats = store.stats().unwrap();
-    let operations = OperationStats {
-        adds: 80,
-        finds: 100,
-        deletes: 60,
-        failed_adds: 0,
-        failed_finds: 30,
-        failed_deletes: 30,
-    };
+    let operations = operations_of([80, 100, 60], [0, 30, 30]);
     assert_eq!(stats.operations, operations);
-    let nodes = NodeOperationStats { creates: 70, updates: 10, reads: 70, deletes: 30, failed_creates: 0 };
+    let nodes = nodes_of([70, 10, 70, 30, 0]);
     assert_eq!(stats.nodes, nodes);
     assert_eq!(store.len(), Ok(40));
 }
@@ -102,8 +109,7 @@ fn failures_are_counted_by_their_code(combination: &Combination) {
     store.read_many(&[b"a", b"", b"b"], |_, _| ()).unwrap_err();
     store.delete_many(&[b"a", b"", b"b"]).unwrap_err();
     let stats = store.stats().unwrap();
-    let operations =
-        OperationStats { adds: 8, finds: 5, deletes: 5, failed_adds: 7, failed_finds: 4, failed_deletes: 4 };
+    let operations = operations_of([8, 5, 5], [7, 4, 4]);
     assert_eq!(stats.operations, operations);
     assert_eq!(stats.errors, BTreeMap::from([(-20, 12), (-10, 3)]));
     assert_eq!(stats.nodes.failed_creates, 7);
@@ -293,22 +299,9 @@ fn many_threads_lose_no_count(combination: &Combination) {
     });
     let stats = store.stats().unwrap();
     let each = THREADS * EACH as u64;
-    let operations = OperationStats {
-        adds: 4 * each,
-        finds: 2 * each,
-        deletes: 2 * each / 3,
-        failed_adds: each,
-        failed_finds: each,
-        failed_deletes: each / 3,
-    };
+    let operations = operations_of([4 * each, 2 * each, 2 * each / 3], [each, each, each / 3]);
     assert_eq!(stats.operations, operations);
-    let nodes = NodeOperationStats {
-        creates: each + 1,
-        updates: 2 * each - 1,
-        reads: each,
-        deletes: each / 3,
-        failed_creates: each,
-    };
+    let nodes = nodes_of([each + 1, 2 * each - 1, each, each / 3, each]);
     assert_eq!(stats.nodes, nodes);
     assert_eq!(stats.errors, BTreeMap::from([(-20, each)]));
     assert_eq!(stats.entries.count, each - each / 3 + 1);

@@ -55,6 +55,7 @@ fn the_verbs_work_without_dynamic_calls(combination: &Combination) {
         }
         (BackendKind::Epoch, _) => exercise(EpochKeystore::open(&config, pool).unwrap()),
         (BackendKind::DashMap, _) => exercise(DashMapKeystore::open(&config, pool).unwrap()),
+        (backend, _) => panic!("{backend} is new: name its store here"),
     }
 }
 
@@ -72,5 +73,6 @@ fn stores_in_an_arc_and_on_the_global_allocator_work(combination: &Combination) 
         BackendKind::RwLock => exercise(RwLockKeystore::<Global>::default()),
         BackendKind::Epoch => exercise(EpochKeystore::<Global>::default()),
         BackendKind::DashMap => exercise(DashMapKeystore::<Global>::default()),
+        backend => panic!("{backend} is new: name its store here"),
     }
 }

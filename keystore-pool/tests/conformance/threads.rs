@@ -139,6 +139,7 @@ fn threads_that_end_with_a_session_open_leave_nothing_behind(combination: &Combi
         BackendKind::RwLock => check!(RwLockKeystore<Arc<Audit>>),
         BackendKind::Epoch => check!(EpochKeystore<Arc<Audit>>),
         BackendKind::DashMap => check!(DashMapKeystore<Arc<Audit>>),
+        backend => panic!("{backend} is new: name its store here"),
     }
     audit.assert_all_returned();
 }

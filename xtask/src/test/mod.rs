@@ -5,8 +5,11 @@
 
 mod msrv;
 mod outside;
+mod package;
+mod pages;
 mod setup;
 mod step;
+mod without;
 
 use std::fmt;
 use std::path::Path;

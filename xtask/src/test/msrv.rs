@@ -1,5 +1,6 @@
-//! The minimum supported Rust version, kept true: a dependency that asks for a newer one breaks the promise, and so does
-//! a member of the workspace that promises something else.
+//! The minimum supported Rust version, kept true: a dependency that asks for a newer one breaks the
+//! promise, and so does a member of the workspace that promises something else. So does a promise
+//! of a newer one than any dependency asks for: it would keep users away for nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -50,11 +51,17 @@ fn judge(metadata: &serde_json::Value, promised: Version) -> Result<String, Stri
     if !broken.is_empty() {
         return Err(format!("the workspace promises Rust {promised}, but {}", broken.join(", ")));
     }
-    let reason = asking.last_key_value().map_or_else(String::new, |(asked, names)| {
-        let names: Vec<&str> = names.iter().copied().collect();
-        format!("; the newest that dependencies ask for is {asked} ({})", names.join(", "))
-    });
-    Ok(format!("the workspace promises Rust {promised}{reason}"))
+    let Some((newest, names)) = asking.last_key_value() else {
+        return Err(format!("the workspace promises Rust {promised}, and no dependency asks for any"));
+    };
+    let names = names.iter().copied().collect::<Vec<&str>>().join(", ");
+    if *newest < promised {
+        return Err(format!(
+            "the workspace promises Rust {promised}, and its dependencies need no more than {newest} ({names}): \
+             promise that"
+        ));
+    }
+    Ok(format!("the workspace promises Rust {promised}; dependencies that ask for it: {names}"))
 }
 
 /// A version of Rust: `1.95` is `1.95.0`.
@@ -114,15 +121,21 @@ mod tests {
     #[test]
     fn a_dependency_that_asks_for_more_is_named() {
         let promised = Version([1, 95, 0]);
-        let found = judge(&metadata("1.95", "1.84.1"), promised).unwrap();
-        assert!(found.ends_with("; the newest that dependencies ask for is 1.84.1 (theirs)"), "{found}");
+        let found = judge(&metadata("1.95", "1.95"), promised).unwrap();
+        assert_eq!(found, "the workspace promises Rust 1.95.0; dependencies that ask for it: theirs");
         let broken = judge(&metadata("1.95", "1.96"), promised).unwrap_err();
         assert_eq!(broken, "the workspace promises Rust 1.95.0, but theirs 2.0.0 asks for Rust 1.96.0");
     }
 
     #[test]
+    fn a_promise_that_asks_users_for_more_than_is_needed_is_refused() {
+        let broken = judge(&metadata("1.95", "1.84.1"), Version([1, 95, 0])).unwrap_err();
+        assert!(broken.ends_with("need no more than 1.84.1 (theirs): promise that"), "{broken}");
+    }
+
+    #[test]
     fn a_member_that_promises_something_else_is_named() {
-        let broken = judge(&metadata("1.85", "1.60"), Version([1, 95, 0])).unwrap_err();
+        let broken = judge(&metadata("1.85", "1.95"), Version([1, 95, 0])).unwrap_err();
         assert!(broken.contains("ours lacks `rust-version.workspace = true`"), "{broken}");
     }
 }

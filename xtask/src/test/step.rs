@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::{msrv, outside, setup};
+use super::{msrv, outside, pages, setup, without};
 use crate::command::CommandLine;
 
 /// A step, in the order in which they run. What `--list` says of each is its comment here.
@@ -19,12 +19,15 @@ pub(super) enum Step {
     Msrv,
     /// clippy has nothing to say, with every feature on
     Lint,
-    /// each backend and each pool builds alone, and so does the build without any
+    /// each backend and each pool builds alone, and the build without any names the features that
+    /// it lacks
     Features,
     /// the documentation builds without a warning
     Docs,
     /// unit tests, integration tests and the examples in the documentation pass
     Tests,
+    /// the programs in the pages run, with exactly the features printed
+    Pages,
     /// the lock-free protocols withstand every interleaving that the models allow
     Models,
     /// the C header is what the code says
@@ -74,13 +77,17 @@ impl Step {
             Self::Features => {
                 let backends = ["", "rwlock", "epoch", "dashmap"].map(|only| ("keystore-core", only));
                 let pools = ["", "slab", "arena"].map(|only| ("keystore-pool", only));
-                backends.into_iter().chain(pools).map(|(package, only)| alone(package, only)).collect()
+                let alone = backends.into_iter().chain(pools).map(|(package, only)| alone(package, only));
+                alone
+                    .chain([Check::Look { at: "what a build says that lacks them", look: without::look }])
+                    .collect()
             }
             Self::Docs => vec![Check::Command(
                 CommandLine::cargo("doc --workspace --no-deps --all-features")
                     .with("RUSTDOCFLAGS", "-D warnings"),
             )],
             Self::Tests => cargo("test --workspace --all-features"),
+            Self::Pages => vec![Check::Look { at: "the programs that the pages print", look: pages::look }],
             Self::Models => xtask("model"),
             Self::Header => xtask("header --check"),
             Self::Install => vec![

@@ -22,8 +22,11 @@ where
         words.clear();
         let (array, bucket) = self.bucket_to_read(hash, guard);
         for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
+            // SAFETY: the thread has been pinned since before it read any of these words, and is
+            // for as long as they are here.
+            let has_key_of = |other: &Word| unsafe { key_of(*other) == key_of(word) };
             // A key that was removed and inserted again meanwhile may be met in both of its slots.
-            if words.iter().any(|other| other.tag() == word.tag() && key_of(*other) == key_of(word)) {
+            if words.iter().any(|other| other.tag() == word.tag() && has_key_of(other)) {
                 continue;
             }
             words.try_reserve(1).map_err(|_| Error::OutOfMemory { requested: size_of::<Word>() })?;
@@ -74,8 +77,11 @@ where
     }
 }
 
-/// The key of a live word's node, by a thread that has been pinned since before it read the word.
-fn key_of<'g>(word: Word) -> Option<&'g [u8]> {
-    // SAFETY: as the callers know, by the line above; they use the key within their pin.
+/// Returns the key of a live word's node.
+///
+/// # Safety
+/// This thread has been pinned since before it read the word, and stays pinned for `'g`.
+unsafe fn key_of<'g>(word: Word) -> Option<&'g [u8]> {
+    // SAFETY: a node is not freed while a thread is pinned that could have read its word.
     word.node().map(|node| unsafe { node.key() })
 }

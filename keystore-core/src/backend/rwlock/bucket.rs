@@ -369,4 +369,4 @@ impl Entries {
 /// Bytes of an overflow bucket.
 pub(super) const OVERFLOW_BYTES: usize = size_of::<Overflow>();
 
-const _: () = assert!(size_of::<Bucket<parking_lot::RawRwLock>>() == 64 && size_of::<Overflow>() == 64);
+const _: () = assert!(size_of::<Bucket<super::lock::SharedLock>>() == 64 && size_of::<Overflow>() == 64);

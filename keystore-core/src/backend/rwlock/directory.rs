@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_bucket_has_a_place_of_its_own() {
-        let directory = Directory::<parking_lot::RawRwLock>::new(4, true, Pages::Ordinary).unwrap();
+        let directory = Directory::<crate::SharedLock>::new(4, true, Pages::Ordinary).unwrap();
         while directory.levels().deepest < 7 {
             directory.raise(directory.levels()).unwrap();
         }
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_hash_belongs_to_the_deepest_bucket_there_is() {
-        let directory = Directory::<parking_lot::RawRwLock>::new(2, true, Pages::Ordinary).unwrap();
+        let directory = Directory::<crate::SharedLock>::new(2, true, Pages::Ordinary).unwrap();
         for _ in 0..3 {
             directory.raise(directory.levels()).unwrap();
         }

@@ -1,6 +1,10 @@
-//! The lock of a bucket: any raw lock of lock_api, taken without ever waiting for oneself.
+//! The lock of a bucket, taken without ever waiting for oneself.
+//!
+//! The backend works with any raw lock of lock_api. The public types name neither lock_api nor
+//! parking_lot, so that their next major versions are not ours.
 
 use std::cell::Cell;
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
@@ -8,18 +12,103 @@ use lock_api::{GuardNoSend, RawRwLock, RawRwLockTimed};
 
 use crate::backend::reentry;
 
-/// What a bucket can be locked with: a lock_api lock. `parking_lot::RawRwLock` is the default;
-/// `parking_lot::RawRwLockRecursive` prefers readers to waiting writers; [`NoLock`] is single-threaded mode.
+/// A lock that a bucket can have: [`SharedLock`], or [`NoLock`] for single-threaded mode. Sealed.
+pub trait BucketLock: RawLock {}
+
+impl<L: RawLock> BucketLock for L {}
+
+/// A raw lock whose unlocked state is all zeros.
 ///
 /// # Safety
 /// The bytes of [`RawRwLock::INIT`] are all zero: buckets come from the system as zeros, and are unlocked.
-pub unsafe trait BucketLock: RawRwLockTimed<Duration = Duration, Instant = Instant> {}
+pub unsafe trait RawLock: RawRwLockTimed<Duration = Duration, Instant = Instant> {}
 
 // SAFETY: an unlocked parking_lot lock is a word of zero (`the_locks_start_as_zeros` looks).
-unsafe impl<const RECURSIVE: bool> BucketLock for parking_lot::RawRwLock<RECURSIVE> {}
+unsafe impl RawLock for SharedLock {}
 
 // SAFETY: nobody inside is zero.
-unsafe impl BucketLock for NoLock {}
+unsafe impl RawLock for NoLock {}
+
+/// The lock of buckets that threads share: a word, with writers that wait let in before new
+/// readers.
+pub struct SharedLock(parking_lot::RawRwLock);
+
+impl fmt::Debug for SharedLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedLock").field("locked", &self.0.is_locked()).finish()
+    }
+}
+
+// SAFETY: each call is that of the one lock inside.
+unsafe impl RawRwLock for SharedLock {
+    const INIT: Self = Self(RawRwLock::INIT);
+    type SharedGuard = <parking_lot::RawRwLock as RawRwLock>::SharedGuard;
+    type ExclusiveGuard = <parking_lot::RawRwLock as RawRwLock>::ExclusiveGuard;
+
+    #[inline]
+    fn lock_shared(&self) -> Self::SharedGuard {
+        self.0.lock_shared()
+    }
+
+    #[inline]
+    fn try_lock_shared(&self) -> Option<Self::SharedGuard> {
+        self.0.try_lock_shared()
+    }
+
+    #[inline]
+    unsafe fn unlock_shared(&self, guard: Self::SharedGuard) {
+        // SAFETY: the caller's lock is the one inside.
+        unsafe { self.0.unlock_shared(guard) }
+    }
+
+    #[inline]
+    fn lock_exclusive(&self) -> Self::ExclusiveGuard {
+        self.0.lock_exclusive()
+    }
+
+    #[inline]
+    fn try_lock_exclusive(&self) -> Option<Self::ExclusiveGuard> {
+        self.0.try_lock_exclusive()
+    }
+
+    #[inline]
+    unsafe fn unlock_exclusive(&self, guard: Self::ExclusiveGuard) {
+        // SAFETY: the caller's lock is the one inside.
+        unsafe { self.0.unlock_exclusive(guard) }
+    }
+
+    #[inline]
+    fn is_locked(&self) -> bool {
+        self.0.is_locked()
+    }
+
+    #[inline]
+    fn is_locked_exclusive(&self) -> bool {
+        self.0.is_locked_exclusive()
+    }
+}
+
+// SAFETY: each call is that of the one lock inside.
+unsafe impl RawRwLockTimed for SharedLock {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    fn try_lock_shared_for(&self, timeout: Duration) -> Option<Self::SharedGuard> {
+        self.0.try_lock_shared_for(timeout)
+    }
+
+    fn try_lock_shared_until(&self, timeout: Instant) -> Option<Self::SharedGuard> {
+        self.0.try_lock_shared_until(timeout)
+    }
+
+    fn try_lock_exclusive_for(&self, timeout: Duration) -> Option<Self::ExclusiveGuard> {
+        self.0.try_lock_exclusive_for(timeout)
+    }
+
+    fn try_lock_exclusive_until(&self, timeout: Instant) -> Option<Self::ExclusiveGuard> {
+        self.0.try_lock_exclusive_until(timeout)
+    }
+}
 
 /// The shared side of a lock, held.
 pub(super) struct Shared<'a, L: BucketLock> {
@@ -159,7 +248,7 @@ unsafe impl RawRwLock for NoLock {
     }
 }
 
-// SAFETY: as above; nobody else is there to wait for.
+// SAFETY: one thread at a time uses a `NoLock`, so nobody else is there to wait for.
 unsafe impl RawRwLockTimed for NoLock {
     type Duration = Duration;
     type Instant = Instant;
@@ -202,17 +291,14 @@ mod tests {
     fn the_locks_start_as_zeros() {
         // SAFETY: both are one plain word without padding.
         unsafe {
-            assert_eq!(
-                std::mem::transmute::<parking_lot::RawRwLock, usize>(<parking_lot::RawRwLock>::INIT),
-                0
-            );
+            assert_eq!(std::mem::transmute::<SharedLock, usize>(SharedLock::INIT), 0);
             assert_eq!(std::mem::transmute::<NoLock, u32>(NoLock::INIT), 0);
         }
     }
 
     #[test]
     fn inside_a_closure_a_held_lock_is_refused_and_a_shared_one_taken_again() {
-        let lock = <parking_lot::RawRwLock>::INIT;
+        let lock = SharedLock::INIT;
         let reader = Shared::lock(&lock, None).unwrap();
         reentry::inside(|| {
             assert!(Exclusive::lock(&lock, None).is_none());

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use self::bucket::{Bucket, Found, OVERFLOW_BYTES, Slot, Spare};
 use self::directory::{Directory, mask};
-pub use self::lock::{BucketLock, NoLock};
+pub use self::lock::{BucketLock, NoLock, SharedLock};
 use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::apart::apart;
@@ -45,12 +45,17 @@ use crate::node::Node;
 use crate::store::Store;
 use crate::table::{Decision, Footprint, Survey, Table};
 
-/// A store with a lock in every bucket. Best where threads mostly overwrite, and where memory must never wait to be
-/// reclaimed. See the [crate's page](crate) on choosing.
-pub type RwLockKeystore<A = Global, L = parking_lot::RawRwLock, S = DefaultHasher> =
-    Store<RwLockTable<A, L, S>>;
+/// A store with a lock in every bucket. Best if threads mostly overwrite, or if memory must not
+/// wait to be reclaimed. See the [crate's page](crate) on choosing.
+pub type RwLockKeystore<A = Global, L = SharedLock, S = DefaultHasher> = Store<RwLockTable<A, L, S>>;
 
-/// [`RwLockKeystore`] for one thread: no locks, no atomics, and the compiler keeps it on its thread.
+/// [`RwLockKeystore`] for one thread: no locks, and not [`Sync`], so that the compiler lets no two
+/// threads use it at once.
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>(_: T) {}
+/// shared(keystore_core::LocalKeystore::open_local(&keystore_core::Config::default(), keystore_core::Global));
+/// ```
 pub type LocalKeystore<A = Global, S = DefaultHasher> = RwLockKeystore<A, NoLock, S>;
 
 impl<A: NodeAllocator> RwLockKeystore<A> {
@@ -81,7 +86,7 @@ impl<A: NodeAllocator> LocalKeystore<A> {
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
-    /// An empty store with a lock and a hasher of one's own.
+    /// Opens an empty store with a lock and a hasher of the caller's choice.
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
