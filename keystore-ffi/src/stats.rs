@@ -102,7 +102,7 @@ const MAX_SIZE: usize = 4096;
 
 impl From<&Stats> for ks_stats {
     fn from(stats: &Stats) -> Self {
-        let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors } = stats;
+        let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors, .. } = stats;
         Self {
             opened_at: metadata.opened_at,
             cleaned_up_at: metadata.cleaned_up_at,

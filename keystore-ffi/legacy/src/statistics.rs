@@ -206,7 +206,7 @@ impl keystore_stats {
     /// The picture of a store with these statistics of its own, to which come the calls that were refused before they
     /// reached it.
     pub(super) fn new(stats: &Stats, refused: &Refused, last_cleanup: u64) -> Self {
-        let Stats { metadata, entries, collisions, memory: _, pool, operations, nodes, errors } = stats;
+        let Stats { metadata, entries, collisions, pool, operations, nodes, errors, .. } = stats;
         let refused = refused.read();
 
         // Keys are checked before the store sees them, and nothing calls it from a closure: so its finds never fail
@@ -284,8 +284,6 @@ impl keystore_stats {
 mod tests {
     use std::collections::BTreeMap;
 
-    use keystore_core::{NodeOperationStats, OperationStats};
-
     use super::*;
     use crate::process::Verb;
 
@@ -293,19 +291,13 @@ mod tests {
     fn every_call_that_failed_is_counted_under_its_code() {
         // Seven adds, of which two found no memory; nine finds, of which three missed; five deletes, of which one
         // found no memory and one missed.
-        let stats = Stats {
-            operations: OperationStats {
-                adds: 7,
-                finds: 9,
-                deletes: 5,
-                failed_adds: 2,
-                failed_finds: 3,
-                failed_deletes: 2,
-            },
-            nodes: NodeOperationStats { creates: 4, updates: 1, reads: 6, deletes: 3, failed_creates: 2 },
-            errors: BTreeMap::from([(-10, 3)]),
-            ..Stats::default()
-        };
+        let mut stats = Stats::default();
+        let calls = &mut stats.operations;
+        (calls.adds, calls.finds, calls.deletes) = (7, 9, 5);
+        (calls.failed_adds, calls.failed_finds, calls.failed_deletes) = (2, 3, 2);
+        let nodes = &mut stats.nodes;
+        (nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates) = (4, 1, 6, 3, 2);
+        stats.errors = BTreeMap::from([(-10, 3)]);
         let refused = Refused::default();
         refused.argument(Verb::Add);
         refused.argument(Verb::Delete);
