@@ -13,7 +13,7 @@ use keystore::KS_NOT_INITIALISED;
 use keystore::border::Failure;
 use keystore_core::striped::thread_slot;
 use keystore_core::{Concurrency, Config, Keystore, LocalKeystore, RwLockKeystore};
-use keystore_pool::{AnyPool, PoolKind};
+use keystore_pool::SlabPool;
 
 use super::statistics::keystore_stats;
 
@@ -68,14 +68,14 @@ pub(super) struct Process {
 /// A store in one of the two modes.
 enum Store {
     /// Threads work in it at once.
-    Shared(RwLockKeystore<AnyPool>),
+    Shared(RwLockKeystore<SlabPool>),
     /// Threads take turns, so that a program which hands its store from one thread to another goes on working.
-    InTurns(Mutex<LocalKeystore<AnyPool>>),
+    InTurns(Mutex<LocalKeystore<SlabPool>>),
 }
 
 impl Store {
     fn open(config: &Config) -> Result<Self, Failure> {
-        let pool = AnyPool::new(PoolKind::Slab, config)?;
+        let pool = SlabPool::from_config(config)?;
         Ok(match config.concurrency {
             Concurrency::MultiThreaded => Self::Shared(RwLockKeystore::open(config, pool)?),
             Concurrency::SingleThreaded => {

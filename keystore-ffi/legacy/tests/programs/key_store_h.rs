@@ -27,6 +27,12 @@ fn misuse() {
     build_and_run("tests/c/misuse.c", &["50"]);
 }
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn no_call_ends_the_process_where_memory_runs_out() {
+    build_and_run("tests/c/out_of_memory.c", &[]);
+}
+
 /// The whole stress test: a thousand threads. How fast it is depends on the machine; that nothing is missing does not.
 #[test]
 fn stress() {
