@@ -2,7 +2,8 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // Threads clean up after themselves in the library's code when they end, so `dlclose` must not take it away.
+    // Threads clean up after themselves in the library's code when they end, so `dlclose` must not
+    // take it away.
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
         println!("cargo::rustc-link-arg-cdylib=-Wl,-z,nodelete");
     }

@@ -14,8 +14,8 @@ use crate::status::{
     KS_LOCK_NOT_ACQUIRED, KS_NOT_INITIALISED, KS_OK, KS_UNSUPPORTED, note, note_text,
 };
 
-/// Why a call did not do its work. No variant allocates, so that a program that has run out of memory
-/// still gets its code and message.
+/// Why a call did not do its work. No variant allocates, so that a program that has run out of
+/// memory still gets its code and message.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The store's own error.

@@ -73,11 +73,11 @@ fn thread_number() -> u64 {
 
 /// A place for one open store, which lies in it: so opening a handle needs no memory of its own.
 struct Slot {
-    /// Twice the generation of the handle that is open, and [`OPEN`]; or twice that of the next one. So
-    /// one load tells whether a handle is open.
+    /// Twice the generation of the handle that is open, and [`OPEN`]; or twice that of the next
+    /// one. So one load tells whether a handle is open.
     state: AtomicUsize,
-    /// The store, if the state has [`OPEN`]. Written by the one thread that has the slot before it sets
-    /// that, and taken by the one thread that clears it.
+    /// The store, if the state has [`OPEN`]. Written by the one thread that has the slot before it
+    /// sets that, and taken by the one thread that clears it.
     opened: UnsafeCell<MaybeUninit<Opened>>,
 }
 
@@ -191,8 +191,8 @@ fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> 
 #[inline]
 pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Failure> {
     let (_, _, slot) = find(store)?;
-    // SAFETY: the slot is open, so its store is written, and only `close` takes it, which the caller
-    // promises is not called meanwhile.
+    // SAFETY: the slot is open, so its store is written, and only `close` takes it, which the
+    // caller promises is not called meanwhile.
     Ok(unsafe { (*slot.opened.get()).assume_init_ref() })
 }
 
@@ -200,13 +200,15 @@ pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Fail
 /// several threads that close one store at once, one gets it.
 pub(crate) fn close(store: *mut ks_store) -> Result<Opened, Failure> {
     let (index, generation, slot) = find(store)?;
-    // Generation 0 is that of no handle: a slot that has used up its generations is never open again.
+    // Generation 0 is that of no handle: a slot that has used up its generations is never open
+    // again.
     let next = if generation == MAX_HALF { 0 } else { generation + 1 };
     let open = state(generation) | OPEN;
     slot.state
         .compare_exchange(open, state(next), Ordering::AcqRel, Ordering::Relaxed)
         .map_err(|_| Failure::NotOpen { handle: store.addr() })?;
-    // SAFETY: the slot was open, so its store is written, and the exchange gave it to this call alone.
+    // SAFETY: the slot was open, so its store is written, and the exchange gave it to this call
+    // alone.
     let opened = unsafe { (*slot.opened.get()).assume_init_read() };
     if next != 0 {
         UNUSED.lock().unwrap_or_else(PoisonError::into_inner).closed.push(index);

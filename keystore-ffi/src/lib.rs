@@ -51,7 +51,8 @@ mod stats;
 mod status;
 mod store;
 
-/// The border itself, for the library that has the C predecessor's interface. Not for other callers.
+/// The border itself, for the library that has the C predecessor's interface. Not for other
+/// callers.
 #[doc(hidden)]
 pub mod border {
     pub use crate::bytes::{BytesError, Out, Owned, slice};

@@ -77,8 +77,8 @@ pub struct ks_options {
     pub lock_timeout_ns: u64,
 }
 
-/// The sizes that [`ks_options`] had in versions before this one. A size between two of them would cut
-/// a field in half, so it is none.
+/// The sizes that [`ks_options`] had in versions before this one. A size between two of them would
+/// cut a field in half, so it is none.
 const EARLIER_SIZES: [usize; 1] = [offset_of!(ks_options, lock_timeout_ns)];
 /// No version of [`ks_options`] is larger: a size past this one is no size.
 const MAX_SIZE: usize = 1024;

@@ -3,8 +3,9 @@
 //! cargo-c does the same (`cargo cinstall --package keystore-ffi`), on every system that it knows. This needs nothing but
 //! cargo and the system's `strip`; the checks use it.
 //!
-//! An installed library differs from the one that `cargo build` makes: it has a soname, and no symbols for a debugger. So
-//! it is built in a target directory of its own, for two recipes must not write one file.
+//! An installed library differs from the one that `cargo build` makes: it has a soname, and no
+//! symbols for a debugger. So it is built in a target directory of its own, for two recipes must
+//! not write one file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -229,8 +230,8 @@ fn build(
     Ok(Built { shared: find(std::env::consts::DLL_EXTENSION)?, archive: find("a")? })
 }
 
-/// Removes what only a debugger wants from an archive. For a shared library the profile says so to the linker; for an
-/// archive there is no linker that could do it.
+/// Removes what only a debugger wants from an archive. For a shared library the profile says so to
+/// the linker; for an archive there is no linker that could do it.
 fn strip(archive: &Path) -> io::Result<()> {
     let program = std::env::var_os("STRIP").unwrap_or_else(|| "strip".into());
     let failed = |why: String| io::Error::other(format!("{} -S: {why}", program.display()));

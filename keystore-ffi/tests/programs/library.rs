@@ -11,8 +11,9 @@ pub struct Library {
 }
 
 impl Library {
-    /// Builds the library of this test's package in a profile, in the target directory that this program was built in,
-    /// and asks cargo where it is: cargo only promises the names of what it was asked to build.
+    /// Builds the library of this test's package in a profile, in the target directory that this
+    /// program was built in, and asks cargo where it is: cargo only promises the names of what it
+    /// was asked to build.
     pub fn build(profile: &str) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

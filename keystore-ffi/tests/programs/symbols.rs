@@ -9,7 +9,8 @@ use crate::toolchain::run;
 
 const INSTALL_NM: &str = "`apt-get install binutils` on Debian";
 
-/// The functions that a header declares: the names before the first parenthesis of a line that starts with a type.
+/// The functions that a header declares: the names before the first parenthesis of a line that
+/// starts with a type.
 pub fn declared(header: &Path) -> Vec<String> {
     let name = |line: &str| line.split_once('(')?.0.rsplit([' ', '*']).next().map(str::to_owned);
     std::fs::read_to_string(header)
@@ -20,7 +21,8 @@ pub fn declared(header: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The names that a library defines for others: those that a shared one exports, or the global ones of an archive.
+/// The names that a library defines for others: those that a shared one exports, or the global ones
+/// of an archive.
 pub fn defined(library: &Path) -> Vec<String> {
     let dynamic = library.extension().is_some_and(|extension| extension == "so");
     let mut nm = Command::new("nm");

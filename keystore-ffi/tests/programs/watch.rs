@@ -1,5 +1,6 @@
-//! Tools that see more of a program's memory than it does itself: valgrind's memcheck, and the sanitizers for addresses,
-//! leaks and undefined behaviour. Programs run on fewer keys there: memcheck makes them some thirty times slower.
+//! Tools that see more of a program's memory than it does itself: valgrind's memcheck, and the
+//! sanitizers for addresses, leaks and undefined behaviour. Programs run on fewer keys there:
+//! memcheck makes them some thirty times slower.
 
 #![cfg(target_os = "linux")]
 

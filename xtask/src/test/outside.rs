@@ -45,7 +45,8 @@ pub(super) fn look(root: &Path) -> Result<String, String> {
         .into())
 }
 
-/// Checks that what is installed has nothing in it that only a debugger wants, and is no larger than it was, and a bit.
+/// Checks that what is installed has nothing in it that only a debugger wants, and is no larger
+/// than it was, and a bit.
 fn sizes(prefix: &Path) -> Result<(), String> {
     for (extension, limit) in [(std::env::consts::DLL_EXTENSION, 1_500_000), ("a", 6_000_000)] {
         for library in ["keystore", "keystore_legacy"] {
@@ -99,7 +100,8 @@ int main(void) {
 }
 "#;
 
-/// Checks that old programs build as the documentation says, and that their names are free for everyone else.
+/// Checks that old programs build as the documentation says, and that their names are free for
+/// everyone else.
 fn old_and_new_names(prefix: &Path, project: &Project) -> Result<(), String> {
     for (name, source, package) in [("old", OLD, "keystore-legacy"), ("new", NEW, "keystore")] {
         let file = project.0.join(format!("{name}.c"));
@@ -118,8 +120,8 @@ fn old_and_new_names(prefix: &Path, project: &Project) -> Result<(), String> {
     Ok(())
 }
 
-/// Links with the folder that cargo builds to, as the documentation says for those who do not install. An installation
-/// before that must not have left its library there.
+/// Links with the folder that cargo builds to, as the documentation says for those who do not
+/// install. An installation before that must not have left its library there.
 fn without_installing(root: &Path, project: &Project) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Ok(());

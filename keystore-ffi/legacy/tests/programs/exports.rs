@@ -1,4 +1,5 @@
-//! What the shared library shows: the predecessor's functions, those of `keystore.h`, and nothing else.
+//! What the shared library shows: the predecessor's functions, those of `keystore.h`, and nothing
+//! else.
 
 #![cfg(target_os = "linux")]
 

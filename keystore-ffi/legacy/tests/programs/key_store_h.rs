@@ -10,7 +10,8 @@ use keystore_legacy::{
 
 use crate::toolchain::{Language, Link, build};
 
-/// Builds a program with each form of the library, and runs both. It can see no header but the predecessor's.
+/// Builds a program with each form of the library, and runs both. It can see no header but the
+/// predecessor's.
 fn build_and_run(source: &str, arguments: &[&str]) -> String {
     let [_, printed] = [Link::Shared, Link::Static]
         .map(|link| build(Language::C, source, link, &["-D_POSIX_C_SOURCE=200809L"]).run(arguments));
@@ -33,7 +34,8 @@ fn no_call_ends_the_process_where_memory_runs_out() {
     build_and_run("tests/c/out_of_memory.c", &[]);
 }
 
-/// The whole stress test: a thousand threads. How fast it is depends on the machine; that nothing is missing does not.
+/// The whole stress test: a thousand threads. How fast it is depends on the machine; that nothing
+/// is missing does not.
 #[test]
 fn stress() {
     let printed = build_and_run("tests/c/stress.c", &[]);
