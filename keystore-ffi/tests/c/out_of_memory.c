@@ -2,6 +2,10 @@
  * Every function, called by a thread for which `malloc` fails: at once, or after so many calls of it as a run may make.
  * Each call answers KS_OK or KS_OUT_OF_MEMORY, says why, and leaves the store as it was. Each case runs in a process of its
  * own, which tells which one ended it.
+ *
+ *     out_of_memory [new]
+ *
+ * With `new`, the calls are the first ones of their threads.
  */
 
 #define _GNU_SOURCE
@@ -109,6 +113,11 @@ static int count(void) {
     return ks_count(store, &number);
 }
 
+static int store_stats(void) {
+    ks_stats stats;
+    return ks_store_stats(store, &stats, sizeof stats);
+}
+
 static int get_many(void) {
     ks_bytes keys[3] = {{"k", 1}, {"none", 4}, {"taken", 5}};
     ks_value values[3];
@@ -131,6 +140,41 @@ static int set_many(void) {
 static int delete_many(void) {
     ks_bytes keys[2] = {{"k", 1}, {"none", 4}};
     return ks_delete_many(store, keys, 2, NULL);
+}
+
+static int open_with(int32_t backend, int32_t pool) {
+    ks_options options;
+    ks_store *opened;
+    int status = ks_options_init(&options, sizeof options);
+    CHECK(status == KS_OK);
+    options.backend = backend;
+    options.pool = pool;
+    options.preallocation = 0.5;
+    status = ks_open(&options, &opened);
+    CHECK((status == KS_OK) == (opened != NULL));
+    if (status == KS_OK)
+        CHECK(ks_close(opened) == KS_OK);
+    return status;
+}
+
+#define OPEN(name, backend, pool)                                                                   \
+    static int name(void) { return open_with(backend, pool); }
+OPEN(open_rwlock_slab, KS_BACKEND_RWLOCK, KS_POOL_SLAB)
+OPEN(open_epoch_arena, KS_BACKEND_EPOCH, KS_POOL_ARENA)
+OPEN(open_epoch_system, KS_BACKEND_EPOCH, KS_POOL_SYSTEM)
+OPEN(open_dashmap_slab, KS_BACKEND_DASHMAP, KS_POOL_SLAB)
+
+/* Enough for the places of handles to grow. */
+static int open_many(void) {
+    static ks_store *opened[40];
+    int status = KS_OK;
+    size_t open = 0;
+    while (open < 40 && status == KS_OK)
+        if ((status = ks_open(NULL, &opened[open])) == KS_OK)
+            open++;
+    for (size_t i = 0; i < open; i++)
+        CHECK(ks_close(opened[i]) == KS_OK);
+    return status;
 }
 
 /* What fails anyway does so with its own code and message, or for lack of memory. */
@@ -181,6 +225,7 @@ static int read_value(void) { return ks_read(store, "k", 1, show, NULL); }
 static int update(void) { return ks_update(store, "k", 1, replace, NULL); }
 static int delete_key(void) { return ks_delete(store, "k", 1); }
 static int clear(void) { return ks_clear(store); }
+static int reserve(void) { return ks_reserve(store, 100000); }
 static int shrink(void) { return ks_shrink(store); }
 static int for_each(void) { return ks_for_each(store, show_all, NULL); }
 static int close_store(void) { return ks_close(store); }
@@ -191,21 +236,26 @@ static const struct {
 } CALLS[] = {
     {"failures", failures}, {"ks_get", get}, {"ks_get_owned", get_owned}, {"ks_exists", exists}, {"ks_count", count},
     {"ks_read", read_value}, {"ks_for_each", for_each}, {"ks_read_many", read_many}, {"ks_get_many", get_many},
-    {"ks_set", set}, {"ks_set over a value", overwrite}, {"ks_insert", insert},
+    {"ks_store_stats", store_stats}, {"ks_set", set}, {"ks_set over a value", overwrite}, {"ks_insert", insert},
     {"ks_update", update}, {"ks_compare_exchange", compare_exchange}, {"ks_take", take}, {"ks_delete", delete_key},
-    {"ks_set_many", set_many}, {"ks_delete_many", delete_many}, {"ks_clear", clear},
-    {"ks_shrink", shrink}, {"ks_close", close_store},
+    {"ks_set_many", set_many}, {"ks_delete_many", delete_many}, {"ks_reserve", reserve}, {"ks_clear", clear},
+    {"ks_shrink", shrink}, {"ks_open rwlock slab", open_rwlock_slab}, {"ks_open epoch arena", open_epoch_arena},
+    {"ks_open epoch system", open_epoch_system}, {"ks_open dashmap slab", open_dashmap_slab},
+    {"ks_open of many", open_many}, {"ks_close", close_store},
 };
 
-/* One case: a call, and how many allocations it may make. */
+/* One case: a call, how many allocations it may make, and whether its thread has called before. */
 static size_t chosen;
 static long allowed;
+static bool first;
 
 static void *work(void *context) {
     int status;
     (void)context;
-    CHECK(ks_set(store, "warm", 4, "value", 5) == KS_OK && ks_delete(store, "warm", 4) == KS_OK);
-    CHECK(ks_set(store, "warm", 4, "value", 5) == KS_OK);
+    if (!first) {
+        CHECK(ks_set(store, "warm", 4, "value", 5) == KS_OK && ks_delete(store, "warm", 4) == KS_OK);
+        CHECK(ks_set(store, "warm", 4, "value", 5) == KS_OK);
+    }
     left = allowed;
     status = CALLS[chosen].call();
     left = -1;
@@ -239,13 +289,14 @@ static bool run(int32_t backend) {
     CHECK(waitpid(child, &state, 0) == child);
     if (WIFEXITED(state) && (WEXITSTATUS(state) == 0 || WEXITSTATUS(state) == 10))
         return WEXITSTATUS(state) == 10;
-    fprintf(stderr, "%s, backend %d, after %ld allocations: state %#x\n", CALLS[chosen].name,
-            (int)backend, allowed, (unsigned)state);
+    fprintf(stderr, "%s, backend %d, %s call of its thread, after %ld allocations: state %#x\n", CALLS[chosen].name,
+            (int)backend, first ? "first" : "later", allowed, (unsigned)state);
     failed++;
     return false;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    first = argc > 1 && strcmp(argv[1], "new") == 0;
     for (size_t b = 0; b < sizeof BACKENDS / sizeof *BACKENDS; b++)
         for (chosen = 0; chosen < sizeof CALLS / sizeof *CALLS; chosen++)
             for (allowed = 0; run(BACKENDS[b]); allowed++)

@@ -58,6 +58,15 @@ fn no_call_ends_the_process_where_memory_runs_out() {
     build_and_run(Language::C, "tests/c/out_of_memory.c");
 }
 
+/// The same on threads that call for the first time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn no_first_call_of_a_thread_ends_the_process_where_memory_runs_out() {
+    for link in [Link::Static, Link::Shared] {
+        build(Language::C, "tests/c/out_of_memory.c", link, &[]).run(&["new"]);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn dlclose_leaves_the_library_where_threads_still_need_it() {

@@ -9,6 +9,7 @@ watched! {
     callbacks: C "tests/c/callbacks.c" [];
     errors: C "tests/c/errors.c" [];
     threads: C "tests/c/threads.c" [];
+    thread_ends: C "tests/c/thread_ends.c" [];
     fork: C "tests/c/fork.c" [];
     wrapper: Cxx "tests/cpp/wrapper.cpp" [];
 }
