@@ -4,7 +4,7 @@
 //! library; 0 is success. An error carries what a person needs to act on it: the value that was wrong and the
 //! limit it broke. The whole table, with the codes that are only reserved, is in `docs/error-codes.md`.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 
 /// The result of every verb of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -158,13 +158,31 @@ impl Error {
 
     /// An [`Error::InvalidArgument`] for `argument`.
     pub fn invalid_argument(argument: &'static str, value: impl Display, expected: &'static str) -> Self {
-        Self::InvalidArgument { argument, value: value.to_string(), expected }
+        Self::InvalidArgument { argument, value: shown(value), expected }
     }
 
     /// An [`Error::InvalidConfig`] for `field`.
     pub fn invalid_config(field: &'static str, value: impl Display, expected: &'static str) -> Self {
-        Self::InvalidConfig { field, value: value.to_string(), expected }
+        Self::InvalidConfig { field, value: shown(value), expected }
     }
+}
+
+/// The text of `value`, as much of it as there is memory for: an error must not end the process.
+fn shown(value: impl Display) -> String {
+    /// A text that stops growing when there is no memory.
+    struct Fallible(String);
+    impl Write for Fallible {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.try_reserve(text.len()).map_err(|_| fmt::Error)?;
+            self.0.push_str(text);
+            Ok(())
+        }
+    }
+
+    let mut text = Fallible(String::new());
+    // An error means that memory ran out, and what was written until then is kept.
+    let _ = write!(text, "{value}");
+    text.0
 }
 
 /// Why a batch stopped. A batch is one verb per key, in order: those before `index` are in effect, the one at

@@ -6,6 +6,15 @@
  * are pointer and length, and are copied. A NULL pointer, a closed store or a wrong size is a code,
  * never a crash. docs/c-api.md shows how to start, docs/error-codes.md lists the codes.
  *
+ * Any number of threads may call any function but ks_close at once.
+ *
+ * A signal handler may call NONE of these functions: they take locks and allocate memory, so a call
+ * that interrupts another can wait for ever or corrupt the store. In a handler set a flag, or write to
+ * a pipe, and make the call on an ordinary thread.
+ *
+ * A callback must return. Never leave it by longjmp, an exception, pthread_exit or cancellation.
+ * docs/c-api.md has the rules for fork, the end of threads and dlclose.
+ *
  *     ks_store *store;
  *     char value[64];
  *     size_t length;
@@ -450,7 +459,7 @@ extern "C" {
 /**
  * A short text for a status code, "unknown status code" for any other number.
  *
- * The text is static: never free it. Any thread may call this at any time.
+ * The text is static: never free it. Any thread may call this.
  */
 const char *ks_strerror(int status);
 
@@ -467,7 +476,7 @@ const char *ks_last_error_message(void);
 /**
  * The version of the library that is running, such as "0.1.0".
  *
- * The text is static: never free it. Any thread may call this at any time.
+ * The text is static: never free it. Any thread may call this.
  */
 const char *ks_version(void);
 
@@ -480,7 +489,7 @@ const char *ks_version(void);
  * @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
  *
  * # Safety
- * `options` is NULL or has room for `size` bytes. Any thread may call this at any time.
+ * `options` is NULL or has room for `size` bytes. Any thread may call this.
  */
 int ks_options_init(struct ks_options *options, size_t size);
 
@@ -496,7 +505,7 @@ int ks_options_init(struct ks_options *options, size_t size);
  *
  * # Safety
  * `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
- * Any thread may call this at any time.
+ * Any thread may call this.
  */
 int ks_open(const struct ks_options *options,
             struct ks_store **store);
@@ -527,7 +536,7 @@ int ks_close(struct ks_store *store);
  *
  * # Safety
  * `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
- * call this at any time while the store is open.
+ * call this while the store is open.
  */
 int ks_set(struct ks_store *store,
            const void *key,
@@ -565,7 +574,7 @@ int ks_insert(struct ks_store *store,
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
  * bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
- * this at any time while the store is open.
+ * this while the store is open.
  */
 int ks_get(struct ks_store *store,
            const void *key,
@@ -587,7 +596,7 @@ int ks_get(struct ks_store *store,
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
- * written. Any thread may call this at any time while the store is open.
+ * written. Any thread may call this while the store is open.
  */
 int ks_get_owned(struct ks_store *store,
                  const void *key,
@@ -602,7 +611,7 @@ int ks_get_owned(struct ks_store *store,
  * @param value such a value, also after its store was closed; NULL does nothing.
  *
  * # Safety
- * `value` came from this library and has not been freed. Any thread may call this at any time.
+ * `value` came from this library and has not been freed. Any thread may call this.
  */
 void ks_free(void *value);
 
@@ -614,7 +623,7 @@ void ks_free(void *value);
  * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while
+ * `key` is NULL or points to `key_len` bytes. Any thread may call this while
  * the store is open.
  */
 int ks_delete(struct ks_store *store, const void *key, size_t key_len);
@@ -629,7 +638,7 @@ int ks_delete(struct ks_store *store, const void *key, size_t key_len);
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
- * thread may call this at any time while the store is open.
+ * thread may call this while the store is open.
  */
 int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exists);
 
@@ -641,7 +650,7 @@ int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exi
  * another thread than a single-threaded store's own.
  *
  * # Safety
- * `count` is NULL or can be written. Any thread may call this at any time while the store is open.
+ * `count` is NULL or can be written. Any thread may call this while the store is open.
  */
 int ks_count(struct ks_store *store, size_t *count);
 
@@ -653,7 +662,7 @@ int ks_count(struct ks_store *store, size_t *count);
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * Any thread may call this at any time while the store is open.
+ * Any thread may call this while the store is open.
  */
 int ks_clear(struct ks_store *store);
 
@@ -690,7 +699,7 @@ int ks_shrink(struct ks_store *store);
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
- * thread may call this at any time while the store is open.
+ * thread may call this while the store is open.
  */
 int ks_read(struct ks_store *store,
             const void *key,
@@ -709,7 +718,7 @@ int ks_read(struct ks_store *store,
  * another thread than a single-threaded store's own.
  *
  * # Safety
- * `visit` keeps the rules of ks_read_fn. Any thread may call this at any time while the
+ * `visit` keeps the rules of ks_read_fn. Any thread may call this while the
  * store is open.
  */
 int ks_for_each(struct ks_store *store,
@@ -747,7 +756,7 @@ int ks_take(struct ks_store *store,
  * the call fails.
  * @param actual where the value goes that the key had instead, as memory of its own, to be given
  * back by ks_free; NULL goes there where it had none, and where it was exchanged. May be NULL,
- * together with actual_len: then nothing is copied.
+ * together with actual_len: then the caller does not get it.
  * @param actual_len where that value's length goes.
  * @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also where
  * `exchanged` is NULL.
@@ -755,7 +764,7 @@ int ks_take(struct ks_store *store,
  * # Safety
  * `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths
  * say; `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
- * at any time while the store is open.
+ * while the store is open.
  */
 int ks_compare_exchange(struct ks_store *store,
                         const void *key,
@@ -780,7 +789,7 @@ int ks_compare_exchange(struct ks_store *store,
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
- * thread may call this at any time while the store is open.
+ * thread may call this while the store is open.
  */
 int ks_update(struct ks_store *store,
               const void *key,
@@ -799,7 +808,7 @@ int ks_update(struct ks_store *store,
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
- * `visit` keeps the rules of ks_read_many_fn. Any thread may call this at any time while the store
+ * `visit` keeps the rules of ks_read_many_fn. Any thread may call this while the store
  * is open.
  */
 int ks_read_many(struct ks_store *store,
@@ -820,7 +829,7 @@ int ks_read_many(struct ks_store *store,
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
  * `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
- * call this at any time while the store is open.
+ * call this while the store is open.
  */
 int ks_get_many(struct ks_store *store,
                 const struct ks_bytes *keys,
@@ -839,7 +848,7 @@ int ks_get_many(struct ks_store *store,
  *
  * # Safety
  * `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
- * points to its bytes; `created` is NULL or can be written. Any thread may call this at any time
+ * points to its bytes; `created` is NULL or can be written. Any thread may call this
  * while the store is open.
  */
 int ks_set_many(struct ks_store *store,
@@ -859,7 +868,7 @@ int ks_set_many(struct ks_store *store,
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
- * `deleted` is NULL or can be written. Any thread may call this at any time while the store is open.
+ * `deleted` is NULL or can be written. Any thread may call this while the store is open.
  */
 int ks_delete_many(struct ks_store *store,
                    const struct ks_bytes *keys,
@@ -877,7 +886,7 @@ int ks_delete_many(struct ks_store *store,
  * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
- * `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while
+ * `stats` is NULL or has room for `size` bytes. Any thread may call this while
  * the store is open.
  */
 int ks_store_stats(struct ks_store *store,

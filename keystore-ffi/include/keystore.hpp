@@ -5,8 +5,10 @@
  *     store.set("answer", "42");
  *     if (std::optional<std::string> value = store.get("answer")) std::cout << *value << '\n';
  *
- * Everything is in this header; link with libkeystore. What keystore.h says of threads and of callbacks holds here too,
- * but that a callback may throw: the exception ends the call and arrives at its caller. Keys and values are bytes:
+ * Everything is in this header; link with libkeystore. What keystore.h says of threads, signal handlers and callbacks
+ * holds here too, but that a callback may throw: the exception ends the call and arrives at its caller. It still must not
+ * leave by longjmp, pthread_exit or cancellation. A store that was moved from is as one that was closed: every call
+ * throws an error with KS_NOT_INITIALISED. Keys and values are bytes:
  * a std::string_view may hold any. A key that is not there is an answer and not an error: std::nullopt, or false.
  */
 
@@ -100,15 +102,24 @@ public:
 
     store(store &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
 
+    /* Closes the store that was here. The other one has none from here on, as after the constructor that moves. */
     store &operator=(store &&other) noexcept {
-        std::swap(handle_, other.handle_);
+        store moved(std::move(other));
+        std::swap(handle_, moved.handle_);
         return *this;
     }
 
-    /* Never while another thread is inside a call, nor from inside a callback. */
+    /* Never while another thread is inside a call. A destructor cannot say that closing failed, and the store stays open
+     * then: inside a callback of the store, or on another thread than a single-threaded store's own. close() says so. */
     ~store() {
         if (handle_ != nullptr)
             ks_close(handle_);
+    }
+
+    /* Closes the store. Every call after it, a second close included, throws an error with KS_NOT_INITIALISED. */
+    void close() {
+        check(ks_close(handle_));
+        handle_ = nullptr;
     }
 
     /* The handle, for functions of keystore.h that this class does not have. It stays the store's. */
@@ -160,14 +171,29 @@ public:
         return unless(KS_KEY_NOT_FOUND, ks_delete(handle_, key.data(), key.size()));
     }
 
-    /* Removes a key and gives the value that it had, as one step. */
+    /* Removes a key and gives the value that it had, as one step. The value is copied before the key is removed: if there
+     * is no memory for it, the key stays. */
     std::optional<std::string> take(std::string_view key) {
-        void *value;
-        std::size_t length;
-        if (!unless(KS_KEY_NOT_FOUND, ks_take(handle_, key.data(), key.size(), &value, &length)))
-            return std::nullopt;
-        std::unique_ptr<void, detail::release> owned(value);
-        return std::string(static_cast<const char *>(value), length);
+        std::optional<std::string> taken;
+        auto copy = [&](const void *old, std::size_t length) -> int {
+            taken.reset();
+            if (old == nullptr)
+                return KS_UPDATE_KEEP;
+            taken.emplace(detail::view(old, length));
+            return KS_UPDATE_DELETE;
+        };
+        using guarded = detail::guarded<decltype(copy)>;
+        guarded call{copy};
+        int status = ks_update(
+            handle_, key.data(), key.size(),
+            [](void *context, const void *old, std::size_t length, ks_bytes *) {
+                auto &call = *static_cast<guarded *>(context);
+                call.thrown = nullptr;
+                return call([&] { return call.function(old, length); }, int{KS_UPDATE_KEEP});
+            },
+            &call);
+        call.check(status);
+        return taken;
     }
 
     /* Changes a key from one value to another where it has the first, as one step: whether it had. std::nullopt is

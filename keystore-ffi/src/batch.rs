@@ -6,11 +6,11 @@
 //! that can be seen.
 
 use std::ffi::{c_int, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use keystore_core::BatchError;
 
-use crate::bytes::{Out, Owned, array, ks_bytes, slice};
+use crate::bytes::{BytesError, Out, Owned, array, ks_bytes, out_array, slice};
 use crate::callback::{calling_back, function};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
@@ -39,7 +39,7 @@ pub type ks_read_many_fn = Option<
 fn in_groups<I, T: Copy>(
     items: &[I],
     empty: T,
-    turn: impl Fn(usize, &I) -> Result<T, Failure>,
+    turn: impl Fn(usize, &I) -> Result<T, BytesError>,
     mut run: impl FnMut(usize, &[T]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut group = [empty; GROUP];
@@ -49,8 +49,8 @@ fn in_groups<I, T: Copy>(
         for (place, item) in group.iter_mut().zip(items) {
             match turn(start + turned, item) {
                 Ok(item) => *place = item,
-                Err(failure) => {
-                    refused = Some(Failure::Entry { index: start + turned, failure: Box::new(failure) });
+                Err(error) => {
+                    refused = Some(Failure::Entry { index: start + turned, error });
                     break;
                 }
             }
@@ -73,7 +73,7 @@ fn at(start: usize) -> impl Fn(BatchError) -> Failure {
 ///
 /// # Safety
 /// That of [`slice`].
-unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], Failure> {
+unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], BytesError> {
     // SAFETY: the caller promises what `slice` wants.
     unsafe { slice("key", key.data, key.len) }
 }
@@ -88,7 +88,7 @@ unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], Failure> {
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
-/// `visit` keeps the rules of ks_read_many_fn. Any thread may call this at any time while the store
+/// `visit` keeps the rules of ks_read_many_fn. Any thread may call this while the store
 /// is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_read_many(
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn ks_read_many(
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
 /// `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
-/// call this at any time while the store is open.
+/// call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get_many(
     store: *mut ks_store,
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn ks_get_many(
 ) -> c_int {
     /// Frees the values that were copied, unless the batch succeeds.
     struct Values {
-        first: *mut ks_value,
+        first: NonNull<ks_value>,
         copied: usize,
     }
     impl Drop for Values {
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn ks_get_many(
                 // `malloc`'s.
                 unsafe {
                     let value = self.first.add(index);
-                    libc::free((*value).data);
+                    libc::free(value.as_ref().data);
                     value.write(ks_value { data: ptr::null_mut(), len: 0 });
                 }
             }
@@ -161,9 +161,7 @@ pub unsafe extern "C" fn ks_get_many(
     }
 
     guard(|| {
-        if values.is_null() && count > 0 {
-            return Err(Failure::Null { argument: "values", expected: "as many values as count says" });
-        }
+        let values = out_array("values", values, count)?;
         for index in 0..count {
             // SAFETY: the caller promises room for `count` values.
             unsafe { values.add(index).write(ks_value { data: ptr::null_mut(), len: 0 }) };
@@ -186,9 +184,8 @@ pub unsafe extern "C" fn ks_get_many(
                     }
                     let (data, len) = match value.map(Owned::copy).transpose() {
                         Ok(value) => value.map_or((ptr::null_mut(), 0), Owned::into_raw),
-                        Err(failure) => {
-                            failed =
-                                Some(Failure::Entry { index: start + index, failure: Box::new(failure) });
+                        Err(error) => {
+                            failed = Some(Failure::Entry { index: start + index, error });
                             return;
                         }
                     };
@@ -216,7 +213,7 @@ pub unsafe extern "C" fn ks_get_many(
 ///
 /// # Safety
 /// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
-/// points to its bytes; `created` is NULL or can be written. Any thread may call this at any time
+/// points to its bytes; `created` is NULL or can be written. Any thread may call this
 /// while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_set_many(
@@ -262,7 +259,7 @@ pub unsafe extern "C" fn ks_set_many(
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
-/// `deleted` is NULL or can be written. Any thread may call this at any time while the store is open.
+/// `deleted` is NULL or can be written. Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete_many(
     store: *mut ks_store,

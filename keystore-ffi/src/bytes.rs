@@ -1,9 +1,45 @@
 //! Memory at the border: byte strings that come in, and results that go out.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 
-use crate::failure::Failure;
+use crate::status::{KS_INVALID_ARGUMENT, KS_OUT_OF_MEMORY};
+
+/// Why bytes or a place that C named cannot be used.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum BytesError {
+    /// An address is NULL that must not be.
+    #[error("{argument} is NULL: it must point to {expected}")]
+    Null {
+        /// The argument's name.
+        argument: &'static str,
+        /// What it must point to.
+        expected: &'static str,
+    },
+    /// A length is greater than any block of memory.
+    #[error("{argument} has {length} bytes: no block of memory has more than {max}", max = isize::MAX)]
+    Length {
+        /// The argument's name.
+        argument: &'static str,
+        /// Its length, bytes.
+        length: usize,
+    },
+    /// There is no memory for a copy.
+    #[error("out of memory: {requested} more bytes could not be allocated")]
+    OutOfMemory {
+        /// Bytes that the copy takes.
+        requested: usize,
+    },
+}
+
+impl BytesError {
+    pub(crate) const fn status(self) -> c_int {
+        match self {
+            Self::Null { .. } | Self::Length { .. } => KS_INVALID_ARGUMENT,
+            Self::OutOfMemory { .. } => KS_OUT_OF_MEMORY,
+        }
+    }
+}
 
 /// A byte string that belongs to whoever made it: an address and a length.
 #[derive(Clone, Copy)]
@@ -17,20 +53,24 @@ pub struct ks_bytes {
 
 /// The `length` bytes at `data`; NULL is the empty string.
 ///
+/// # Errors
+/// [`BytesError`] if `data` is NULL and `length` is not 0, or `length` is greater than any block of
+/// memory.
+///
 /// # Safety
 /// `data` is NULL, or `length` bytes there can be read and nobody changes them for as long
 /// as the answer is in use.
 #[inline]
-pub(crate) unsafe fn slice<'a>(
+pub unsafe fn slice<'a>(
     argument: &'static str,
     data: *const c_void,
     length: usize,
-) -> Result<&'a [u8], Failure> {
+) -> Result<&'a [u8], BytesError> {
     if data.is_null() {
-        return if length == 0 { Ok(&[]) } else { Err(Failure::Null { argument, expected: "its bytes" }) };
+        return if length == 0 { Ok(&[]) } else { Err(BytesError::Null { argument, expected: "its bytes" }) };
     }
     if length > isize::MAX as usize {
-        return Err(Failure::Length { argument, length });
+        return Err(BytesError::Length { argument, length });
     }
     // SAFETY: the caller promises `length` readable bytes, and they are no more than a slice can
     // have.
@@ -46,7 +86,7 @@ pub(crate) unsafe fn optional_slice<'a>(
     argument: &'static str,
     data: *const c_void,
     length: usize,
-) -> Result<Option<&'a [u8]>, Failure> {
+) -> Result<Option<&'a [u8]>, BytesError> {
     if data.is_null() && length == 0 {
         return Ok(None);
     }
@@ -63,38 +103,64 @@ pub(crate) unsafe fn array<'a, T>(
     argument: &'static str,
     data: *const T,
     count: usize,
-) -> Result<&'a [T], Failure> {
+) -> Result<&'a [T], BytesError> {
     if count == 0 {
         return Ok(&[]);
     }
     if data.is_null() {
-        return Err(Failure::Null { argument, expected: "an array" });
+        return Err(BytesError::Null { argument, expected: "an array" });
     }
+    check_count::<T>(argument, count)?;
+    // SAFETY: the caller promises `count` readable items, and they take no more bytes than a slice
+    // can have.
+    Ok(unsafe { std::slice::from_raw_parts(data, count) })
+}
+
+/// Checks that `count` items fit a block of memory.
+fn check_count<T>(argument: &'static str, count: usize) -> Result<(), BytesError> {
     match count.checked_mul(size_of::<T>()) {
-        // SAFETY: the caller promises `count` readable items, and they take no more bytes than a
-        // slice can have.
-        Some(bytes) if bytes <= isize::MAX as usize => Ok(unsafe { std::slice::from_raw_parts(data, count) }),
-        bytes => Err(Failure::Length { argument, length: bytes.unwrap_or(usize::MAX) }),
+        Some(bytes) if bytes <= isize::MAX as usize => Ok(()),
+        bytes => Err(BytesError::Length { argument, length: bytes.unwrap_or(usize::MAX) }),
+    }
+}
+
+/// The first of `count` places for results, checked as [`array`] checks what it reads.
+pub(crate) fn out_array<T>(
+    argument: &'static str,
+    places: *mut T,
+    count: usize,
+) -> Result<NonNull<T>, BytesError> {
+    check_count::<T>(argument, count)?;
+    match NonNull::new(places) {
+        Some(places) => Ok(places),
+        None if count == 0 => Ok(NonNull::dangling()),
+        None => Err(BytesError::Null { argument, expected: "as many values as count says" }),
     }
 }
 
 /// Where a result goes: a place of the caller's that can be written and need not hold anything yet.
 #[derive(Clone, Copy)]
-pub(crate) struct Out<T>(NonNull<T>);
+pub struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
+    /// The place that C named.
+    ///
+    /// # Errors
+    /// [`BytesError::Null`] if there is none.
+    ///
     /// # Safety
     /// `place` is NULL, or a `T` can be written there for as long as the answer is in use,
     /// and nobody else reads or writes it meanwhile.
     #[inline]
-    pub(crate) unsafe fn new(argument: &'static str, place: *mut T) -> Result<Self, Failure> {
+    pub unsafe fn new(argument: &'static str, place: *mut T) -> Result<Self, BytesError> {
         NonNull::new(place)
             .map(Self)
-            .ok_or_else(|| Failure::Null { argument, expected: "where the result goes" })
+            .ok_or_else(|| BytesError::Null { argument, expected: "where the result goes" })
     }
 
+    /// Writes the result.
     #[inline]
-    pub(crate) fn write(self, value: T) {
+    pub fn write(self, value: T) {
         // SAFETY: `new` was promised a place that can be written.
         unsafe { self.0.write(value) }
     }
@@ -102,18 +168,22 @@ impl<T> Out<T> {
 
 /// A copy of a value, to be freed by C: memory of the system's `malloc`, with a NUL after the value,
 /// so that a value that is text can be used as a string. Freed here unless it is handed over.
-pub(crate) struct Owned {
+pub struct Owned {
     data: NonNull<u8>,
     length: usize,
 }
 
 impl Owned {
-    pub(crate) fn copy(value: &[u8]) -> Result<Self, Failure> {
+    /// Copies a value.
+    ///
+    /// # Errors
+    /// [`BytesError::OutOfMemory`] if there is no memory for it.
+    pub fn copy(value: &[u8]) -> Result<Self, BytesError> {
         let length = value.len();
         let requested = length.saturating_add(1);
         // SAFETY: `malloc` may be asked for any number of bytes.
         let data = NonNull::new(unsafe { libc::malloc(requested) }.cast::<u8>())
-            .ok_or_else(|| Failure::OutOfMemory { requested })?;
+            .ok_or_else(|| BytesError::OutOfMemory { requested })?;
         // SAFETY: the block is fresh, so it does not overlap the value, and has room for it.
         unsafe { ptr::copy_nonoverlapping(value.as_ptr(), data.as_ptr(), length) };
         // SAFETY: the block has one byte more than the value.
@@ -122,7 +192,7 @@ impl Owned {
     }
 
     /// The block and the value's length: freeing it is the caller's business from here on.
-    pub(crate) fn into_raw(self) -> (*mut c_void, usize) {
+    pub fn into_raw(self) -> (*mut c_void, usize) {
         let raw = (self.data.as_ptr().cast(), self.length);
         std::mem::forget(self);
         raw
@@ -151,7 +221,7 @@ impl OwnedOut {
         argument: &'static str,
         data: *mut *mut c_void,
         length: *mut usize,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, BytesError> {
         // SAFETY: the caller promises it.
         let data = unsafe { Out::new(argument, data) }?;
         data.write(ptr::null_mut());

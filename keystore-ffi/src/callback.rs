@@ -9,7 +9,7 @@ use std::ffi::{c_int, c_void};
 use std::ops::ControlFlow;
 use std::ptr;
 
-use crate::bytes::slice;
+use crate::bytes::{BytesError, slice};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
@@ -77,7 +77,7 @@ pub type ks_for_each_fn = Option<
 
 /// The callback, where there is one.
 pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result<F, Failure> {
-    callback.ok_or_else(|| Failure::Null { argument, expected: "a function" })
+    callback.ok_or_else(|| BytesError::Null { argument, expected: "a function" }.into())
 }
 
 /// Shows the value of `key` to a callback in place, without a copy. The callback is not called where
@@ -91,7 +91,7 @@ pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
-/// thread may call this at any time while the store is open.
+/// thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_read(
     store: *mut ks_store,
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn ks_read(
 /// another thread than a single-threaded store's own.
 ///
 /// # Safety
-/// `visit` keeps the rules of ks_read_fn. Any thread may call this at any time while the
+/// `visit` keeps the rules of ks_read_fn. Any thread may call this while the
 /// store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_for_each(

@@ -2,59 +2,126 @@
 //! of the header runs in.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use keystore_core::{BatchError, Error};
 
+use crate::bytes::BytesError;
 use crate::status::{
-    KS_GENERAL, KS_INVALID_ARGUMENT, KS_KEY_EXISTS, KS_KEY_NOT_FOUND, KS_LOCK_NOT_ACQUIRED,
-    KS_NOT_INITIALISED, KS_OK, KS_OUT_OF_MEMORY, KS_UNSUPPORTED, note, note_text,
+    KS_GENERAL, KS_INVALID_ARGUMENT, KS_INVALID_CONFIG, KS_KEY_EXISTS, KS_KEY_NOT_FOUND,
+    KS_LOCK_NOT_ACQUIRED, KS_NOT_INITIALISED, KS_OK, KS_UNSUPPORTED, note, note_text,
 };
 
-/// Why a call did not do its work.
+/// Why a call did not do its work. No variant allocates, so that a program that has run out of
+/// memory still gets its code and message.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
+    /// The store's own error.
     #[error(transparent)]
     Store(#[from] Error),
+    /// The store's own error, at one entry of a batch.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    #[error("entry {index} of the batch: {failure}")]
-    Entry { index: usize, failure: Box<Failure> },
-    #[error("{argument} is NULL: it must point to {expected}")]
-    Null { argument: &'static str, expected: &'static str },
-    #[error("{argument} has {length} bytes: no block of memory has more than {max}", max = isize::MAX)]
-    Length { argument: &'static str, length: usize },
-    #[error("{argument} is {size}: it must be sizeof({expected}), from {min} to {max} bytes")]
-    StructSize { argument: &'static str, size: usize, expected: &'static str, min: usize, max: usize },
-    #[error("options has a field that this library ({version}) does not know", version = env!("CARGO_PKG_VERSION"))]
-    UnknownField,
+    /// Bytes or a place that C named cannot be used.
+    #[error(transparent)]
+    Bytes(#[from] BytesError),
+    /// One entry of a batch names bytes that cannot be used.
+    #[error("entry {index} of the batch: {error}")]
+    Entry {
+        /// Position of the entry, from 0.
+        index: usize,
+        /// Why its bytes cannot be used.
+        error: BytesError,
+    },
+    /// The size of a struct is none that a version of this library has.
+    #[error(
+        "{argument} is {size}: it must be sizeof({expected}), which is {known} in this library ({version})",
+        version = env!("CARGO_PKG_VERSION")
+    )]
+    StructSize {
+        /// The argument's name.
+        argument: &'static str,
+        /// What it was.
+        size: usize,
+        /// The struct's name.
+        expected: &'static str,
+        /// The struct's size in this version.
+        known: usize,
+    },
+    /// A later version's field is not at its default.
+    #[error(
+        "options has a field that this library ({version}) does not know: byte {offset} is {byte}, and must be 0",
+        version = env!("CARGO_PKG_VERSION")
+    )]
+    UnknownField {
+        /// Offset in the struct of the first byte that is not 0, bytes.
+        offset: usize,
+        /// What that byte is.
+        byte: u8,
+    },
+    /// A number among the options stands for nothing.
+    #[error("configuration: {field} is {value}: it must be {expected}")]
+    Option {
+        /// The field's name.
+        field: &'static str,
+        /// What it was.
+        value: i32,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The caller's buffer is too small.
     #[error("a value of {needed} bytes: the buffer has room for {capacity}")]
-    BufferTooSmall { needed: usize, capacity: usize },
-    #[error("out of memory: {requested} more bytes could not be allocated")]
-    OutOfMemory { requested: usize },
+    BufferTooSmall {
+        /// The value's length, bytes.
+        needed: usize,
+        /// The buffer's length, bytes.
+        capacity: usize,
+    },
+    /// The key has no value.
     #[error("the key is not in the store")]
     KeyNotFound,
+    /// The key has a value already.
     #[error("the key is in the store already")]
     KeyExists,
+    /// The handle is NULL.
     #[error("store is NULL: it must be what ks_open gave")]
     NoStore,
+    /// The handle is not open.
     #[error("store {handle:#x} is not open: it was closed, or ks_open never gave it")]
-    NotOpen { handle: usize },
-    #[error("there is no store: initialise_key_store makes it")]
-    NotInitialised,
-    #[error("value->data_size is 0: a value has at least 1 byte")]
-    EmptyValue,
+    NotOpen {
+        /// The handle, as a number.
+        handle: usize,
+    },
+    /// Another thread than a single-threaded store's own made the call.
     #[error("the store is single-threaded: only the thread that opened it may use it")]
     OtherThread,
+    /// A callback tried to close the store that runs it.
     #[error("ks_close from inside a callback of the store: it must return first")]
     CloseInCallback,
+    /// A callback answered a number that stands for nothing.
     #[error(
         "the callback answered {answer}: it must be KS_UPDATE_KEEP (0), KS_UPDATE_SET (1) or KS_UPDATE_DELETE (2)"
     )]
-    UpdateAnswer { answer: c_int },
+    UpdateAnswer {
+        /// The answer.
+        answer: c_int,
+    },
+    /// A reason that needs no numbers, with its code.
+    #[error("{text}")]
+    Fixed {
+        /// The code, one of `KS_…`.
+        status: c_int,
+        /// The message.
+        text: &'static str,
+    },
+    /// A bug in the library, caught at the border.
     #[error("caught a panic inside the library: {message}")]
-    Panic { message: String },
+    Panic {
+        /// What the panic said.
+        message: Cow<'static, str>,
+    },
 }
 
 impl Failure {
@@ -62,19 +129,17 @@ impl Failure {
         match self {
             Self::Store(error) => error.code(),
             Self::Batch(batch) => batch.error.code(),
-            Self::Entry { failure, .. } => failure.status(),
-            Self::Null { .. }
-            | Self::Length { .. }
-            | Self::StructSize { .. }
-            | Self::BufferTooSmall { .. }
-            | Self::EmptyValue
-            | Self::UpdateAnswer { .. } => KS_INVALID_ARGUMENT,
-            Self::OutOfMemory { .. } => KS_OUT_OF_MEMORY,
+            Self::Bytes(error) | Self::Entry { error, .. } => error.status(),
+            Self::StructSize { .. } | Self::BufferTooSmall { .. } | Self::UpdateAnswer { .. } => {
+                KS_INVALID_ARGUMENT
+            }
+            Self::Option { .. } => KS_INVALID_CONFIG,
             Self::KeyNotFound => KS_KEY_NOT_FOUND,
             Self::KeyExists => KS_KEY_EXISTS,
-            Self::NoStore | Self::NotOpen { .. } | Self::NotInitialised => KS_NOT_INITIALISED,
-            Self::OtherThread | Self::UnknownField => KS_UNSUPPORTED,
+            Self::NoStore | Self::NotOpen { .. } => KS_NOT_INITIALISED,
+            Self::OtherThread | Self::UnknownField { .. } => KS_UNSUPPORTED,
             Self::CloseInCallback => KS_LOCK_NOT_ACQUIRED,
+            Self::Fixed { status, .. } => *status,
             Self::Panic { .. } => KS_GENERAL,
         }
     }
@@ -97,7 +162,7 @@ impl Failure {
 /// `AssertUnwindSafe` rests on the store's promise that a panic leaves it whole; the library's own
 /// state (the handles and the last message) is changed by single stores.
 #[inline]
-pub(crate) fn guard(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
+pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => KS_OK,
         Ok(Err(failure)) => failure.report(),
@@ -109,13 +174,13 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
 #[cold]
 fn failure_of(panic: Box<dyn Any + Send>) -> Failure {
     let message = match panic.downcast::<String>() {
-        Ok(message) => *message,
+        Ok(message) => Cow::Owned(*message),
         Err(panic) => match panic.downcast::<&'static str>() {
-            Ok(message) => (*message).to_owned(),
+            Ok(message) => Cow::Borrowed(*message),
             Err(unknown) => {
                 // Dropping a payload of an unknown type could panic again, outside the border.
                 std::mem::forget(unknown);
-                "no message".to_owned()
+                Cow::Borrowed("no message")
             }
         },
     };

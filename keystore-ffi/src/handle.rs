@@ -10,8 +10,9 @@
 //! the middle of a call while this one closes. That is the caller's to avoid, as with `fclose`.
 
 use std::alloc::Layout;
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -70,13 +71,18 @@ fn thread_number() -> u64 {
     })
 }
 
-/// A place for one open store.
+/// A place for one open store, which lies in it: so opening a handle needs no memory of its own.
 struct Slot {
-    /// The generation of the handle that is open, or of the next one.
-    generation: AtomicUsize,
-    /// The store, null where none is open.
-    opened: AtomicPtr<Opened>,
+    /// Twice the generation of the handle that is open, and [`OPEN`]; or twice that of the next
+    /// one. So one load tells whether a handle is open.
+    state: AtomicUsize,
+    /// The store, if the state has [`OPEN`]. Written by the one thread that has the slot before it
+    /// sets that, and taken by the one thread that clears it.
+    opened: UnsafeCell<MaybeUninit<Opened>>,
 }
+
+/// The bit of a slot's state that says that a store is open there.
+const OPEN: usize = 1;
 
 /// Bits of a handle that are the slot's index; the rest is its generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
@@ -137,33 +143,40 @@ impl Unused {
             if slots.is_null() {
                 return Err(Error::OutOfMemory { requested: layout.size() });
             }
-            // Zeros are a valid slot: no store, and generation 0, which no handle has.
+            // Zeros are a valid slot: nothing open, and generation 0, which no handle has.
             head.store(slots, Ordering::Release);
         }
         self.made += 1;
         if let Some(slot) = slot(index) {
-            slot.generation.store(1, Ordering::Relaxed);
+            slot.state.store(state(1), Ordering::Relaxed);
         }
         Ok(index)
     }
+}
+
+/// The state of a slot whose handle of this generation is the next one.
+const fn state(generation: usize) -> usize {
+    generation << 1
 }
 
 /// A handle for `opened`.
 pub(crate) fn open(opened: Opened) -> Result<*mut ks_store, Failure> {
     let index = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let slot = slot(index).ok_or(Error::OutOfMemory { requested: size_of::<Slot>() })?;
-    slot.opened.store(Box::into_raw(Box::new(opened)), Ordering::Release);
-    let generation = slot.generation.load(Ordering::Relaxed);
-    Ok(ptr::without_provenance_mut((generation << INDEX_BITS) | index))
+    // SAFETY: an unused slot is this call's alone from `take` until its state says that it is open.
+    unsafe { (*slot.opened.get()).write(opened) };
+    let next = slot.state.load(Ordering::Relaxed);
+    slot.state.store(next | OPEN, Ordering::Release);
+    Ok(ptr::without_provenance_mut(((next >> 1) << INDEX_BITS) | index))
 }
 
-/// The slot that `store` names, where its generation is still open.
+/// The slot that `store` names, if that handle is open, with its index and generation.
 #[inline]
 fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> {
     let handle = store.addr();
     let (index, generation) = (handle & MAX_HALF, handle >> INDEX_BITS);
     match slot(index) {
-        Some(slot) if slot.generation.load(Ordering::Acquire) == generation && generation != 0 => {
+        Some(slot) if slot.state.load(Ordering::Acquire) == state(generation) | OPEN => {
             Ok((index, generation, slot))
         }
         _ if store.is_null() => Err(Failure::NoStore),
@@ -178,35 +191,29 @@ fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> 
 #[inline]
 pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Failure> {
     let (_, _, slot) = find(store)?;
-    // SAFETY: a pointer that is not null is a box that `open` made, and it is freed by `close` alone,
-    // which the caller promises is not called meanwhile.
-    unsafe { slot.opened.load(Ordering::Acquire).as_ref() }
-        .ok_or_else(|| Failure::NotOpen { handle: store.addr() })
+    // SAFETY: the slot is open, so its store is written, and only `close` takes it, which the
+    // caller promises is not called meanwhile.
+    Ok(unsafe { (*slot.opened.get()).assume_init_ref() })
 }
 
 /// Closes `store`: the handle is one no more, and what it stood for is the caller's to drop. Of
 /// several threads that close one store at once, one gets it.
-pub(crate) fn close(store: *mut ks_store) -> Result<Box<Opened>, Failure> {
-    let not_open = || Failure::NotOpen { handle: store.addr() };
+pub(crate) fn close(store: *mut ks_store) -> Result<Opened, Failure> {
     let (index, generation, slot) = find(store)?;
-    // Generation 0 is that of no handle: a slot that has used up its generations stays closed for
-    // ever.
+    // Generation 0 is that of no handle: a slot that has used up its generations is never open
+    // again.
     let next = if generation == MAX_HALF { 0 } else { generation + 1 };
-    // A slot that waits to be used has the generation of its next handle already, and no store.
-    if slot.opened.load(Ordering::Acquire).is_null()
-        || slot.generation.compare_exchange(generation, next, Ordering::AcqRel, Ordering::Relaxed).is_err()
-    {
-        return Err(not_open());
-    }
-    let opened = slot.opened.swap(ptr::null_mut(), Ordering::AcqRel);
+    let open = state(generation) | OPEN;
+    slot.state
+        .compare_exchange(open, state(next), Ordering::AcqRel, Ordering::Relaxed)
+        .map_err(|_| Failure::NotOpen { handle: store.addr() })?;
+    // SAFETY: the slot was open, so its store is written, and the exchange gave it to this call
+    // alone.
+    let opened = unsafe { (*slot.opened.get()).assume_init_read() };
     if next != 0 {
         UNUSED.lock().unwrap_or_else(PoisonError::into_inner).closed.push(index);
     }
-    if opened.is_null() {
-        return Err(not_open());
-    }
-    // SAFETY: `open` made this box, and the exchange of the generation gave it to this call alone.
-    Ok(unsafe { Box::from_raw(opened) })
+    Ok(opened)
 }
 
 #[cfg(test)]

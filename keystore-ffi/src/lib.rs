@@ -29,7 +29,10 @@
 //! that turns it into a code · `options` what a store is opened with · `handle` handles and what they
 //! stand for · `bytes` memory coming in and going out · `store` opening, closing and the verbs on one
 //! key · `callback` values shown in place · `one_step` reading and writing in one step · `batch` many
-//! keys at once · `stats` the picture of a store · `predecessor` the interface of the C predecessor.
+//! keys at once · `stats` the picture of a store.
+//!
+//! The interface of the C predecessor is a library of its own, which has this one inside:
+//! `keystore-legacy`, in the folder `legacy`.
 
 #![allow(non_camel_case_types, reason = "the types are named as in the C header")]
 #![allow(
@@ -44,10 +47,17 @@ mod failure;
 mod handle;
 mod one_step;
 mod options;
-pub mod predecessor;
 mod stats;
 mod status;
 mod store;
+
+/// The border itself, for the library that has the C predecessor's interface. Not for other
+/// callers.
+#[doc(hidden)]
+pub mod border {
+    pub use crate::bytes::{BytesError, Out, Owned, slice};
+    pub use crate::failure::{Failure, guard};
+}
 
 pub use batch::{ks_delete_many, ks_get_many, ks_read_many, ks_read_many_fn, ks_set_many, ks_value};
 pub use bytes::ks_bytes;

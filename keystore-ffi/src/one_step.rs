@@ -3,9 +3,9 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use keystore_core::{Exchange, Update};
+use keystore_core::{Error, Exchange, MAX_VALUE_LEN, Update};
 
-use crate::bytes::{Out, Owned, OwnedOut, ks_bytes, optional_slice, slice};
+use crate::bytes::{BytesError, Out, Owned, OwnedOut, ks_bytes, optional_slice, slice};
 use crate::callback::{calling_back, function};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
@@ -62,7 +62,10 @@ pub unsafe extern "C" fn ks_take(
         // Copied while the key is held, so that a value which cannot be copied is not lost.
         let mut taken = Err(Failure::KeyNotFound);
         store.update_dyn(key, &mut |old| {
-            taken = old.ok_or_else(|| Failure::KeyNotFound).and_then(Owned::copy);
+            taken = match old {
+                Some(old) => Owned::copy(old).map_err(Failure::from),
+                None => Err(Failure::KeyNotFound),
+            };
             if taken.is_ok() { Update::Delete } else { Update::Keep }
         })?;
         out.write(taken?);
@@ -81,7 +84,7 @@ pub unsafe extern "C" fn ks_take(
 /// the call fails.
 /// @param actual where the value goes that the key had instead, as memory of its own, to be given
 /// back by ks_free; NULL goes there where it had none, and where it was exchanged. May be NULL,
-/// together with actual_len: then nothing is copied.
+/// together with actual_len: then the caller does not get it.
 /// @param actual_len where that value's length goes.
 /// @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also where
 /// `exchanged` is NULL.
@@ -89,7 +92,7 @@ pub unsafe extern "C" fn ks_take(
 /// # Safety
 /// `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths
 /// say; `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
-/// at any time while the store is open.
+/// while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_compare_exchange(
     store: *mut ks_store,
@@ -141,7 +144,7 @@ pub unsafe extern "C" fn ks_compare_exchange(
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
-/// thread may call this at any time while the store is open.
+/// thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_update(
     store: *mut ks_store,
@@ -167,9 +170,13 @@ pub unsafe extern "C" fn ks_update(
                 KS_UPDATE_SET => {
                     // SAFETY: the callback promises that its bytes can be read.
                     let new = unsafe { slice("new_value", new.data, new.len) }?;
+                    // Before it is copied: what is too long may not even be there.
+                    if new.len() > MAX_VALUE_LEN {
+                        return Err(Error::ValueLength { length: new.len(), max: MAX_VALUE_LEN }.into());
+                    }
                     let mut copy = Vec::new();
                     copy.try_reserve_exact(new.len())
-                        .map_err(|_| Failure::OutOfMemory { requested: new.len() })?;
+                        .map_err(|_| BytesError::OutOfMemory { requested: new.len() })?;
                     copy.extend_from_slice(new);
                     Ok(Update::Set(copy))
                 }

@@ -1,12 +1,14 @@
 //! What a store is opened with.
 
 use std::ffi::c_int;
+use std::mem::offset_of;
 use std::ptr;
 use std::time::Duration;
 
-use keystore_core::{BackendKind, Concurrency, Config, Error};
+use keystore_core::{BackendKind, Concurrency, Config};
 use keystore_pool::PoolKind;
 
+use crate::bytes::BytesError;
 use crate::failure::{Failure, guard};
 
 /// Which algorithm a store runs on: one of KS_BACKEND_…
@@ -75,9 +77,9 @@ pub struct ks_options {
     pub lock_timeout_ns: u64,
 }
 
-/// The size of the first version of [`ks_options`]: every program has at least this.
-const MIN_SIZE: usize = 32 + 2 * size_of::<usize>();
-const _: () = assert!(MIN_SIZE <= size_of::<ks_options>());
+/// The sizes that [`ks_options`] had in versions before this one. A size between two of them would
+/// cut a field in half, so it is none.
+const EARLIER_SIZES: [usize; 1] = [offset_of!(ks_options, lock_timeout_ns)];
 /// No version of [`ks_options`] is larger: a size past this one is no size.
 const MAX_SIZE: usize = 1024;
 
@@ -124,10 +126,11 @@ impl ks_options {
         // SAFETY: `size` bytes can be read, `known` has as many as are copied, and any bytes are
         // valid numbers.
         unsafe { ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut known).cast::<u8>(), shared) };
-        for at in shared..size {
+        for offset in shared..size {
             // SAFETY: `size` bytes can be read.
-            if unsafe { options.cast::<u8>().add(at).read() } != 0 {
-                return Err(Failure::UnknownField);
+            let byte = unsafe { options.cast::<u8>().add(offset).read() };
+            if byte != 0 {
+                return Err(Failure::UnknownField { offset, byte });
             }
         }
         Ok(known)
@@ -180,8 +183,8 @@ impl ks_options {
     }
 }
 
-fn invalid(field: &'static str, value: i32, expected: &'static str) -> Failure {
-    Error::invalid_config(field, value, expected).into()
+const fn invalid(field: &'static str, value: i32, expected: &'static str) -> Failure {
+    Failure::Option { field, value, expected }
 }
 
 /// A time as C has it, where it fits: the longest is 584 years.
@@ -190,10 +193,11 @@ fn whole_nanoseconds(time: Duration) -> u64 {
 }
 
 fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
-    if (MIN_SIZE..=MAX_SIZE).contains(&size) {
+    let known = size_of::<ks_options>();
+    if EARLIER_SIZES.contains(&size) || (known..=MAX_SIZE).contains(&size) {
         return Ok(());
     }
-    Err(Failure::StructSize { argument, size, expected: "ks_options", min: MIN_SIZE, max: MAX_SIZE })
+    Err(Failure::StructSize { argument, size, expected: "ks_options", known })
 }
 
 /// Fills `options` with the defaults.
@@ -204,12 +208,12 @@ fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
 /// @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
 ///
 /// # Safety
-/// `options` is NULL or has room for `size` bytes. Any thread may call this at any time.
+/// `options` is NULL or has room for `size` bytes. Any thread may call this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_options_init(options: *mut ks_options, size: usize) -> c_int {
     guard(|| {
         if options.is_null() {
-            return Err(Failure::Null { argument: "options", expected: "a ks_options" });
+            return Err(BytesError::Null { argument: "options", expected: "a ks_options" }.into());
         }
         check_size("size", size)?;
         let defaults = ks_options { size, ..ks_options::default() };
@@ -253,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_program_older_than_the_lock_timeout_has_none() {
-        let options = ks_options { size: MIN_SIZE, lock_timeout_ns: 7, ..ks_options::default() };
+        let options = ks_options { size: EARLIER_SIZES[0], lock_timeout_ns: 7, ..ks_options::default() };
         // SAFETY: the struct has at least the bytes that its size says.
         let read = unsafe { ks_options::read(&raw const options) }.map_err(|e| e.to_string()).unwrap();
         assert_eq!(read.lock_timeout_ns, KS_NO_LOCK_TIMEOUT);
@@ -271,12 +275,15 @@ mod tests {
         newer.extra[3] = 1;
         // SAFETY: `size` is the struct's.
         let refused = unsafe { ks_options::read((&raw const newer).cast()) };
-        assert!(matches!(refused, Err(Failure::UnknownField)));
+        let offset = size_of::<ks_options>() + 3;
+        assert!(matches!(refused, Err(Failure::UnknownField { offset: at, byte: 1 }) if at == offset));
     }
 
     #[test]
-    fn a_wrong_size_is_refused() {
-        for size in [0, 8, MIN_SIZE - 1, MAX_SIZE + 1, usize::MAX] {
+    fn a_size_that_cuts_a_field_is_refused() {
+        let (first, known) = (EARLIER_SIZES[0], size_of::<ks_options>());
+        let between = (0..first).chain(first + 1..known);
+        for size in between.chain([MAX_SIZE + 1, isize::MAX as usize, usize::MAX]) {
             let mut options = ks_options::default();
             // SAFETY: a wrong size is refused before the struct is touched.
             assert_eq!(unsafe { ks_options_init(&raw mut options, size) }, -20, "{size}");

@@ -5,6 +5,7 @@ use std::ptr;
 
 use keystore_core::Stats;
 
+use crate::bytes::BytesError;
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
@@ -96,8 +97,6 @@ pub struct ks_stats {
     pub errors: u64,
 }
 
-/// The size of the first version of [`ks_stats`].
-const MIN_SIZE: usize = size_of::<ks_stats>();
 /// No version of [`ks_stats`] is larger.
 const MAX_SIZE: usize = 4096;
 
@@ -155,17 +154,17 @@ impl From<&Stats> for ks_stats {
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
-/// `stats` is NULL or has room for `size` bytes. Any thread may call this at any time while
+/// `stats` is NULL or has room for `size` bytes. Any thread may call this while
 /// the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_stats, size: usize) -> c_int {
     guard(|| {
         if stats.is_null() {
-            return Err(Failure::Null { argument: "stats", expected: "a ks_stats" });
+            return Err(BytesError::Null { argument: "stats", expected: "a ks_stats" }.into());
         }
-        if !(MIN_SIZE..=MAX_SIZE).contains(&size) {
-            let (expected, min, max) = ("ks_stats", MIN_SIZE, MAX_SIZE);
-            return Err(Failure::StructSize { argument: "size", size, expected, min, max });
+        let known = size_of::<ks_stats>();
+        if !(known..=MAX_SIZE).contains(&size) {
+            return Err(Failure::StructSize { argument: "size", size, expected: "ks_stats", known });
         }
         // SAFETY: the caller promises that nobody closes the store meanwhile.
         let picture = ks_stats::from(&unsafe { handle::opened(store) }?.keystore()?.stats()?);

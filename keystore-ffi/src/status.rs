@@ -147,7 +147,7 @@ impl Write for Truncated {
 
 /// A short text for a status code, "unknown status code" for any other number.
 ///
-/// The text is static: never free it. Any thread may call this at any time.
+/// The text is static: never free it. Any thread may call this.
 #[unsafe(no_mangle)]
 pub extern "C" fn ks_strerror(status: c_int) -> *const c_char {
     text_of(status).as_ptr()
@@ -168,7 +168,7 @@ pub extern "C" fn ks_last_error_message() -> *const c_char {
 
 /// The version of the library that is running, such as "0.1.0".
 ///
-/// The text is static: never free it. Any thread may call this at any time.
+/// The text is static: never free it. Any thread may call this.
 #[unsafe(no_mangle)]
 pub extern "C" fn ks_version() -> *const c_char {
     const VERSION: &CStr =

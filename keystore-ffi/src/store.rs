@@ -6,7 +6,7 @@ use std::ptr;
 use keystore_core::{Concurrency, Keystore};
 use keystore_pool::AnyPool;
 
-use crate::bytes::{Out, Owned, OwnedOut, slice};
+use crate::bytes::{BytesError, Out, Owned, OwnedOut, slice};
 use crate::callback;
 use crate::failure::{Failure, guard};
 use crate::handle::{self, Opened, ks_store};
@@ -23,7 +23,7 @@ use crate::options::{Choice, ks_options};
 ///
 /// # Safety
 /// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
-/// Any thread may call this at any time.
+/// Any thread may call this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks_store) -> c_int {
     guard(|| {
@@ -96,7 +96,7 @@ unsafe fn on_key<'a>(
 ///
 /// # Safety
 /// `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
-/// call this at any time while the store is open.
+/// call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_set(
     store: *mut ks_store,
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn ks_insert(
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
 /// bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
-/// this at any time while the store is open.
+/// this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get(
     store: *mut ks_store,
@@ -167,7 +167,9 @@ pub unsafe extern "C" fn ks_get(
         let value_len = unsafe { Out::new("value_len", value_len) }?;
         value_len.write(0);
         if buffer.is_null() && capacity > 0 {
-            return Err(Failure::Null { argument: "buffer", expected: "as many bytes as capacity says" });
+            return Err(
+                BytesError::Null { argument: "buffer", expected: "as many bytes as capacity says" }.into()
+            );
         }
         // SAFETY: the caller promises that nobody closes the store meanwhile.
         let store = unsafe { handle::opened(store) }?.keystore()?;
@@ -206,7 +208,7 @@ pub unsafe extern "C" fn ks_get(
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
-/// written. Any thread may call this at any time while the store is open.
+/// written. Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get_owned(
     store: *mut ks_store,
@@ -233,7 +235,7 @@ pub unsafe extern "C" fn ks_get_owned(
 /// @param value such a value, also after its store was closed; NULL does nothing.
 ///
 /// # Safety
-/// `value` came from this library and has not been freed. Any thread may call this at any time.
+/// `value` came from this library and has not been freed. Any thread may call this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_free(value: *mut c_void) {
     // SAFETY: the caller hands back what `Owned` got from `malloc`.
@@ -247,7 +249,7 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
-/// `key` is NULL or points to `key_len` bytes. Any thread may call this at any time while
+/// `key` is NULL or points to `key_len` bytes. Any thread may call this while
 /// the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key_len: usize) -> c_int {
@@ -267,7 +269,7 @@ pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
-/// thread may call this at any time while the store is open.
+/// thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_exists(
     store: *mut ks_store,
@@ -294,7 +296,7 @@ pub unsafe extern "C" fn ks_exists(
 /// another thread than a single-threaded store's own.
 ///
 /// # Safety
-/// `count` is NULL or can be written. Any thread may call this at any time while the store is open.
+/// `count` is NULL or can be written. Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_int {
     guard(|| {
@@ -314,7 +316,7 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
-/// Any thread may call this at any time while the store is open.
+/// Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_clear(store: *mut ks_store) -> c_int {
     guard(|| {

@@ -1,7 +1,11 @@
-//! `cargo xtask install`: the C library under a prefix, as a distribution would lay it out.
+//! `cargo xtask install`: the C libraries under a prefix, as a distribution would lay them out.
 //!
 //! cargo-c does the same (`cargo cinstall --package keystore-ffi`), on every system that it knows. This needs nothing but
-//! cargo, and takes seconds; the checks use it.
+//! cargo and the system's `strip`; the checks use it.
+//!
+//! An installed library differs from the one that `cargo build` makes: it has a soname, and no
+//! symbols for a debugger. So it is built in a target directory of its own, for two recipes must
+//! not write one file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,14 +16,48 @@ use std::process::{Command, ExitCode, Stdio};
 /// The library's version, which is the workspace's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The profile whose libraries are stripped.
+const DIST: &str = "dist";
+
+/// A library that is installed.
+struct Library {
+    /// The package that it is built from.
+    package: &'static str,
+    /// The package's folder.
+    folder: &'static str,
+    /// Its name for the linker.
+    name: &'static str,
+    /// Its name for pkg-config.
+    pkg_config: &'static str,
+    /// What pkg-config says of it.
+    description: &'static str,
+}
+
+const LIBRARIES: [Library; 2] = [
+    Library {
+        package: "keystore-ffi",
+        folder: "keystore-ffi",
+        name: "keystore",
+        pkg_config: "keystore",
+        description: "A concurrent, in-process key-value store",
+    },
+    Library {
+        package: "keystore-legacy",
+        folder: "keystore-ffi/legacy",
+        name: "keystore_legacy",
+        pkg_config: "keystore-legacy",
+        description: "keystore with the interface of its C predecessor",
+    },
+];
+
 /// Options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Where to: DIR/include, DIR/lib and DIR/share are made where they are missing.
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
-    /// The cargo profile that the library is built in.
-    #[arg(long, default_value = "release")]
+    /// The cargo profile that the libraries are built in. Those of `dist` are stripped.
+    #[arg(long, default_value = DIST)]
     profile: String,
 }
 
@@ -50,20 +88,20 @@ struct Names {
 }
 
 impl Names {
-    /// Those of this system.
-    fn here() -> Result<Self, String> {
+    /// Those of a library on this system.
+    fn here(library: &str) -> Result<Self, String> {
         let compatible = compatible_version();
         if cfg!(target_os = "macos") {
             Ok(Self {
-                file: format!("libkeystore.{VERSION}.dylib"),
-                soname: format!("libkeystore.{compatible}.dylib"),
-                link: "libkeystore.dylib".into(),
+                file: format!("lib{library}.{VERSION}.dylib"),
+                soname: format!("lib{library}.{compatible}.dylib"),
+                link: format!("lib{library}.dylib"),
             })
         } else if cfg!(unix) {
             Ok(Self {
-                file: format!("libkeystore.so.{VERSION}"),
-                soname: format!("libkeystore.so.{compatible}"),
-                link: "libkeystore.so".into(),
+                file: format!("lib{library}.so.{VERSION}"),
+                soname: format!("lib{library}.so.{compatible}"),
+                link: format!("lib{library}.so"),
             })
         } else {
             Err("this system's libraries are installed by cargo-c: cargo install cargo-c, then cargo cinstall \
@@ -94,33 +132,63 @@ fn compatible_version() -> &'static str {
     }
 }
 
-/// Builds the library and puts everything in its place: the files that were written.
+/// Builds the libraries and puts everything in its place: the files that were written.
 fn install(args: &Args) -> Result<Vec<PathBuf>, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    let sources = root.join("keystore-ffi");
     let prefix =
         std::path::absolute(&args.prefix).map_err(|error| format!("{}: {error}", args.prefix.display()))?;
     let (include, lib) = (prefix.join("include"), prefix.join("lib"));
     let (pkgconfig, cmake) = (lib.join("pkgconfig"), prefix.join("share/keystore/cmake"));
 
-    let names = Names::here()?;
-    let built = build(root, &args.profile, &names.linker_argument(&lib))?;
+    let target = target_directory(root)?.join("install");
+    let mut built = Vec::new();
+    for library in &LIBRARIES {
+        let names = Names::here(library.name)?;
+        let files = build(root, &target, library, &args.profile, &names.linker_argument(&lib))?;
+        built.push((library, names, files));
+    }
     for directory in [&include, &pkgconfig, &cmake] {
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
 
     let mut installed = Vec::new();
-    for (from, to) in [(sources.join("include"), &include), (sources.join("cmake"), &cmake)] {
-        for file in files(&from)? {
-            installed.push(copy(&file, &to.join(file.file_name().unwrap_or_default()))?);
-        }
+    for file in files(&root.join("keystore-ffi/cmake"))? {
+        installed.push(copy(&file, &cmake.join(file.file_name().unwrap_or_default()))?);
     }
-    installed.push(copy(&built.archive, &lib.join("libkeystore.a"))?);
-    installed.push(copy(&built.shared, &lib.join(&names.file))?);
-    installed.push(link(&names.file, &lib.join(&names.soname))?);
-    installed.push(link(&names.soname, &lib.join(&names.link))?);
-    installed.push(put(&pkgconfig.join("keystore.pc"), |path| fs::write(path, pkg_config()))?);
+    for (library, names, built) in built {
+        for file in files(&root.join(library.folder).join("include"))? {
+            installed.push(copy(&file, &include.join(file.file_name().unwrap_or_default()))?);
+        }
+        let archive = lib.join(format!("lib{}.a", library.name));
+        installed.push(put(&archive, |path| {
+            fs::copy(&built.archive, path)?;
+            if args.profile == DIST { strip(path) } else { Ok(()) }
+        })?);
+        installed.push(copy(&built.shared, &lib.join(&names.file))?);
+        installed.push(link(&names.file, &lib.join(&names.soname))?);
+        installed.push(link(&names.soname, &lib.join(&names.link))?);
+        let described = pkgconfig.join(format!("{}.pc", library.pkg_config));
+        installed.push(put(&described, |path| fs::write(path, pkg_config(library)))?);
+    }
     Ok(installed)
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).stderr(Stdio::inherit());
+    cargo
+}
+
+/// Where cargo builds this workspace.
+fn target_directory(root: &Path) -> Result<PathBuf, String> {
+    let output = cargo(root)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
+    let target = metadata["target_directory"].as_str();
+    target.map(PathBuf::from).ok_or_else(|| "cargo metadata names no target directory".into())
 }
 
 /// What was built.
@@ -129,32 +197,49 @@ struct Built {
     archive: PathBuf,
 }
 
-/// Builds the library, and asks cargo where it is.
-fn build(root: &Path, profile: &str, linker_argument: &str) -> Result<Built, String> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["rustc", "--package", "keystore-ffi", "--lib", "--crate-type", "cdylib,staticlib"])
-        .args(["--profile", profile, "--message-format", "json-render-diagnostics", "--"])
-        .args(["-C", &format!("link-arg={linker_argument}")])
-        .current_dir(root)
-        .stderr(Stdio::inherit())
+/// Builds a library, and asks cargo where it is.
+fn build(
+    root: &Path,
+    target: &Path,
+    library: &Library,
+    profile: &str,
+    linker_argument: &str,
+) -> Result<Built, String> {
+    let output = cargo(root)
+        .args(["rustc", "--package", library.package, "--lib", "--crate-type", "cdylib,staticlib"])
+        .args(["--profile", profile, "--message-format", "json-render-diagnostics", "--target-dir"])
+        .arg(target)
+        .args(["--", "-C", &format!("link-arg={linker_argument}")])
         .output()
         .map_err(|error| format!("cargo could not be started: {error}"))?;
     if !output.status.success() {
-        return Err("the library could not be built".into());
+        return Err(format!("lib{} could not be built", library.name));
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
     let built: Vec<PathBuf> = stdout
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "keystore")
+        .filter(|message| message["target"]["name"] == library.name)
         .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .collect();
     let find = |extension: &str| {
         let found = built.iter().find(|file| file.extension().is_some_and(|e| e == extension));
-        found.cloned().ok_or_else(|| format!("cargo built no libkeystore.{extension}"))
+        found.cloned().ok_or_else(|| format!("cargo built no lib{}.{extension}", library.name))
     };
     Ok(Built { shared: find(std::env::consts::DLL_EXTENSION)?, archive: find("a")? })
+}
+
+/// Removes what only a debugger wants from an archive. For a shared library the profile says so to
+/// the linker; for an archive there is no linker that could do it.
+fn strip(archive: &Path) -> io::Result<()> {
+    let program = std::env::var_os("STRIP").unwrap_or_else(|| "strip".into());
+    let failed = |why: String| io::Error::other(format!("{} -S: {why}", program.display()));
+    let status = Command::new(&program).arg("-S").arg(archive).status();
+    match status.map_err(|error| failed(format!("{error} (it comes with binutils; STRIP names another)")))? {
+        status if status.success() => Ok(()),
+        status => Err(failed(status.to_string())),
+    }
 }
 
 /// The files of a directory.
@@ -200,18 +285,19 @@ fn put(to: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf,
 }
 
 /// What pkg-config is told. The prefix is where the file lies, so that the whole can be moved.
-fn pkg_config() -> String {
+fn pkg_config(library: &Library) -> String {
+    let Library { name, pkg_config, description, .. } = library;
     let system = if cfg!(target_os = "linux") { "-lpthread -ldl -lm" } else { "-lpthread -lm" };
     format!(
         "prefix=${{pcfiledir}}/../..\n\
          libdir=${{prefix}}/lib\n\
          includedir=${{prefix}}/include\n\
          \n\
-         Name: keystore\n\
-         Description: A concurrent, in-process key-value store\n\
+         Name: {pkg_config}\n\
+         Description: {description}\n\
          Version: {VERSION}\n\
          Cflags: -I${{includedir}}\n\
-         Libs: -L${{libdir}} -lkeystore\n\
+         Libs: -L${{libdir}} -l{name}\n\
          Libs.private: {system}\n"
     )
 }
@@ -230,7 +316,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_library_has_three_names() {
-        let names = Names::here().unwrap();
+        let names = Names::here("keystore").unwrap();
         assert_eq!(names.file, format!("libkeystore.so.{VERSION}"));
         assert_eq!(names.soname, format!("libkeystore.so.{}", compatible_version()));
         assert_eq!(names.link, "libkeystore.so");

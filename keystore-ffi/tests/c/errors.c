@@ -42,9 +42,21 @@ static void wrong_options(void) {
     refuse(&options, KS_INVALID_CONFIG);
     CHECK_MESSAGE("counters is 2");
     options = defaults();
+    options.backend = INT32_MIN;
+    refuse(&options, KS_INVALID_CONFIG);
+    CHECK_MESSAGE("backend is -2147483648: it must be 1 (rwlock)");
+    options = defaults();
+    options.initial_buckets = SIZE_MAX;
+    refuse(&options, KS_INVALID_CONFIG);
+    CHECK_MESSAGE("initial_buckets is 18446744073709551615: it must be a power of two from 1 to");
+    options = defaults();
+    options.preallocation = strtod("nan", NULL);
+    refuse(&options, KS_INVALID_CONFIG);
+    CHECK_MESSAGE("preallocation is NaN: it must be from 0 to 1");
+    options = defaults();
     options.size = 3;
     refuse(&options, KS_INVALID_ARGUMENT);
-    CHECK_MESSAGE("options->size is 3");
+    CHECK_MESSAGE("options->size is 3: it must be sizeof(ks_options)");
     memset(&options, 0, sizeof options);
     refuse(&options, KS_INVALID_ARGUMENT);
     memset(&options, 0xff, sizeof options);
@@ -54,6 +66,38 @@ static void wrong_options(void) {
     CHECK_MESSAGE("store is NULL");
     CHECK(ks_options_init(NULL, sizeof options) == KS_INVALID_ARGUMENT);
     CHECK(ks_options_init(&options, 0) == KS_INVALID_ARGUMENT);
+}
+
+/* A program of another version: sizes that a version has, and those that would cut a field. */
+static void sizes_of_options(void) {
+    struct {
+        ks_options options;
+        unsigned char later[40];
+    } newer;
+    ks_store *store;
+    size_t first = offsetof(ks_options, lock_timeout_ns);
+
+    for (size_t size = 0; size < 2000; size++) {
+        ks_options options = defaults();
+        bool known = size == first || (size >= sizeof options && size <= sizeof newer);
+        if (size > sizeof newer && size <= 1024)
+            continue; /* Of some later version: more than there is here. */
+        options.size = size;
+        newer.options = options;
+        memset(newer.later, 0, sizeof newer.later);
+        CHECK(ks_open(&newer.options, &store) == (known ? KS_OK : KS_INVALID_ARGUMENT));
+        CHECK(!known || ks_close(store) == KS_OK);
+        memset(&newer, 0xff, sizeof newer);
+        CHECK(ks_options_init(&newer.options, size) == (known ? KS_OK : KS_INVALID_ARGUMENT));
+        /* Nothing past the size is written, and nothing at all where it is wrong. */
+        for (size_t at = known ? size : 0; at < sizeof newer; at++)
+            CHECK(((unsigned char *)&newer)[at] == 0xff);
+    }
+    CHECK(ks_options_init(&newer.options, SIZE_MAX) == KS_INVALID_ARGUMENT);
+    CHECK(ks_options_init(&newer.options, sizeof newer) == KS_OK && newer.later[39] == 0);
+    newer.later[5] = 7;
+    refuse(&newer.options, KS_UNSUPPORTED);
+    CHECK_MESSAGE("byte 61 is 7, and must be 0");
 }
 
 static void nothing_kept(void *context, const void *value, size_t length) {
@@ -72,6 +116,53 @@ static int no_update(void *context, const void *old, size_t old_len, ks_bytes *n
 
 static void no_batch(void *context, size_t index, const void *value, size_t length) {
     (void)context, (void)index, (void)value, (void)length;
+}
+
+/* More than a block of memory can hold is refused by every function that takes an array, before it looks there. */
+static void counts_that_overflow(ks_store *store) {
+    size_t counts[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / sizeof(ks_bytes) + 2, SIZE_MAX / sizeof(ks_bytes)};
+    ks_bytes key = {"k", 1};
+    ks_value value = {&key, 3};
+    size_t changed;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        CHECK(ks_get_many(store, &key, counts[i], &value) == KS_INVALID_ARGUMENT);
+        CHECK_MESSAGE("no block of memory has more");
+        CHECK(value.data == &key && value.len == 3);
+        CHECK(ks_get_many(store, NULL, counts[i], &value) == KS_INVALID_ARGUMENT);
+        CHECK(ks_get_many(store, &key, counts[i], NULL) == KS_INVALID_ARGUMENT);
+        CHECK(ks_read_many(store, &key, counts[i], no_batch, NULL) == KS_INVALID_ARGUMENT);
+        CHECK(ks_set_many(store, &key, &key, counts[i], &changed) == KS_INVALID_ARGUMENT && changed == 0);
+        CHECK(ks_delete_many(store, &key, counts[i], &changed) == KS_INVALID_ARGUMENT && changed == 0);
+    }
+    CHECK(ks_get_many(store, NULL, 0, NULL) == KS_OK && ks_set_many(store, NULL, NULL, 0, NULL) == KS_OK);
+    CHECK(ks_read_many(store, NULL, 0, no_batch, NULL) == KS_OK && ks_delete_many(store, NULL, 0, NULL) == KS_OK);
+}
+
+static int answer_too_long(void *context, const void *old, size_t old_len, ks_bytes *new_value) {
+    (void)old, (void)old_len;
+    new_value->data = "v";
+    new_value->len = *(size_t *)context;
+    return KS_UPDATE_SET;
+}
+
+/* Lengths that other languages narrow: what does not fit is refused, and never cut. */
+static void lengths_that_overflow(ks_store *store) {
+    size_t lengths[] = {(size_t)PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX, (size_t)UINT32_MAX + 2, 65536 + 1};
+    size_t count;
+    bool exists;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        CHECK(ks_set(store, "k", lengths[i], "v", 1) == KS_INVALID_ARGUMENT);
+        CHECK(ks_exists(store, "k", lengths[i], &exists) == KS_INVALID_ARGUMENT && !exists);
+        CHECK(ks_delete(store, "k", lengths[i]) == KS_INVALID_ARGUMENT);
+        if (lengths[i] > UINT32_MAX) {
+            CHECK(ks_update(store, "k", 1, answer_too_long, &lengths[i]) == KS_INVALID_ARGUMENT);
+            CHECK(ks_set(store, "k", 1, "v", lengths[i]) == KS_INVALID_ARGUMENT);
+            CHECK(ks_insert(store, "k", 1, "v", lengths[i]) == KS_INVALID_ARGUMENT);
+            CHECK(ks_compare_exchange(store, "k", 1, NULL, 0, "v", lengths[i], &exists, NULL, NULL) ==
+                  KS_INVALID_ARGUMENT);
+        }
+    }
+    CHECK(ks_count(store, &count) == KS_OK && count == 0);
 }
 
 /* Every function, on a handle that is not open. */
@@ -201,8 +292,11 @@ static void texts(void) {
 int main(void) {
     CHECK(strcmp(ks_last_error_message(), "") == 0);
     wrong_options();
+    sizes_of_options();
     handles_that_are_not_open();
     on_every_store(nulls);
+    on_every_store(counts_that_overflow);
+    on_every_store(lengths_that_overflow);
     memory_limit();
     texts();
     return 0;

@@ -102,6 +102,40 @@ static void *use_from_elsewhere(void *context) {
     return NULL;
 }
 
+static int keep_going(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    (void)context, (void)key, (void)key_len, (void)value, (void)value_len;
+    return 0;
+}
+
+static void *use_little_stack(void *context) {
+    ks_bytes keys[40];
+    uint64_t number;
+    size_t created;
+    ks_store *other;
+    (void)context;
+    for (int i = 0; i < 40; i++)
+        keys[i] = (ks_bytes){"abcdefgh" + i % 7, 1};
+    for (int i = 0; i < KEYS; i++)
+        CHECK(ks_set(shared, &i, sizeof i, "value", 5) == KS_OK);
+    CHECK(ks_set_many(shared, keys, keys, 40, &created) == KS_OK && created == 7);
+    CHECK(ks_update(shared, "number", 6, add_one, &number) == KS_OK);
+    CHECK(ks_for_each(shared, keep_going, NULL) == KS_OK);
+    CHECK(ks_set(shared, "", 0, "", 0) == KS_INVALID_ARGUMENT);
+    CHECK(ks_clear(shared) == KS_OK && ks_shrink(shared) == KS_OK);
+    CHECK(ks_open(NULL, &other) == KS_OK && ks_close(other) == KS_OK);
+    return NULL;
+}
+
+/* 64 KiB of stack are enough for every call, as the documentation says. */
+static inline void little_stack(ks_store *store) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    shared = store;
+    CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 64 << 10) == 0);
+    CHECK(pthread_create(&thread, &attributes, use_little_stack, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0 && pthread_attr_destroy(&attributes) == 0);
+}
+
 static void single_threaded(void) {
     for (size_t b = 0; b < sizeof BACKENDS / sizeof *BACKENDS; b++) {
         ks_options options;
@@ -183,6 +217,9 @@ static void lock_timeout(void) {
 
 int main(void) {
     on_every_store(many_threads);
+#ifndef FEW /* Tools that watch a program take stack of their own. */
+    on_every_store(little_stack);
+#endif
     shared = open_store(KS_BACKEND_EPOCH, KS_POOL_SLAB);
     CHECK(ks_delete(shared, "k", 1) == KS_KEY_NOT_FOUND);
     run(fail_alone, THREADS);

@@ -2,10 +2,12 @@
 
 #include <keystore.hpp>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <new>
 
 #define CHECK(condition)                                                                         \
     do {                                                                                         \
@@ -110,6 +112,43 @@ static void errors(keystore::store &store) {
     store.clear();
 }
 
+// A value that cannot be copied is not taken. `refuse_above` is the largest block that operator new hands out.
+static std::size_t refuse_above = SIZE_MAX;
+
+// Not inlined: the compiler would take malloc and delete for a mismatch.
+__attribute__((noinline)) void *operator new(std::size_t size) {
+    void *block = size > refuse_above ? nullptr : std::malloc(size);
+    if (block == nullptr)
+        throw std::bad_alloc();
+    return block;
+}
+
+__attribute__((noinline)) void operator delete(void *block) noexcept { std::free(block); }
+__attribute__((noinline)) void operator delete(void *block, std::size_t) noexcept { std::free(block); }
+
+[[maybe_unused]] static void take_without_memory(keystore::store &store) {
+    store.set("k", std::string(5000, 'v'));
+    refuse_above = 1000;
+    bool refused = false;
+    try {
+        store.take("k");
+    } catch (const std::bad_alloc &) {
+        refused = true;
+    }
+    refuse_above = SIZE_MAX;
+    CHECK(refused && store.take("k") == std::string(5000, 'v') && !store.contains("k"));
+}
+
+// An exception that a callback throws leaves the store open and usable, also if it comes from a call inside.
+static void nested(keystore::store &store) {
+    store.set("k", "v");
+    int code = code_of([&] {
+        store.for_each([&](std::string_view, std::string_view) { store.close(); });
+    });
+    CHECK(code == KS_LOCK_NOT_ACQUIRED && store.get("k") == "v");
+    store.clear();
+}
+
 static void ownership() {
     keystore::store first;
     first.set("k", "first");
@@ -117,8 +156,18 @@ static void ownership() {
     CHECK(first.handle() == nullptr && second.get("k") == "first");
     CHECK(code_of([&] { first.set("k", "v"); }) == KS_NOT_INITIALISED);
     keystore::store third;
+    ks_store *replaced = third.handle();
     third = std::move(second);
     CHECK(third.get("k") == "first");
+    // What was there is closed, and what was moved from takes no values that nobody would find.
+    std::size_t count;
+    CHECK(ks_count(replaced, &count) == KS_NOT_INITIALISED);
+    CHECK(second.handle() == nullptr && code_of([&] { second.set("k", "v"); }) == KS_NOT_INITIALISED);
+    keystore::store &same = third;
+    third = std::move(same);
+    CHECK(third.get("k") == "first");
+    third.close();
+    CHECK(code_of([&] { third.close(); }) == KS_NOT_INITIALISED);
     CHECK(keystore::version() == KEYSTORE_VERSION);
 }
 
@@ -130,6 +179,10 @@ int main() {
         verbs(store);
         many(store);
         errors(store);
+#ifndef FEW // memcheck has an operator new of its own.
+        take_without_memory(store);
+#endif
+        nested(store);
     }
     ownership();
 }

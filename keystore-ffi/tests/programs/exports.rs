@@ -1,35 +1,29 @@
 //! Whatever else is linked into the shared library stays inside: what can be seen are the functions
-//! of the headers, all of them and nothing else.
+//! of the header, all of them and nothing else.
 
 #![cfg(target_os = "linux")]
 
-use std::process::Command;
-
-use crate::toolchain::{file, library, run};
-
-const INSTALL_NM: &str = "`apt-get install binutils` on Debian";
-
-/// The functions that a header declares: the names before the first parenthesis of a line that starts with a type.
-fn declared(header: &str) -> Vec<String> {
-    std::fs::read_to_string(file(header))
-        .unwrap()
-        .lines()
-        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.starts_with("typedef"))
-        .filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next().map(str::to_owned))
-        .collect()
-}
+use crate::symbols::{declared, defined, sorted};
+use crate::toolchain::{file, library};
 
 #[test]
-fn only_our_symbols_are_exported() {
-    let mut nm = Command::new("nm");
-    let listing = run(nm.args(["-D", "--defined-only"]).arg(&library().shared), INSTALL_NM);
-    let mut exported: Vec<&str> = listing.lines().filter_map(|line| line.split(' ').nth(2)).collect();
-    exported.sort_unstable();
+fn the_shared_library_exports_the_functions_of_the_header_and_nothing_else() {
+    let declared = sorted(declared(&file("include/keystore.h")));
+    assert!(declared.iter().any(|name| name == "ks_open"), "the header declares {declared:?}");
+    assert!(declared.iter().all(|name| name.starts_with("ks_")), "the header declares {declared:?}");
+    assert_eq!(sorted(defined(&library().shared)), declared);
+}
 
-    let mut declared = [declared("include/keystore.h"), declared("include/key_store.h")].concat();
-    declared.sort_unstable();
-    for function in ["ks_open", "get_keystore_stats"] {
-        assert!(declared.iter().any(|name| name == function), "the headers declare {declared:?}");
+/// A program may have functions of its own that are named like the predecessor's.
+#[test]
+fn neither_form_of_the_library_has_the_predecessors_functions() {
+    let theirs = declared(&file("legacy/include/key_store.h"));
+    assert!(theirs.iter().any(|name| name == "get_key"), "the header declares {theirs:?}");
+    for form in [&library().shared, &library().archive] {
+        let defined = defined(form);
+        assert!(defined.iter().any(|name| name == "ks_open"), "{}", form.display());
+        for name in &theirs {
+            assert!(!defined.contains(name), "{} defines {name}", form.display());
+        }
     }
-    assert_eq!(exported, declared);
 }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::toolchain::{Language, Link, build, build_and_run, directory, file, is_there, library, run};
+use crate::keystore_h::build_and_run;
+use crate::toolchain::{Language, Link, build, directory, file, is_there, library, run};
 
 /// A text, and what an example that counts its words prints.
 const TEXT: &str = "the quick brown fox jumps over the lazy dog and the dog sleeps\n";

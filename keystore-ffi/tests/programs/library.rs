@@ -1,4 +1,4 @@
-//! The library, as cargo builds it: for the tests, and for the benchmark, which has this file too.
+//! The library, as cargo builds it: for the tests of either C library, and for the benchmark.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,13 @@ pub struct Library {
 }
 
 impl Library {
-    /// Builds it in a profile, in the target directory that this program was built in, and asks cargo where it is: cargo only
-    /// promises the names of what it was asked to build.
+    /// Builds the library of this test's package in a profile, in the target directory that this
+    /// program was built in, and asks cargo where it is: cargo only promises the names of what it
+    /// was asked to build.
     pub fn build(profile: &str) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--package", "keystore-ffi", "--lib", "--profile", profile])
+            .args(["build", "--package", env!("CARGO_PKG_NAME"), "--lib", "--profile", profile])
             .args(["--message-format", "json-render-diagnostics", "--target-dir"])
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -24,18 +25,21 @@ impl Library {
             .unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let files: Vec<PathBuf> = stdout
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
             .filter(|message| {
-                message["reason"] == "compiler-artifact" && message["target"]["name"] == "keystore"
+                message["reason"] == "compiler-artifact" && message["manifest_path"] == manifest
             })
             .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
             .filter_map(|file| file.as_str().map(PathBuf::from))
             .collect();
         let find = |extension: &str| {
             let found = files.iter().find(|file| file.extension().is_some_and(|e| e == extension));
-            found.unwrap_or_else(|| panic!("cargo built no libkeystore.{extension}: {files:?}")).clone()
+            found
+                .unwrap_or_else(|| panic!("cargo built no library that ends with .{extension}: {files:?}"))
+                .clone()
         };
         Self { shared: find(env::consts::DLL_EXTENSION), archive: find("a") }
     }

@@ -1,4 +1,4 @@
-//! The library that is tested, the system's compilers, and what they make of a program.
+//! The C library that is tested, the system's compilers, and what they make of a program.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -104,17 +104,11 @@ pub struct Program {
 
 /// Builds a program from a source file of this crate, with these arguments for the compiler beside the usual.
 pub fn build(language: Language, source: &str, link: Link, arguments: &[&str]) -> Program {
-    build_with_headers(language, source, link, arguments, &file("include"))
+    build_file(language, &file(source), link, arguments)
 }
 
-/// [`build`], with the headers in this directory.
-pub fn build_with_headers(
-    language: Language,
-    source: &str,
-    link: Link,
-    arguments: &[&str],
-    headers: &Path,
-) -> Program {
+/// [`build`], from a source file anywhere.
+pub fn build_file(language: Language, source: &Path, link: Link, arguments: &[&str]) -> Program {
     let directory = directory();
     let path = directory.path().join("program");
     let library = library();
@@ -128,8 +122,8 @@ pub fn build_with_headers(
         .arg(format!("-DKEYSTORE_VERSION=\"{}\"", env!("CARGO_PKG_VERSION")))
         .args(arguments)
         .arg("-I")
-        .arg(headers)
-        .arg(file(source));
+        .arg(file("include"))
+        .arg(source);
     match link {
         Link::Static => compiler.arg(&library.archive).args(SYSTEM_LIBRARIES),
         Link::Shared => {
@@ -146,12 +140,4 @@ impl Program {
     pub fn run(&self, arguments: &[&str]) -> String {
         run(Command::new(&self.path).args(arguments), "it was just built")
     }
-}
-
-/// Builds a program with each form of the library, runs both, and returns what they print, which is
-/// the same.
-pub fn build_and_run(language: Language, source: &str) -> String {
-    let printed = build(language, source, Link::Static, &[]).run(&[]);
-    assert_eq!(printed, build(language, source, Link::Shared, &[]).run(&[]));
-    printed
 }

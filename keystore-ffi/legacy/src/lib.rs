@@ -1,11 +1,22 @@
-//! The interface of the C predecessor: `key_store.h` and `type_definition.h`.
+//! libkeystore_legacy: the interface of the C predecessor, `key_store.h` and `type_definition.h`, beside that of
+//! `keystore.h`.
 //!
-//! A program that was written for the predecessor builds against these two headers and runs as it is: the same names,
+//! A program that was written for the predecessor builds against the two headers and runs as it is: the same names,
 //! types, codes and ownership, on one store for the whole process (`process`). The headers are written by hand, for
 //! they are what such programs were compiled against; a test compares the layout of every struct with the one here.
 //!
+//! It is a library of its own because of its names: a program that has a `get_key` of its own would clash with it. The
+//! functions of `keystore.h` are in it too, for they are those of the crate that it is made of; `ks_last_error_message`
+//! explains what these functions return.
+//!
 //! Beside the interface nothing is the predecessor's: the store is this project's, on the backend rwlock, which is the
 //! one that the predecessor's buckets with a lock each come closest to, and the pool slab.
+
+#![allow(non_camel_case_types, reason = "the types are named as in the C headers")]
+#![allow(
+    clippy::unnecessary_lazy_evaluations,
+    reason = "a failure that is made ahead of time is dropped again on every call that succeeds: 15 ns each"
+)]
 
 mod process;
 mod statistics;
@@ -13,6 +24,8 @@ mod statistics;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
 use std::ptr;
 
+use keystore::KS_INVALID_ARGUMENT;
+use keystore::border::{BytesError, Failure, Out, Owned, guard, slice};
 use keystore_core::{Concurrency, Config, Error, Keystore, MAX_KEY_LEN};
 
 use self::process::{Process, Verb};
@@ -20,8 +33,6 @@ pub use self::statistics::{
     bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats, key_entry_stats,
     keystore_stats, memory_pool_stats, metadata_stats,
 };
-use crate::bytes::{Out, Owned, slice};
-use crate::failure::{Failure, guard};
 
 /// A value: of the caller's in [`set_key`], for the caller to free in [`get_key`].
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +51,7 @@ pub struct key_store_value {
 #[inline]
 unsafe fn key_of<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
     if key.is_null() {
-        return Err(Failure::Null { argument: "key", expected: "a string" });
+        return Err(BytesError::Null { argument: "key", expected: "a string" }.into());
     }
     // SAFETY: the caller promises a string.
     let key = unsafe { CStr::from_ptr(key) }.to_bytes();
@@ -59,26 +70,29 @@ unsafe fn key_of<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
 unsafe fn value_of<'a>(value: *const key_store_value) -> Result<&'a [u8], Failure> {
     // SAFETY: the caller promises that a value can be read where the address is not NULL.
     let Some(&key_store_value { data, data_size }) = (unsafe { value.as_ref() }) else {
-        return Err(Failure::Null { argument: "value", expected: "a key_store_value" });
+        return Err(BytesError::Null { argument: "value", expected: "a key_store_value" }.into());
     };
     if data.is_null() {
-        return Err(Failure::Null { argument: "value->data", expected: "its bytes" });
+        return Err(BytesError::Null { argument: "value->data", expected: "its bytes" }.into());
     }
     if data_size == 0 {
-        return Err(Failure::EmptyValue);
+        return Err(Failure::Fixed {
+            status: KS_INVALID_ARGUMENT,
+            text: "value->data_size is 0: a value has at least 1 byte",
+        });
     }
     // SAFETY: the caller promises as many bytes as the value says.
-    unsafe { slice("value->data", data.cast::<c_void>(), data_size) }
+    Ok(unsafe { slice("value->data", data.cast::<c_void>(), data_size) }?)
 }
 
 impl Process {
     /// The arguments of a call, counted where they are refused.
     #[inline]
-    fn arguments<T>(&self, verb: Verb, arguments: Result<T, Failure>) -> Result<T, Failure> {
+    fn arguments<T, E: Into<Failure>>(&self, verb: Verb, arguments: Result<T, E>) -> Result<T, Failure> {
         if arguments.is_err() {
             self.refused.argument(verb);
         }
-        arguments
+        arguments.map_err(Into::into)
     }
 }
 

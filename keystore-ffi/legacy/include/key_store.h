@@ -1,10 +1,12 @@
 /*
- * One store for the whole process: the interface of the C predecessor, on libkeystore.
+ * One store for the whole process: the interface of the C predecessor, on keystore.
  *
- * A program that was written for the predecessor builds and runs with this header as it is. New programs have more
- * from keystore.h: several stores, binary keys, empty values, batches, callbacks.
+ * A program that was written for the predecessor builds with this header as it is, and is linked with
+ * -lkeystore_legacy. New programs have more from keystore.h and -lkeystore: several stores, binary keys, empty values,
+ * batches, callbacks.
  *
- * Every function may be called by any thread at any time. Each answers 0, or a negative code of docs/error-codes.md:
+ * Any thread may call every function, also while another thread initialises or cleans up. A signal handler may call none
+ * of them: a call that interrupts another can wait for ever. Each answers 0, or a negative code of docs/error-codes.md:
  *
  *     -10  memory could not be had
  *     -20  an argument is NULL, a key is empty or has over 65535 bytes, a value is empty or has over 4 GiB - 1

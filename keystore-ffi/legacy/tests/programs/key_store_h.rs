@@ -1,44 +1,44 @@
-//! C programs as they were written for the predecessor: against its two headers alone.
+//! C programs against `key_store.h`.
 
 use std::fmt::Write;
-use std::fs;
 use std::mem::offset_of;
 
-use keystore::predecessor::{
+use keystore_legacy::{
     bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats, key_entry_stats,
     key_store_value, keystore_stats, memory_pool_stats, metadata_stats,
 };
 
-use crate::toolchain::{Language, Link, build_with_headers, directory, file};
+use crate::toolchain::{Language, Link, build};
 
-/// Builds a program that can see no header of the library but the predecessor's, with each form of the library, and
-/// runs both.
+/// Builds a program with each form of the library, and runs both. It can see no header but the
+/// predecessor's.
 fn build_and_run(source: &str, arguments: &[&str]) -> String {
-    let headers = directory();
-    for header in ["key_store.h", "type_definition.h"] {
-        fs::copy(file("include").join(header), headers.path().join(header)).unwrap();
-    }
-    let [_, printed] = [Link::Shared, Link::Static].map(|link| {
-        let posix = ["-D_POSIX_C_SOURCE=200809L"];
-        build_with_headers(Language::C, source, link, &posix, headers.path()).run(arguments)
-    });
+    let [_, printed] = [Link::Shared, Link::Static]
+        .map(|link| build(Language::C, source, link, &["-D_POSIX_C_SOURCE=200809L"]).run(arguments));
     printed
 }
 
 #[test]
 fn calls() {
-    build_and_run("tests/c/predecessor/calls.c", &[]);
+    build_and_run("tests/c/calls.c", &[]);
 }
 
 #[test]
 fn misuse() {
-    build_and_run("tests/c/predecessor/misuse.c", &["50"]);
+    build_and_run("tests/c/misuse.c", &["50"]);
 }
 
-/// The whole stress test: a thousand threads. How fast it is depends on the machine; that nothing is missing does not.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn no_call_ends_the_process_where_memory_runs_out() {
+    build_and_run("tests/c/out_of_memory.c", &[]);
+}
+
+/// The whole stress test: a thousand threads. How fast it is depends on the machine; that nothing
+/// is missing does not.
 #[test]
 fn stress() {
-    let printed = build_and_run("tests/c/predecessor/stress.c", &[]);
+    let printed = build_and_run("tests/c/stress.c", &[]);
     assert!(printed.contains("threads 1000, keys of each 1000\n"), "{printed}");
     assert!(printed.contains("set and not stored 0, missing 0, wrong 0\n"), "{printed}");
     assert!(
@@ -88,5 +88,5 @@ fn every_struct_has_the_layout_of_the_headers() {
             metadata, key_entries, collisions, memory_pool, operation_counters, data_node_counters
         }
     }
-    assert_eq!(build_and_run("tests/c/predecessor/layout.c", &[]), ours);
+    assert_eq!(build_and_run("tests/c/layout.c", &[]), ours);
 }

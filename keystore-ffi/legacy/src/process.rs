@@ -1,33 +1,60 @@
 //! The store of the whole process.
 //!
-//! Any thread may call at any time, also while another initialises or cleans up. So every call holds the store as a
-//! reader while it lasts, and what makes or removes the store waits for all of them as a writer. A single lock would
-//! be one cache line that every call writes; so there are several, each with a reference of its own to the store. A
-//! reader takes its thread's, a writer takes all of them, in order.
+//! Any thread may call while another initialises or cleans up. So every call holds the store as a reader while it lasts,
+//! and what makes or removes the store waits for all of them as a writer. See [`Sharded`].
 
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
+use keystore::KS_NOT_INITIALISED;
+use keystore::border::Failure;
 use keystore_core::striped::thread_slot;
-use keystore_core::{BackendKind, BoxedKeystore, Concurrency, Config, Keystore, LocalKeystore};
-use keystore_pool::{AnyPool, PoolKind};
+use keystore_core::{Concurrency, Config, Keystore, LocalKeystore, RwLockKeystore};
+use keystore_pool::SlabPool;
 
 use super::statistics::keystore_stats;
-use crate::failure::Failure;
 
 /// How many locks: threads with different numbers modulo this one do not touch the same.
 const SHARDS: usize = 16;
 
-/// The store, once for each lock; all of them hold the same, or none.
-static PROCESS: [CachePadded<RwLock<Option<Arc<Process>>>>; SHARDS] =
-    [const { CachePadded::new(RwLock::new(None)) }; SHARDS];
-
-/// Waits until no call is inside, and keeps all out.
-fn lock_out() -> [RwLockWriteGuard<'static, Option<Arc<Process>>>; SHARDS] {
-    PROCESS.each_ref().map(|shard| shard.write().unwrap_or_else(PoisonError::into_inner))
+/// A value, or none, behind a reader-writer lock that readers do not fight over: a reader takes its thread's lock of
+/// several, a writer takes all of them, in order. It is known as a big-reader lock. It lies in a static and allocates
+/// nothing, so that it cannot fail.
+struct Sharded<T> {
+    locks: [CachePadded<RwLock<()>>; SHARDS],
+    value: UnsafeCell<Option<T>>,
 }
+
+// SAFETY: readers on several threads get `&T` at once, which asks for `T: Sync`, and a writer puts and takes a `T` on
+// any thread, which asks for `T: Send`.
+unsafe impl<T: Send + Sync> Sync for Sharded<T> {}
+
+impl<T> Sharded<T> {
+    const fn new() -> Self {
+        Self { locks: [const { CachePadded::new(RwLock::new(())) }; SHARDS], value: UnsafeCell::new(None) }
+    }
+
+    /// Runs `call` with the value, which stays until it returns.
+    #[inline]
+    fn read<R>(&self, call: impl FnOnce(Option<&T>) -> R) -> R {
+        let _lock = self.locks[thread_slot() % SHARDS].read().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: a writer needs the lock that is held here.
+        call(unsafe { (*self.value.get()).as_ref() })
+    }
+
+    /// Runs `call` with the value once no call is inside, and keeps all out until it returns.
+    fn write<R>(&self, call: impl FnOnce(&mut Option<T>) -> R) -> R {
+        let _locks = self.locks.each_ref().map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: readers and other writers need one of the locks, all of which are held here.
+        call(unsafe { &mut *self.value.get() })
+    }
+}
+
+/// The store.
+static PROCESS: Sharded<Process> = Sharded::new();
 
 /// When the process last cleaned up, seconds since the Unix epoch; 0 for never.
 static LAST_CLEANUP: AtomicU64 = AtomicU64::new(0);
@@ -41,20 +68,18 @@ pub(super) struct Process {
 /// A store in one of the two modes.
 enum Store {
     /// Threads work in it at once.
-    Shared(BoxedKeystore),
+    Shared(RwLockKeystore<SlabPool>),
     /// Threads take turns, so that a program which hands its store from one thread to another goes on working.
-    InTurns(Box<Mutex<LocalKeystore<AnyPool>>>),
+    InTurns(Mutex<LocalKeystore<SlabPool>>),
 }
 
 impl Store {
     fn open(config: &Config) -> Result<Self, Failure> {
-        let pool = AnyPool::new(PoolKind::Slab, config)?;
+        let pool = SlabPool::from_config(config)?;
         Ok(match config.concurrency {
-            Concurrency::MultiThreaded => {
-                Self::Shared(keystore_core::open(BackendKind::RwLock, config, pool)?)
-            }
+            Concurrency::MultiThreaded => Self::Shared(RwLockKeystore::open(config, pool)?),
             Concurrency::SingleThreaded => {
-                Self::InTurns(Box::new(Mutex::new(LocalKeystore::open_local(config, pool)?)))
+                Self::InTurns(Mutex::new(LocalKeystore::open_local(config, pool)?))
             }
         })
     }
@@ -65,7 +90,7 @@ impl Process {
     #[inline]
     pub(super) fn store<R>(&self, call: impl FnOnce(&dyn Keystore) -> R) -> R {
         match &self.store {
-            Store::Shared(store) => call(&**store),
+            Store::Shared(store) => call(store),
             // A panic leaves the store whole.
             Store::InTurns(store) => call(&*store.lock().unwrap_or_else(PoisonError::into_inner)),
         }
@@ -78,22 +103,24 @@ impl Process {
     }
 }
 
+/// What a call without a store returns.
+const NO_STORE: Failure =
+    Failure::Fixed { status: KS_NOT_INITIALISED, text: "there is no store: initialise_key_store makes it" };
+
 /// Makes the store with this configuration, unless there is one.
 pub(super) fn initialise(config: &Config) -> Result<(), Failure> {
-    let mut shards = lock_out();
-    if shards[0].is_none() {
-        let process = Arc::new(Process { store: Store::open(config)?, refused: Refused::default() });
-        shards.iter_mut().for_each(|shard| **shard = Some(Arc::clone(&process)));
-    }
-    Ok(())
+    PROCESS.write(|process| {
+        if process.is_none() {
+            *process = Some(Process { store: Store::open(config)?, refused: Refused::default() });
+        }
+        Ok(())
+    })
 }
 
 /// Removes the store, once no call is inside.
 pub(super) fn clean_up() -> Result<(), Failure> {
-    // The last reference goes when the locks are free again: other threads need not wait for that to be told.
-    let removed = lock_out().each_mut().map(|shard| shard.take());
-    let [Some(_), ..] = removed else { return Err(Failure::NotInitialised) };
-    drop(removed);
+    // Dropped when the locks are free again: other threads need not wait for that to learn that there is no store.
+    drop(PROCESS.write(Option::take).ok_or(NO_STORE)?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     LAST_CLEANUP.store(now, Relaxed);
     Ok(())
@@ -102,8 +129,7 @@ pub(super) fn clean_up() -> Result<(), Failure> {
 /// Runs `call` with the store, which stays until it returns.
 #[inline]
 pub(super) fn with<R>(call: impl FnOnce(&Process) -> Result<R, Failure>) -> Result<R, Failure> {
-    let process = PROCESS[thread_slot() % SHARDS].read().unwrap_or_else(PoisonError::into_inner);
-    call(process.as_deref().ok_or_else(|| Failure::NotInitialised)?)
+    PROCESS.read(|process| call(process.ok_or_else(|| NO_STORE)?))
 }
 
 /// What a call is counted as.

@@ -2,10 +2,10 @@
 
 use std::ffi::{c_uint, c_ulong};
 
+use keystore::{KS_INVALID_ARGUMENT, KS_KEY_NOT_FOUND, KS_OUT_OF_MEMORY};
 use keystore_core::Stats;
 
 use super::process::Refused;
-use crate::status::{KS_INVALID_ARGUMENT, KS_KEY_NOT_FOUND, KS_OUT_OF_MEMORY};
 
 /// How many error codes are counted: -1 to -99, at the index of the code without its sign.
 const CODES: usize = 100;
@@ -285,7 +285,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::predecessor::process::Verb;
+    use crate::process::Verb;
 
     #[test]
     fn every_call_that_failed_is_counted_under_its_code() {

@@ -1,0 +1,88 @@
+/* Every call while malloc fails at its first, second, … call: each answers 0 or -10, and the store stays as it was. */
+
+#define _GNU_SOURCE
+#include "check.h"
+#include <errno.h>
+
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
+    *__libc_memalign(size_t, size_t);
+
+/* Allocations that may still be made; negative for any number. */
+static long left = -1;
+
+static bool refused(void) {
+    if (left < 0)
+        return false;
+    return left == 0 || left-- < 0;
+}
+
+void *malloc(size_t size) { return refused() ? NULL : __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return refused() ? NULL : __libc_calloc(count, size); }
+void *realloc(void *block, size_t size) { return refused() ? NULL : __libc_realloc(block, size); }
+void *memalign(size_t alignment, size_t size) { return refused() ? NULL : __libc_memalign(alignment, size); }
+void *aligned_alloc(size_t alignment, size_t size) { return refused() ? NULL : __libc_memalign(alignment, size); }
+
+int posix_memalign(void **block, size_t alignment, size_t size) {
+    if (refused())
+        return ENOMEM;
+    *block = __libc_memalign(alignment, size);
+    return *block == NULL ? ENOMEM : 0;
+}
+
+static bool concurrent;
+static unsigned char bytes[2000];
+
+static int initialise(void) { return initialise_key_store(256, 1.0, concurrent); }
+
+static int set(void) {
+    key_store_value value = {bytes, sizeof bytes};
+    return set_key("new", &value);
+}
+
+static int get(void) {
+    key_store_value value;
+    int status = get_key("k", &value);
+    CHECK((status == 0) == (value.data != NULL));
+    free(value.data);
+    return status;
+}
+
+static int overwrite(void) {
+    key_store_value value = {bytes, 1000};
+    return set_key("k", &value);
+}
+
+static int delete_new(void) { return delete_key("new"); }
+
+/* Calls until one has all the memory that it wants. */
+static void until_it_works(int (*call)(void)) {
+    int status = -10;
+    for (long allowed = 0; status != 0; allowed++) {
+        CHECK(allowed < 2000);
+        left = allowed;
+        status = call();
+        left = -1;
+        CHECK(status == 0 || status == -10);
+        if (call != initialise && call != overwrite)
+            CHECK(has_text("k", "text"));
+    }
+}
+
+int main(void) {
+    /* The thread's own records are made before memory runs out. */
+    for (int mode = 0; mode < 2; mode++) {
+        CHECK(initialise_key_store(16, 0.5, mode) == 0 && set_text("k", "text") == 0 && cleanup_key_store() == 0);
+        concurrent = mode;
+        until_it_works(initialise);
+        CHECK(set_text("k", "text") == 0);
+        until_it_works(get);
+        until_it_works(set);
+        until_it_works(delete_new);
+        until_it_works(overwrite);
+        left = 0;
+        CHECK(initialise_key_store(1000, 0.5, true) == -21 && set_key("", NULL) == -20);
+        left = -1;
+        CHECK(cleanup_key_store() == 0);
+    }
+    return 0;
+}

@@ -1,0 +1,58 @@
+//! The C code in the documentation is what it says it is.
+
+use std::fs;
+
+use crate::toolchain::{Language, Link, build, build_file, directory, file};
+
+/// The C blocks of `docs/c-api.md`, in order.
+fn blocks() -> Vec<String> {
+    let page = fs::read_to_string(file("../docs/c-api.md")).unwrap();
+    let blocks = page.split("```c\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_c_block_of_the_documentation_compiles_and_every_program_runs() {
+    let blocks = blocks();
+    assert!(blocks.len() >= 3, "{blocks:?}");
+    for block in blocks {
+        let program = if block.contains("int main(") {
+            block
+        } else {
+            // A part of a program, which has a store.
+            format!(
+                "#include <keystore.h>\nint main(void) {{\nks_store *store;\n{block}\nif (status == KS_OK) ks_close(store);\n\
+                 return status;\n}}\n"
+            )
+        };
+        let directory = directory();
+        let source = directory.path().join("block.c");
+        fs::write(&source, &program).unwrap();
+        build_file(Language::C, &source, Link::Shared, &[]).run(&[]);
+    }
+}
+
+/// What the page shows is the file that it names, and prints what the page says.
+#[test]
+fn the_callbacks_of_the_documentation_are_those_of_the_example() {
+    let example = fs::read_to_string(file("examples/callbacks.c")).unwrap();
+    assert!(blocks().contains(&example), "docs/c-api.md does not show examples/callbacks.c as it is");
+    let printed = build(Language::C, "examples/callbacks.c", Link::Static, &[]).run(&[]);
+    assert_eq!(printed, "visits: 3\n");
+    let page = fs::read_to_string(file("../docs/c-api.md")).unwrap();
+    assert!(page.contains("prints `visits: 3`"));
+}
+
+/// Whoever reads the header or the page learns that signal handlers may not call.
+#[test]
+fn the_headers_and_the_documentation_say_what_a_signal_handler_may_do() {
+    for (page, sentence) in [
+        ("include/keystore.h", "A signal handler may call NONE of these functions"),
+        ("legacy/include/key_store.h", "A signal handler may call none"),
+        ("../docs/c-api.md", "A signal handler may call no function of this library."),
+    ] {
+        assert!(fs::read_to_string(file(page)).unwrap().contains(sentence), "{page}");
+    }
+    let header = fs::read_to_string(file("include/keystore.h")).unwrap();
+    assert!(!header.contains("at any time"), "keystore.h promises calls at any time");
+}
