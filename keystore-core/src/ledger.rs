@@ -195,14 +195,14 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
     /// Records what a write did.
     #[inline]
     pub(crate) fn record_change(&self, verb: Verb, change: Change) {
-        self.record(match (verb, change) {
-            (Verb::Delete, Change::Deleted) => Event::DeleteHit,
-            (Verb::Delete, _) => Event::DeleteMiss,
-            (_, Change::Absent) => Event::AddAbsent,
-            (_, Change::Kept) => Event::AddKept,
-            (_, Change::Created) => Event::AddCreated,
-            (_, Change::Replaced) => Event::AddReplaced,
-            (_, Change::Deleted) => Event::AddDeleted,
+        self.record(match (change, verb) {
+            (Change::Created, _) => Event::AddCreated,
+            (Change::Replaced, _) => Event::AddReplaced,
+            (Change::Deleted, Verb::Delete) => Event::DeleteHit,
+            (Change::Deleted, _) => Event::AddDeleted,
+            (Change::Absent | Change::Kept, Verb::Delete) => Event::DeleteMiss,
+            (Change::Absent, _) => Event::AddAbsent,
+            (Change::Kept, _) => Event::AddKept,
         });
     }
 

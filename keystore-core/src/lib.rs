@@ -98,6 +98,7 @@ mod session;
 mod stats;
 mod store;
 pub mod striped;
+pub mod system_memory;
 mod table;
 mod verbs;
 

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::mem::ManuallyDrop;
 use std::ops::{ControlFlow, Deref};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -80,19 +81,22 @@ impl<T: Table> Store<T> {
         for (group, items) in items.chunks(GROUP).enumerate() {
             let mut refused = None;
             let mut valid = 0;
-            for item in items {
-                match self.checked_hash(verb, key_of(item)) {
-                    Ok(hash) => {
-                        hashes[valid] = hash;
-                        self.table.prefetch_bucket(&session, hash);
-                        valid += 1;
-                    }
-                    Err(error) => {
-                        refused = Some(error);
-                        break;
+            // The user's hasher may panic. Then the keys before that one are done first, as one by one they would have been.
+            let hashing = catch_unwind(AssertUnwindSafe(|| {
+                for item in items {
+                    match self.checked_hash(verb, key_of(item)) {
+                        Ok(hash) => {
+                            hashes[valid] = hash;
+                            self.table.prefetch_bucket(&session, hash);
+                            valid += 1;
+                        }
+                        Err(error) => {
+                            refused = Some(error);
+                            break;
+                        }
                     }
                 }
-            }
+            }));
             for &hash in &hashes[..valid] {
                 self.table.prefetch_node(&session, hash);
             }
@@ -100,6 +104,7 @@ impl<T: Table> Store<T> {
                 let index = group * GROUP + at;
                 each(&session, index, hash, item).map_err(|error| BatchError { index, error })?;
             }
+            hashing.unwrap_or_else(|panic| resume_unwind(panic));
             self.table.refresh(&mut session);
             if let Some(error) = refused {
                 return Err(BatchError { index: group * GROUP + valid, error });

@@ -63,6 +63,9 @@ pub(crate) trait Table {
     /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be called again where
     /// another thread came between. `C` tells whose closure it is. `likely` is the value that it will most likely set: what
     /// that takes may be prepared while the table is looked up.
+    ///
+    /// `effected` is called once, with what is returned, as soon as that has taken effect. Only then does the writer do its share
+    /// of growing the table, which asks the user's hasher: a write is counted although that panics.
     fn alter<'v, C: Closure>(
         &self,
         session: &Self::Session,
@@ -70,6 +73,7 @@ pub(crate) trait Table {
         key: &[u8],
         likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change>;
 
     /// Shows each entry that is there throughout, and none twice, to `visit` until it breaks off.

@@ -27,6 +27,7 @@ use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::node::Node;
 use crate::store::Store;
+use crate::system_memory::check_fits;
 use crate::table::{Decision, Footprint, Survey, Table};
 
 /// A store in dashmap's shards. See the [crate's page](crate) on choosing.
@@ -244,6 +245,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         key: &[u8],
         _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         let mut shard = self.write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
         // SAFETY: the shard is locked exclusively until it is dropped, so its entries and nodes are ours; buckets are used
@@ -261,6 +263,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                                 bucket.as_mut().0.node = new;
                                 self.ledger.destroy_node(node);
                                 drop(shard);
+                                effected(Change::Replaced);
                                 Ok(Change::Replaced)
                             });
                         }
@@ -274,13 +277,18 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                 None => match C::inside(|| decide(None)) {
                     Decision::Set(value) => {
                         return apart(|| {
-                            shard.try_reserve(1, hash_of).map_err(|_| Error::OutOfMemory {
-                                requested: (shard.buckets() * 2).saturating_mul(size_of::<Kept>()),
-                            })?;
+                            if shard.len() == shard.capacity() {
+                                let requested = (shard.buckets() * 2).saturating_mul(size_of::<Kept>());
+                                check_fits(requested)?;
+                                shard
+                                    .try_reserve(1, hash_of)
+                                    .map_err(|_| Error::OutOfMemory { requested })?;
+                            }
                             let node = self.ledger.create_node(key, &value, 0)?;
                             // There is room: this neither grows nor fails.
                             shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
                             drop(shard);
+                            effected(Change::Created);
                             Ok(Change::Created)
                         });
                     }
@@ -288,6 +296,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                 },
             };
             drop(shard);
+            effected(change);
             Ok(change)
         }
     }
@@ -332,6 +341,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         let shards = self.map.shards();
         // Hashes spread unevenly: an eighth more lets nearly every shard take its share without growing.
         let share = (entries / shards.len()).saturating_add(entries / shards.len() / 8).saturating_add(1);
+        check_fits(share.saturating_mul(shards.len()).saturating_mul(size_of::<Kept>()))?;
         for shard in shards {
             let mut shard = self.write_shard(shard, "reserve")?;
             let more = share.saturating_sub(shard.len());

@@ -9,6 +9,8 @@
 mod check;
 #[path = "../support/combination.rs"]
 mod combination;
+#[path = "../support/hashing.rs"]
+mod hashing;
 #[path = "../support/script.rs"]
 mod script;
 #[path = "../support/steps.rs"]
@@ -22,6 +24,7 @@ mod concurrency;
 mod counts;
 mod entries;
 mod growth;
+mod hashers;
 mod iteration;
 mod limits;
 mod memory;
@@ -52,6 +55,7 @@ fn main() -> std::process::ExitCode {
         ("growth", growth::CHECKS),
         ("iteration", iteration::CHECKS),
         ("closures", closures::CHECKS),
+        ("hashers", hashers::CHECKS),
         ("reentry", reentry::CHECKS),
         ("waiting", waiting::CHECKS),
         ("counts", counts::CHECKS),

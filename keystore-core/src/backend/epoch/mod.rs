@@ -309,6 +309,7 @@ where
         key: &[u8],
         likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         if reentry::is_deciding(self, hash) {
             return Err(Error::Busy { operation: "write" });
@@ -325,7 +326,10 @@ where
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
                 // SAFETY: live when its word was read, and the thread has been pinned since.
                 let (new, change) = match decide(Some(unsafe { old.value() })) {
-                    Decision::Keep => return Ok(Change::Kept),
+                    Decision::Keep => {
+                        effected(Change::Kept);
+                        return Ok(Change::Kept);
+                    }
                     Decision::Set(value) => {
                         // SAFETY: as above.
                         let replaced = unsafe { old.size() };
@@ -348,7 +352,10 @@ where
                 if bucket.link().is_frozen() {
                     continue;
                 }
-                let Decision::Set(value) = decide(None) else { return Ok(Change::Absent) };
+                let Decision::Set(value) = decide(None) else {
+                    effected(Change::Absent);
+                    return Ok(Change::Absent);
+                };
                 let node = fresh.with(key, &value, 0)?;
                 match insert(bucket, Word::new(tag(hash), node)?, key, session)? {
                     Insertion::NotPlaced => continue,
@@ -367,6 +374,7 @@ where
                 }
                 Change::Created
             };
+            effected(change);
             // Where memory is short, the move waits: this write is done.
             let array = self.current(session);
             if array.next(session).is_some() {
@@ -390,14 +398,16 @@ where
         self.walk(session, |node, hash, guard| {
             // SAFETY: the walk's nodes are alive while it shows them.
             let key = unsafe { node.key() };
-            let change = self.alter::<OfCaller>(guard, hash, key, None, |value| match value {
+            let decide = |value: Option<&[u8]>| match value {
                 Some(value) if !keep(key, value) => Decision::Delete,
                 _ => Decision::Keep,
+            };
+            self.alter::<OfCaller>(guard, hash, key, None, decide, |change| {
+                if change == Change::Deleted {
+                    self.ledger().record(Event::DeleteHit);
+                    removed += 1;
+                }
             })?;
-            if change == Change::Deleted {
-                self.ledger().record(Event::DeleteHit);
-                removed += 1;
-            }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(removed)
@@ -539,8 +549,8 @@ mod tests {
 
     fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
         let hash = table.ledger().hash(key);
-        let change = table.alter::<OfCaller>(guard, hash, key, None, |_| Decision::Set(key.into())).unwrap();
-        table.ledger().record_change(crate::ledger::Verb::Add, change);
+        let record = |change| table.ledger().record_change(crate::ledger::Verb::Add, change);
+        table.alter::<OfCaller>(guard, hash, key, None, |_| Decision::Set(key.into()), record).unwrap();
     }
 
     /// A bucket's overflow chain is freed once its unit has moved, though the table still begins at the old array: so

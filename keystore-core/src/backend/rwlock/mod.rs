@@ -202,6 +202,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
@@ -209,7 +210,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 Some((slot, node)) => match C::inside(|| decide(Some(node.value()))) {
                     Decision::Keep => Change::Kept,
                     Decision::Set(value) if node.overwrite(&value) => Change::Replaced,
-                    Decision::Set(value) => return self.replace(guard, slot, node, hash, key, &value),
+                    Decision::Set(value) => {
+                        return self.replace(guard, slot, node, hash, key, &value, effected);
+                    }
                     Decision::Delete => {
                         slot.set(Word::EMPTY);
                         self.ledger.destroy_node(node);
@@ -217,12 +220,13 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     }
                 },
                 None => match C::inside(|| decide(None)) {
-                    Decision::Set(value) => return self.create(guard, bucket, hash, key, &value),
+                    Decision::Set(value) => return self.create(guard, bucket, hash, key, &value, effected),
                     Decision::Keep | Decision::Delete => Change::Absent,
                 },
             };
             // Before there is a result: so it need not be kept in memory meanwhile.
             drop(guard);
+            effected(change);
             Ok(change)
         }
     }
@@ -233,14 +237,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// # Safety
     /// The guard is that of the bucket with the slot, and the node is the one in it.
     #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
     unsafe fn replace(
         &self,
-        _guard: Exclusive<'_, L>,
+        guard: Exclusive<'_, L>,
         slot: &Slot,
         node: Node,
         hash: u64,
         key: &[u8],
         value: &[u8],
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY: the lock is held exclusively, so the slot and its node are ours.
         unsafe {
@@ -248,6 +254,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             slot.set(self.word(tag(hash), new)?);
             self.ledger.destroy_node(node);
         }
+        drop(guard);
+        effected(Change::Replaced);
         Ok(Change::Replaced)
     }
 
@@ -263,6 +271,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         value: &[u8],
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         let node = self.ledger.create_node(key, value, 0)?;
         let word = self.word(tag(hash), node)?;
@@ -270,6 +279,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         match unsafe { bucket.entries.push(word, &mut Spare::none()) } {
             Ok(in_overflow) => {
                 drop(guard);
+                effected(Change::Created);
                 if asks_whether_crowded(hash, in_overflow, || self.directory.levels().wanted) {
                     self.grow_if_crowded();
                 }
@@ -302,7 +312,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     || word.node().is_some_and(|node| {
                         // SAFETY: a node in a locked bucket is alive.
                         let key = unsafe { node.key() };
-                        cursor.is_ahead(self.ledger.hash(key))
+                        // The user's code, under a lock: what it calls of a store must not wait.
+                        cursor.is_ahead(reentry::inside(|| self.ledger.hash(key)))
                     })
             };
             if visit(bucket, &is_ahead).is_break() {
@@ -400,13 +411,17 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         key: &[u8],
         _likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
         let Some((guard, bucket)) = self.locked_at_once(hash, Exclusive::try_lock) else {
             return apart(move || {
                 let (guard, bucket) = self.locked_to_write(hash)?;
                 // SAFETY: see above.
-                unsafe { self.write::<C>(guard, bucket, bucket.find(tag(hash), key), hash, key, decide) }
+                unsafe {
+                    let found = bucket.find(tag(hash), key);
+                    self.write::<C>(guard, bucket, found, hash, key, decide, effected)
+                }
             });
         };
         // SAFETY: see above.
@@ -415,11 +430,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
             // SAFETY: see above.
             return apart(move || unsafe {
                 let found = bucket.entries.find_in_chain(tag(hash), key);
-                self.write::<C>(guard, bucket, found, hash, key, decide)
+                self.write::<C>(guard, bucket, found, hash, key, decide, effected)
             });
         }
         // SAFETY: see above.
-        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide) }
+        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide, effected) }
     }
 
     fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {

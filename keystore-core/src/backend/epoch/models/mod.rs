@@ -220,7 +220,7 @@ impl World {
     }
 
     fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Decision<'v>) -> Change {
-        self.0.alter::<OfCrate>(&pin(), key, &key.to_be_bytes(), None, decide).unwrap()
+        self.0.alter::<OfCrate>(&pin(), key, &key.to_be_bytes(), None, decide, |_| ()).unwrap()
     }
 
     /// Finishes the move that was begun.
