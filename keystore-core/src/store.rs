@@ -6,6 +6,7 @@
 //! hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{ControlFlow, Deref};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,7 +21,7 @@ use crate::keystore::{Change, Exchange, Keystore, Update};
 use crate::ledger::Verb;
 use crate::session::Session;
 use crate::stats::{MemoryStats, Metadata, Stats};
-use crate::table::{Decision, Table};
+use crate::table::{Decision, Table, describe};
 
 /// Keys of a batch that are in flight together: enough to fill a core's line buffers twice over, few enough that what
 /// was asked for is still in the first-level cache when its turn comes.
@@ -28,7 +29,6 @@ const GROUP: usize = 32;
 
 /// A store over the table `T` of some backend. Use it through the names that say which: `RwLockKeystore`,
 /// `EpochKeystore`, `DashMapKeystore`.
-#[derive(Debug)]
 pub struct Store<T> {
     table: T,
     shrinking: Shrinking,
@@ -322,6 +322,16 @@ impl<T: Table> Keystore for Store<T> {
 
     fn table_bytes(&self) -> Result<u64> {
         Ok(self.table.array_bytes() as u64)
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(&self.table, "Keystore", f)
+    }
+}
+
+impl<T: Table> fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f)
     }
 }
 

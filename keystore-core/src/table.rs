@@ -5,10 +5,12 @@
 //! touch them when, and how the table grows.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 
 use crate::allocator::NodeAllocator;
+use crate::backend::BackendKind;
 use crate::backend::reentry::Closure;
 use crate::error::Result;
 use crate::keystore::Change;
@@ -32,6 +34,8 @@ pub(crate) trait Table {
     type Allocator: NodeAllocator;
     /// What hashes keys.
     type Hasher: BuildHasher;
+    /// The backend whose table it is.
+    const BACKEND: BackendKind;
     /// What a thread holds while it uses the table: an epoch's pin, or nothing.
     type Session;
 
@@ -104,6 +108,15 @@ pub(crate) trait Table {
 
     /// Bytes of the table itself, and bytes that wait to be reclaimed.
     fn footprint(&self) -> Footprint;
+}
+
+/// Writes a line about a table: counts and sizes, and nothing that tells of keys, addresses or the hasher's seed.
+pub(crate) fn describe<T: Table>(table: &T, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.debug_struct(name)
+        .field("backend", &format_args!("{}", T::BACKEND))
+        .field("entries", &table.ledger().entries())
+        .field("table_bytes", &table.array_bytes())
+        .finish_non_exhaustive()
 }
 
 /// Bytes that a table takes besides its live nodes.

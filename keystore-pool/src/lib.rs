@@ -62,6 +62,8 @@
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
 
+use std::fmt;
+
 #[cfg(feature = "arena")]
 mod arena;
 #[cfg(all(debug_assertions, any(feature = "slab", feature = "arena")))]
@@ -93,6 +95,16 @@ pub use kind::{AnyPool, PoolKind};
 #[cfg(feature = "slab")]
 pub use slab::{SlabOptions, SlabPool, WhenFull};
 pub use system::SystemPool;
+
+/// Writes a line about a pool: what it holds and has handed out, and no address.
+fn describe(pool: &impl keystore_core::NodeAllocator, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let stats = pool.stats();
+    f.debug_struct(name)
+        .field("live_nodes", &stats.live_nodes)
+        .field("live_bytes", &stats.live_bytes)
+        .field("held_bytes", &stats.held_bytes)
+        .finish_non_exhaustive()
+}
 
 /// Bytes that a pool reserves for each node which [`Config::preallocation`](keystore_core::Config::preallocation) asks for: a
 /// node of a 16-byte key and a 64-byte value takes 88, and the rest is for the pool's own headers. Stores of larger

@@ -10,6 +10,7 @@
 //!
 //! A verb's linearization point is any instant at which it holds its shard's lock.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::thread::sleep;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::BackendKind;
 use crate::backend::apart::apart;
 use crate::backend::reentry::{self, Closure};
 use crate::config::Config;
@@ -28,7 +30,7 @@ use crate::ledger::{Event, Ledger};
 use crate::node::Node;
 use crate::store::Store;
 use crate::system_memory::check_fits;
-use crate::table::{Decision, Footprint, Survey, Table};
+use crate::table::{Decision, Footprint, Survey, Table, describe};
 
 /// A store in dashmap's shards. See the [crate's page](crate) on choosing.
 pub type DashMapKeystore<A = Global, S = DefaultHasher> = Store<DashMapTable<A, S>>;
@@ -73,7 +75,6 @@ impl Default for DashMapKeystore {
 }
 
 /// The table behind [`DashMapKeystore`].
-#[derive(Debug)]
 pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
     ledger: Ledger<A, S>,
     map: DashMap<Entry, (), Unused>,
@@ -193,9 +194,16 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
     }
 }
 
+impl<A: NodeAllocator, S: BuildHasher> fmt::Debug for DashMapTable<A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(self, "DashMapTable", f)
+    }
+}
+
 impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     type Allocator = A;
     type Hasher = S;
+    const BACKEND: BackendKind = BackendKind::DashMap;
     type Session = ();
 
     #[inline]

@@ -2,6 +2,7 @@
 //! report that there is none.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::fmt;
 use std::hint::black_box;
 use std::ptr::NonNull;
 
@@ -49,7 +50,6 @@ pub(crate) unsafe trait Zeroable: Sized {
 
 /// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come from the system page by
 /// page, when they are first touched: making one costs nothing in proportion to its length.
-#[derive(Debug)]
 pub(crate) struct Zeroed<T> {
     first: NonNull<T>,
     length: usize,
@@ -116,6 +116,12 @@ impl<T: Zeroable> Zeroed<T> {
     pub(crate) fn as_slice(&self) -> &[T] {
         // SAFETY: the block holds `length` elements from `first` on, all initialised by `Zeroable`'s promise.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.length) }
+    }
+}
+
+impl<T> fmt::Debug for Zeroed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Zeroed").field("length", &self.length).finish_non_exhaustive()
     }
 }
 

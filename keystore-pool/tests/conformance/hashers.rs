@@ -25,7 +25,8 @@ pub(crate) const CHECKS: &[Check] = checks![
         a_hasher_that_gives_one_answer_keeps_keys_apart,
         a_hasher_that_panics_loses_nothing_and_what_took_effect_is_counted,
         a_batch_whose_hasher_panics_has_done_the_keys_before,
-        a_hasher_that_calls_its_store_is_answered_or_refused;
+        a_hasher_that_calls_its_store_is_answered_or_refused,
+        a_closure_that_writes_its_own_key_comes_to_an_end;
     shared:
         threads_whose_hashers_disagree_lose_and_double_no_node,
         threads_whose_hashers_panic_lose_nothing
@@ -40,6 +41,8 @@ enum Fault {
     Turning,
     /// It turns one bit over in each second answer.
     OneBit(u32),
+    /// It gives each answer other high bits, which choose neither the bucket nor the tag.
+    HighBits,
     /// It gives the same answer for all keys.
     Constant(u64),
     /// It panics in one call out of so many.
@@ -94,6 +97,7 @@ impl Hasher for FaultyState {
             Fault::Random => call.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23),
             Fault::Turning => right ^ (call % 2).wrapping_neg(),
             Fault::OneBit(bit) => right ^ (call % 2) << bit,
+            Fault::HighBits => right & 0xff_ffff_ffff | call << 40,
             Fault::Constant(answer) => answer,
             Fault::Panic(every) if call % every == every - 1 => panic_quietly(),
             Fault::Panic(_) => right,
@@ -108,7 +112,7 @@ fn panic_quietly() -> ! {
 
 /// Hashers whose answers for one key differ. Of the bits that are turned over, 0 and 3 choose the bucket of small tables, 14 and
 /// 20 stand in the tag too, and 40 does neither.
-const FICKLE: [Fault; 7] = [
+const FICKLE: [Fault; 8] = [
     Fault::Random,
     Fault::Turning,
     Fault::OneBit(0),
@@ -116,6 +120,7 @@ const FICKLE: [Fault; 7] = [
     Fault::OneBit(14),
     Fault::OneBit(20),
     Fault::OneBit(40),
+    Fault::HighBits,
 ];
 
 /// Checks that the table has as many entries as were created and not removed, and that walks over it end.
@@ -209,7 +214,7 @@ fn a_hasher_that_panics_loses_nothing_and_what_took_effect_is_counted(combinatio
             }
             panics += usize::from(!done);
             if n % 4 == 0 {
-                attempt(&mut || drop(store.delete(&key(n / 2)).unwrap()));
+                attempt(&mut || assert!(store.delete(&key(n / 2)).is_ok()));
                 // If it panicked, the key may be there or not.
                 certain.remove(&(n / 2));
             }
@@ -344,6 +349,27 @@ fn a_hasher_that_calls_its_store_is_answered_or_refused(combination: &Combinatio
     assert_holds(&*store, &expected);
     drop(store);
     audit.assert_all_returned();
+}
+
+/// A closure that decides about a key, and whose key was written meanwhile, is asked again. If it wrote the key itself, and that
+/// were allowed, there would be no end.
+fn a_closure_that_writes_its_own_key_comes_to_an_end(combination: &Combination) {
+    for fault in FICKLE {
+        let config = Config::default();
+        let store = open_hashing(combination, &config, combination.pool(&config), Faulty::new(fault));
+        for n in 0..20 {
+            store.set(&key(n), b"first").unwrap();
+            let mut asked = 0;
+            let mut decide = |_: Option<&[u8]>| {
+                asked += 1;
+                assert!(asked < 100, "{fault:?}: asked again and again");
+                let inner = store.set(&key(n), &bytes(asked, 10));
+                assert!(inner.is_ok() || inner.is_err_and(|error| error.code() == code::LOCK_NOT_ACQUIRED));
+                Update::Set(b"second".to_vec())
+            };
+            store.update_dyn(&key(n), &mut decide).unwrap();
+        }
+    }
 }
 
 /// It may hide keys.

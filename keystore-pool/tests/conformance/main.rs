@@ -28,6 +28,7 @@ mod hashers;
 mod iteration;
 mod limits;
 mod memory;
+mod printing;
 mod reentry;
 mod refusals;
 mod statics;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         ("verbs", verbs::CHECKS),
         ("statics", statics::CHECKS),
         ("limits", limits::CHECKS),
+        ("printing", printing::CHECKS),
         ("batches", batches::CHECKS),
         ("growth", growth::CHECKS),
         ("iteration", iteration::CHECKS),

@@ -50,6 +50,7 @@ mod pause;
 mod pin;
 mod walk;
 
+use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ use self::insert::{Insertion, insert};
 use self::pause::{Point, reached};
 use self::pin::{Guard, pin};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::BackendKind;
 use crate::backend::load::{SPARSE, asks_whether_crowded};
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
@@ -74,7 +76,7 @@ use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table};
+use crate::table::{Decision, Footprint, Survey, Table, describe};
 
 /// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
@@ -134,7 +136,6 @@ impl Default for EpochKeystore {
 }
 
 /// The table behind [`EpochKeystore`].
-#[derive(Debug)]
 pub struct EpochTable<A, S>
 where
     A: NodeAllocator + Send + Sync + 'static,
@@ -236,6 +237,16 @@ where
     }
 }
 
+impl<A, S> fmt::Debug for EpochTable<A, S>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(self, "EpochTable", f)
+    }
+}
+
 impl<A, S> Table for EpochTable<A, S>
 where
     A: NodeAllocator + Send + Sync + 'static,
@@ -243,6 +254,7 @@ where
 {
     type Allocator = A;
     type Hasher = S;
+    const BACKEND: BackendKind = BackendKind::Epoch;
     type Session = Guard;
 
     #[inline]
@@ -311,10 +323,10 @@ where
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
         effected: impl FnOnce(Change),
     ) -> Result<Change> {
-        if reentry::is_deciding(self, hash) {
+        if reentry::is_deciding(self, key) {
             return Err(Error::Busy { operation: "write" });
         }
-        let mut decide = |old: Option<&[u8]>| C::deciding(self, hash, || decide(old));
+        let mut decide = |old: Option<&[u8]>| C::deciding(self, key, || decide(old));
         let mut fresh = Fresh::new(self.ledger());
         if let Some(value) = likely {
             self.prefetch_bucket(session, hash);

@@ -83,7 +83,6 @@ impl Settled {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Directory<L> {
     initial_level: u32,
     /// Buckets at the start.

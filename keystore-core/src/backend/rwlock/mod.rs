@@ -19,6 +19,7 @@ mod directory;
 mod lock;
 mod resize;
 
+use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -29,6 +30,7 @@ use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock};
 use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::BackendKind;
 use crate::backend::apart::apart;
 use crate::backend::cursor::Cursor;
 use crate::backend::load::{SPARSE, asks_whether_crowded};
@@ -43,7 +45,7 @@ use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::node::Node;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table};
+use crate::table::{Decision, Footprint, Survey, Table, describe};
 
 /// A store with a lock in every bucket. Best where threads mostly overwrite, and where memory must never wait to be
 /// reclaimed. See the [crate's page](crate) on choosing.
@@ -106,7 +108,6 @@ impl Default for RwLockKeystore {
 }
 
 /// The table behind [`RwLockKeystore`].
-#[derive(Debug)]
 pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
     ledger: Ledger<A, S>,
     directory: Directory<L>,
@@ -342,9 +343,16 @@ unsafe fn show<C: Closure, L: BucketLock, R>(
     shown
 }
 
+impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> fmt::Debug for RwLockTable<A, L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(self, "RwLockTable", f)
+    }
+}
+
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L, S> {
     type Allocator = A;
     type Hasher = S;
+    const BACKEND: BackendKind = BackendKind::RwLock;
     type Session = ();
 
     #[inline]
