@@ -477,7 +477,7 @@ mod tests {
         let mut suite = tiny_suite();
         // The keys are few, and the values 4 PiB.
         suite.scenarios[0].keys = 1 << 20;
-        suite.scenarios[0].value_size = crate::Size::Fixed(keystore_core::MAX_VALUE_LEN);
+        suite.scenarios[0].value_size = Size::Fixed(keystore_core::MAX_VALUE_LEN);
         let error = Plan::new(suite, Candidate::ours()).map(drop).unwrap_err().to_string();
         assert!(error.contains("keys is 1048576") && error.contains("45035"), "{error}");
     }

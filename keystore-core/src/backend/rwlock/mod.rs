@@ -195,6 +195,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// # Safety
     /// The guard is that of the bucket, which has the key's hash, and the key is where it was found.
     #[inline]
+    #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
     unsafe fn write<'v, C: Closure>(
         &self,
         guard: Exclusive<'_, L>,
