@@ -414,8 +414,8 @@ impl Stock {
     }
 }
 
-/// Refuses a scenario whose keys and store the machine can never hold: the made keys, and of what is loaded the nodes. Keys
-/// from files are as many as the files have.
+/// Refuses a scenario whose keys and store the machine can never hold: the made keys, and of what
+/// is loaded the nodes. Keys from files are as many as the files have.
 fn check_memory(scenario: &Scenario) -> Result<()> {
     if scenario.keys_from.is_some() || scenario.trace.is_some() {
         return Ok(());

@@ -69,8 +69,9 @@ pub enum Exchange {
 ///   of its work, each entry of it whole. The store goes on working; that includes running out of memory.
 /// - A closure that panics leaves the store whole and no lock held. A closure that calls the same store gets its
 ///   answer, or [`Error::Busy`](crate::Error::Busy) at once where it would have to wait for a lock: no call deadlocks.
-/// - A hasher that is wrong does no harm to memory. One that answers differently for one key may hide the key, or let it be in
-///   twice. One that panics loses nothing: the call that it interrupts has taken effect as a whole or not at all.
+/// - A hasher that is wrong does no harm to memory. One that answers differently for one key may
+///   hide the key, or let it be in twice. One that panics loses nothing: the call that it
+///   interrupts has taken effect as a whole or not at all.
 /// - Dropping a store returns all its memory.
 ///
 /// Verbs take expected O(1) time, those over the whole store O(n). Every verb returns a `Result`, so that a backend may
@@ -242,8 +243,8 @@ pub trait Keystore {
     /// Makes the table large enough for `additional` more entries.
     ///
     /// # Errors
-    /// -10 where the table cannot be allocated. If this process can never have so much memory, the table stays as it is; else it is
-    /// as large as could be had.
+    /// -10 where the table cannot be allocated. If this process can never have so much memory, the
+    /// table stays as it is; else it is as large as could be had.
     fn reserve(&self, additional: usize) -> Result<()>;
 
     /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives its memory back. (The
@@ -266,8 +267,8 @@ pub trait Keystore {
     /// None of today's backends has any.
     fn table_bytes(&self) -> Result<u64>;
 
-    /// Writes a line about the store: what `{:?}` prints of a `dyn Keystore`. It shows counts and sizes, and no keys, values,
-    /// addresses or seeds. O(1).
+    /// Writes a line about the store: what `{:?}` prints of a `dyn Keystore`. It shows counts and
+    /// sizes, and no keys, values, addresses or seeds. O(1).
     ///
     /// # Errors
     /// Those of the formatter.

@@ -81,7 +81,8 @@ impl<T: Table> Store<T> {
         for (group, items) in items.chunks(GROUP).enumerate() {
             let mut refused = None;
             let mut valid = 0;
-            // The user's hasher may panic. Then the keys before that one are done first, as one by one they would have been.
+            // The user's hasher may panic. Then the keys before that one are done first, as one by
+            // one they would have been.
             let hashing = catch_unwind(AssertUnwindSafe(|| {
                 for item in items {
                     match self.checked_hash(verb, key_of(item)) {

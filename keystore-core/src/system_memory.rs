@@ -1,19 +1,22 @@
 //! How much memory the system can give this process, and refusing at once what exceeds it.
 //!
-//! An allocator's answer says little: a system that overcommits hands out addresses for more than it has, and kills the process
-//! when it touches them. What can be known is an upper bound: the memory and swap of the machine, the limits of the control groups
-//! that the process is in, and its own resource limits. What exceeds the bound can never fit.
+//! An allocator's answer says little: a system that overcommits hands out addresses for more than
+//! it has, and kills the process when it touches them. What can be known is an upper bound: the
+//! memory and swap of the machine, the limits of the control groups that the process is in, and its
+//! own resource limits. What exceeds the bound can never fit.
 //!
-//! The bound is read from the system each time, for it may change while the process runs. That takes microseconds, so it is asked
-//! only for requests of [`CHECKED_FROM`] bytes and more. It is known on Linux; elsewhere there is none.
+//! The bound is read from the system each time, for it may change while the process runs. That
+//! takes microseconds, so it is asked only for requests of [`CHECKED_FROM`] bytes and more. It is
+//! known on Linux; elsewhere there is none.
 
 use crate::error::{Error, Result};
 
 /// Requests of fewer bytes than this, 16 MiB, are not checked.
 pub const CHECKED_FROM: usize = 16 << 20;
 
-/// Refuses `requested` bytes if the system can never give this process so many. It allocates nothing of that size, and
-/// says nothing of what is free now: a request that passes may still be refused by the allocator.
+/// Refuses `requested` bytes if the system can never give this process so many. It allocates
+/// nothing of that size, and says nothing of what is free now: a request that passes may still be
+/// refused by the allocator.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`], -10, names the bytes requested.
@@ -33,7 +36,8 @@ mod system {
     use rustix::process::{Resource, getrlimit};
     use rustix::system::sysinfo;
 
-    /// The most bytes that this process can have. Where that is less than `needed`, not every limit has been read.
+    /// The most bytes that this process can have. Where that is less than `needed`, not every limit
+    /// has been read.
     pub(super) fn bound(needed: u64) -> u64 {
         let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);
         let own = limits.into_iter().flatten().min().unwrap_or(u64::MAX);
@@ -44,7 +48,8 @@ mod system {
         if cheap < needed { cheap } else { cheap.min(group_bound(swap)) }
     }
 
-    /// The most bytes that the control groups of this process allow it, if they may swap `swap` bytes besides.
+    /// The most bytes that the control groups of this process allow it, if they may swap `swap`
+    /// bytes besides.
     fn group_bound(swap: u64) -> u64 {
         let (Some(groups), Some(mounts)) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo")) else {
             return u64::MAX;
@@ -68,14 +73,17 @@ mod system {
     }
 }
 
-/// Bytes of a path that the standard library opens without allocating, which it could not do without the risk of an abort.
+/// Bytes of a path that the standard library opens without allocating, which it could not do
+/// without the risk of an abort.
 #[cfg(any(test, all(target_os = "linux", not(miri))))]
 const PATH_BYTES: usize = 383;
 
-/// The smallest memory limit of the control groups that a process is in, and of those around them, bytes.
+/// The smallest memory limit of the control groups that a process is in, and of those around them,
+/// bytes.
 ///
-/// `groups` and `mounts` are what `/proc/self/cgroup` and `/proc/self/mountinfo` say, and `number` reads a file that holds a
-/// number. Both versions of control groups are looked at, as a system may have both.
+/// `groups` and `mounts` are what `/proc/self/cgroup` and `/proc/self/mountinfo` say, and `number`
+/// reads a file that holds a number. Both versions of control groups are looked at, as a system may
+/// have both.
 #[cfg(any(test, all(target_os = "linux", not(miri))))]
 fn group_limit(groups: &str, mounts: &str, number: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     let mut limit: Option<u64> = None;
@@ -107,8 +115,8 @@ fn group_limit(groups: &str, mounts: &str, number: impl Fn(&str) -> Option<u64>)
     limit
 }
 
-/// The group at which a mount of control groups of this kind begins, and the directory that it is mounted on, if
-/// a line of `mountinfo` is one of it that has the memory controller.
+/// The group at which a mount of control groups of this kind begins, and the directory that it is
+/// mounted on, if a line of `mountinfo` is one of it that has the memory controller.
 #[cfg(any(test, all(target_os = "linux", not(miri))))]
 fn mount_of<'m>(line: &'m str, kind: &str) -> Option<(&'m str, &'m str)> {
     // "35 31 0:32 /root /mount/point options - type source super,options"

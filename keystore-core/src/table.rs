@@ -68,8 +68,9 @@ pub(crate) trait Table {
     /// another thread came between. `C` tells whose closure it is. `likely` is the value that it will most likely set: what
     /// that takes may be prepared while the table is looked up.
     ///
-    /// `effected` is called once, with what is returned, as soon as that has taken effect. Only then does the writer do its share
-    /// of growing the table, which asks the user's hasher: a write is counted although that panics.
+    /// `effected` is called once, with what is returned, as soon as that has taken effect. Only
+    /// then does the writer do its share of growing the table, which asks the user's hasher: a
+    /// write is counted although that panics.
     fn alter<'v, C: Closure>(
         &self,
         session: &Self::Session,
@@ -110,7 +111,8 @@ pub(crate) trait Table {
     fn footprint(&self) -> Footprint;
 }
 
-/// Writes a line about a table: counts and sizes, and nothing that tells of keys, addresses or the hasher's seed.
+/// Writes a line about a table: counts and sizes, and nothing that tells of keys, addresses or the
+/// hasher's seed.
 pub(crate) fn describe<T: Table>(table: &T, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.debug_struct(name)
         .field("backend", &format_args!("{}", T::BACKEND))

@@ -124,8 +124,8 @@ struct Chunks {
 
 impl Spans {
     /// # Errors
-    /// -20 for a capacity under one chunk or under what is to be reserved, -10 where that cannot be had: the machine can never
-    /// hold so much, or the system refuses.
+    /// -20 for a capacity under one chunk or under what is to be reserved, -10 where that cannot be
+    /// had: the machine can never hold so much, or the system refuses.
     pub(crate) fn new(options: &SpanOptions) -> Result<Self> {
         let capacity = options.capacity.unwrap_or(usize::MAX);
         if capacity < CHUNK {

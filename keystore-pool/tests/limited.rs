@@ -1,7 +1,8 @@
-//! What the process can never have is refused at once: by stores for their tables, and by pools for what they preallocate.
+//! What the process can never have is refused at once: by stores for their tables, and by pools for
+//! what they preallocate.
 //!
-//! Each test runs again as a child of its own with a limit on its address space. So a store that takes what it should refuse fails
-//! its test, and not the machine.
+//! Each test runs again as a child of its own with a limit on its address space. So a store that
+//! takes what it should refuse fails its test, and not the machine.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;

@@ -59,14 +59,15 @@ pub(crate) struct Zeroed<T> {
 }
 
 impl<T: Zeroable> Zeroed<T> {
-    /// An array of `length` zeroed elements. One that the machine can never hold is refused before the allocator is asked, for
-    /// an allocator may promise memory that nobody has.
+    /// An array of `length` zeroed elements. One that the machine can never hold is refused before
+    /// the allocator is asked, for an allocator may promise memory that nobody has.
     pub(crate) fn new(length: usize, pages: Pages) -> Result<Self> {
         let alignment = pages.alignment(length.saturating_mul(size_of::<T>()));
         let layout = Self::block_layout(length, alignment)?;
         check_fits(layout.size())?;
-        // SAFETY: the layout has at least the bytes of one cache line. What is allocated and freed unused the compiler may leave
-        // out, and take the allocator's consent for granted; a box that it cannot look into forces it to ask.
+        // SAFETY: the layout has at least the bytes of one cache line. What is allocated and freed
+        // unused the compiler may leave out, and take the allocator's consent for granted; a box
+        // that it cannot look into forces it to ask.
         let block = NonNull::new(black_box(unsafe { alloc_zeroed(layout) }))
             .ok_or(Error::OutOfMemory { requested: layout.size() })?;
         // Asking for the alignment through the layout makes general allocators clear the whole block by hand; asking
@@ -91,8 +92,8 @@ impl<T: Zeroable> Zeroed<T> {
         if self.layout.size() >= bytes + HUGE_PAGE { bytes / HUGE_PAGE * HUGE_PAGE } else { 0 }
     }
 
-    /// Refuses an array of `length` elements that the system cannot give: by what the machine has, and by what the allocator
-    /// says now. Nothing of it is touched.
+    /// Refuses an array of `length` elements that the system cannot give: by what the machine has,
+    /// and by what the allocator says now. Nothing of it is touched.
     pub(crate) fn probe(length: usize) -> Result<()> {
         Self::new(length, Pages::Ordinary).map(drop)
     }

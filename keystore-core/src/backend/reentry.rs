@@ -44,7 +44,8 @@ pub(crate) trait Closure {
     /// Runs it with this thread marked as inside a closure, where it may call a store.
     fn inside<R>(closure: impl FnOnce() -> R) -> R;
 
-    /// Runs it with this thread marked as deciding about `key` in `table`, where it may call a store.
+    /// Runs it with this thread marked as deciding about `key` in `table`, where it may call a
+    /// store.
     fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R;
 }
 
@@ -122,7 +123,8 @@ impl Drop for Decision {
     }
 }
 
-/// Runs `closure` with this thread marked as deciding about `key` in `table`, also where it unwinds.
+/// Runs `closure` with this thread marked as deciding about `key` in `table`, also where it
+/// unwinds.
 #[inline]
 fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
     let decision = Decision { table: ptr::from_ref(table).cast(), key, around: DECIDING.get() };
@@ -137,7 +139,8 @@ pub(crate) fn is_deciding<T>(table: &T, key: &[u8]) -> bool {
     // SAFETY: a decision is in the list only while it lives: it takes itself off when it is dropped, innermost first.
     while let Some(decision) = unsafe { at.as_ref() } {
         let is_table = ptr::eq(decision.table, ptr::from_ref(table).cast());
-        // SAFETY: a decision borrows its key from the call that made it, which lives as long as the decision.
+        // SAFETY: a decision borrows its key from the call that made it, which lives as long as the
+        // decision.
         if is_table && unsafe { &*decision.key } == key {
             return true;
         }

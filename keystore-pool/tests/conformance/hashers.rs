@@ -1,6 +1,8 @@
-//! A hasher may answer as it likes, panic, or call the store: it may hide keys, and does no other harm.
+//! A hasher may answer as it likes, panic, or call the store: it may hide keys, and does no other
+//! harm.
 //!
-//! A hasher is safe code, so no promise about memory may rest on what it answers. What it may cost is written at each check.
+//! A hasher is safe code, so no promise about memory may rest on what it answers. What it may cost
+//! is written at each check.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -110,8 +112,8 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("a panic of a caller's hasher"))
 }
 
-/// Hashers whose answers for one key differ. Of the bits that are turned over, 0 and 3 choose the bucket of small tables, 14 and
-/// 20 stand in the tag too, and 40 does neither.
+/// Hashers whose answers for one key differ. Of the bits that are turned over, 0 and 3 choose the
+/// bucket of small tables, 14 and 20 stand in the tag too, and 40 does neither.
 const FICKLE: [Fault; 8] = [
     Fault::Random,
     Fault::Turning,
@@ -123,7 +125,8 @@ const FICKLE: [Fault; 8] = [
     Fault::HighBits,
 ];
 
-/// Checks that the table has as many entries as were created and not removed, and that walks over it end.
+/// Checks that the table has as many entries as were created and not removed, and that walks over
+/// it end.
 #[track_caller]
 fn assert_counted(store: &dyn Keystore, entries: usize, what: impl std::fmt::Debug) {
     assert_eq!(store.len(), Ok(entries), "{what:?}: entries by the count");
@@ -351,8 +354,8 @@ fn a_hasher_that_calls_its_store_is_answered_or_refused(combination: &Combinatio
     audit.assert_all_returned();
 }
 
-/// A closure that decides about a key, and whose key was written meanwhile, is asked again. If it wrote the key itself, and that
-/// were allowed, there would be no end.
+/// A closure that decides about a key, and whose key was written meanwhile, is asked again. If it
+/// wrote the key itself, and that were allowed, there would be no end.
 fn a_closure_that_writes_its_own_key_comes_to_an_end(combination: &Combination) {
     for fault in FICKLE {
         let config = Config::default();

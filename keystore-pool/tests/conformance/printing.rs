@@ -1,4 +1,5 @@
-//! `{:?}` of a store, a session or a pool is one line, and tells no address, no key and nothing of the hasher.
+//! `{:?}` of a store, a session or a pool is one line, and tells no address, no key and nothing of
+//! the hasher.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};

@@ -15,7 +15,8 @@ pub(crate) type SharedStore = Box<dyn Keystore + Send + Sync>;
 /// The locked store, with its own lock.
 type Locked<A, S> = RwLockKeystore<A, parking_lot::RawRwLock, S>;
 
-/// Opens a store of this combination, which is one that threads share, with this allocator and hasher.
+/// Opens a store of this combination, which is one that threads share, with this allocator and
+/// hasher.
 pub(crate) fn open_shared_hashing<A, S>(
     combination: &Combination,
     config: &Config,

@@ -19,8 +19,9 @@
 //!
 //! Only live words are entries. A pending word is an insertion that is not decided yet; readers do not see it.
 //!
-//! A live word that is frozen because its bucket splits also says which half it goes to ([`Word::SECOND`]). The exchange
-//! that freezes it writes that down, so all threads that copy the word put it into the same half.
+//! A live word that is frozen because its bucket splits also says which half it goes to
+//! ([`Word::SECOND`]). The exchange that freezes it writes that down, so all threads that copy the
+//! word put it into the same half.
 //!
 //! The link holds the address of an overflow bucket, or none, and two flags of the bucket: [`SETTLED`] and [`FROZEN_LINK`].
 
@@ -45,9 +46,11 @@ pub(super) const SLOTS: usize = WORDS - 1;
 const PENDING: u64 = 0b001;
 /// The slot never changes again: its bucket is being moved, or was.
 const FROZEN: u64 = 0b010;
-/// In a pending word: an insertion that was decided against. Without a node: a slot that held something once.
+/// In a pending word: an insertion that was decided against. Without a node: a slot that held
+/// something once.
 const DEAD: u64 = 0b100;
-/// In a live word that is frozen the same bit says which half of a split it goes to: only words that are not live are dead.
+/// In a live word that is frozen the same bit says which half of a split it goes to: only words
+/// that are not live are dead.
 const _: () = assert!(DEAD == Word::SECOND);
 
 /// A slot that never held anything.
@@ -275,8 +278,9 @@ impl Bucket {
 
     /// Freezes the bucket's chain. Links go first: as long as the first link is not frozen, no slot is.
     ///
-    /// `second` says of a live word whether it goes to the second half of a split. The first answer that is exchanged into the
-    /// slot counts for all threads. It may panic, as it may call the user's hasher: then the rest is left for the next call.
+    /// `second` says of a live word whether it goes to the second half of a split. The first answer
+    /// that is exchanged into the slot counts for all threads. It may panic, as it may call the
+    /// user's hasher: then the rest is left for the next call.
     pub(super) fn freeze(&self, guard: &Guard, second: impl Fn(Word) -> bool) {
         // Each link is frozen before the chain asks it for the next bucket, so what is found is the whole chain for good.
         for bucket in self.chain(guard) {
@@ -286,7 +290,8 @@ impl Bucket {
         }
         reached(Point::LinksFrozen);
         for (slot, mut word) in self.words(guard) {
-            // Each thread that came here before the link was frozen writes at most once, so this ends.
+            // Each thread that came here before the link was frozen writes at most once, so this
+            // ends.
             while !word.is_frozen() {
                 let frozen = word.frozen(word.is_live() && second(word));
                 match slot.compare_exchange(word.0, frozen.0, Ordering::AcqRel, Ordering::Acquire) {

@@ -4,10 +4,12 @@
 //!
 //! 1. *Freeze* the source buckets: flags on the links, so that the chains grow no more, then on the slots. What a frozen slot
 //!    holds never changes again. An insertion that is still pending in one has failed, and its thread starts over in the new
-//!    array. If the bucket splits, the exchange that freezes a live word also writes into it which half it goes to. So this is
-//!    decided once for all threads and both halves, whatever the user's hasher answers when it is asked again.
+//!    array. If the bucket splits, the exchange that freezes a live word also writes into it which
+//!    half it goes to. So this is decided once for all threads and both halves, whatever the user's
+//!    hasher answers when it is asked again.
 //! 2. *Fill* the target buckets. The live words of the frozen sources, in the order of their slots, go to the targets'
-//!    slots in order: so every thread copies the same words to the same slots. A slot is filled by exchanging
+//!    slots in order: so every thread copies the same words to the same slots. A slot is filled by
+//!    exchanging
 //!    [`FRESH`](super::bucket::FRESH) for its word, and a slot that was filled is never fresh again; so a thread that comes late,
 //!    even after the entry has been removed from its new place, changes nothing.
 //! 3. *Settle* the targets, the last one last, by one exchange on the link, which also hangs on the words that did not fit the
@@ -168,7 +170,8 @@ where
     }
 
     /// Bit `bit` of the hash of a word's key. The word is live, and the thread has been pinned since before it could have
-    /// been removed. May ask the user's hasher, which may panic, and may answer otherwise when it is asked again.
+    /// been removed. May ask the user's hasher, which may panic, and may answer otherwise when it
+    /// is asked again.
     fn hash_bit(&self, word: Word, bit: u32) -> bool {
         word.hash_bit(bit).unwrap_or_else(|| {
             let node = word.node().expect("a live word has a node");

@@ -323,8 +323,9 @@ impl Entries {
         Ok(true)
     }
 
-    /// Writes into each word whether it goes to the second half of a split, as `second` says. `second` may panic, as it may call
-    /// the user's hasher: nothing has moved then. What it leaves in the words means nothing, and the next split writes it anew.
+    /// Writes into each word whether it goes to the second half of a split, as `second` says.
+    /// `second` may panic, as it may call the user's hasher: nothing has moved then. What it leaves
+    /// in the words means nothing, and the next split writes it anew.
     ///
     /// # Safety
     /// The lock is held exclusively.
@@ -348,7 +349,8 @@ impl Entries {
     /// emptied are at most 6 + 7f, and two buckets with 12 slots of their own hold so many in f more.
     ///
     /// # Safety
-    /// The lock is held exclusively, and `place` takes none and does not panic: a word that it has not placed would be lost.
+    /// The lock is held exclusively, and `place` takes none and does not panic: a word that it has
+    /// not placed would be lost.
     pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(Word, &mut Spare)) {
         let mut place_all = |words: &[Word], spare: &mut Spare| {
             words.iter().filter(|&&word| word != Word::EMPTY).for_each(|&word| place(word, spare));

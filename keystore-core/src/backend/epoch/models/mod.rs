@@ -132,7 +132,8 @@ impl Model {
 #[derive(Clone, Debug)]
 struct Identity {
     key: u64,
-    /// Calls so far, if each second answer is to be wrong. No access that the checker knows of: it runs one thread at a time.
+    /// Calls so far, if each second answer is to be wrong. No access that the checker knows of: it
+    /// runs one thread at a time.
     fickle: Option<Arc<std::sync::atomic::AtomicU64>>,
 }
 

@@ -24,7 +24,8 @@ fn growing_two_move_one_unit() {
     Model { name: "growing two move one unit", threads: &[&[Move(A)], &[Move(A)]], ..GROW }.check();
 }
 
-/// Though the threads' hashers disagree to which half an entry goes, each arrives once: in one of them.
+/// Though the threads' hashers disagree to which half an entry goes, each arrives once: in one of
+/// them.
 #[test]
 fn growing_by_hashers_that_disagree() {
     Model {
