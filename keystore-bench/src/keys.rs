@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keystore_core::MAX_KEY_LEN;
+use keystore_core::system_memory::check_fits;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
@@ -74,9 +75,12 @@ impl Keys {
         }
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let fits = count.checked_mul(size.mean().ceil() as usize);
-        if !fits
-            .is_some_and(|total| bytes.try_reserve(total).is_ok() && ends.try_reserve_exact(count).is_ok())
-        {
+        // An allocator may promise more than the machine has, so both are asked.
+        if !fits.is_some_and(|total| {
+            check_fits(total.saturating_add(count * size_of::<usize>())).is_ok()
+                && bytes.try_reserve(total).is_ok()
+                && ends.try_reserve_exact(count).is_ok()
+        }) {
             return wrong("keys", count.to_string(), format!("as many keys of {size} as fit into memory"));
         }
         let mut rng = SmallRng::seed_from_u64(SIZES_SEED);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use keystore_core::BoxedKeystore;
+use keystore_core::system_memory::check_fits;
 
 use crate::candidate::Candidate;
 use crate::driver::{ONE_RANGE, Run, Watch, load, run};
@@ -128,10 +129,13 @@ impl Plan {
     /// # Errors
     /// [`Error::Scenario`] for the first scenario that cannot run; those of [`Keys::from_file`] and [`Trace::read`].
     pub fn new(suite: Suite, candidates: Vec<Candidate>) -> Result<Self> {
+        for scenario in &suite.scenarios {
+            scenario.validate()?;
+            check_memory(scenario)?;
+        }
         let mut stock = Stock::new(&suite.scenarios)?;
         let mut entries = Vec::with_capacity(suite.scenarios.len());
         for mut scenario in suite.scenarios {
-            scenario.validate()?;
             let source = stock.source(&scenario)?;
             scenario.keys = scenario.keys.min(source.keys().len());
             entries.push(Entry { scenario, source });
@@ -410,6 +414,24 @@ impl Stock {
     }
 }
 
+/// Refuses a scenario whose keys and store the machine can never hold: the made keys, and of what
+/// is loaded the nodes. Keys from files are as many as the files have.
+fn check_memory(scenario: &Scenario) -> Result<()> {
+    if scenario.keys_from.is_some() || scenario.trace.is_some() {
+        return Ok(());
+    }
+    let key = scenario.key_size.mean();
+    let made = scenario.keys as f64 * (key + size_of::<usize>() as f64);
+    let loaded = scenario.loaded_keys() as f64 * (key + scenario.value_size.mean());
+    let bytes = (made + loaded) as usize;
+    check_fits(bytes).map_err(|_| Error::Scenario {
+        scenario: scenario.name.clone(),
+        field: "keys",
+        value: scenario.keys.to_string(),
+        expected: format!("so few that this machine can have the {bytes} bytes that they and the store take"),
+    })
+}
+
 /// What `read` makes of a file, kept for whoever asks again.
 fn once<T>(kept: &mut HashMap<PathBuf, Arc<T>>, path: &Path, read: fn(&Path) -> Result<T>) -> Result<Arc<T>> {
     if let Some(known) = kept.get(path) {
@@ -447,6 +469,17 @@ mod tests {
         }
         assert!(results.scenarios.iter().all(|measured| measured.harness_ns > 0.0));
         assert!(results.limits.iter().any(|limit| limit.in_flight == 16));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_store_that_no_machine_can_hold_is_refused_before_anything_is_measured() {
+        let mut suite = tiny_suite();
+        // The keys are few, and the values 4 PiB.
+        suite.scenarios[0].keys = 1 << 20;
+        suite.scenarios[0].value_size = Size::Fixed(keystore_core::MAX_VALUE_LEN);
+        let error = Plan::new(suite, Candidate::ours()).map(drop).unwrap_err().to_string();
+        assert!(error.contains("keys is 1048576") && error.contains("45035"), "{error}");
     }
 
     #[test]

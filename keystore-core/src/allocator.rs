@@ -12,6 +12,8 @@ use crate::stats::PoolStats;
 /// A node is allocated and freed with the layout it was allocated with, so a pool needs no header to know a block's
 /// size. A store that is shared between threads frees on one thread what another allocated.
 ///
+/// No method calls a store: a backend with locks allocates and frees while it holds one.
+///
 /// # Safety
 /// An implementation promises that
 /// - a block that [`allocate`](Self::allocate) returned has the layout's size and alignment, overlaps no other live

@@ -1,5 +1,6 @@
 //! The trait that every store implements: the verbs and their promises.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +70,9 @@ pub enum Exchange {
 /// - A closure that panics leaves the store whole and no lock held. A closure that calls the same
 ///   store gets its answer, or [`Error::Busy`](crate::Error::Busy) at once if it would have to wait
 ///   for a lock: no call deadlocks.
+/// - A hasher that is wrong does no harm to memory. One that answers differently for one key may
+///   hide the key, or let it be in twice. One that panics loses nothing: the call that it
+///   interrupts has taken effect as a whole or not at all.
 /// - Dropping a store returns all its memory.
 ///
 /// # The error -30
@@ -259,8 +263,8 @@ pub trait Keystore {
     /// Makes the table large enough for `additional` more entries.
     ///
     /// # Errors
-    /// -10 if the table cannot be allocated: it is then as large as could be allocated.
-    /// [-30](#the-error--30).
+    /// -10 if the table cannot be allocated. If this process can never have so much memory, the table
+    /// stays as it is; else it is as large as could be allocated. [-30](#the-error--30).
     fn reserve(&self, additional: usize) -> Result<()>;
 
     /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives its memory back. (The
@@ -287,7 +291,41 @@ pub trait Keystore {
     /// # Errors
     /// No backend of today has any; a store behind a network would.
     fn table_bytes(&self) -> Result<u64>;
+
+    /// Writes a line about the store: what `{:?}` prints of a `dyn Keystore`. It shows counts and
+    /// sizes, and no keys, values, addresses or seeds. O(1).
+    ///
+    /// # Errors
+    /// Those of the formatter.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = f.debug_struct("Keystore");
+        if let Ok(entries) = self.len() {
+            line.field("entries", &entries);
+        }
+        if let Ok(bytes) = self.table_bytes() {
+            line.field("table_bytes", &bytes);
+        }
+        line.finish_non_exhaustive()
+    }
 }
+
+/// A store behind `dyn` prints as a line, whichever it is.
+macro_rules! print_as_a_line {
+    ($($store:ty),*) => {$(
+        impl fmt::Debug for $store {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.describe(f)
+            }
+        }
+    )*};
+}
+
+print_as_a_line!(
+    dyn Keystore + '_,
+    dyn Keystore + Send + '_,
+    dyn Keystore + Sync + '_,
+    dyn Keystore + Send + Sync + '_
+);
 
 /// A store behind a pointer is that store. Closures go through the `dyn` twins, for the store may be `dyn`.
 macro_rules! forward_keystore {
@@ -373,6 +411,9 @@ macro_rules! forward_keystore {
             }
             fn table_bytes(&self) -> Result<u64> {
                 (**self).table_bytes()
+            }
+            fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (**self).describe(f)
             }
         }
     )*};

@@ -3,13 +3,14 @@
 //! All nodes are made and freed through the ledger, so that the limits on keys, values and memory are checked in one
 //! place, and every call is recorded there once, as a verb and what came of it.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::allocator::NodeAllocator;
 use crate::config::Config;
 use crate::error::{Error, Result, code};
+use crate::error_counts::ErrorCounts;
 use crate::hash::hash_key;
 use crate::keystore::Change;
 use crate::node::Node;
@@ -62,7 +63,6 @@ pub(crate) enum Verb {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Ledger<A, S> {
     allocator: A,
     hasher: S,
@@ -75,6 +75,13 @@ pub(crate) struct Ledger<A, S> {
 struct MemoryLimit {
     limit: u64,
     used: AtomicU64,
+}
+
+/// Without the hasher, which may print its seed.
+impl<A, S> fmt::Debug for Ledger<A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("limit", &self.limit).finish_non_exhaustive()
+    }
 }
 
 impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
@@ -195,14 +202,14 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
     /// Records what a write did.
     #[inline]
     pub(crate) fn record_change(&self, verb: Verb, change: Change) {
-        self.record(match (verb, change) {
-            (Verb::Delete, Change::Deleted) => Event::DeleteHit,
-            (Verb::Delete, _) => Event::DeleteMiss,
-            (_, Change::Absent) => Event::AddAbsent,
-            (_, Change::Kept) => Event::AddKept,
-            (_, Change::Created) => Event::AddCreated,
-            (_, Change::Replaced) => Event::AddReplaced,
-            (_, Change::Deleted) => Event::AddDeleted,
+        self.record(match (change, verb) {
+            (Change::Created, _) => Event::AddCreated,
+            (Change::Replaced, _) => Event::AddReplaced,
+            (Change::Deleted, Verb::Delete) => Event::DeleteHit,
+            (Change::Deleted, _) => Event::AddDeleted,
+            (Change::Absent | Change::Kept, Verb::Delete) => Event::DeleteMiss,
+            (Change::Absent, _) => Event::AddAbsent,
+            (Change::Kept, _) => Event::AddKept,
         });
     }
 
@@ -220,7 +227,7 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
     }
 
     /// The counted calls, by verb, by what they did to nodes, and by error code.
-    pub(crate) fn operations(&self) -> (OperationStats, NodeOperationStats, BTreeMap<i32, u64>) {
+    pub(crate) fn operations(&self) -> (OperationStats, NodeOperationStats, ErrorCounts) {
         if !self.counting {
             return Default::default();
         }
@@ -247,8 +254,7 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
             deletes: count(Event::DeleteHit) + count(Event::AddDeleted),
             failed_creates: count(Event::AddFailed),
         };
-        let errors =
-            FAILURES.iter().map(|&(event, code)| (code, count(event))).filter(|&(_, n)| n > 0).collect();
+        let errors = FAILURES.iter().map(|&(event, code)| (code, count(event))).collect();
         (operations, nodes, errors)
     }
 }
@@ -294,7 +300,7 @@ mod tests {
         assert_eq!((operations.adds, operations.finds, operations.deletes), (3, 2, 2));
         assert_eq!((operations.failed_adds, operations.failed_finds, operations.failed_deletes), (0, 1, 1));
         assert_eq!((nodes.creates, nodes.updates, nodes.reads, nodes.deletes), (1, 1, 1, 1));
-        assert_eq!(errors, BTreeMap::from([(-20, 1)]));
+        assert_eq!(errors, ErrorCounts::from([(-20, 1)]));
         assert_eq!(ledger.entries(), 0);
     }
 

@@ -96,6 +96,7 @@ mod allocator;
 mod backend;
 mod config;
 mod error;
+mod error_counts;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod explore;
@@ -108,6 +109,7 @@ mod session;
 mod stats;
 mod store;
 pub mod striped;
+pub mod system_memory;
 mod table;
 pub mod thread_exit;
 mod verbs;
@@ -122,6 +124,7 @@ pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwL
 pub use backend::{BackendKind, BoxedKeystore, open, open_local};
 pub use config::{Concurrency, Config, Shrinking};
 pub use error::{BatchError, Error, Result, code};
+pub use error_counts::ErrorCounts;
 pub use hash::{DefaultHasher, KeyHasher};
 pub use keystore::{Change, Exchange, Keystore, Update};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};

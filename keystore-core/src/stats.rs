@@ -6,9 +6,8 @@
 //! Later versions may add numbers. Who makes statistics, as a store or pool of another crate does,
 //! begins with `Stats::default()` and sets the fields that it has.
 
-use std::collections::BTreeMap;
-
 use crate::error::{Error, Result};
+use crate::error_counts::ErrorCounts;
 
 /// A picture of a store, from [`Keystore::stats`](crate::Keystore::stats).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,7 +29,7 @@ pub struct Stats {
     /// What the calls did to nodes. Zero where [`Config::counters`](crate::Config::counters) is off.
     pub nodes: NodeOperationStats,
     /// Calls that failed, by error code. Zero where [`Config::counters`](crate::Config::counters) is off.
-    pub errors: BTreeMap<i32, u64>,
+    pub errors: ErrorCounts,
 }
 
 /// Times of a store's life, in seconds since the Unix epoch.

@@ -6,8 +6,10 @@
 //! hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{ControlFlow, Deref};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,7 +21,7 @@ use crate::keystore::{Change, Exchange, Keystore, Update};
 use crate::ledger::Verb;
 use crate::session::Session;
 use crate::stats::{MemoryStats, Metadata, Stats};
-use crate::table::{Decision, Table, cannot_enter, entered};
+use crate::table::{Decision, Table, cannot_enter, describe, entered};
 
 /// Keys of a batch that are in flight together: enough to fill a core's line buffers twice over, few enough that what
 /// was asked for is still in the first-level cache when its turn comes.
@@ -27,7 +29,6 @@ const GROUP: usize = 32;
 
 /// A store over the table `T` of some backend. Use it through the names that say which: `RwLockKeystore`,
 /// `EpochKeystore`, `DashMapKeystore`.
-#[derive(Debug)]
 pub struct Store<T> {
     table: T,
     shrinking: Shrinking,
@@ -89,19 +90,23 @@ impl<T: Table> Store<T> {
         for (group, items) in items.chunks(GROUP).enumerate() {
             let mut refused = None;
             let mut valid = 0;
-            for item in items {
-                match self.checked_hash(verb, key_of(item)) {
-                    Ok(hash) => {
-                        hashes[valid] = hash;
-                        self.table.prefetch_bucket(&session, hash);
-                        valid += 1;
-                    }
-                    Err(error) => {
-                        refused = Some(error);
-                        break;
+            // The user's hasher may panic. Then the keys before that one are done first, as one by
+            // one they would have been.
+            let hashing = catch_unwind(AssertUnwindSafe(|| {
+                for item in items {
+                    match self.checked_hash(verb, key_of(item)) {
+                        Ok(hash) => {
+                            hashes[valid] = hash;
+                            self.table.prefetch_bucket(&session, hash);
+                            valid += 1;
+                        }
+                        Err(error) => {
+                            refused = Some(error);
+                            break;
+                        }
                     }
                 }
-            }
+            }));
             for &hash in &hashes[..valid] {
                 self.table.prefetch_node(&session, hash);
             }
@@ -109,6 +114,7 @@ impl<T: Table> Store<T> {
                 let index = group * GROUP + at;
                 each(&session, index, hash, item).map_err(|error| BatchError { index, error })?;
             }
+            hashing.unwrap_or_else(|panic| resume_unwind(panic));
             self.table.refresh(&mut session);
             if let Some(error) = refused {
                 return Err(BatchError { index: group * GROUP + valid, error });
@@ -326,6 +332,16 @@ impl<T: Table> Keystore for Store<T> {
 
     fn table_bytes(&self) -> Result<u64> {
         Ok(self.table.array_bytes()? as u64)
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(&self.table, "Keystore", f)
+    }
+}
+
+impl<T: Table> fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f)
     }
 }
 

@@ -5,10 +5,12 @@
 //! touch them when, and how the table grows.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 
 use crate::allocator::NodeAllocator;
+use crate::backend::BackendKind;
 use crate::backend::reentry::Closure;
 use crate::error::{Error, Result};
 use crate::keystore::Change;
@@ -32,6 +34,8 @@ pub(crate) trait Table {
     type Allocator: NodeAllocator;
     /// What hashes keys.
     type Hasher: BuildHasher;
+    /// The backend whose table it is.
+    const BACKEND: BackendKind;
     /// What a thread holds while it uses the table: an epoch's pin, or nothing.
     type Session;
 
@@ -64,6 +68,10 @@ pub(crate) trait Table {
     /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be called again where
     /// another thread came between. `C` tells whose closure it is. `likely` is the value that it will most likely set: what
     /// that takes may be prepared while the table is looked up.
+    ///
+    /// `effected` is called once, with what is returned, as soon as that has taken effect. Only
+    /// then does the writer do its share of growing the table, which asks the user's hasher: a
+    /// write is counted although that panics.
     fn alter<'v, C: Closure>(
         &self,
         session: &Self::Session,
@@ -71,6 +79,7 @@ pub(crate) trait Table {
         key: &[u8],
         likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change>;
 
     /// Shows each entry that is there throughout, and none twice, to `visit` until it breaks off.
@@ -119,6 +128,17 @@ pub(crate) fn cannot_enter() -> Error {
 #[inline(always)]
 pub(crate) fn entered<T: Table>(table: &T) -> Result<T::Session> {
     table.enter().ok_or_else(cannot_enter)
+}
+
+/// Writes a line about a table: counts and sizes, and nothing that tells of keys, addresses or the
+/// hasher's seed.
+pub(crate) fn describe<T: Table>(table: &T, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut line = f.debug_struct(name);
+    line.field("backend", &format_args!("{}", T::BACKEND)).field("entries", &table.ledger().entries());
+    if let Ok(bytes) = table.array_bytes() {
+        line.field("table_bytes", &bytes);
+    }
+    line.finish_non_exhaustive()
 }
 
 /// Bytes that a table takes besides its live nodes.

@@ -67,9 +67,9 @@ impl<T: Table> Store<T> {
         likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
     ) -> Result<Change> {
-        match self.table().alter::<C>(session, hash, key, likely, decide) {
+        let record = |change| self.table().ledger().record_change(verb, change);
+        match self.table().alter::<C>(session, hash, key, likely, decide, record) {
             Ok(change) => {
-                self.table().ledger().record_change(verb, change);
                 if change == Change::Deleted {
                     self.removed(session, hash);
                 }

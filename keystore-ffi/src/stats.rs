@@ -139,7 +139,7 @@ impl From<&Stats> for ks_stats {
             nodes_read: nodes.reads,
             nodes_deleted: nodes.deletes,
             nodes_failed_creates: nodes.failed_creates,
-            errors: errors.values().sum(),
+            errors: errors.total(),
         }
     }
 }

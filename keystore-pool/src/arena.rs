@@ -5,6 +5,7 @@
 //! Allocating does not touch that number: see [`biased`].
 
 use std::alloc::Layout;
+use std::fmt;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, Ordering::Relaxed};
 
@@ -74,7 +75,6 @@ impl Default for ArenaOptions {
 /// assert_eq!(store.stats()?.pool.live_bytes, 8 + 3 + 5);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct ArenaPool {
     /// The threads' own places, which lie in `core`.
     own: Owned<Bump>,
@@ -183,6 +183,12 @@ impl Bump {
 unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a BiasedCount {
     // SAFETY: the caller's promise; the number is atomic, so it may be shared.
     unsafe { &(*span.cast::<ArenaSpan>().as_ptr()).live }
+}
+
+impl fmt::Debug for ArenaPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::describe(self, "ArenaPool", f)
+    }
 }
 
 impl ArenaPool {

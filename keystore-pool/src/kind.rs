@@ -4,7 +4,6 @@ use std::alloc::Layout;
 use std::fmt;
 use std::ptr::NonNull;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
@@ -12,6 +11,7 @@ use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 use crate::ArenaPool;
 #[cfg(feature = "slab")]
 use crate::SlabPool;
+use crate::shared::Shared;
 use crate::system::SystemPool;
 
 /// A pool, by name. Parses from and prints as `slab`, `arena`, `system`, also those that are not
@@ -80,12 +80,12 @@ impl FromStr for PoolKind {
 pub enum AnyPool {
     /// Size classes and per-thread caches.
     #[cfg(feature = "slab")]
-    Slab(Arc<SlabPool>),
+    Slab(Shared<SlabPool>),
     /// Bump allocation.
     #[cfg(feature = "arena")]
-    Arena(Arc<ArenaPool>),
+    Arena(Shared<ArenaPool>),
     /// The global allocator.
-    System(Arc<SystemPool>),
+    System(Shared<SystemPool>),
 }
 
 impl AnyPool {
@@ -98,18 +98,18 @@ impl AnyPool {
         config.validate()?;
         match kind {
             #[cfg(feature = "slab")]
-            PoolKind::Slab => Ok(Self::Slab(Arc::new(SlabPool::from_config(config)?))),
+            PoolKind::Slab => Shared::new(SlabPool::from_config(config)?).map(Self::Slab),
             #[cfg(not(feature = "slab"))]
             PoolKind::Slab => {
                 Err(not_built("making the pool slab", "feature \"slab\" of keystore-pool is not enabled"))
             }
             #[cfg(feature = "arena")]
-            PoolKind::Arena => Ok(Self::Arena(Arc::new(ArenaPool::from_config(config)?))),
+            PoolKind::Arena => Shared::new(ArenaPool::from_config(config)?).map(Self::Arena),
             #[cfg(not(feature = "arena"))]
             PoolKind::Arena => {
                 Err(not_built("making the pool arena", "feature \"arena\" of keystore-pool is not enabled"))
             }
-            PoolKind::System => Ok(Self::System(Arc::new(SystemPool::new()?))),
+            PoolKind::System => Shared::new(SystemPool::new()?).map(Self::System),
         }
     }
 

@@ -57,13 +57,15 @@
 //! `span` blocks of one size, `magazine` what threads cache, `depot` where they trade · `arena` ·
 //! `system` · `kind` the choice at run time · `per_thread` places of one's own · `leaving` threads that
 //! end · `registry` whose an address is · `primitive` what threads share, or a model checker's · `list`
-//! links within elements · `stable` a value that stays where it is · `audit` the checks of debug builds.
+//! links within elements · `stable` a value that stays where it is · `shared` one with several owners · `audit` the checks of debug builds.
 //!
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
 
 // On docs.rs: which feature brings an item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+use std::fmt;
 
 #[cfg(feature = "arena")]
 mod arena;
@@ -84,6 +86,7 @@ mod per_thread;
 mod primitive;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod registry;
+mod shared;
 #[cfg(feature = "slab")]
 mod slab;
 #[cfg(any(feature = "slab", feature = "arena"))]
@@ -97,9 +100,20 @@ mod tests;
 #[cfg(feature = "arena")]
 pub use arena::{ArenaOptions, ArenaPool};
 pub use kind::{AnyPool, PoolKind};
+pub use shared::Shared;
 #[cfg(feature = "slab")]
 pub use slab::{SlabOptions, SlabPool, WhenFull};
 pub use system::SystemPool;
+
+/// Writes a line about a pool: what it holds and has handed out, and no address.
+fn describe(pool: &impl keystore_core::NodeAllocator, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let stats = pool.stats();
+    f.debug_struct(name)
+        .field("live_nodes", &stats.live_nodes)
+        .field("live_bytes", &stats.live_bytes)
+        .field("held_bytes", &stats.held_bytes)
+        .finish_non_exhaustive()
+}
 
 /// Bytes that a pool reserves for each node which [`Config::preallocation`](keystore_core::Config::preallocation) asks for: a
 /// node of a 16-byte key and a 64-byte value takes 88, and the rest is for the pool's own headers. Stores of larger

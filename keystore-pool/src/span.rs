@@ -15,6 +15,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use keystore_core::system_memory::check_fits;
 use keystore_core::{Error, PoolStats, Result};
 
 use crate::chunk::{self, CHUNK, Pages, Reserve};
@@ -123,7 +124,8 @@ struct Chunks {
 
 impl Spans {
     /// # Errors
-    /// -20 for a capacity under one chunk or under what is to be reserved, -10 where that cannot be had.
+    /// -20 for a capacity under one chunk or under what is to be reserved, -10 where that cannot be
+    /// had: the machine can never hold so much, or the system refuses.
     pub(crate) fn new(options: &SpanOptions) -> Result<Self> {
         let capacity = options.capacity.unwrap_or(usize::MAX);
         if capacity < CHUNK {
@@ -138,6 +140,7 @@ impl Spans {
                 "at most the pool's capacity",
             ));
         }
+        check_fits(reserved)?;
         let registry = if options.registered || cfg!(all(debug_assertions, not(loom))) {
             Some(Registry::new()?)
         } else {

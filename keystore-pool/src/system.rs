@@ -1,6 +1,7 @@
 //! The system's pool: the global allocator, counted.
 
 use std::alloc::Layout;
+use std::fmt;
 use std::ptr::NonNull;
 
 use keystore_core::striped::Striped;
@@ -27,7 +28,6 @@ use keystore_core::{Global, NodeAllocator, PoolStats, Result};
 /// assert_eq!(pool.stats().live_nodes, 0);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct SystemPool {
     counters: Striped<3>,
 }
@@ -36,6 +36,12 @@ const LIVE_NODES: usize = 0;
 const LIVE_BYTES: usize = 1;
 #[cfg(any(feature = "slab", feature = "arena"))]
 const FALLBACKS: usize = 2;
+
+impl fmt::Debug for SystemPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::describe(self, "SystemPool", f)
+    }
+}
 
 impl SystemPool {
     /// A pool of its own counts.

@@ -7,21 +7,21 @@
 mod check;
 #[path = "support/combination.rs"]
 mod combination;
+#[path = "support/hashing.rs"]
+mod hashing;
 #[path = "support/steps.rs"]
 mod steps;
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
-use keystore_core::{
-    BackendKind, Config, DashMapKeystore, EpochKeystore, Keystore, LocalKeystore, RwLockKeystore,
-};
-use keystore_pool::AnyPool;
+use keystore_core::{Config, Keystore};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 
 use self::check::{Check, checks};
-use self::combination::{Combination, Scribbling, Sharing};
+use self::combination::Combination;
+use self::hashing::open_hashing;
 use self::steps::{Model, Step, Value};
 
 const CHECKS: &[Check] = checks![
@@ -131,27 +131,9 @@ const WEAK: [Weak; 6] = [
     Weak { mask: 0x8000_0001_0001_0001 },
 ];
 
-/// The locked store, with its own lock.
-type Locked = RwLockKeystore<Scribbling<AnyPool>, keystore_core::SharedLock, Weak>;
-
 fn open_weak(combination: &Combination, initial_buckets: usize, hasher: Weak) -> Box<dyn Keystore> {
     let config = Config { initial_buckets, ..Config::default() };
-    let pool = combination.pool(&config);
-    match (combination.backend, combination.sharing) {
-        (BackendKind::RwLock, Sharing::Shared) => {
-            Box::new(Locked::with_hasher(&config, pool, hasher).expect("the store opens"))
-        }
-        (BackendKind::RwLock, Sharing::OneThread) => {
-            Box::new(LocalKeystore::with_hasher(&config, pool, hasher).expect("the store opens"))
-        }
-        (BackendKind::Epoch, _) => {
-            Box::new(EpochKeystore::with_hasher(&config, pool, hasher).expect("the store opens"))
-        }
-        (BackendKind::DashMap, _) => {
-            Box::new(DashMapKeystore::with_hasher(&config, pool, hasher).expect("the store opens"))
-        }
-        (backend, _) => panic!("{backend} is new: name its store here"),
-    }
+    open_hashing(combination, &config, combination.pool(&config), hasher)
 }
 
 fn any_sequence_does_what_a_map_does_where_hashes_collide(combination: &Combination) {

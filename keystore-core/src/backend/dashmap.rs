@@ -10,6 +10,7 @@
 //!
 //! A verb's linearization point is any instant at which it holds its shard's lock.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::thread::sleep;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::BackendKind;
 use crate::backend::apart::apart;
 use crate::backend::reentry::{self, Closure};
 use crate::config::Config;
@@ -27,7 +29,8 @@ use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::node::Node;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table};
+use crate::system_memory::check_fits;
+use crate::table::{Decision, Footprint, Survey, Table, describe};
 
 /// A store in dashmap's shards. See the [crate's page](crate) on choosing.
 pub type DashMapKeystore<A = Global, S = DefaultHasher> = Store<DashMapTable<A, S>>;
@@ -72,7 +75,6 @@ impl Default for DashMapKeystore {
 }
 
 /// The table behind [`DashMapKeystore`].
-#[derive(Debug)]
 pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
     ledger: Ledger<A, S>,
     map: DashMap<Entry, (), Unused>,
@@ -204,9 +206,16 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
     }
 }
 
+impl<A: NodeAllocator, S: BuildHasher> fmt::Debug for DashMapTable<A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(self, "DashMapTable", f)
+    }
+}
+
 impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     type Allocator = A;
     type Hasher = S;
+    const BACKEND: BackendKind = BackendKind::DashMap;
     type Session = ();
 
     #[inline]
@@ -258,6 +267,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         key: &[u8],
         _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         let mut shard = self.write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
         // SAFETY: the shard is locked exclusively until it is dropped, so its entries and nodes are ours; buckets are used
@@ -275,6 +285,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                                 bucket.as_mut().0.node = new;
                                 self.ledger.destroy_node(node);
                                 drop(shard);
+                                effected(Change::Replaced);
                                 Ok(Change::Replaced)
                             });
                         }
@@ -288,13 +299,18 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                 None => match C::inside(|| decide(None)) {
                     Decision::Set(value) => {
                         return apart(|| {
-                            shard.try_reserve(1, hash_of).map_err(|_| Error::OutOfMemory {
-                                requested: (shard.buckets() * 2).saturating_mul(size_of::<Kept>()),
-                            })?;
+                            if shard.len() == shard.capacity() {
+                                let requested = (shard.buckets() * 2).saturating_mul(size_of::<Kept>());
+                                check_fits(requested)?;
+                                shard
+                                    .try_reserve(1, hash_of)
+                                    .map_err(|_| Error::OutOfMemory { requested })?;
+                            }
                             let node = self.ledger.create_node(key, &value, 0)?;
                             // There is room: this neither grows nor fails.
                             shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
                             drop(shard);
+                            effected(Change::Created);
                             Ok(Change::Created)
                         });
                     }
@@ -302,6 +318,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                 },
             };
             drop(shard);
+            effected(change);
             Ok(change)
         }
     }
@@ -346,6 +363,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         let shards = self.map.shards();
         // Hashes spread unevenly: an eighth more lets nearly every shard take its share without growing.
         let share = (entries / shards.len()).saturating_add(entries / shards.len() / 8).saturating_add(1);
+        check_fits(share.saturating_mul(shards.len()).saturating_mul(size_of::<Kept>()))?;
         for shard in shards {
             let mut shard = self.write_shard(shard, "reserve")?;
             let more = share.saturating_sub(shard.len());

@@ -2,10 +2,13 @@
 //! report that there is none.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::fmt;
+use std::hint::black_box;
 use std::ptr::NonNull;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::system_memory::check_fits;
 
 /// The size and alignment of what an array is made of, bytes.
 pub(crate) const CACHE_LINE: usize = 64;
@@ -47,7 +50,6 @@ pub(crate) unsafe trait Zeroable: Sized {
 
 /// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come from the system page by
 /// page, when they are first touched: making one costs nothing in proportion to its length.
-#[derive(Debug)]
 pub(crate) struct Zeroed<T> {
     first: NonNull<T>,
     length: usize,
@@ -57,12 +59,16 @@ pub(crate) struct Zeroed<T> {
 }
 
 impl<T: Zeroable> Zeroed<T> {
-    /// An array of `length` zeroed elements.
+    /// An array of `length` zeroed elements. One that the machine can never hold is refused before
+    /// the allocator is asked, for an allocator may promise memory that nobody has.
     pub(crate) fn new(length: usize, pages: Pages) -> Result<Self> {
         let alignment = pages.alignment(length.saturating_mul(size_of::<T>()));
         let layout = Self::block_layout(length, alignment)?;
-        // SAFETY: the layout has at least the bytes of one cache line.
-        let block = NonNull::new(unsafe { alloc_zeroed(layout) })
+        check_fits(layout.size())?;
+        // SAFETY: the layout has at least the bytes of one cache line. What is allocated and freed
+        // unused the compiler may leave out, and take the allocator's consent for granted; a box
+        // that it cannot look into forces it to ask.
+        let block = NonNull::new(black_box(unsafe { alloc_zeroed(layout) }))
             .ok_or(Error::OutOfMemory { requested: layout.size() })?;
         // Asking for the alignment through the layout makes general allocators clear the whole block by hand; asking
         // for that much more and rounding up leaves large blocks to the system, which clears pages when they are touched.
@@ -86,7 +92,8 @@ impl<T: Zeroable> Zeroed<T> {
         if self.layout.size() >= bytes + HUGE_PAGE { bytes / HUGE_PAGE * HUGE_PAGE } else { 0 }
     }
 
-    /// Whether the system would give an array of `length` elements. Nothing of it is touched.
+    /// Refuses an array of `length` elements that the system cannot give: by what the machine has,
+    /// and by what the allocator says now. Nothing of it is touched.
     pub(crate) fn probe(length: usize) -> Result<()> {
         Self::new(length, Pages::Ordinary).map(drop)
     }
@@ -110,6 +117,12 @@ impl<T: Zeroable> Zeroed<T> {
     pub(crate) fn as_slice(&self) -> &[T] {
         // SAFETY: the block holds `length` elements from `first` on, all initialised by `Zeroable`'s promise.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.length) }
+    }
+}
+
+impl<T> fmt::Debug for Zeroed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Zeroed").field("length", &self.length).finish_non_exhaustive()
     }
 }
 

@@ -44,8 +44,9 @@ pub(crate) trait Closure {
     /// Runs it with this thread marked as inside a closure, where it may call a store.
     fn inside<R>(closure: impl FnOnce() -> R) -> R;
 
-    /// Runs it with this thread marked as deciding about the key of `hash` in `table`, where it may call a store.
-    fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R;
+    /// Runs it with this thread marked as deciding about `key` in `table`, where it may call a
+    /// store.
+    fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R;
 }
 
 /// A caller's closure, which may do anything.
@@ -61,8 +62,8 @@ impl Closure for OfCaller {
     }
 
     #[inline]
-    fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R {
-        deciding(table, hash, closure)
+    fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
+        deciding(table, key, closure)
     }
 }
 
@@ -73,7 +74,7 @@ impl Closure for OfCrate {
     }
 
     #[inline]
-    fn deciding<T, R>(_: &T, _: u64, closure: impl FnOnce() -> R) -> R {
+    fn deciding<T, R>(_: &T, _: &[u8], closure: impl FnOnce() -> R) -> R {
         closure()
     }
 }
@@ -110,7 +111,8 @@ pub(crate) fn refused(operation: &'static str, patience: Option<Duration>) -> Er
 /// A decision about a key that this thread is in the middle of, and the one around it.
 struct Decision {
     table: *const (),
-    hash: u64,
+    /// The key, not its hash: a hasher may give another one when it is asked again.
+    key: *const [u8],
     around: *const Decision,
 }
 
@@ -121,21 +123,25 @@ impl Drop for Decision {
     }
 }
 
-/// Runs `closure` with this thread marked as deciding about the key of `hash` in `table`, also where it unwinds.
+/// Runs `closure` with this thread marked as deciding about `key` in `table`, also where it
+/// unwinds.
 #[inline]
-fn deciding<T, R>(table: &T, hash: u64, closure: impl FnOnce() -> R) -> R {
-    let decision = Decision { table: ptr::from_ref(table).cast(), hash, around: DECIDING.get() };
+fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
+    let decision = Decision { table: ptr::from_ref(table).cast(), key, around: DECIDING.get() };
     DECIDING.set(&raw const decision);
     closure()
 }
 
-/// Whether this thread is deciding about a key of `hash` in `table`.
+/// Whether this thread is deciding about `key` in `table`.
 #[inline]
-pub(crate) fn is_deciding<T>(table: &T, hash: u64) -> bool {
+pub(crate) fn is_deciding<T>(table: &T, key: &[u8]) -> bool {
     let mut at = DECIDING.get();
     // SAFETY: a decision is in the list only while it lives: it takes itself off when it is dropped, innermost first.
     while let Some(decision) = unsafe { at.as_ref() } {
-        if decision.hash == hash && ptr::eq(decision.table, ptr::from_ref(table).cast()) {
+        let is_table = ptr::eq(decision.table, ptr::from_ref(table).cast());
+        // SAFETY: a decision borrows its key from the call that made it, which lives as long as the
+        // decision.
+        if is_table && unsafe { &*decision.key } == key {
             return true;
         }
         at = decision.around;
@@ -150,17 +156,17 @@ mod tests {
     #[test]
     fn a_decision_is_known_to_what_it_calls_and_forgotten_after() {
         let (table, other) = (1, 2);
-        deciding(&table, 7, || {
-            deciding(&other, 8, || {
-                assert!(is_deciding(&table, 7) && is_deciding(&other, 8));
-                assert!(!is_deciding(&table, 8) && !is_deciding(&other, 7));
+        deciding(&table, b"7", || {
+            deciding(&other, b"8", || {
+                assert!(is_deciding(&table, b"7") && is_deciding(&other, b"8"));
+                assert!(!is_deciding(&table, b"8") && !is_deciding(&other, b"7"));
             });
-            assert!(!is_deciding(&other, 8));
+            assert!(!is_deciding(&other, b"8"));
         });
         assert!(
-            std::panic::catch_unwind(|| deciding(&table, 7, || panic!("of a caller's closure"))).is_err()
+            std::panic::catch_unwind(|| deciding(&table, b"7", || panic!("of a caller's closure"))).is_err()
         );
-        assert!(!is_deciding(&table, 7));
+        assert!(!is_deciding(&table, b"7"));
     }
 
     #[test]

@@ -24,8 +24,10 @@ const ADDRESS: u64 = ((1 << ADDRESS_BITS) - 1) & !0b111;
 
 impl Word {
     /// The flags' bits.
-    #[cfg(feature = "epoch")]
     pub(crate) const FLAGS: u64 = 0b111;
+
+    /// In a word of a bucket that splits: it goes to the second half.
+    pub(crate) const SECOND: u64 = 0b100;
 
     /// The tag's bits.
     #[cfg(feature = "epoch")]
@@ -63,6 +65,25 @@ impl Word {
     pub(crate) fn node(self) -> Option<Node> {
         let address = (self.0 & ADDRESS) as usize;
         NonNull::new(std::ptr::with_exposed_provenance_mut(address)).map(Node::from_ptr)
+    }
+
+    /// The word without any flag.
+    #[inline]
+    pub(crate) fn bare(self) -> Self {
+        Self(self.0 & !Self::FLAGS)
+    }
+
+    /// The word without any flag, but with the half of a split that it goes to.
+    #[inline]
+    #[cfg(feature = "rwlock")]
+    pub(crate) fn going_to_second(self, second: bool) -> Self {
+        Self(self.bare().0 | if second { Self::SECOND } else { 0 })
+    }
+
+    /// Whether the word goes to the second half of a split, by what was written into it.
+    #[inline]
+    pub(crate) fn goes_to_second(self) -> bool {
+        self.0 & Self::SECOND != 0
     }
 
     /// The tag.

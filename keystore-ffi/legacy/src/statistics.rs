@@ -282,7 +282,6 @@ impl keystore_stats {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::process::Verb;
@@ -297,7 +296,7 @@ mod tests {
         (calls.failed_adds, calls.failed_finds, calls.failed_deletes) = (2, 3, 2);
         let nodes = &mut stats.nodes;
         (nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates) = (4, 1, 6, 3, 2);
-        stats.errors = BTreeMap::from([(-10, 3)]);
+        stats.errors = [(-10, 3)].into();
         let refused = Refused::default();
         refused.argument(Verb::Add);
         refused.argument(Verb::Delete);

@@ -12,6 +12,7 @@
 
 use std::alloc::Layout;
 use std::array;
+use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -104,7 +105,6 @@ impl Default for SlabOptions {
 /// assert_eq!(store.stats()?.pool.held_bytes, 4 << 20);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct SlabPool {
     /// The threads' own caches, which lie in `core`.
     own: Owned<Cache>,
@@ -155,6 +155,12 @@ impl Default for Cache {
             live: LiveCount::default(),
             classes: array::from_fn(|_| ClassCache::default()),
         }
+    }
+}
+
+impl fmt::Debug for SlabPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::describe(self, "SlabPool", f)
     }
 }
 

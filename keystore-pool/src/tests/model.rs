@@ -108,7 +108,7 @@ proptest! {
     #[test]
     fn a_pool_that_is_full_half_of_the_time_keeps_blocks_apart(steps in vec(step(), 1..if cfg!(miri) { 4 } else { 60 })) {
         let options = SlabOptions { capacity: Some(2 << 20), when_full: WhenFull::UseSystem, ..SlabOptions::default() };
-        let pool = AnyPool::Slab(SlabPool::with_options(&options).unwrap().into());
+        let pool = AnyPool::Slab(crate::Shared::new(SlabPool::with_options(&options).unwrap()).unwrap());
         follow(&pool, &steps, 80);
     }
 }

@@ -1,6 +1,5 @@
 //! Every count is exact, on one thread and on many.
 
-use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use keystore_core::{Config, Keystore, NodeOperationStats, OperationStats, Update};
@@ -76,7 +75,7 @@ fn each_verb_is_counted_for_what_it_is(combination: &Combination) {
     assert_eq!(stats.operations, operations);
     let nodes = nodes_of([4, 2, 3, 3, 0]);
     assert_eq!(stats.nodes, nodes);
-    assert_eq!(stats.errors, BTreeMap::new());
+    assert_eq!(stats.errors, ErrorCounts::default());
     assert_eq!((stats.entries.count, store.len()), (1, Ok(1)));
 }
 
@@ -111,7 +110,7 @@ fn failures_are_counted_by_their_code(combination: &Combination) {
     let stats = store.stats().unwrap();
     let operations = operations_of([8, 5, 5], [7, 4, 4]);
     assert_eq!(stats.operations, operations);
-    assert_eq!(stats.errors, BTreeMap::from([(-20, 12), (-10, 3)]));
+    assert_eq!(stats.errors, ErrorCounts::from([(-20, 12), (-10, 3)]));
     assert_eq!(stats.nodes.failed_creates, 7);
     assert_eq!(store.len(), Ok(0));
 }
@@ -154,7 +153,7 @@ fn without_counters_only_entries_are_counted(combination: &Combination) {
     assert_eq!(stats.entries.count, 100);
     assert_eq!(stats.operations, OperationStats::default());
     assert_eq!(stats.nodes, NodeOperationStats::default());
-    assert_eq!(stats.errors, BTreeMap::new());
+    assert_eq!(stats.errors, ErrorCounts::default());
 }
 
 fn node_bytes_are_what_the_allocator_handed_out(combination: &Combination) {
@@ -303,7 +302,7 @@ fn many_threads_lose_no_count(combination: &Combination) {
     assert_eq!(stats.operations, operations);
     let nodes = nodes_of([each + 1, 2 * each - 1, each, each / 3, each]);
     assert_eq!(stats.nodes, nodes);
-    assert_eq!(stats.errors, BTreeMap::from([(-20, each)]));
+    assert_eq!(stats.errors, ErrorCounts::from([(-20, each)]));
     assert_eq!(stats.entries.count, each - each / 3 + 1);
     assert_eq!(store.len(), Ok((each - each / 3) as usize + 1));
 }

@@ -9,6 +9,8 @@
 mod check;
 #[path = "../support/combination.rs"]
 mod combination;
+#[path = "../support/hashing.rs"]
+mod hashing;
 #[path = "../support/script.rs"]
 mod script;
 #[path = "../support/steps.rs"]
@@ -22,9 +24,11 @@ mod concurrency;
 mod counts;
 mod entries;
 mod growth;
+mod hashers;
 mod iteration;
 mod limits;
 mod memory;
+mod printing;
 mod reentry;
 mod refusals;
 mod statics;
@@ -48,10 +52,12 @@ fn main() -> std::process::ExitCode {
         ("verbs", verbs::CHECKS),
         ("statics", statics::CHECKS),
         ("limits", limits::CHECKS),
+        ("printing", printing::CHECKS),
         ("batches", batches::CHECKS),
         ("growth", growth::CHECKS),
         ("iteration", iteration::CHECKS),
         ("closures", closures::CHECKS),
+        ("hashers", hashers::CHECKS),
         ("reentry", reentry::CHECKS),
         ("waiting", waiting::CHECKS),
         ("counts", counts::CHECKS),

@@ -19,6 +19,10 @@
 //!
 //! Only live words are entries. A pending word is an insertion that is not decided yet; readers do not see it.
 //!
+//! A live word that is frozen because its bucket splits also says which half it goes to
+//! ([`Word::SECOND`]). The exchange that freezes it writes that down, so all threads that copy the
+//! word put it into the same half.
+//!
 //! The link holds the address of an overflow bucket, or none, and two flags of the bucket: [`SETTLED`] and [`FROZEN_LINK`].
 
 use std::ptr::{self, null_mut};
@@ -42,8 +46,12 @@ pub(super) const SLOTS: usize = WORDS - 1;
 const PENDING: u64 = 0b001;
 /// The slot never changes again: its bucket is being moved, or was.
 const FROZEN: u64 = 0b010;
-/// With a node: an insertion that was decided against. Without one: a slot that held something once.
+/// In a pending word: an insertion that was decided against. Without a node: a slot that held
+/// something once.
 const DEAD: u64 = 0b100;
+/// In a live word that is frozen the same bit says which half of a split it goes to: only words
+/// that are not live are dead.
+const _: () = assert!(DEAD == Word::SECOND);
 
 /// A slot that never held anything.
 pub(super) const FRESH: u64 = 0;
@@ -81,13 +89,13 @@ impl Word {
     /// An entry, frozen or not.
     #[inline]
     pub(super) fn is_live(self) -> bool {
-        self.0 & (PENDING | DEAD) == 0 && self.node().is_some()
+        self.0 & PENDING == 0 && self.node().is_some()
     }
 
     /// An entry under this tag, frozen or not. (Or a free slot under none, which has no node.)
     #[inline]
     pub(super) fn is_live_under(self, tag: u16) -> bool {
-        self.0 & (Self::TAG | PENDING | DEAD) == Self::under(tag).0
+        self.0 & (Self::TAG | PENDING) == Self::under(tag).0
     }
 
     /// An insertion that can still be decided either way.
@@ -102,9 +110,10 @@ impl Word {
         self.0 & !(FROZEN | DEAD) == word.0 | PENDING && self.0 & (FROZEN | DEAD) != 0
     }
 
+    /// An insertion that was decided against.
     #[inline]
     pub(super) fn is_dead(self) -> bool {
-        self.0 & DEAD != 0
+        self.0 & (PENDING | DEAD) == PENDING | DEAD
     }
 
     #[inline]
@@ -132,10 +141,11 @@ impl Word {
         Self(self.0 | DEAD)
     }
 
-    /// The word without any flag.
+    /// The word, frozen. If it is live and its bucket splits, `second` tells to which half it goes.
     #[inline]
-    pub(super) fn bare(self) -> Self {
-        Self(self.0 & !Self::FLAGS)
+    fn frozen(self, second: bool) -> Self {
+        debug_assert!(!second || self.is_live());
+        Self(self.0 | FROZEN | if second { Self::SECOND } else { 0 })
     }
 }
 
@@ -267,7 +277,11 @@ impl Bucket {
     }
 
     /// Freezes the bucket's chain. Links go first: as long as the first link is not frozen, no slot is.
-    pub(super) fn freeze(&self, guard: &Guard) {
+    ///
+    /// `second` says of a live word whether it goes to the second half of a split. The first answer
+    /// that is exchanged into the slot counts for all threads. It may panic, as it may call the
+    /// user's hasher: then the rest is left for the next call.
+    pub(super) fn freeze(&self, guard: &Guard, second: impl Fn(Word) -> bool) {
         // Each link is frozen before the chain asks it for the next bucket, so what is found is the whole chain for good.
         for bucket in self.chain(guard) {
             if !bucket.link().is_frozen() {
@@ -275,9 +289,15 @@ impl Bucket {
             }
         }
         reached(Point::LinksFrozen);
-        for (slot, word) in self.words(guard) {
-            if !word.is_frozen() {
-                slot.fetch_or(FROZEN, Ordering::AcqRel);
+        for (slot, mut word) in self.words(guard) {
+            // Each thread that came here before the link was frozen writes at most once, so this
+            // ends.
+            while !word.is_frozen() {
+                let frozen = word.frozen(word.is_live() && second(word));
+                match slot.compare_exchange(word.0, frozen.0, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => break,
+                    Err(now) => word = Word(now),
+                }
             }
         }
     }

@@ -4,9 +4,12 @@
 //!
 //! 1. *Freeze* the source buckets: flags on the links, so that the chains grow no more, then on the slots. What a frozen slot
 //!    holds never changes again. An insertion that is still pending in one has failed, and its thread starts over in the new
-//!    array.
+//!    array. If the bucket splits, the exchange that freezes a live word also writes into it which
+//!    half it goes to. So this is decided once for all threads and both halves, whatever the user's
+//!    hasher answers when it is asked again.
 //! 2. *Fill* the target buckets. The live words of the frozen sources, in the order of their slots, go to the targets'
-//!    slots in order: so every thread computes the same words for the same slots. A slot is filled by exchanging
+//!    slots in order: so every thread copies the same words to the same slots. A slot is filled by
+//!    exchanging
 //!    [`FRESH`](super::bucket::FRESH) for its word, and a slot that was filled is never fresh again; so a thread that comes late,
 //!    even after the entry has been removed from its new place, changes nothing.
 //! 3. *Settle* the targets, the last one last, by one exchange on the link, which also hangs on the words that did not fit the
@@ -34,6 +37,7 @@ use crate::backend::memory::Zeroed;
 use crate::backend::slot::Word;
 use crate::error::{Error, Result};
 use crate::primitive::atomic::Ordering;
+use crate::system_memory::check_fits;
 use crate::table::Table;
 
 /// Chunks that are looked at in one turn, where most are done already.
@@ -58,6 +62,9 @@ where
         if bits > MAX_BITS {
             return Err(Error::OutOfMemory { requested: usize::MAX });
         }
+        // Until the move is done there are both.
+        let buckets = (1_usize << bits).saturating_add(array.buckets().len());
+        check_fits(buckets.saturating_mul(size_of::<Bucket>()))?;
         let next = BucketArray::allocate(bits, Some(array.bits()), self.pages)?;
         if !array.set_next(next) {
             // SAFETY: nobody has seen it.
@@ -139,16 +146,14 @@ where
         if unit.is_moved() {
             return Ok(());
         }
+        let splits_at = unit.parting_bit();
         for source in unit.sources() {
-            source.freeze(guard);
+            source.freeze(guard, |word| splits_at.is_some_and(|bit| self.hash_bit(word, bit)));
         }
         reached(Point::Frozen);
         let mut won = false;
         for (half, target) in unit.targets().enumerate() {
-            let belongs = |word: &Word| match unit.parting_bit() {
-                Some(bit) => self.hash_bit(*word, bit) == (half == 1),
-                None => true,
-            };
+            let belongs = |word: &Word| splits_at.is_none() || word.goes_to_second() == (half == 1);
             let sources = unit.sources().flat_map(|source| source.words(guard));
             let live = sources.map(|(_, word)| word).filter(|word| word.is_live());
             won = fill(target, live.filter(belongs).map(Word::bare))?;
@@ -165,7 +170,8 @@ where
     }
 
     /// Bit `bit` of the hash of a word's key. The word is live, and the thread has been pinned since before it could have
-    /// been removed.
+    /// been removed. May ask the user's hasher, which may panic, and may answer otherwise when it
+    /// is asked again.
     fn hash_bit(&self, word: Word, bit: u32) -> bool {
         word.hash_bit(bit).unwrap_or_else(|| {
             let node = word.node().expect("a live word has a node");

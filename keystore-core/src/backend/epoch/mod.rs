@@ -51,6 +51,7 @@ mod pause;
 mod pin;
 mod walk;
 
+use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 
@@ -63,6 +64,7 @@ use self::pause::{Point, reached};
 pub(crate) use self::pin::leave_seat;
 use self::pin::{Guard, owner, pin};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::BackendKind;
 use crate::backend::load::{SPARSE, asks_whether_crowded};
 use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
@@ -75,7 +77,7 @@ use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table, entered};
+use crate::table::{Decision, Footprint, Survey, Table, describe, entered};
 
 /// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
@@ -135,7 +137,6 @@ impl Default for EpochKeystore {
 }
 
 /// The table behind [`EpochKeystore`].
-#[derive(Debug)]
 pub struct EpochTable<A, S>
 where
     A: NodeAllocator + Send + Sync + 'static,
@@ -237,6 +238,16 @@ where
     }
 }
 
+impl<A, S> fmt::Debug for EpochTable<A, S>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(self, "EpochTable", f)
+    }
+}
+
 impl<A, S> Table for EpochTable<A, S>
 where
     A: NodeAllocator + Send + Sync + 'static,
@@ -244,6 +255,7 @@ where
 {
     type Allocator = A;
     type Hasher = S;
+    const BACKEND: BackendKind = BackendKind::Epoch;
     type Session = Guard;
 
     #[inline]
@@ -310,12 +322,13 @@ where
         key: &[u8],
         likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
-        if reentry::is_deciding(self, hash) {
+        if reentry::is_deciding(self, key) {
             return Err(Error::Busy { operation: "write" });
         }
         self.garbage.prepare()?;
-        let mut decide = |old: Option<&[u8]>| C::deciding(self, hash, || decide(old));
+        let mut decide = |old: Option<&[u8]>| C::deciding(self, key, || decide(old));
         let mut fresh = Fresh::new(self.ledger());
         if let Some(value) = likely {
             self.prefetch_bucket(session, hash);
@@ -327,7 +340,10 @@ where
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
                 // SAFETY: live when its word was read, and the thread has been pinned since.
                 let (new, change) = match decide(Some(unsafe { old.value() })) {
-                    Decision::Keep => return Ok(Change::Kept),
+                    Decision::Keep => {
+                        effected(Change::Kept);
+                        return Ok(Change::Kept);
+                    }
                     Decision::Set(value) => {
                         // SAFETY: as above.
                         let replaced = unsafe { old.size() };
@@ -350,7 +366,10 @@ where
                 if bucket.link().is_frozen() {
                     continue;
                 }
-                let Decision::Set(value) = decide(None) else { return Ok(Change::Absent) };
+                let Decision::Set(value) = decide(None) else {
+                    effected(Change::Absent);
+                    return Ok(Change::Absent);
+                };
                 let node = fresh.with(key, &value, 0)?;
                 match insert(bucket, Word::new(tag(hash), node)?, key, session)? {
                     Insertion::NotPlaced => continue,
@@ -369,6 +388,7 @@ where
                 }
                 Change::Created
             };
+            effected(change);
             // Where memory is short, the move waits: this write is done.
             let array = self.current(session);
             if array.next(session).is_some() {
@@ -392,14 +412,16 @@ where
         self.walk(session, |node, hash, guard| {
             // SAFETY: the walk's nodes are alive while it shows them.
             let key = unsafe { node.key() };
-            let change = self.alter::<OfCaller>(guard, hash, key, None, |value| match value {
+            let decide = |value: Option<&[u8]>| match value {
                 Some(value) if !keep(key, value) => Decision::Delete,
                 _ => Decision::Keep,
+            };
+            self.alter::<OfCaller>(guard, hash, key, None, decide, |change| {
+                if change == Change::Deleted {
+                    self.ledger().record(Event::DeleteHit);
+                    removed += 1;
+                }
             })?;
-            if change == Change::Deleted {
-                self.ledger().record(Event::DeleteHit);
-                removed += 1;
-            }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(removed)
@@ -537,8 +559,8 @@ mod tests {
 
     fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
         let hash = table.ledger().hash(key);
-        let change = table.alter::<OfCaller>(guard, hash, key, None, |_| Decision::Set(key.into())).unwrap();
-        table.ledger().record_change(crate::ledger::Verb::Add, change);
+        let record = |change| table.ledger().record_change(crate::ledger::Verb::Add, change);
+        table.alter::<OfCaller>(guard, hash, key, None, |_| Decision::Set(key.into()), record).unwrap();
     }
 
     /// A bucket's overflow chain is freed once its unit has moved, though the table still begins at the old array: so

@@ -323,12 +323,34 @@ impl Entries {
         Ok(true)
     }
 
+    /// Writes into each word whether it goes to the second half of a split, as `second` says.
+    /// `second` may panic, as it may call the user's hasher: nothing has moved then. What it leaves
+    /// in the words means nothing, and the next split writes it anew.
+    ///
+    /// # Safety
+    /// The lock is held exclusively.
+    pub(super) unsafe fn divide(&self, second: impl Fn(Word) -> bool) {
+        let divide = |slots: &[Slot]| {
+            for slot in slots.iter().filter(|slot| slot.get() != Word::EMPTY) {
+                slot.set(slot.get().going_to_second(second(slot.get())));
+            }
+        };
+        divide(&self.slots);
+        let mut overflow = self.overflow();
+        // SAFETY: under the exclusive lock slots and chain are ours.
+        while let Some(further) = unsafe { overflow.as_ref() } {
+            divide(&further.slots);
+            overflow = further.next;
+        }
+    }
+
     /// Takes every word out and hands it to `place`, with the overflow buckets that have become free so far. Moving words
     /// to this bucket or one other never needs more of them than that: n words of a bucket with f overflow buckets
     /// emptied are at most 6 + 7f, and two buckets with 12 slots of their own hold so many in f more.
     ///
     /// # Safety
-    /// The lock is held exclusively, and `place` takes none.
+    /// The lock is held exclusively, and `place` takes none and does not panic: a word that it has
+    /// not placed would be lost.
     pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(Word, &mut Spare)) {
         let mut place_all = |words: &[Word], spare: &mut Spare| {
             words.iter().filter(|&&word| word != Word::EMPTY).for_each(|&word| place(word, spare));

@@ -22,6 +22,7 @@ use super::bucket::Bucket;
 use super::lock::BucketLock;
 use crate::backend::memory::{Pages, Zeroed, try_box};
 use crate::error::{Error, Result};
+use crate::system_memory::check_fits;
 
 /// The deepest level there can be: what memory can hold.
 pub(super) const MAX_LEVEL: u32 = if usize::BITS > 48 { 40 } else { 24 };
@@ -82,7 +83,6 @@ impl Settled {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Directory<L> {
     initial_level: u32,
     /// Buckets at the start.
@@ -140,6 +140,8 @@ impl<L: BucketLock> Directory<L> {
         if wanted > MAX_LEVEL {
             return Err(Error::OutOfMemory { requested: usize::MAX });
         }
+        // The segments together, of which only the last one is new.
+        check_fits((1_usize << wanted).saturating_mul(size_of::<Bucket<L>>()))?;
         self.provide_segment(wanted)?;
         let raised =
             Levels { wanted, deepest: levels.deepest.max(wanted), raised: levels.raised.wrapping_add(1) };

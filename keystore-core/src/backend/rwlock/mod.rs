@@ -19,6 +19,7 @@ mod directory;
 mod lock;
 mod resize;
 
+use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -29,6 +30,7 @@ use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock, SharedLock};
 use self::lock::{Exclusive, Shared};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::BackendKind;
 use crate::backend::apart::apart;
 use crate::backend::cursor::Cursor;
 use crate::backend::load::{SPARSE, asks_whether_crowded};
@@ -43,7 +45,7 @@ use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::node::Node;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table};
+use crate::table::{Decision, Footprint, Survey, Table, describe};
 
 /// A store with a lock in every bucket. Best if threads mostly overwrite, or if memory must not
 /// wait to be reclaimed. See the [crate's page](crate) on choosing.
@@ -111,7 +113,6 @@ impl Default for RwLockKeystore {
 }
 
 /// The table behind [`RwLockKeystore`].
-#[derive(Debug)]
 pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
     ledger: Ledger<A, S>,
     directory: Directory<L>,
@@ -199,6 +200,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// # Safety
     /// The guard is that of the bucket, which has the key's hash, and the key is where it was found.
     #[inline]
+    #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
     unsafe fn write<'v, C: Closure>(
         &self,
         guard: Exclusive<'_, L>,
@@ -207,6 +209,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
@@ -214,7 +217,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 Some((slot, node)) => match C::inside(|| decide(Some(node.value()))) {
                     Decision::Keep => Change::Kept,
                     Decision::Set(value) if node.overwrite(&value) => Change::Replaced,
-                    Decision::Set(value) => return self.replace(guard, slot, node, hash, key, &value),
+                    Decision::Set(value) => {
+                        return self.replace(guard, slot, node, hash, key, &value, effected);
+                    }
                     Decision::Delete => {
                         slot.set(Word::EMPTY);
                         self.ledger.destroy_node(node);
@@ -222,12 +227,13 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     }
                 },
                 None => match C::inside(|| decide(None)) {
-                    Decision::Set(value) => return self.create(guard, bucket, hash, key, &value),
+                    Decision::Set(value) => return self.create(guard, bucket, hash, key, &value, effected),
                     Decision::Keep | Decision::Delete => Change::Absent,
                 },
             };
             // Before there is a result: so it need not be kept in memory meanwhile.
             drop(guard);
+            effected(change);
             Ok(change)
         }
     }
@@ -238,14 +244,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// # Safety
     /// The guard is that of the bucket with the slot, and the node is the one in it.
     #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
     unsafe fn replace(
         &self,
-        _guard: Exclusive<'_, L>,
+        guard: Exclusive<'_, L>,
         slot: &Slot,
         node: Node,
         hash: u64,
         key: &[u8],
         value: &[u8],
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY: the lock is held exclusively, so the slot and its node are ours.
         unsafe {
@@ -253,6 +261,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             slot.set(self.word(tag(hash), new)?);
             self.ledger.destroy_node(node);
         }
+        drop(guard);
+        effected(Change::Replaced);
         Ok(Change::Replaced)
     }
 
@@ -268,6 +278,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         value: &[u8],
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         let node = self.ledger.create_node(key, value, 0)?;
         let word = self.word(tag(hash), node)?;
@@ -275,6 +286,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         match unsafe { bucket.entries.push(word, &mut Spare::none()) } {
             Ok(in_overflow) => {
                 drop(guard);
+                effected(Change::Created);
                 if asks_whether_crowded(hash, in_overflow, || self.directory.levels().wanted) {
                     self.grow_if_crowded();
                 }
@@ -307,7 +319,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     || word.node().is_some_and(|node| {
                         // SAFETY: a node in a locked bucket is alive.
                         let key = unsafe { node.key() };
-                        cursor.is_ahead(self.ledger.hash(key))
+                        // The user's code, under a lock: what it calls of a store must not wait.
+                        cursor.is_ahead(reentry::inside(|| self.ledger.hash(key)))
                     })
             };
             if visit(bucket, &is_ahead).is_break() {
@@ -336,9 +349,16 @@ unsafe fn show<C: Closure, L: BucketLock, R>(
     shown
 }
 
+impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> fmt::Debug for RwLockTable<A, L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(self, "RwLockTable", f)
+    }
+}
+
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L, S> {
     type Allocator = A;
     type Hasher = S;
+    const BACKEND: BackendKind = BackendKind::RwLock;
     type Session = ();
 
     #[inline]
@@ -407,13 +427,17 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         key: &[u8],
         _likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
+        effected: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
         let Some((guard, bucket)) = self.locked_at_once(hash, Exclusive::try_lock) else {
             return apart(move || {
                 let (guard, bucket) = self.locked_to_write(hash)?;
                 // SAFETY: see above.
-                unsafe { self.write::<C>(guard, bucket, bucket.find(tag(hash), key), hash, key, decide) }
+                unsafe {
+                    let found = bucket.find(tag(hash), key);
+                    self.write::<C>(guard, bucket, found, hash, key, decide, effected)
+                }
             });
         };
         // SAFETY: see above.
@@ -422,11 +446,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
             // SAFETY: see above.
             return apart(move || unsafe {
                 let found = bucket.entries.find_in_chain(tag(hash), key);
-                self.write::<C>(guard, bucket, found, hash, key, decide)
+                self.write::<C>(guard, bucket, found, hash, key, decide, effected)
             });
         }
         // SAFETY: see above.
-        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide) }
+        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide, effected) }
     }
 
     fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {

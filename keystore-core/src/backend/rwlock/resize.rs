@@ -62,12 +62,18 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         while let Some(level) = self.directory.level(index).filter(|&level| level < wanted) {
             let high = self.directory.bucket(index + (1 << level));
             let Some(_high) = Exclusive::lock(&high.lock, self.patience) else { return };
-            // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees suffices for `push`.
+            // The hasher is asked before a word is taken out of its place: if it panics, nothing
+            // has moved. It is the user's code, under a lock: what it calls of a store must not
+            // wait.
+            // SAFETY: both locks are held exclusively.
+            reentry::inside(|| unsafe { low.entries.divide(|word| self.hash_bit(word, level)) });
+            // SAFETY: as above, and `push` takes no lock and does not panic: what `drain` frees
+            // suffices for it.
             unsafe {
                 low.entries.drain(Spare::none(), |word, spare| {
-                    let to = if self.hash_bit(word, level) { high } else { low };
+                    let to = if word.goes_to_second() { high } else { low };
                     to.entries
-                        .push(word, spare)
+                        .push(word.bare(), spare)
                         .expect("a split needs no more overflow buckets than it empties");
                 });
                 // The new bucket last: who finds it made finds its entries.
@@ -161,7 +167,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         Ok(())
     }
 
-    /// Bit `bit` of the hash of a word's key. The lock of the word's bucket is held.
+    /// Bit `bit` of the hash of a word's key. The lock of the word's bucket is held. May ask the
+    /// user's hasher, which may panic.
     fn hash_bit(&self, word: Word, bit: u32) -> bool {
         word.hash_bit(bit).unwrap_or_else(|| {
             let node = word.node().expect("only words with a node are moved");

@@ -2,8 +2,14 @@
 
 use super::*;
 
-const NO_MOVE: Model =
-    Model { name: "", resize: Resize::No, before: &[], threads: &[], bounds: [Preemptions(2), All] };
+const NO_MOVE: Model = Model {
+    name: "",
+    resize: Resize::No,
+    before: &[],
+    threads: &[],
+    fickle: false,
+    bounds: [Preemptions(2), All],
+};
 
 /// Of two insertions of a key one commits, and both threads agree which.
 #[test]

@@ -74,6 +74,8 @@ struct Model {
     /// Done before the threads start, one step after the other.
     before: &'static [Step],
     threads: &'static [&'static [Step]],
+    /// Whether the hasher's second answer for a key differs from the first.
+    fickle: bool,
     /// How far it goes in the short form, and in the thorough one.
     bounds: [Bound; 2],
 }
@@ -88,7 +90,7 @@ impl Model {
     fn execute(self) -> String {
         watch::forget();
         begin(self.threads.len());
-        let world = World::new(self.resize);
+        let world = World::new(self.resize, self.fickle);
         let mut expected = BTreeMap::new();
         for step in self.before {
             if let Some(event) = world.step(*step) {
@@ -126,25 +128,37 @@ impl Model {
     }
 }
 
-/// A hasher for keys that are their own hash.
-#[derive(Clone, Copy, Debug, Default)]
-struct Identity(u64);
+/// A hasher for keys that are their own hash; or not, at each second call.
+#[derive(Clone, Debug)]
+struct Identity {
+    key: u64,
+    /// Calls so far, if each second answer is to be wrong. No access that the checker knows of: it
+    /// runs one thread at a time.
+    fickle: Option<Arc<std::sync::atomic::AtomicU64>>,
+}
+
+impl Identity {
+    fn new(fickle: bool) -> Self {
+        Self { key: 0, fickle: fickle.then(Arc::default) }
+    }
+}
 
 impl BuildHasher for Identity {
     type Hasher = Self;
 
     fn build_hasher(&self) -> Self {
-        Self(0)
+        self.clone()
     }
 }
 
 impl Hasher for Identity {
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = u64::from_be_bytes(bytes.try_into().expect("a key of eight bytes"));
+        self.key = u64::from_be_bytes(bytes.try_into().expect("a key of eight bytes"));
     }
 
     fn finish(&self) -> u64 {
-        self.0
+        let calls = self.fickle.as_ref().map_or(0, |calls| calls.fetch_add(1, Ordering::Relaxed));
+        self.key ^ calls % 2
     }
 }
 
@@ -152,10 +166,10 @@ impl Hasher for Identity {
 struct World(EpochTable<Global, Identity>);
 
 impl World {
-    fn new(resize: Resize) -> Arc<Self> {
+    fn new(resize: Resize, fickle: bool) -> Arc<Self> {
         let initial_bits = u32::from(resize == Resize::Shrink);
         let config = Config { initial_buckets: 1 << initial_bits, ..Config::default() };
-        let garbage = Garbage::new(Ledger::new(&config, Global, Identity(0)).unwrap()).unwrap();
+        let garbage = Garbage::new(Ledger::new(&config, Global, Identity::new(fickle)).unwrap()).unwrap();
         let array = BucketArray::allocate(initial_bits, None, Pages::Ordinary).unwrap();
         Arc::new(Self(EpochTable {
             array: AtomicPtr::new(array),
@@ -220,7 +234,7 @@ impl World {
     }
 
     fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Decision<'v>) -> Change {
-        self.0.alter::<OfCrate>(&pin().unwrap(), key, &key.to_be_bytes(), None, decide).unwrap()
+        self.0.alter::<OfCrate>(&pin().unwrap(), key, &key.to_be_bytes(), None, decide, |_| ()).unwrap()
     }
 
     /// Finishes the move that was begun.

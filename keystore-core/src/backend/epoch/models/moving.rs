@@ -9,6 +9,7 @@ const GROW: Model = Model {
     resize: Resize::Grow,
     before: &[Set(A, 1), Set(D, 2)],
     threads: &[],
+    fickle: false,
     bounds: [Preemptions(1), Preemptions(2)],
 };
 
@@ -21,6 +22,32 @@ const SHRINK: Model = Model { resize: Resize::Shrink, ..GROW };
 #[test]
 fn growing_two_move_one_unit() {
     Model { name: "growing two move one unit", threads: &[&[Move(A)], &[Move(A)]], ..GROW }.check();
+}
+
+/// Though the threads' hashers disagree to which half an entry goes, each arrives once: in one of
+/// them.
+#[test]
+fn growing_by_hashers_that_disagree() {
+    Model {
+        name: "growing by hashers that disagree",
+        threads: &[&[Move(A)], &[Move(A)]],
+        fickle: true,
+        ..GROW
+    }
+    .check();
+}
+
+/// The same with an overflow bucket, to the end of the move.
+#[test]
+fn growing_to_the_end_by_hashers_that_disagree() {
+    Model {
+        name: "growing to the end by hashers that disagree",
+        threads: &[&[Help], &[Help]],
+        before: &[Set(A, 1), Set(D, 2), Set(C, 3)],
+        fickle: true,
+        ..GROW
+    }
+    .check();
 }
 
 /// An insertion is in the old bucket before it is frozen, or starts over in the new one.

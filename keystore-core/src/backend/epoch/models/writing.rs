@@ -2,8 +2,14 @@
 
 use super::*;
 
-const ONE_KEY: Model =
-    Model { name: "", resize: Resize::No, before: &[Set(A, 1)], threads: &[], bounds: [All, All] };
+const ONE_KEY: Model = Model {
+    name: "",
+    resize: Resize::No,
+    before: &[Set(A, 1)],
+    threads: &[],
+    fickle: false,
+    bounds: [All, All],
+};
 
 /// One of the two exchanges comes first; the other is decided again.
 #[test]
