@@ -1,4 +1,8 @@
 //! `cargo xtask …`: the project's own commands.
+//!
+//! They print with `outln!` and `errln!`, which never panic: see `keystore_bench::console`.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod command;
@@ -44,7 +48,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Command::parse() {
+    let code = match Command::parse() {
         Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
@@ -55,5 +59,6 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),
-    }
+    };
+    keystore_bench::console::finish(code)
 }
