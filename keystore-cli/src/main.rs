@@ -72,12 +72,5 @@ fn tell(failure: &Failure) -> ExitCode {
         errln!("keystore: {failure}");
         return ExitCode::FAILURE;
     };
-    if answer.use_stderr() {
-        // Without clap's colours: it writes the arguments it names as they are.
-        console::complain(format_args!("{}", answer.render()));
-        ExitCode::from(2)
-    } else {
-        console::keep(answer.print());
-        ExitCode::SUCCESS
-    }
+    console::answer(answer.use_stderr(), &answer.render(), || answer.print())
 }

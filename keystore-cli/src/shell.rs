@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use keystore_bench::console::{self, Output};
 use keystore_bench::errln;
@@ -43,6 +44,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !io::stdin().is_terminal() {
         return lines(&store, style, args.longest_line, None);
     }
+    // While a verb runs, Ctrl-C ends that and not the shell, for the store would go with it. Without the
+    // handler it is as before.
+    let _ = ctrlc::set_handler(|| verbs::INTERRUPTED.store(true, Ordering::Relaxed));
     let greeting = format!(
         "keystore: backend {}, pool {}. Type help for the verbs.",
         args.choice.backend, args.choice.pool
@@ -88,12 +92,16 @@ fn prompt(store: BoxedKeystore, style: Style, greeting: &str) -> Result<ExitCode
             Err(error) => return Err(error.into()),
         };
         // What is pasted comes as one, and may have many lines.
+        verbs::INTERRUPTED.store(false, Ordering::Relaxed);
         for line in typed.lines() {
             match verbs::run(&store, line.as_bytes(), style, &mut Output) {
                 Ok(Next::Go) => {}
                 Ok(Next::Quit) => return Ok(ExitCode::SUCCESS),
                 Err(Refusal::Output(error)) => return Err(error.into()),
                 Err(refusal) => errln!("error: {refusal}"),
+            }
+            if verbs::INTERRUPTED.load(Ordering::Relaxed) {
+                break; // and what was pasted behind it
             }
         }
     }
@@ -161,6 +169,9 @@ fn next(
     Ok(match lines.advance()? {
         Found::End => None,
         Found::Malformed(reason) => Some(Err(Refusal::Malformed(reason))),
-        Found::Whole => Some(verbs::run(store, lines.line(), style, &mut Output)),
+        Found::Whole => {
+            verbs::INTERRUPTED.store(false, Ordering::Relaxed);
+            Some(verbs::run(store, lines.line(), style, &mut Output))
+        }
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keystore_bench::console::show_name;
 use keystore_bench::errln;
@@ -95,6 +96,9 @@ pub(crate) static VERBS: [Verb; 17] = [
 /// How many entries `scan` lists unless told.
 const SCAN_LIMIT: usize = 100;
 
+/// Whether Ctrl-C was pressed since a verb began; verbs that may take long look at it.
+pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 /// Whether the shell goes on after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -108,6 +112,8 @@ pub(crate) enum Refusal {
     /// The line itself cannot be read.
     #[error("{0}")]
     Malformed(String),
+    #[error("interrupted")]
+    Interrupted,
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     #[error("unknown verb {0}: help lists those there are")]
@@ -249,6 +255,9 @@ fn scan(
 ) -> Result<(), Refusal> {
     let (entries, matching) = first(store, prefix, limit)?;
     for (key, value) in &entries {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return Err(Refusal::Interrupted);
+        }
         style.pair(out, key, value)?;
     }
     let more = matching - entries.len();
@@ -270,6 +279,9 @@ fn first(
     let mut kept = BinaryHeap::<(Vec<u8>, Vec<u8>)>::new();
     let mut matching = 0;
     store.for_each(|key, value| {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
+        }
         if key.starts_with(prefix) {
             matching += 1;
             if kept.len() < limit {

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -159,6 +160,25 @@ fn interrupts_open_quotes_and_resizes_end_nothing() {
         tcsetwinsize(&session.terminal, size).unwrap();
     }
     session.ask("get a", "\n1");
+    assert_eq!(session.end(), Some(0));
+}
+
+#[test]
+fn an_interrupt_while_a_verb_runs_ends_the_verb_and_not_the_shell() {
+    let mut session = Session::edited(&[]);
+    let lines: String = (0..3000).map(|number| format!("set k{number} {number}\r")).collect();
+    session.type_in(format!("\x1b[200~{lines}\x1b[201~\r").as_bytes());
+    session.ask("count", "3000");
+    let shell = Pid::from_child(&session.child);
+    for milliseconds in 0..20 {
+        session.type_in(b"scan '' 3000\r");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        kill_process(shell, Signal::INT).unwrap();
+        // At the prompt it gives up the line, which may be this one.
+        session.wait_for("keystore> ");
+    }
+    session.type_in(b"\r");
+    session.ask("count", "3000");
     assert_eq!(session.end(), Some(0));
 }
 

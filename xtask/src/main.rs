@@ -20,6 +20,7 @@ mod test;
 use std::process::ExitCode;
 
 use clap::Parser;
+use keystore_bench::console;
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -48,7 +49,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let code = match Command::parse() {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(answer) => {
+            let code = console::answer(answer.use_stderr(), &answer.render(), || answer.print());
+            return console::finish(code);
+        }
+    };
+    let code = match command {
         Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
@@ -60,5 +68,5 @@ fn main() -> ExitCode {
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),
     };
-    keystore_bench::console::finish(code)
+    console::finish(code)
 }

@@ -42,9 +42,21 @@ impl Write for Output {
     }
 }
 
-/// Keeps the failure of a writer to standard output that is not [`Output`], for [`finish`].
-pub fn keep(result: io::Result<()>) {
-    note(|| result);
+/// Gives the answer of a parser of arguments, and returns the exit code: 2 for wrong arguments, 0
+/// for help that was asked for.
+///
+/// The text of an error names the arguments, so it is made harmless, which costs its colours. Help
+/// is what `print` prints.
+#[must_use]
+pub fn answer(is_error: bool, text: &dyn fmt::Display, print: impl FnOnce() -> io::Result<()>) -> ExitCode {
+    if is_error {
+        for line in text.to_string().lines() {
+            crate::errln!("{}", cut(line));
+        }
+        return ExitCode::from(2);
+    }
+    note(print);
+    ExitCode::SUCCESS
 }
 
 /// Writes, unless that has failed before, and keeps the failure.
@@ -88,6 +100,19 @@ pub fn complain(text: fmt::Arguments<'_>) {
     let _ = io::stderr().write_all(harmless(&text.to_string()).as_bytes());
 }
 
+/// Returns the line, without its middle if it is longer than 1,000 characters: it may name an
+/// argument of any length, and what is wrong with that stands at its end.
+fn cut(line: &str) -> String {
+    let start = |index: usize| line.char_indices().nth(index).map(|(at, _)| at);
+    let end = |index: usize| line.char_indices().nth_back(index).map(|(at, _)| at);
+    match (start(1000), start(400), end(399)) {
+        (Some(_), Some(start), Some(end)) => {
+            format!("{}… ({} bytes) …{}", &line[..start], line.len(), &line[end..])
+        }
+        _ => line.to_owned(),
+    }
+}
+
 /// Returns the text with the characters escaped that a terminal obeys or hides. Line ends and tabs
 /// stay.
 fn harmless(text: &str) -> String {
@@ -126,5 +151,11 @@ mod tests {
         assert_eq!(harmless("\u{1b}[31m\u{7}\r\u{202e}"), "\\u{1b}[31m\\u{7}\\u{d}\\u{202e}");
         // What was escaped before is not escaped again.
         assert_eq!(harmless("caf\\xe9"), "caf\\xe9");
+    }
+
+    #[test]
+    fn an_argument_of_any_length_is_named_in_short() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"é".repeat(1001)), format!("{0}… (2002 bytes) …{0}", "é".repeat(400)));
     }
 }
