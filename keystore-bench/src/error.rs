@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::console::show_path;
+
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,7 +35,7 @@ pub enum Error {
         expected: String,
     },
     /// A file that could not be read or written.
-    #[error("{}: {action}: {source}", path.display())]
+    #[error("{}: {action}: {source}", show_path(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -43,7 +45,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file that was read and does not hold what it must.
-    #[error("{}:{line}: {reason}", path.display())]
+    #[error("{}:{line}: {reason}", show_path(path))]
     Line {
         /// The file.
         path: PathBuf,
@@ -53,7 +55,7 @@ pub enum Error {
         reason: String,
     },
     /// A results file that this version does not read.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}", show_path(path))]
     Results {
         /// The file.
         path: PathBuf,

@@ -4,7 +4,6 @@
 //! made keys are distinct, look random to any hash function, and are the same in every run.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use keystore_core::MAX_KEY_LEN;
@@ -14,6 +13,7 @@ use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::input::{Found, Input, MAX_LINE_LEN};
 use crate::size::Size;
 
 /// The most keys there can be: an operation names its key in 32 bits.
@@ -106,44 +106,40 @@ impl Keys {
         Self { bytes, ends, source: KeySource::Trace { path: path.to_owned() } }
     }
 
-    /// The distinct lines of a file, in order, without their line ends. Empty lines are left out.
+    /// Returns the distinct lines of a text input, in order, without their line ends. Empty lines
+    /// are left out. The input is read as [`input`](crate::input) describes it: `-` is standard
+    /// input, gzip is decompressed.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be read, [`Error::Line`] for a line that is too long for a key or where there is
-    /// no line at all.
+    /// [`Error::File`] if it cannot be read, [`Error::Line`] for a line that cannot be a key, or if
+    /// there is no key at all.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let content = fs::read(path).map_err(|source| Error::unreadable(path, source))?;
-        let mut seen = HashSet::new();
-        let (mut bytes, mut ends) = (Vec::with_capacity(content.len()), Vec::new());
-        let (mut blank, mut repeated) = (0, 0);
-        let mut lines = content.split(|&byte| byte == b'\n').collect::<Vec<_>>();
-        if lines.last().is_some_and(|rest| rest.is_empty()) {
-            lines.pop(); // what follows the last line end is no line
-        }
-        for (index, line) in lines.into_iter().enumerate() {
-            let key = line.strip_suffix(b"\r").unwrap_or(line);
-            let wrong = |reason| Error::Line { path: path.to_owned(), line: index + 1, reason };
-            if key.is_empty() {
-                blank += 1;
-            } else if key.len() > MAX_KEY_LEN {
-                return Err(wrong(format!(
-                    "a key of {} bytes: keys have 1 to {MAX_KEY_LEN} bytes",
-                    key.len()
-                )));
-            } else if !seen.insert(key) {
-                repeated += 1;
-            } else if ends.len() == MAX_KEYS {
-                return Err(wrong(format!("more than {MAX_KEYS} keys")));
-            } else {
-                bytes.extend_from_slice(key);
-                ends.push(bytes.len());
-            }
-        }
+        let (mut bytes, mut ends, blank) = read_lines(path)?;
         if ends.is_empty() {
             let reason = "the file holds no key: every line is one, and at least one is needed".to_owned();
             return Err(Error::Line { path: path.to_owned(), line: 1, reason });
         }
-        let source = KeySource::File { path: path.to_owned(), blank, repeated };
+        let lines = ends.len();
+        let is_new: Vec<bool> = {
+            let mut seen = HashSet::with_capacity(lines);
+            let mut start = 0;
+            ends.iter().map(|&end| seen.insert(&bytes[std::mem::replace(&mut start, end)..end])).collect()
+        };
+        // Each new line moves to the end of the new lines before it.
+        let (mut start, mut length, mut kept) = (0, 0, 0);
+        for (line, is_new) in is_new.into_iter().enumerate() {
+            let end = ends[line];
+            if is_new {
+                bytes.copy_within(start..end, length);
+                length += end - start;
+                ends[kept] = length;
+                kept += 1;
+            }
+            start = end;
+        }
+        bytes.truncate(length);
+        ends.truncate(kept);
+        let source = KeySource::File { path: path.to_owned(), blank, repeated: lines - kept };
         Ok(Self { bytes, ends, source })
     }
 
@@ -174,6 +170,39 @@ impl Keys {
     #[must_use]
     pub const fn source(&self) -> &KeySource {
         &self.source
+    }
+}
+
+/// Reads the lines that are not empty, one after another in one buffer: that, where each ends, and
+/// the number of empty lines.
+fn read_lines(path: &Path) -> Result<(Vec<u8>, Vec<usize>, usize)> {
+    let mut lines = Input::open(path)?.lines(MAX_LINE_LEN);
+    let (mut bytes, mut ends, mut blank) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let found = lines.advance()?;
+        let wrong = |reason| Error::Line { path: path.to_owned(), line: lines.number(), reason };
+        match found {
+            Found::End => return Ok((bytes, ends, blank)),
+            Found::Malformed(reason) => return Err(wrong(reason)),
+            Found::Whole => {}
+        }
+        let key = lines.line();
+        if key.is_empty() {
+            blank += 1;
+        } else if key.len() > MAX_KEY_LEN {
+            let length = key.len();
+            return Err(wrong(format!("a key of {length} bytes: keys have 1 to {MAX_KEY_LEN} bytes")));
+        } else if ends.len() == MAX_KEYS {
+            return Err(wrong(format!("more than {MAX_KEYS} keys")));
+        } else if bytes.try_reserve(key.len()).is_err() || ends.try_reserve(1).is_err() {
+            return Err(wrong(format!(
+                "{} bytes of keys before it: there is no memory for more",
+                bytes.len()
+            )));
+        } else {
+            bytes.extend_from_slice(key);
+            ends.push(bytes.len());
+        }
     }
 }
 
@@ -229,12 +258,32 @@ mod tests {
 
     #[test]
     fn a_files_lines_are_its_keys_once_each() {
-        let file = file(b"beta\n\nalpha\r\nbeta\n\r\n\xff\x00\ngamma");
+        let file = file(b"\xef\xbb\xbfbeta\n\nalpha\r\nbeta\n\r\n\xff\ngamma");
         let keys = Keys::from_file(file.path()).unwrap();
         let lines: Vec<&[u8]> = (0..keys.len()).map(|n| keys.get(n)).collect();
-        assert_eq!(lines, [&b"beta"[..], b"alpha", b"\xff\x00", b"gamma"]);
+        assert_eq!(lines, [&b"beta"[..], b"alpha", b"\xff", b"gamma"]);
         assert_eq!(*keys.source(), KeySource::File { path: file.path().to_owned(), blank: 2, repeated: 1 });
         assert_eq!(keys.mean_len(2), 4.5);
+    }
+
+    #[test]
+    fn keys_are_read_by_the_rules_of_every_text_input() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"\xef\xbb\xbfalpha\r\nbeta\n").unwrap();
+        let packed = file(&encoder.finish().unwrap());
+        let keys = Keys::from_file(packed.path()).unwrap();
+        assert_eq!((keys.len(), keys.get(0), keys.get(1)), (2, &b"alpha"[..], &b"beta"[..]));
+        for (content, reason) in [
+            (&b"\xff\xfea\0\n\0"[..], ":1: UTF-16 text"),
+            (b"a\nb\0\n", ":2: byte 2 is NUL"),
+            (b"\x28\xb5\x2f\xfd", ":1: compressed with zstd"),
+        ] {
+            let wrong = file(content);
+            let error = Keys::from_file(wrong.path()).unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains(reason), "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Keys::from_file(folder.path()).unwrap_err().to_string().contains("cannot be read"));
     }
 
     #[test]

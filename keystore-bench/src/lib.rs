@@ -47,17 +47,24 @@
 //!
 //! # Where things are
 //!
-//! What is asked: `scenario`, `size`, `distribution`, `keys`, `trace`, `suite` (the files), `stream` (the operations drawn). Of
-//! whom: `combination`, `peers`, `nothing`, `candidate`. Measuring: `driver` (the threads), `proof` (the check), `measure` (what is
-//! kept), `limit` (what memory can do), `machine`, `plan` (the rounds). What comes of it: `results` (the file), `compare` (two
-//! of them), `report` and `plot` (what people see). `stress` is a test of its own, with very many threads at once.
+//! What is asked: `scenario`, `size`, `distribution`, `keys`, `trace`, `suite` (the files),
+//! `stream` (the operations drawn). Of whom: `combination`, `peers`, `nothing`, `candidate`.
+//! Measuring: `driver` (the threads), `proof` (the check), `measure` (what is kept), `limit` (what
+//! memory can do), `machine`, `plan` (the rounds). What comes of it: `results` (the file),
+//! `compare` (two of them), `report` and `plot` (what people see). `stress` is a test of its own,
+//! with very many threads at once. `input` reads the texts of others, and `console` prints for the
+//! commands.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod candidate;
 mod combination;
 mod compare;
+pub mod console;
 mod distribution;
 mod driver;
 mod error;
+pub mod input;
 mod keys;
 mod limit;
 pub mod linearizability;

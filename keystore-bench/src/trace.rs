@@ -20,7 +20,9 @@ use std::path::Path;
 
 use keystore_core::{MAX_KEY_LEN, MAX_VALUE_LEN};
 
+use crate::console::show_text;
 use crate::error::{Error, Result};
+use crate::input::{Found, Input, MAX_LINE_LEN, Records};
 use crate::keys::{Keys, MAX_KEYS};
 use crate::proof::MIN_VALUE_SIZE;
 use crate::scenario::{Kind, Scenario};
@@ -61,29 +63,22 @@ impl Trace {
     /// # Errors
     /// [`Error::File`] where it cannot be read, [`Error::Line`] for the first line that is not as it must be.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::unreadable(path, source))?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
+        let mut records = Input::open(path)?.records(MAX_LINE_LEN);
         let mut positions: HashMap<Box<[u8]>, u32> = HashMap::new();
         let (mut bytes, mut ends, mut operations) = (Vec::new(), Vec::new(), Vec::new());
         let mut columns = None;
-        let mut record = csv::ByteRecord::new();
         loop {
-            let line = reader.position().line();
-            let wrong = |reason: String| Error::Line { path: path.to_owned(), line: line as usize, reason };
-            match reader.read_byte_record(&mut record) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => match error.into_kind() {
-                    csv::ErrorKind::Io(source) => return Err(Error::unreadable(path, source)),
-                    other => return Err(wrong(format!("{other:?}"))),
-                },
+            let found = records.advance()?;
+            let wrong = |reason| Error::Line { path: path.to_owned(), line: records.line(), reason };
+            match found {
+                Found::End => break,
+                Found::Malformed(reason) => return Err(wrong(reason)),
+                Found::Whole => {}
             }
-            let line = record.position().map_or(line, csv::Position::line);
-            let wrong = |reason: String| Error::Line { path: path.to_owned(), line: line as usize, reason };
             let columns = match columns {
                 Some(columns) => columns,
                 None => {
-                    let (found, is_header) = find_columns(&record).map_err(wrong)?;
+                    let (found, is_header) = find_columns(&records).map_err(wrong)?;
                     columns = Some(found);
                     if is_header {
                         continue;
@@ -91,7 +86,7 @@ impl Trace {
                     found
                 }
             };
-            let Parsed { kind, key, value_size } = parse(&record, columns).map_err(wrong)?;
+            let Parsed { kind, key, value_size } = parse(&records, columns).map_err(wrong)?;
             let position = match positions.get(key) {
                 Some(&position) => position,
                 None if ends.len() == MAX_KEYS => return Err(wrong(format!("more than {MAX_KEYS} keys"))),
@@ -171,7 +166,7 @@ impl Trace {
 }
 
 /// The columns, and whether the first line names them.
-fn find_columns(first: &csv::ByteRecord) -> Result<(Columns, bool), String> {
+fn find_columns(first: &Records) -> Result<(Columns, bool), String> {
     let place = |name: &str| {
         first.iter().position(|field| {
             field.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
@@ -208,7 +203,7 @@ struct Parsed<'a> {
     value_size: u32,
 }
 
-fn parse(record: &csv::ByteRecord, columns: Columns) -> Result<Parsed<'_>, String> {
+fn parse(record: &Records, columns: Columns) -> Result<Parsed<'_>, String> {
     if let Some(expected) = columns.exactly
         && record.len() != expected
     {
@@ -221,20 +216,20 @@ fn parse(record: &csv::ByteRecord, columns: Columns) -> Result<Parsed<'_>, Strin
             .ok_or_else(|| format!("{} columns, and {name} is column {}", record.len(), column + 1))
     };
     let number = |column, name: &str| -> Result<f64, String> {
-        let field = String::from_utf8_lossy(field(column, name)?);
-        field
-            .parse()
+        let field = field(column, name)?;
+        std::str::from_utf8(field)
             .ok()
+            .and_then(|text| text.parse().ok())
             .filter(|value: &f64| value.is_finite() && *value >= 0.0)
-            .ok_or_else(|| format!("{name} is {field:?}: it must be a number from 0 up"))
+            .ok_or_else(|| format!("{name} is \"{}\": it must be a number from 0 up", show_text(field)))
     };
     number(columns.timestamp, "timestamp")?;
     let value_size = number(columns.value_size, "value_size")?;
     if value_size > MAX_VALUE_LEN as f64 {
         return Err(format!("value_size is {value_size}: values have at most {MAX_VALUE_LEN} bytes"));
     }
-    let name = String::from_utf8_lossy(field(columns.operation, "operation")?);
-    let kind = match name.to_ascii_lowercase().as_str() {
+    let name = field(columns.operation, "operation")?;
+    let kind = match String::from_utf8_lossy(name).to_ascii_lowercase().as_str() {
         "get" | "gets" | "read" => Kind::Get,
         "set" | "write" => Kind::Set,
         "add" | "insert" => Kind::Insert,
@@ -242,8 +237,9 @@ fn parse(record: &csv::ByteRecord, columns: Columns) -> Result<Parsed<'_>, Strin
         "delete" => Kind::Delete,
         _ => {
             return Err(format!(
-                "operation is {name:?}: it must be one of get, gets, set, add, insert, replace, cas, append, prepend, \
-                 incr, decr, update, delete"
+                "operation is \"{}\": it must be one of get, gets, set, add, insert, replace, cas, append, prepend, \
+                 incr, decr, update, delete",
+                show_text(name)
             ));
         }
     };
@@ -280,6 +276,28 @@ mod tests {
         });
         assert_eq!(headed.operations, expected);
         assert_eq!(headed.keys().get(0), b"alpha");
+    }
+
+    #[test]
+    fn a_trace_is_read_by_the_rules_of_every_text_input() {
+        let text = b"\xef\xbb\xbftimestamp,key,operation,value_size\r\n0,\"a,b\",get,0\r\n";
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for content in [text.to_vec(), encoder.finish().unwrap()] {
+            std::fs::write(file.path(), content).unwrap();
+            assert_eq!(Trace::read(file.path()).unwrap().keys().get(0), b"a,b");
+        }
+        for (content, reason) in [
+            (&b"\xff\xfe0\0"[..], ":1: UTF-16 text"),
+            (b"0,a,1,1,1,get,0\n0,\0,1,1,1,get,0\n", ":2: byte 2 is NUL"),
+            (b"0,a,1,1,1,get,0\n0,\"a,1,1,1,get,0\n", ":2: a quote is opened and never closed"),
+            (b"0,a,1,1,1,\x1b[31m,0\n", "\\u{1b}[31m"),
+        ] {
+            std::fs::write(file.path(), content).unwrap();
+            let error = Trace::read(file.path()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{reason} is not in {error}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use keystore_bench::Combination;
-use keystore_core::{BackendKind, BoxedKeystore, Config, Error};
+use keystore_bench::input::MAX_LINE_LEN;
+use keystore_core::{BackendKind, BoxedKeystore, Config, Error, MAX_KEY_LEN, MAX_VALUE_LEN};
 use keystore_pool::PoolKind;
 
 /// One kind, or each there is.
@@ -101,6 +102,24 @@ impl Choice {
     /// Opens an empty store.
     pub(crate) fn open(&self) -> Result<BoxedKeystore, Error> {
         Combination { backend: self.backend, pool: self.pool }.open(&self.sizes.config())
+    }
+}
+
+/// How long a line of a text input may be.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct LongestLine {
+    /// Bytes of the longest line that is taken, without its end.
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE_LEN,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=LONGEST_ENTRY))]
+    longest_line: usize,
+}
+
+/// What the longest key and the longest value take, with a character between them.
+const LONGEST_ENTRY: u64 = MAX_KEY_LEN as u64 + 1 + MAX_VALUE_LEN as u64;
+
+impl LongestLine {
+    pub(crate) const fn bytes(self) -> usize {
+        self.longest_line
     }
 }
 

@@ -1,26 +1,26 @@
-//! What can go wrong after the arguments were accepted. Each ends the command with exit code 1.
+//! What can go wrong after the arguments were parsed. Each ends the command with exit code 1,
+//! unless it says that the arguments were wrong after all.
 
 use std::io;
 use std::path::PathBuf;
 
+use keystore_bench::console::{show_name, show_path};
 use keystore_bench::stress::StressError;
 use keystore_core::Error;
 
-use crate::text::show;
-
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("standard output: {0}")]
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// Never from standard output itself, which keeps its failures: see `keystore_bench::console`.
+    #[error("output: {0}")]
     Output(#[from] io::Error),
-    #[error("standard input: {0}")]
-    Input(io::Error),
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: io::Error },
-    #[error("{}:{line}: {reason}", path.display())]
-    Line { path: PathBuf, line: u64, reason: String },
-    #[error("{}: no value is a number, so there are no largest", path.display())]
+    /// A file that cannot be read, or a line of it.
+    #[error(transparent)]
+    Input(#[from] keystore_bench::Error),
+    #[error("{}: no value is a number, so there are no largest", show_path(path))]
     NothingNumeric { path: PathBuf },
-    #[error("key not found: {}", show(.key))]
+    #[error("key not found: {}", show_name(.key))]
     KeyNotFound { key: Vec<u8> },
     #[error(transparent)]
     Store(#[from] Error),
@@ -30,11 +30,4 @@ pub(crate) enum Failure {
     Prompt(#[from] rustyline::error::ReadlineError),
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
-}
-
-impl Failure {
-    /// Whether standard output goes to somebody who does not read any more.
-    pub(crate) fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
 }

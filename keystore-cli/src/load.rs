@@ -1,102 +1,150 @@
 //! `keystore load`: real data into a store, with what it cost.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, RangedU64ValueParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
+use keystore_bench::console::{Output, show_path};
+use keystore_bench::errln;
+use keystore_bench::input::{Found, Input, Lines, Records, source};
 use keystore_core::{BoxedKeystore, Change, Error, Keystore, MAX_KEY_LEN, Update};
 
-use crate::choice::Choice;
+use crate::choice::{Choice, LongestLine};
+use crate::entries::{Format, Malformed, Unescaped, csv, is_header, json, tsv, words};
 use crate::failure::Failure;
-use crate::input::{Format, Line, Lines, Malformed, json, tsv, words};
 use crate::report;
-use crate::text::show;
+use crate::style::{ESCAPES, Style};
 use crate::top::largest;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = ESCAPES)]
 pub(crate) struct Args {
-    /// The file: `.tsv` (key TAB value), `.jsonl` ({"key": …, "value": …}), anything else as plain text, of which each word
-    /// between white space is a key and its count the value.
+    /// The file, or `-` for standard input; compressed with gzip or not.
     file: PathBuf,
+    /// What the file holds [default: by its name, .tsv .csv .jsonl .ndjson, also with .gz; else
+    /// words].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    longest_line: LongestLine,
     /// Pass over malformed lines, and count them, instead of stopping at the first.
     #[arg(long)]
     skip_bad: bool,
-    /// Then look up this key; exit code 1 where it is absent.
+    /// Then look up this key; exit code 1 if it is absent.
     #[arg(long, value_name = "KEY", value_parser = OsStringValueParser::new().try_map(key))]
     get: Option<OsString>,
     /// Then list the N entries with the largest numbers as values.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     top: Option<usize>,
+    /// Print keys and values byte for byte, without escapes and quotes.
+    #[arg(long)]
+    raw: bool,
 }
 
 /// How many malformed lines are described on standard error; the others are only counted.
 const MAX_DESCRIBED: u64 = 5;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let format = args.format.unwrap_or_else(|| Format::of(&args.file));
     let store = args.choice.open()?;
-    let mut loader = Loader { args, format: Format::of(&args.file), store, replaced: 0, skipped: 0 };
+    let mut loader = Loader { args, format, store, room: Unescaped::default(), replaced: 0, skipped: 0 };
     let (lines, time) = loader.load()?;
-    let store = loader.store;
+    let store = &loader.store;
+    let style = Style::new(args.raw);
 
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(Output);
     let seconds = time.as_secs_f64();
-    writeln!(out, "{}: {}", args.file.display(), loader.format.name())?;
-    writeln!(out, "Lines: {lines}")?;
+    let guessed = if args.format.is_none() { " (by its name; --format says another)" } else { "" };
+    writeln!(out, "{}: {}{guessed}", show_path(&args.file), format.name())?;
+    let unit = if format == Format::Csv { "Records" } else { "Lines" };
+    writeln!(out, "{unit}: {lines}")?;
     if args.skip_bad {
         writeln!(out, "Malformed lines skipped: {}", loader.skipped)?;
     }
-    if loader.format != Format::Text {
+    if !format.counts() {
         writeln!(out, "Values replaced by a later line: {}", loader.replaced)?;
     }
     // Before anything else asks the store, so that the operations are those of loading.
     let stats = store.stats()?;
     let entries = stats.entries.count;
-    let data = data_bytes(&store)?;
+    let data = data_bytes(store)?;
     let held = report::held_bytes(&stats);
     writeln!(out, "Entries: {entries}")?;
     writeln!(out, "Bytes of keys and values: {data} ({} per entry)", report::per_entry(data, entries))?;
     writeln!(out, "Bytes held by pool and table: {held} ({} per entry)", report::per_entry(held, entries))?;
-    writeln!(out, "Time: {seconds:.3} s ({:.0} lines a second)", lines as f64 / seconds.max(1e-9))?;
+    writeln!(
+        out,
+        "Time: {seconds:.3} s ({:.0} {} a second)",
+        lines as f64 / seconds.max(1e-9),
+        unit.to_ascii_lowercase()
+    )?;
     report::stats(&mut out, &stats)?;
 
+    // Each question that was asked is answered; what has no answer is told at the end.
+    let mut failures = Vec::new();
     if let Some(most) = args.top {
-        let (ranked, without) = largest(&store, most)?;
+        let (ranked, without) = largest(store, most)?;
         if ranked.is_empty() && without > 0 {
-            out.flush()?;
-            return Err(Failure::NothingNumeric { path: args.file.clone() });
-        }
-        writeln!(out, "Largest values")?;
-        for entry in ranked {
-            writeln!(out, "{}\t{}", show(&entry.key), show(&entry.value))?;
-        }
-        if without > 0 {
-            writeln!(out, "({without} entries whose value is no number are left out)")?;
+            failures.push(Failure::NothingNumeric { path: args.file.clone() });
+        } else {
+            writeln!(out, "Largest values")?;
+            for entry in ranked {
+                style.pair(&mut out, &entry.key, &entry.value)?;
+            }
+            if without > 0 {
+                writeln!(out, "({without} entries whose value is no number are left out)")?;
+            }
         }
     }
     if let Some(key) = &args.get {
         let key = key.as_encoded_bytes();
-        let Some(value) = store.get(key)? else {
-            out.flush()?;
-            return Err(Failure::KeyNotFound { key: key.to_vec() });
-        };
-        writeln!(out, "{}\t{}", show(key), show(&value))?;
+        match store.get(key)? {
+            Some(value) => style.pair(&mut out, key, &value)?,
+            None => failures.push(Failure::KeyNotFound { key: key.to_vec() }),
+        }
     }
     out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    for failure in &failures {
+        errln!("keystore: {failure}");
+    }
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is read, line by line or record by record.
+enum Source {
+    Lines(Lines),
+    Records(Records),
+}
+
+impl Source {
+    fn advance(&mut self) -> Result<Found, keystore_bench::Error> {
+        match self {
+            Self::Lines(lines) => lines.advance(),
+            Self::Records(records) => records.advance(),
+        }
+    }
+
+    /// The number of the line, or of the record's first line.
+    const fn line(&self) -> usize {
+        match self {
+            Self::Lines(lines) => lines.number(),
+            Self::Records(records) => records.line(),
+        }
+    }
 }
 
 struct Loader<'a> {
     args: &'a Args,
     format: Format,
     store: BoxedKeystore,
+    room: Unescaped,
     /// Entries whose key had been there.
     replaced: u64,
     /// Malformed lines.
@@ -104,57 +152,65 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Loads the whole file: its lines, and the time.
+    /// Loads the whole file: its lines or records, and the time.
     fn load(&mut self) -> Result<(u64, Duration), Failure> {
-        let failed = |source| Failure::File { path: self.args.file.clone(), source };
         let begin = Instant::now();
-        let file = File::open(&self.args.file).map_err(failed)?;
-        let bar = bar(file.metadata().map_err(failed)?.len());
-        let mut lines = Lines::new(BufReader::with_capacity(1 << 18, bar.wrap_read(file)));
+        let (bytes, length) = source(&self.args.file)?;
+        let bar = bar(&self.args.file, length);
+        let read = self.read(Box::new(bar.wrap_read(bytes)), &bar);
+        bar.finish_and_clear();
+        Ok((read?, begin.elapsed()))
+    }
+
+    /// Loads what is read: its lines or records.
+    fn read(&mut self, bytes: Box<dyn Read>, bar: &ProgressBar) -> Result<u64, Failure> {
+        let path = &self.args.file;
+        let input = Input::new(path, bytes)?;
+        let longest = self.args.longest_line.bytes();
+        let mut source = match self.format {
+            Format::Csv => Source::Records(input.records(longest)),
+            _ => Source::Lines(input.lines(longest)),
+        };
+        let mut read = 0;
         loop {
-            let done = match lines.advance().map_err(failed)? {
-                Line::End => break,
-                Line::Whole => self.line(&lines.buffer),
-                Line::TooLong => Err(Refused::Malformed("longer than any key and value together".to_owned())),
+            let done = match source.advance()? {
+                Found::End => return Ok(read),
+                Found::Whole => self.put(&source, read == 0),
+                Found::Malformed(reason) => Err(Refused::Malformed(reason)),
             };
+            read += 1;
             let (reason, may_skip) = match done {
                 Ok(()) => continue,
                 Err(Refused::Malformed(reason)) => (reason, self.args.skip_bad),
                 Err(Refused::Store(error)) => (error.to_string(), false),
             };
-            let failure = Failure::Line { path: self.args.file.clone(), line: lines.number, reason };
+            let failure = keystore_bench::Error::Line { path: path.clone(), line: source.line(), reason };
             if !may_skip {
-                bar.finish_and_clear();
-                return Err(failure);
+                return Err(failure.into());
             }
             self.skipped += 1;
             if self.skipped <= MAX_DESCRIBED {
-                bar.suspend(|| eprintln!("skipped {failure}"));
+                bar.suspend(|| errln!("skipped {failure}"));
             }
         }
-        bar.finish_and_clear();
-        Ok((lines.number, begin.elapsed()))
     }
 
-    /// Puts what a line holds into the store: all of it or, where it is malformed, nothing.
-    fn line(&mut self, line: &[u8]) -> Result<(), Refused> {
-        let change = match self.format {
-            Format::Tsv => {
-                let (key, value) = tsv(line).map_err(Refused::Malformed)?;
-                self.store.set(key, value)?
-            }
-            Format::JsonLines => {
-                let (key, value) = json(line).map_err(Refused::Malformed)?;
-                self.store.set(key.as_bytes(), value.as_bytes())?
-            }
-            Format::Text => {
-                for word in words(line).map_err(Refused::Malformed)? {
-                    count(&self.store, word)?;
+    /// Puts what a line holds into the store: all of it or, if it is malformed, nothing.
+    fn put(&mut self, source: &Source, is_first: bool) -> Result<(), Refused> {
+        let (key, value) = match source {
+            Source::Records(record) if is_first && is_header(record) => return Ok(()),
+            Source::Records(record) => csv(record)?,
+            Source::Lines(lines) => match self.format {
+                Format::Words => {
+                    return words(lines.line())?.try_for_each(|word| Ok(count(&self.store, word)?));
                 }
-                return Ok(());
-            }
+                Format::Lines if lines.line().is_empty() => return Ok(()),
+                Format::Lines => return Ok(count(&self.store, lines.line())?),
+                Format::Jsonl => json(lines.line(), &mut self.room)?,
+                Format::Tsv | Format::Csv => tsv(lines.line())?,
+            },
         };
-        self.replaced += u64::from(change == Change::Replaced);
+        self.replaced += u64::from(self.store.set(key, value)? == Change::Replaced);
         Ok(())
     }
 }
@@ -167,6 +223,12 @@ enum Refused {
     Store(Error),
 }
 
+impl From<Malformed> for Refused {
+    fn from(reason: Malformed) -> Self {
+        Self::Malformed(reason)
+    }
+}
+
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
@@ -177,11 +239,14 @@ impl From<Error> for Refused {
 }
 
 /// Counts a word: its value is the count, in decimal.
-fn count(store: &BoxedKeystore, word: &[u8]) -> Result<Change, Error> {
-    store.update(word, |old| {
-        let count = old.and_then(|count| std::str::from_utf8(count).ok()?.parse::<u64>().ok()).unwrap_or(0);
-        Update::Set((count + 1).to_string().into_bytes())
-    })
+fn count(store: &BoxedKeystore, word: &[u8]) -> Result<(), Error> {
+    store
+        .update(word, |old| {
+            let count =
+                old.and_then(|count| std::str::from_utf8(count).ok()?.parse::<u64>().ok()).unwrap_or(0);
+            Update::Set((count + 1).to_string().into_bytes())
+        })
+        .map(drop)
 }
 
 /// Bytes of all keys and values.
@@ -194,12 +259,17 @@ fn data_bytes(store: &BoxedKeystore) -> Result<u64, Error> {
     Ok(bytes)
 }
 
-/// A bar on standard error; hidden where that is no terminal.
-fn bar(bytes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("loading [{wide_bar}] {bytes}/{total_bytes} {elapsed}")
-        .expect("the template is valid")
-        .progress_chars("=> ");
-    ProgressBar::new(bytes).with_style(style)
+/// A bar on standard error; hidden if that is no terminal, or if a person types the input there.
+fn bar(path: &Path, length: Option<u64>) -> ProgressBar {
+    if path == Path::new("-") && std::io::stdin().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match length {
+        Some(bytes) => (ProgressBar::new(bytes), "loading [{wide_bar}] {bytes}/{total_bytes} {elapsed}"),
+        None => (ProgressBar::no_length(), "loading {bytes} {elapsed}"),
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> ");
+    bar.with_style(style)
 }
 
 /// A key on the command line, within the store's limits.

@@ -8,8 +8,9 @@ use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use keystore_bench::Combination;
+use keystore_bench::console::Output;
 use keystore_bench::stress::{
-    self, MAX_KEYS_PER_THREAD, MAX_THREADS, MAX_VALUE_SIZE, Options, Progress, Verdict,
+    self, MAX_KEYS_PER_THREAD, MAX_THREADS, MAX_VALUE_SIZE, Options, Outcome, Progress, Verdict,
 };
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
@@ -41,6 +42,10 @@ pub(crate) struct Args {
     /// Print one JSON object for each combination, on its own line.
     #[arg(long)]
     json: bool,
+    /// Print all that was measured of each combination; otherwise only of one that failed, and a
+    /// table.
+    #[arg(long, conflicts_with = "json")]
+    verbose: bool,
     #[command(flatten)]
     sizes: Sizes,
 }
@@ -48,36 +53,59 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let options = Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
     if let Err(error) = options.validate() {
-        crate::Command::command().error(ErrorKind::ValueValidation, error).exit();
+        return Err(crate::Command::command().error(ErrorKind::ValueValidation, error).into());
     }
+    let chosen = |combination: &Combination| {
+        args.backend.includes(&combination.backend) && args.pool.includes(&combination.pool)
+    };
+    let combinations: Vec<Combination> = Combination::all().into_iter().filter(chosen).collect();
+    let mut outcomes = Vec::new();
+    let done = stress_each(args, &options, &combinations, &mut outcomes);
+    // Also if one of them could not be carried out: the others were.
+    let passed = outcomes.iter().filter(|outcome| outcome.result == Verdict::Pass).count();
+    if !args.json && combinations.len() > 1 {
+        writeln!(Output, "\n{}", stress::table(&outcomes))?;
+        writeln!(Output, "{passed} of {} combinations passed", combinations.len())?;
+    }
+    done?;
+    Ok(if passed == combinations.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Stresses one combination after another. All is told of one that fails, or if there is only one,
+/// or if that is asked for.
+fn stress_each(
+    args: &Args,
+    options: &Options,
+    combinations: &[Combination],
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), Failure> {
     let config = args.sizes.config();
-    let mut out = std::io::stdout().lock();
-    let (mut run, mut passed) = (0, 0);
-    for combination in Combination::all() {
+    let mut out = Output;
+    for &combination in combinations {
         let Combination { backend, pool } = combination;
-        if !args.backend.includes(&backend) || !args.pool.includes(&pool) {
-            continue;
-        }
-        if !args.json {
+        let is_detailed = args.verbose || combinations.len() == 1;
+        if !args.json && is_detailed {
             writeln!(out, "Starting concurrency stress test: backend {backend}, pool {pool}")?;
         }
         let bar = bar(format!("{backend} on {pool}"));
-        let outcome = stress::run(combination, &config, &options, &|progress| show(&bar, progress));
+        let outcome = stress::run(combination, &config, options, &|progress| show(&bar, progress));
         bar.finish_and_clear();
         let outcome = outcome?;
         if args.json {
             writeln!(out, "{}", serde_json::to_string(&outcome)?)?;
         } else {
-            report::stress(&mut out, &outcome)?;
-            writeln!(out)?;
+            let is_failed = outcome.result == Verdict::Fail;
+            if !is_detailed {
+                writeln!(out, "{backend} on {pool}: {}", outcome.result)?;
+            }
+            if is_detailed || is_failed {
+                report::stress(&mut out, &outcome)?;
+                writeln!(out)?;
+            }
         }
-        run += 1;
-        passed += usize::from(outcome.result == Verdict::Pass);
+        outcomes.push(outcome);
     }
-    if !args.json && run > 1 {
-        writeln!(out, "{passed} of {run} combinations passed")?;
-    }
-    Ok(if passed == run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }
 
 /// A bar on standard error; hidden where that is no terminal.

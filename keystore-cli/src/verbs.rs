@@ -1,13 +1,17 @@
-//! What the shell can do: one verb a line, words separated by white space and quoted as in a POSIX shell.
+//! What the shell can do: one verb a line. `words` says how a line is made of words.
 
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use keystore_bench::console::show_name;
+use keystore_bench::errln;
 use keystore_core::{BoxedKeystore, Change, Error, Exchange, Keystore, Update};
 
 use crate::report;
-use crate::text::show;
+use crate::style::Style;
+use crate::words::{Unreadable, Words};
 
 /// A verb's name, its arguments, and what it does.
 #[derive(Debug)]
@@ -92,6 +96,9 @@ pub(crate) static VERBS: [Verb; 17] = [
 /// How many entries `scan` lists unless told.
 const SCAN_LIMIT: usize = 100;
 
+/// Whether Ctrl-C was pressed since a verb began; verbs that may take long look at it.
+pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 /// Whether the shell goes on after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -102,21 +109,26 @@ pub(crate) enum Next {
 /// Why a line did nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("a quote is not closed, or a backslash stands at the end")]
-    Quoting,
-    #[error("unknown verb {0:?}: help lists those there are")]
+    /// The line itself cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    #[error("interrupted")]
+    Interrupted,
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error("unknown verb {0}: help lists those there are")]
     UnknownVerb(String),
     #[error("usage: {name} {arguments}", name = .0.name, arguments = .0.arguments)]
     Usage(&'static Verb),
-    #[error("{what} is {text:?}: it must be {expected}")]
+    #[error("{what} is {text}: it must be {expected}")]
     NoNumber { what: &'static str, text: String, expected: &'static str },
     #[error("key not found: {0}")]
     NotFound(String),
     #[error("key exists: {0}")]
     Exists(String),
-    #[error("the value is {0:?}")]
+    #[error("the value is {0}")]
     Differs(String),
-    #[error("the value {0:?} is no whole number from -2^63 to 2^63 - 1, or would pass these limits")]
+    #[error("the value {0} is no whole number from -2^63 to 2^63 - 1, or would pass these limits")]
     NotCountable(String),
     #[error(transparent)]
     Store(#[from] Error),
@@ -125,19 +137,26 @@ pub(crate) enum Refusal {
 }
 
 /// Carries out a line. A line of nothing, or of a comment (`# …`), is nothing to do.
-pub(crate) fn run(store: &BoxedKeystore, line: &[u8], out: &mut impl Write) -> Result<Next, Refusal> {
-    let words = shlex::bytes::split(line).ok_or(Refusal::Quoting)?;
-    let Some((name, arguments)) = words.split_first() else { return Ok(Next::Go) };
+pub(crate) fn run(
+    store: &BoxedKeystore,
+    line: &[u8],
+    style: Style,
+    out: &mut impl Write,
+) -> Result<Next, Refusal> {
+    let words = Words::split(line)?;
+    let Some(name) = words.get(0) else { return Ok(Next::Go) };
+    let arguments = words.len() - 1;
     let verb = VERBS
         .iter()
         .find(|verb| name.eq_ignore_ascii_case(verb.name.as_bytes()))
-        .ok_or_else(|| Refusal::UnknownVerb(show(name)))?;
-    if arguments.len() < verb.count.0 || arguments.len() > verb.count.1 {
+        .ok_or_else(|| Refusal::UnknownVerb(named(name)))?;
+    if arguments < verb.count.0 || arguments > verb.count.1 {
         return Err(Refusal::Usage(verb));
     }
-    let word = |index: usize| arguments.get(index).map_or(&b""[..], Vec::as_slice);
+    let argument = |index: usize| words.get(1 + index);
+    let word = |index: usize| argument(index).unwrap_or_default();
     let key = word(0);
-    let not_found = || Refusal::NotFound(show(key));
+    let not_found = || Refusal::NotFound(named(key));
     match verb.action {
         Action::Set => match store.set(key, word(1))? {
             Change::Created => writeln!(out, "created")?,
@@ -145,12 +164,12 @@ pub(crate) fn run(store: &BoxedKeystore, line: &[u8], out: &mut impl Write) -> R
         },
         Action::Insert => {
             if !store.insert(key, word(1))? {
-                return Err(Refusal::Exists(show(key)));
+                return Err(Refusal::Exists(named(key)));
             }
             writeln!(out, "created")?;
         }
-        Action::Get => writeln!(out, "{}", show(&store.get(key)?.ok_or_else(not_found)?))?,
-        Action::Take => writeln!(out, "{}", show(&store.take(key)?.ok_or_else(not_found)?))?,
+        Action::Get => style.value(out, &store.get(key)?.ok_or_else(not_found)?)?,
+        Action::Take => style.value(out, &store.take(key)?.ok_or_else(not_found)?)?,
         Action::Del => {
             if !store.delete(key)? {
                 return Err(not_found());
@@ -160,19 +179,18 @@ pub(crate) fn run(store: &BoxedKeystore, line: &[u8], out: &mut impl Write) -> R
         Action::Exists => writeln!(out, "{}", store.contains(key)?)?,
         Action::Cas => match store.compare_exchange(key, Some(word(1)), Some(word(2)))? {
             Exchange::Exchanged => writeln!(out, "exchanged")?,
-            Exchange::Differs(Some(actual)) => return Err(Refusal::Differs(show(&actual))),
+            Exchange::Differs(Some(actual)) => return Err(Refusal::Differs(named(&actual))),
             Exchange::Differs(None) => return Err(not_found()),
         },
         Action::Incr => {
-            let by = arguments.get(1).map_or(Ok(1), |by| number("BY", by, "a whole number"))?;
+            let by = argument(1).map_or(Ok(1), |by| number("BY", by, "a whole number"))?;
             writeln!(out, "{}", increment(store, key, by)?)?;
         }
         Action::Count => writeln!(out, "{}", store.len()?)?,
         Action::Scan => {
-            let limit = arguments
-                .get(1)
+            let limit = argument(1)
                 .map_or(Ok(SCAN_LIMIT), |limit| number("LIMIT", limit, "a whole number from 0"))?;
-            scan(store, key, limit, out)?;
+            scan(store, key, limit, style, out)?;
         }
         Action::Stats => report::stats(out, &store.stats()?)?,
         Action::Clear => {
@@ -193,6 +211,11 @@ pub(crate) fn run(store: &BoxedKeystore, line: &[u8], out: &mut impl Write) -> R
     Ok(Next::Go)
 }
 
+/// A key or a word as a message names it.
+fn named(bytes: &[u8]) -> String {
+    show_name(bytes).to_string()
+}
+
 fn number<T: std::str::FromStr>(
     what: &'static str,
     word: &[u8],
@@ -200,7 +223,7 @@ fn number<T: std::str::FromStr>(
 ) -> Result<T, Refusal> {
     std::str::from_utf8(word).ok().and_then(|text| text.parse().ok()).ok_or_else(|| Refusal::NoNumber {
         what,
-        text: show(word),
+        text: named(word),
         expected,
     })
 }
@@ -213,7 +236,7 @@ fn increment(store: &BoxedKeystore, key: &[u8], by: i64) -> Result<i64, Refusal>
             None => Some(0),
             Some(value) => std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()),
         };
-        sum = held.and_then(|held| held.checked_add(by)).ok_or_else(|| show(old.unwrap_or_default()));
+        sum = held.and_then(|held| held.checked_add(by)).ok_or_else(|| named(old.unwrap_or_default()));
         match &sum {
             Ok(sum) => Update::Set(sum.to_string().into_bytes()),
             Err(_) => Update::Keep,
@@ -223,15 +246,24 @@ fn increment(store: &BoxedKeystore, key: &[u8], by: i64) -> Result<i64, Refusal>
 }
 
 /// Lists the first `limit` entries, in the order of their keys, of those whose key begins with `prefix`.
-fn scan(store: &BoxedKeystore, prefix: &[u8], limit: usize, out: &mut impl Write) -> Result<(), Refusal> {
+fn scan(
+    store: &BoxedKeystore,
+    prefix: &[u8],
+    limit: usize,
+    style: Style,
+    out: &mut impl Write,
+) -> Result<(), Refusal> {
     let (entries, matching) = first(store, prefix, limit)?;
     for (key, value) in &entries {
-        writeln!(out, "{}\t{}", show(key), show(value))?;
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return Err(Refusal::Interrupted);
+        }
+        style.pair(out, key, value)?;
     }
     let more = matching - entries.len();
     if more > 0 {
         out.flush()?;
-        eprintln!("({more} more)");
+        errln!("({more} more)");
     }
     Ok(())
 }
@@ -247,6 +279,9 @@ fn first(
     let mut kept = BinaryHeap::<(Vec<u8>, Vec<u8>)>::new();
     let mut matching = 0;
     store.for_each(|key, value| {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
+        }
         if key.starts_with(prefix) {
             matching += 1;
             if kept.len() < limit {
@@ -266,11 +301,14 @@ fn help(out: &mut impl Write) -> io::Result<()> {
     for verb in &VERBS {
         writeln!(out, "  {:<26}{}", format!("{} {}", verb.name, verb.arguments), verb.help)?;
     }
-    writeln!(
-        out,
-        "Words with spaces are quoted: set \"a key\" 'its value'. A word that begins with # starts a comment."
-    )
+    out.write_all(QUOTING.as_bytes())
 }
+
+/// What `help` says of words.
+const QUOTING: &str = r#"Words with spaces are quoted: set "a key" 'its value'. Outside single quotes, \n \r \t \0 \xff
+and \u{e9} are escapes, and \\ is a backslash. What get and scan print can be typed back.
+A word that begins with # starts a comment.
+"#;
 
 #[cfg(test)]
 mod tests {
@@ -285,7 +323,7 @@ mod tests {
     /// What a line prints, or its refusal.
     fn say(store: &BoxedKeystore, line: &str) -> Result<String, String> {
         let mut out = Vec::new();
-        run(store, line.as_bytes(), &mut out)
+        run(store, line.as_bytes(), Style::Word, &mut out)
             .map(|_| String::from_utf8(out).unwrap().trim_end().to_owned())
             .map_err(|refusal| refusal.to_string())
     }
@@ -302,7 +340,7 @@ mod tests {
             ("get nothing", Err("key not found: nothing")),
             ("exists a", Ok("true")),
             ("exists nothing", Ok("false")),
-            ("cas a 1 9", Err("the value is \"2\"")),
+            ("cas a 1 9", Err("the value is 2")),
             ("cas a 2 9", Ok("exchanged")),
             ("cas nothing 2 9", Err("key not found: nothing")),
             ("incr a", Ok("10")),
@@ -327,7 +365,7 @@ mod tests {
         for (line, answer) in answers {
             assert_eq!(say(&store, line), answer.map(str::to_owned).map_err(str::to_owned), "{line}");
         }
-        assert_eq!(run(&store, b"quit", &mut Vec::new()).unwrap(), Next::Quit);
+        assert_eq!(run(&store, b"quit", Style::Word, &mut Vec::new()).unwrap(), Next::Quit);
         assert!(say(&store, "stats").unwrap().contains("Operations"));
         let help = say(&store, "help").unwrap();
         assert!(VERBS.iter().all(|verb| help.contains(verb.name)));
@@ -337,9 +375,9 @@ mod tests {
     fn quotes_hold_words_together() {
         let store = store();
         assert_eq!(say(&store, r#"set "a key" 'it'\''s "here"'"#).unwrap(), "created");
-        assert_eq!(say(&store, r"get a\ key").unwrap(), r#"it's "here""#);
+        assert_eq!(say(&store, r"get a\ key").unwrap(), r#""it's \"here\"""#);
         assert_eq!(say(&store, "set empty ''").unwrap(), "created");
-        assert_eq!(say(&store, "get empty").unwrap(), "");
+        assert_eq!(say(&store, "get empty").unwrap(), "\"\"");
     }
 
     #[test]
@@ -347,16 +385,16 @@ mod tests {
         let store = store();
         let long = format!("set {} v", "k".repeat(70_000));
         let refusals = [
-            ("frob a", "unknown verb \"frob\": help lists those there are"),
+            ("frob a", "unknown verb frob: help lists those there are"),
             ("set a", "usage: set KEY VALUE"),
             ("get", "usage: get KEY"),
             ("count 3", "usage: count "),
             ("set 'a b", "a quote is not closed, or a backslash stands at the end"),
             ("set '' v", "a key of 0 bytes: keys have 1 to 65535 bytes"),
             (long.as_str(), "a key of 70000 bytes: keys have 1 to 65535 bytes"),
-            ("scan a many", "LIMIT is \"many\": it must be a whole number from 0"),
-            ("reserve -1", "ENTRIES is \"-1\": it must be a whole number from 0"),
-            ("incr a x", "BY is \"x\": it must be a whole number"),
+            ("scan a many", "LIMIT is many: it must be a whole number from 0"),
+            ("reserve -1", "ENTRIES is -1: it must be a whole number from 0"),
+            ("incr a x", "BY is x: it must be a whole number"),
         ];
         for (line, refusal) in refusals {
             assert_eq!(say(&store, line), Err(refusal.to_owned()), "{line}");
@@ -365,11 +403,47 @@ mod tests {
     }
 
     #[test]
+    fn foreign_text_in_a_message_is_escaped_once_and_cut() {
+        let store = store();
+        assert_eq!(
+            say(&store, "fr\u{1b}ob").unwrap_err(),
+            "unknown verb fr\\u{1b}ob: help lists those there are"
+        );
+        let long = say(&store, &format!("get {}", "k".repeat(60_000))).unwrap_err();
+        assert_eq!(long, format!("key not found: {}… (60000 bytes)", "k".repeat(120)));
+        assert!(say(&store, &"v".repeat(1 << 20)).unwrap_err().len() < 300);
+    }
+
+    #[test]
+    fn what_is_printed_can_be_typed_back() {
+        let store = store();
+        for value in
+            [&b"x\ny"[..], b"x\\ny", b"", b"it's \"one\" word", b"\xff\0", "\u{202e}".as_bytes(), b"#"]
+        {
+            store.set(b"from", value).unwrap();
+            let printed = say(&store, "get from").unwrap();
+            assert_eq!(say(&store, &format!("set to {printed}")).unwrap(), "created", "{printed}");
+            assert_eq!(store.get(b"to").unwrap().as_deref(), Some(value), "{printed}");
+            store.delete(b"to").unwrap();
+        }
+    }
+
+    #[test]
+    fn raw_values_are_printed_byte_for_byte() {
+        let store = store();
+        store.set(b"k", b"a \\\xff\n").unwrap();
+        let mut out = Vec::new();
+        run(&store, b"get k", Style::Raw, &mut out).unwrap();
+        run(&store, b"scan", Style::Raw, &mut out).unwrap();
+        assert_eq!(out, b"a \\\xff\n\nk\ta \\\xff\n\n");
+    }
+
+    #[test]
     fn only_numbers_within_their_limits_are_counted_up() {
         let store = store();
         store.set(b"word", b"many").unwrap();
         store.set(b"most", b"9223372036854775807").unwrap();
-        assert!(say(&store, "incr word").unwrap_err().starts_with("the value \"many\" is no whole number"));
+        assert!(say(&store, "incr word").unwrap_err().starts_with("the value many is no whole number"));
         assert!(say(&store, "incr most").unwrap_err().contains("would pass these limits"));
         assert_eq!(say(&store, "get most").unwrap(), "9223372036854775807");
     }

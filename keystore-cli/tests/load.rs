@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::io::Write;
 use std::path::PathBuf;
 
-use common::{Ran, keystore};
+use common::{Ran, keystore, keystore_fed};
 use tempfile::TempDir;
 
 /// A file of this name and content, in a folder that goes away with the first of the two.
@@ -68,7 +69,8 @@ fn json_lines_are_set() {
 {"value":12.5,"key":"b"}
 {"key":"caf\u00e9","value":{"n":[1]}}
 "#;
-    for (key, value) in [("a", "a\tx y\n"), ("b", "b\t12.5\n"), ("café", "café\t{\"n\":[1]}\n")] {
+    for (key, value) in [("a", "a\t\"x y\"\n"), ("b", "b\t12.5\n"), ("café", "café\t\"{\\\"n\\\":[1]}\"\n")]
+    {
         let ran = load("d.JSONL", lines, &["--get", key]);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
         assert_eq!(line(&ran, "Entries: "), "3");
@@ -119,7 +121,8 @@ fn a_file_that_cannot_be_read_is_named() {
     for path in [missing.as_path(), folder.path()] {
         let ran = keystore(&["load", path.to_str().unwrap()]);
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
-        assert!(ran.err.contains(path.to_str().unwrap()), "{}", ran.err);
+        let named = format!("keystore: {}: cannot be read: ", path.to_str().unwrap());
+        assert!(ran.err.starts_with(&named), "{}", ran.err);
     }
 }
 
@@ -136,15 +139,27 @@ fn largest_values_want_a_number() {
     let ran = load("d.tsv", b"a\tx\n", &["--top", "3"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("d.tsv: no value is a number"), "{}", ran.err);
+    // The other question is answered all the same.
+    let ran = load("d.tsv", b"a\tx\n", &["--top", "3", "--get", "a"]);
+    assert!(ran.code == Some(1) && ran.out.ends_with("a\tx\n"), "{ran:?}");
+    let ran = load("d.tsv", b"a\tx\n", &["--top", "3", "--get", "b"]);
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 2), "{ran:?}");
+}
+
+#[test]
+fn numbers_are_ranked_exactly() {
+    let ran = load("d.tsv", b"a\t9007199254740992\nb\t9007199254740993\nc\t1e400\n", &["--top", "2"]);
+    assert!(ran.out.ends_with("Largest values\nc\t1e400\nb\t9007199254740993\n"), "{}", ran.out);
 }
 
 #[test]
 fn an_empty_file_is_an_empty_store() {
-    for name in ["e.tsv", "e.jsonl", "e.txt"] {
+    for name in ["e.tsv", "e.jsonl", "e.txt", "e.csv"] {
         let ran = load(name, b"", &["--top", "3"]);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
         assert_eq!(line(&ran, "Entries: "), "0");
-        assert_eq!(line(&ran, "Lines: "), "0");
+        let unit = if name == "e.csv" { "Records: " } else { "Lines: " };
+        assert_eq!(line(&ran, unit), "0");
     }
 }
 
@@ -174,11 +189,14 @@ fn every_combination_loads_the_same() {
 #[test]
 fn wrong_arguments_exit_with_2() {
     let long = "k".repeat(65_536);
-    let wrong: [(&[&str], &str); 6] = [
+    let wrong: [(&[&str], &str); 9] = [
         (&[], "<FILE>"),
         (&["f", "--backend", "all"], "all"),
         (&["f", "--pool", "none"], "none"),
         (&["f", "--top", "0"], "0"),
+        (&["f", "--top", "1", "--top", "2"], "--top"),
+        (&["f", "--format", "xml"], "xml"),
+        (&["f", "g"], "g"),
         (&["f", "--get", ""], "a key of 0 bytes"),
         (&["f", "--get", &long], "a key of 65536 bytes"),
     ];
@@ -189,19 +207,183 @@ fn wrong_arguments_exit_with_2() {
     }
 }
 
-/// `keystore load … | head` ends quietly.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_format_is_told_by_the_name_and_said_or_told_by_the_option() {
+    let json = b"{\"key\":\"a\",\"value\":\"1\"}\n";
+    let guesses: [(&str, &[u8], &str); 7] = [
+        ("d.tsv", b"a\t1\n", "tab-separated values"),
+        ("d.csv", b"a,1\n", "comma-separated values"),
+        ("d.jsonl", json, "JSON Lines"),
+        ("d.ndjson", json, "JSON Lines"),
+        ("d.tsv.gz", &gzip(b"a\t1\n"), "tab-separated values"),
+        ("d.JSONL.gz", &gzip(json), "JSON Lines"),
+        ("d", b"a b c a", "words of plain text"),
+    ];
+    for (name, content, format) in guesses {
+        let ran = load(name, content, &["--get", "a"]);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+        let first = ran.out.lines().next().unwrap();
+        assert!(
+            first.ends_with(&format!("{name}: {format} (by its name; --format says another)")),
+            "{first}"
+        );
+        assert!(ran.out.ends_with("a\t1\n") || ran.out.ends_with("a\t2\n"), "{}", ran.out);
+    }
+    let said: [(&str, &[u8], &str); 6] = [
+        ("words", b"a a\na\n", "a\t3\n"),
+        ("lines", b"a\r\n\na b\na\n", "a\t2\n"),
+        ("tsv", b"a\tb c\n", "a\t\"b c\"\n"),
+        ("csv", b"a,b\n", "a\tb\n"),
+        ("jsonl", json, "a\t1\n"),
+        ("ndjson", json, "a\t1\n"),
+    ];
+    for (format, content, entry) in said {
+        let ran = keystore_fed(&["load", "-", "--format", format, "--get", "a"], content);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+        assert!(ran.out.starts_with("standard input: ") && ran.out.ends_with(entry), "{}", ran.out);
+        assert!(!ran.out.contains("--format"), "what was said is no guess: {}", ran.out);
+    }
+}
+
+#[test]
+fn comma_separated_values_are_quoted_and_may_have_a_header() {
+    let text = b"\xef\xbb\xbfKey,Value\r\na,\"1,5\"\r\n\"b\"\"c\",\"two\nlines\"\r\nkey,value\r\n";
+    let ran = load("d.csv", text, &["--get", "b\"c"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    assert_eq!((line(&ran, "Records: "), line(&ran, "Entries: ")), ("4", "3"));
+    assert!(ran.out.ends_with("\"b\\\"c\"\ttwo\\nlines\n"), "{}", ran.out);
+    for (text, reason) in [
+        (&b"a,b\n\nc\n"[..], "d.csv:3: 1 column: a key and a value are wanted"),
+        (b"a,b,c\n", "d.csv:1: 3 columns"),
+        (b"a,b\nc,\"d\n", "d.csv:2: a quote is opened and never closed"),
+        (b",b\n", "d.csv:1: a key of 0 bytes"),
+    ] {
+        let ran = load("d.csv", text, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.err.contains(reason), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_is_no_text_is_refused_in_every_format() {
+    let elf = b"\x7fELF\x02\x01\x01\0\0";
+    let contents: [(&[u8], &str); 6] = [
+        (b"\xff\xfea\0\t\0b\0\n\0", "UTF-16 text"),
+        (b"\0\0\xfe\xff\0\0\0a", "UTF-32 text"),
+        (b"\x28\xb5\x2f\xfd\x24\0", "decompress it with `zstd -dc`"),
+        (b"\xfd7zXZ\0\0\x04", "decompress it with `xz -dc`"),
+        (&gzip(elf), "binary file"),
+        (elf, "binary file"),
+    ];
+    for (content, reason) in contents {
+        for format in ["words", "lines", "tsv", "csv", "jsonl"] {
+            let ran = keystore_fed(&["load", "-", "--format", format], content);
+            assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+            // The JSON parser and the search for a tab say less, and come later.
+            assert!(
+                ran.err.starts_with("keystore: standard input:1: ") && ran.err.contains(reason),
+                "{}",
+                ran.err
+            );
+        }
+        let ran = keystore_fed(&["shell"], content);
+        assert!(ran.code == Some(1) && ran.err.contains(reason), "{ran:?}");
+    }
+    let ran = load("d.tsv.gz", &gzip(b"a\t1\n")[..20], &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(
+        ran.err.contains("d.tsv.gz: cannot be read: its gzip data is damaged or cut short"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn line_ends_and_marks_are_no_part_of_entries() {
+    let ran = load("d.tsv", b"\xef\xbb\xbfa\t1\r\nb\t2\r\n", &["--get", "b"]);
+    assert!(ran.out.ends_with("b\t2\n"), "{ran:?}");
+    let ran = load("d.tsv", b"\xef\xbb\xbfa\t1\r\n", &["--get", "a"]);
+    assert!(ran.out.ends_with("a\t1\n"), "{ran:?}");
+    let ran = keystore_fed(&["shell"], b"\xef\xbb\xbfset a 1\r\nget a\r\n");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "created\n1\n"), "{ran:?}");
+}
+
+#[test]
+fn a_line_end_and_a_backslash_are_told_apart_and_raw_output_is_exact() {
+    let lines = br#"{"key":"nl","value":"x\ny"}
+{"key":"bs","value":"x\\ny"}
+"#;
+    for (key, shown, raw) in [("nl", "nl\tx\\ny\n", "nl\tx\ny\n"), ("bs", "bs\tx\\\\ny\n", "bs\tx\\ny\n")] {
+        let ran = load("two.jsonl", lines, &["--get", key]);
+        assert!(ran.out.ends_with(shown), "{}", ran.out);
+        let ran = load("two.jsonl", lines, &["--raw", "--get", key]);
+        assert!(ran.out.ends_with(raw), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_is_named_with_the_limit() {
+    let text = b"12345 123\n12 34\n";
+    for format in ["words", "lines", "tsv", "csv", "jsonl"] {
+        let ran = keystore_fed(&["load", "-", "--format", format, "--longest-line", "8"], text);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        let reason = "standard input:1: longer than 8 bytes, the longest that is taken";
+        assert!(ran.err.contains(reason), "{format}: {}", ran.err);
+    }
+    let ran = keystore_fed(&["load", "-", "--longest-line", "8", "--skip-bad"], text);
+    assert_eq!((line(&ran, "Malformed lines skipped: "), line(&ran, "Entries: ")), ("1", "2"));
+    let ran = keystore_fed(&["shell", "--longest-line", "8"], b"set a 123456\nset a 1\nget a\n");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "created\n1\n"));
+    assert_eq!(ran.err, "line 1: longer than 8 bytes, the longest that is taken\n");
+}
+
+/// With 2 GiB of addresses, of which the program and its threads take a good part.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_line_ends_the_process() {
+    let limited = |arguments: &str, bytes: &str| {
+        let script = format!(
+            "ulimit -v 2000000; head -c {bytes} /dev/zero | tr '\\0' a | \"$0\" {arguments} | tail -c 2000"
+        );
+        let mut command = std::process::Command::new("bash");
+        command.args(["-o", "pipefail", "-c", &script, env!("CARGO_BIN_EXE_keystore")]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        common::run(command, b"")
+    };
+    for format in ["words", "lines", "tsv", "csv", "jsonl"] {
+        let ran = limited(&format!("load - --format {format}"), "100000000");
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        let reason = "standard input:1: longer than 67108864 bytes, the longest that is taken";
+        assert!(ran.err.contains(reason), "{}", ran.err);
+        // Far beyond what there is.
+        let ran = limited(&format!("load - --format {format} --longest-line 4000000000"), "2100000000");
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{format}: {ran:?}");
+        assert!(
+            ran.err.contains(":1: longer than ") && ran.err.contains("no memory for more"),
+            "{}",
+            ran.err
+        );
+    }
+    let ran = limited("shell", "100000000");
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{ran:?}");
+    assert!(ran.err.starts_with("line 1: longer than 67108864 bytes"), "{}", ran.err);
+}
+
 #[cfg(unix)]
 #[test]
-fn output_that_nobody_reads_is_no_failure() {
-    let text: String = (0..100_000).map(|number| format!("word{number}\n")).collect();
-    let (_folder, path) = file("words", text.as_bytes());
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_keystore"))
-        .args(["load", path.to_str().unwrap(), "--top", "100000"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+fn a_pipe_with_a_name_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.tsv");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| std::fs::write(&path, "a\t1\n").unwrap());
+        keystore(&["load", path.to_str().unwrap(), "--get", "a"])
+    });
+    assert!(ran.code == Some(0) && ran.out.ends_with("a\t1\n"), "{ran:?}");
 }

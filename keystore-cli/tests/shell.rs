@@ -13,7 +13,7 @@ fn verbs_from_a_pipe_answer_a_line_each() {
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     assert_eq!(
         ran.out,
-        "created\ncreated\n1\nwith a value\n42\nfalse\ncreated\nexchanged\n3\n2\na\t42\na key\twith a value\ndeleted\n1\n"
+        "created\ncreated\n1\n\"with a value\"\n42\nfalse\ncreated\nexchanged\n3\n2\na\t42\n\"a key\"\t\"with a value\"\ndeleted\n1\n"
     );
 }
 
@@ -24,7 +24,7 @@ fn a_refused_line_is_numbered_the_rest_is_done_and_the_exit_code_is_1() {
     assert_eq!(ran.out, "created\n1\n");
     assert_eq!(
         ran.err,
-        "line 2: unknown verb \"frob\": help lists those there are\n\
+        "line 2: unknown verb frob: help lists those there are\n\
          line 3: usage: get KEY\n\
          line 4: key not found: nothing\n\
          line 5: a quote is not closed, or a backslash stands at the end\n"
@@ -44,6 +44,22 @@ fn keys_and_values_are_bytes() {
     let ran = keystore_fed(&["shell"], b"set caf\xe9 \xff\nget caf\xe9\nscan caf\n");
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     assert_eq!(ran.out, "created\n\\xff\ncaf\\xe9\t\\xff\n");
+}
+
+#[test]
+fn what_is_printed_can_be_fed_back() {
+    let given =
+        keystore_fed(&["shell"], b"set \"a b\" 'x\\ny'\nset '' 1\nset \\n \\u{202e}\nset \\xff '\"'\nscan\n");
+    assert_eq!(given.out, "created\ncreated\ncreated\n\\n\t\\u{202e}\n\"a b\"\tx\\\\ny\n\\xff\t\"\\\"\"\n");
+    let entries: String = given.out.lines().skip(3).map(|entry| format!("set {entry}\n")).collect();
+    let again = keystore_fed(&["shell"], format!("{entries}scan\n").as_bytes());
+    assert_eq!((again.code, again.out), (Some(0), given.out));
+}
+
+#[test]
+fn raw_values_are_exact() {
+    let ran = keystore_fed(&["shell", "--raw"], b"set k \"a \\\\ b\\n\"\nget k\nscan\n");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "created\na \\ b\n\nk\ta \\ b\n\n"));
 }
 
 #[test]

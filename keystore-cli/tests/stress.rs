@@ -64,8 +64,24 @@ fn the_report_has_what_the_predecessor_printed_and_more() {
 fn all_pools_of_one_backend_are_summarised() {
     let ran = keystore(&[&SMALL[..], &["--backend", "rwlock"]].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(ran.out.matches("Result: PASS").count(), 3);
+    // A line for each, then the table.
+    let lines: Vec<&str> = ran.out.lines().collect();
+    for (line, pool) in lines.iter().zip(["slab", "arena", "system"]) {
+        assert_eq!(*line, format!("rwlock on {pool}: PASS"));
+        let row = lines.iter().rev().find(|row| row.contains(pool)).unwrap();
+        assert!(row.trim_start().starts_with("rwlock") && row.contains("PASS"), "{row}");
+    }
+    assert!(lines.len() < 16 && ran.out.contains("Mops/s"), "{}", ran.out);
     assert!(ran.out.ends_with("3 of 3 combinations passed\n"), "{}", ran.out);
+}
+
+#[test]
+fn everything_is_told_of_each_combination_if_that_is_asked_for() {
+    let ran = keystore(&[&SMALL[..], &["--pool", "arena", "--verbose"]].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.out.matches("Result: PASS").count(), 3);
+    assert_eq!(ran.out.matches("Operations per second: ").count(), 3);
+    assert!(ran.out.contains("Mops/s") && ran.out.ends_with("3 of 3 combinations passed\n"), "{}", ran.out);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use keystore_bench::{errln, outln};
+
 use crate::command::CommandLine;
 use crate::nightly;
 use crate::soak::minutes;
@@ -33,17 +35,17 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     if let Err(reason) = look(root) {
-        eprintln!("error: {reason}");
+        errln!("error: {reason}");
         return ExitCode::from(2);
     }
     if let Err(error) = std::fs::create_dir_all(root.join(FOUND)) {
-        eprintln!("error: {FOUND}: cannot be made: {error}");
+        errln!("error: {FOUND}: cannot be made: {error}");
         return ExitCode::FAILURE;
     }
     for command in commands(args) {
-        println!("{command}");
+        outln!("{command}");
         if let Err(reason) = command.run(root) {
-            eprintln!("error: {reason}");
+            errln!("error: {reason}");
             return ExitCode::FAILURE;
         }
     }

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use keystore_bench::errln;
+
 /// The sources, in the order in which the header shows what they declare.
 const SOURCES: [&str; 9] =
     ["status", "options", "handle", "bytes", "store", "callback", "one_step", "batch", "stats"];
@@ -25,7 +27,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match if args.check { check() } else { write() } {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cargo xtask header: {error}");
+            errln!("cargo xtask header: {error}");
             ExitCode::FAILURE
         }
     }

@@ -13,6 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use keystore_bench::{errln, outln};
+
 /// The library's version, which is the workspace's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -66,12 +68,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match install(args) {
         Ok(installed) => {
             for file in installed {
-                println!("{}", file.display());
+                outln!("{}", file.display());
             }
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("cargo xtask install: {error}");
+            errln!("cargo xtask install: {error}");
             ExitCode::FAILURE
         }
     }

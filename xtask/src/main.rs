@@ -1,4 +1,8 @@
 //! `cargo xtask …`: the project's own commands.
+//!
+//! They print with `outln!` and `errln!`, which never panic: see `keystore_bench::console`.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod command;
@@ -16,6 +20,7 @@ mod test;
 use std::process::ExitCode;
 
 use clap::Parser;
+use keystore_bench::console;
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -44,7 +49,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Command::parse() {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(answer) => {
+            let code = console::answer(answer.use_stderr(), &answer.render(), || answer.print());
+            return console::finish(code);
+        }
+    };
+    let code = match command {
         Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Stress(args) => stress::run(&args),
@@ -55,7 +67,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Header(args) => header::run(&args),
         Command::Install(args) => install::run(&args),
-    }
+    };
+    console::finish(code)
 }
 
 #[cfg(test)]

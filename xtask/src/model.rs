@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use keystore_bench::{errln, outln};
+
 use crate::command::CommandLine;
 
 /// Options.
@@ -20,9 +22,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     for command in commands(args) {
-        println!("{command}");
+        outln!("{command}");
         if let Err(error) = command.run(root) {
-            eprintln!("error: {error}");
+            errln!("error: {error}");
             return ExitCode::FAILURE;
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use keystore_bench::outln;
 use keystore_bench::{Result, Results, report};
 
 /// Options.
@@ -20,7 +21,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> ExitCode {
     match draw(args) {
         Ok(report) => {
-            println!("Report: {}", report.display());
+            outln!("Report: {}", report.display());
             ExitCode::SUCCESS
         }
         Err(error) => crate::bench::failed(&error),

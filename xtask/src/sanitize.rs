@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::ValueEnum;
+use keystore_bench::{errln, outln};
 
 use crate::command::CommandLine;
 use crate::nightly;
@@ -41,20 +42,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let target = match look(root, args.sanitizer) {
         Ok(target) => target,
         Err(reason) => {
-            eprintln!("error: {reason}");
+            errln!("error: {reason}");
             return ExitCode::from(2);
         }
     };
     for command in commands(args, &target) {
-        println!("== {command}");
+        outln!("== {command}");
         let started = Instant::now();
         if let Err(reason) = command.run(root) {
-            eprintln!("error: {reason}");
+            errln!("error: {reason}");
             return ExitCode::FAILURE;
         }
-        println!("== passed in {}", Seconds(started.elapsed()));
+        outln!("== passed in {}", Seconds(started.elapsed()));
     }
-    println!("no report");
+    outln!("no report");
     ExitCode::SUCCESS
 }
 

@@ -10,6 +10,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use keystore_bench::Combination;
 use keystore_bench::soak::{self, Options, Outcome, Progress};
 use keystore_bench::stress::Verdict;
+use keystore_bench::{errln, outln};
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
 
@@ -64,7 +65,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         entries: args.entries,
     };
     if let Err(error) = options.validate() {
-        eprintln!("error: {error}");
+        errln!("error: {error}");
         return ExitCode::from(2);
     }
     let line = live_line();
@@ -73,19 +74,19 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let outcomes = match result {
         Ok(outcomes) => outcomes,
         Err(error) => {
-            eprintln!("error: {error}");
+            errln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
     if args.json {
         for outcome in &outcomes {
-            println!("{}", serde_json::to_string(outcome).expect("an outcome is plain data"));
+            outln!("{}", serde_json::to_string(outcome).expect("an outcome is plain data"));
         }
     } else {
-        println!("{}", table(&outcomes));
+        outln!("{}", table(&outcomes));
         let operations: u64 = outcomes.iter().map(|outcome| outcome.operations).sum();
         let total: f64 = outcomes.iter().map(|outcome| outcome.seconds).sum();
-        println!(
+        outln!(
             "{} calls on hot keys checked in {}, {} threads and one that makes the table grow and shrink, seed {}",
             HumanCount(operations),
             Seconds(Duration::from_secs_f64(total)),
@@ -95,7 +96,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.result == Verdict::Fail).collect();
     for outcome in &failed {
-        eprintln!("{}", failure(outcome));
+        errln!("{}", failure(outcome));
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

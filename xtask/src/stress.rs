@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use keystore_bench::Combination;
 use keystore_bench::stress::{self, Options, Outcome, StressError, Verdict};
+use keystore_bench::{errln, outln};
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -29,30 +28,32 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> ExitCode {
     let options = Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
     if let Err(error) = options.validate() {
-        eprintln!("error: {error}");
+        errln!("error: {error}");
         return ExitCode::from(2);
     }
     let outcomes = match stress_all(&options) {
         Ok(outcomes) => outcomes,
         Err(error) => {
-            eprintln!("error: {error}");
+            errln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
     if args.json {
         for outcome in &outcomes {
-            println!("{}", serde_json::to_string(outcome).expect("an outcome is plain data"));
+            outln!("{}", serde_json::to_string(outcome).expect("an outcome is plain data"));
         }
     } else {
-        println!("{}", table(&outcomes));
-        println!(
+        outln!("{}", stress::table(&outcomes));
+        outln!(
             "{} threads, {} keys each, values of {} bytes; operations are sets and gets of a thread's own keys",
-            args.threads, args.keys, args.value_size
+            args.threads,
+            args.keys,
+            args.value_size
         );
         for (outcome, example) in
             outcomes.iter().flat_map(|outcome| outcome.faults.examples.iter().map(move |e| (outcome, e)))
         {
-            println!("{}+{}: {example}", outcome.backend, outcome.pool);
+            outln!("{}+{}: {example}", outcome.backend, outcome.pool);
         }
     }
     let passed = outcomes.iter().all(|outcome| outcome.result == Verdict::Pass);
@@ -74,41 +75,4 @@ fn stress_all(options: &Options) -> Result<Vec<Outcome>, StressError> {
         .collect();
     bar.finish_and_clear();
     outcomes
-}
-
-fn table(outcomes: &[Outcome]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
-        "backend",
-        "pool",
-        "missing",
-        "wrong",
-        "duplicates",
-        "other faults",
-        "Mops/s",
-        "p50 ns",
-        "p95 ns",
-        "p99 ns",
-        "result",
-    ]);
-    for outcome in outcomes {
-        let faults = &outcome.faults;
-        table.add_row([
-            outcome.backend.to_string(),
-            outcome.pool.to_string(),
-            faults.missing.to_string(),
-            faults.wrong.to_string(),
-            faults.duplicates.to_string(),
-            faults.others().to_string(),
-            format!("{:.2}", outcome.ops_per_sec / 1e6),
-            outcome.latency.p50_ns.to_string(),
-            outcome.latency.p95_ns.to_string(),
-            outcome.latency.p99_ns.to_string(),
-            outcome.result.to_string(),
-        ]);
-    }
-    for column in table.column_iter_mut().skip(2).take(8) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

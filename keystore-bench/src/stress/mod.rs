@@ -15,8 +15,9 @@
 //!
 //! # Where things are
 //!
-//! `entry` the keys and values · `tally` what a thread called and found · `crowd` starting many threads at one instant ·
-//! `own`, `shared`, `audit` the three steps · `outcome` what is reported.
+//! `entry` the keys and values · `tally` what a thread called and found · `crowd` starting many
+//! threads at one instant · `own`, `shared`, `audit` the three steps · `outcome` what is reported ·
+//! `table` all of it side by side.
 
 mod audit;
 mod crowd;
@@ -26,6 +27,7 @@ pub(crate) mod faulty;
 mod outcome;
 mod own;
 mod shared;
+mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use keystore_pool::AnyPool;
 use crate::combination::Combination;
 
 pub use self::outcome::{Faults, Latency, Measure, Outcome, Verdict};
+pub use self::table::table;
 
 /// The most threads a stress test starts.
 pub const MAX_THREADS: usize = 10_000;

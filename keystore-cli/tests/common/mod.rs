@@ -1,7 +1,9 @@
 //! Running the built command.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// What a run of the command gave.
 #[derive(Debug)]
@@ -18,13 +20,14 @@ pub fn keystore(arguments: &[&str]) -> Ran {
 
 /// Runs `keystore` with these arguments and this on standard input.
 pub fn keystore_fed(arguments: &[&str], input: &[u8]) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keystore"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keystore"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    run(command, input)
+}
+
+/// Runs a command with this on standard input. Standard output and standard error go where it says.
+pub fn run(mut command: Command, input: &[u8]) -> Ran {
+    let mut child: Child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
         // The command may end before it has read everything, as with `quit`.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystore_bench::{Candidate, Comparison, Error, Plan, Result, Results, Selection, Suite, Watch, report};
+use keystore_bench::{errln, outln};
 
 use self::overrides::Overrides;
 use crate::test::Seconds;
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// Says why a command failed: 2 for what it was asked for or given, 1 for what came of it.
 pub(crate) fn failed(error: &Error) -> ExitCode {
-    eprintln!("error: {error}");
+    errln!("error: {error}");
     ExitCode::from(if error.is_usage() { 2 } else { 1 })
 }
 
@@ -94,16 +95,16 @@ fn compare(args: &Args) -> Result<ExitCode> {
     if let Some(path) = save {
         results.save(&path)?;
     }
-    println!("{}", report::text(&results));
-    println!("{}", summary(&results, &plan));
+    outln!("{}", report::text(&results));
+    outln!("{}", summary(&results, &plan));
     for fault in results.peers_faults() {
-        println!("A map of others failed verification, which is its own affair: {fault}");
+        outln!("A map of others failed verification, which is its own affair: {fault}");
     }
-    println!("Report: {}", report.display());
+    outln!("Report: {}", report.display());
     results.verify()?;
     if let Some(baseline) = baseline {
         let comparison = Comparison::of(&results, &baseline);
-        println!("\n{}", report::comparison_text(&comparison));
+        outln!("\n{}", report::comparison_text(&comparison));
         if let Some(percent) = args.fail_above {
             comparison.check(percent)?;
         }
@@ -146,25 +147,25 @@ fn candidates(args: &Args) -> Vec<Candidate> {
 }
 
 fn list(suite: &Suite, candidates: &[Candidate]) {
-    println!("suites (--suite):");
+    outln!("suites (--suite):");
     for name in Suite::names() {
         let about = Suite::named(name).map_or(String::new(), |suite| suite.about);
-        println!("  {name:12} {about}");
+        outln!("  {name:12} {about}");
     }
-    println!("\nscenarios of {} (--scenarios):", suite.name);
+    outln!("\nscenarios of {} (--scenarios):", suite.name);
     let width = suite.scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in &suite.scenarios {
-        println!("  {:width$}  {}", scenario.name, scenario.about);
+        outln!("  {:width$}  {}", scenario.name, scenario.about);
     }
     let names: Vec<String> = candidates.iter().map(Candidate::to_string).collect();
-    println!("\nstores (--only): {}", names.join(", "));
+    outln!("\nstores (--only): {}", names.join(", "));
 }
 
 /// Says how much there is to do, where it is much.
 fn announce(plan: &Plan) {
     let least = plan.least_time();
     if least > Duration::from_secs(300) {
-        eprintln!(
+        errln!(
             "{} runs, at least {}: --only, --scenarios, --seconds and --rounds make it shorter, and Ctrl-C ends it with what \
              was measured by then.",
             plan.runs(),
@@ -182,10 +183,10 @@ fn measure(plan: &Plan) -> Result<Results> {
             std::process::exit(INTERRUPTED.into());
         }
         stopped.stop();
-        eprintln!("\ninterrupted: writing what was measured so far");
+        errln!("\ninterrupted: writing what was measured so far");
     });
     if let Err(error) = handled {
-        eprintln!("Ctrl-C will lose what was measured: {error}");
+        errln!("Ctrl-C will lose what was measured: {error}");
     }
     progress::show(plan, &watch)
 }

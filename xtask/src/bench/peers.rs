@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use keystore_bench::errln;
+
 /// Whether this program has them.
 pub(super) const fn are_here() -> bool {
     cfg!(feature = "peers")
@@ -20,7 +22,7 @@ pub(super) fn run_with_them() -> ExitCode {
         // Whoever was ended by a signal has no code.
         Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
         Err(error) => {
-            eprintln!("error: cargo cannot be run to build the peers: {error}");
+            errln!("error: cargo cannot be run to build the peers: {error}");
             ExitCode::FAILURE
         }
     }

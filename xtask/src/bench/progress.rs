@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use keystore_bench::errln;
 use keystore_bench::{Plan, Progress, Result, Results, Watch};
 
 /// How often the line is drawn.
@@ -31,7 +32,7 @@ pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
         ));
         if !watched && round != progress.round.0 {
             round = progress.round.0;
-            eprintln!("round {round} of at most {}", progress.round.1);
+            errln!("round {round} of at most {}", progress.round.1);
         }
     });
     bar.finish_and_clear();

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use keystore_bench::{errln, outln};
 
 use self::step::{Check, Step};
 
@@ -44,16 +45,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let failures = run_all(&steps, args.keep_going);
     for failure in &failures {
-        eprintln!("error: {failure}");
+        errln!("error: {failure}");
     }
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn list(steps: &[Step]) {
     for step in steps {
-        println!("{step}: {}", step.purpose());
+        outln!("{step}: {}", step.purpose());
         for check in step.checks() {
-            println!("    {check}");
+            outln!("    {check}");
         }
     }
 }
@@ -88,13 +89,13 @@ fn run_all(steps: &[Step], keep_going: bool) -> Vec<Failure> {
             }
         }
     }
-    println!();
+    outln!("");
     for (step, time) in &times {
         let failed = failures.iter().any(|failure| failure.step == *step);
-        println!("{step:<10} {:>12}{}", Seconds(*time).to_string(), if failed { "  failed" } else { "" });
+        outln!("{step:<10} {:>12}{}", Seconds(*time).to_string(), if failed { "  failed" } else { "" });
     }
     let verdict = if failures.is_empty() { "all steps passed" } else { "failed" };
-    println!("{verdict} in {}", Seconds(started.elapsed()));
+    outln!("{verdict} in {}", Seconds(started.elapsed()));
     failures
 }
 
@@ -102,10 +103,10 @@ impl Step {
     /// Runs the step's checks, until one fails: why it did.
     fn run(self, root: &Path) -> Result<(), String> {
         for check in self.checks() {
-            println!("\n== {self}: {check}");
+            outln!("\n== {self}: {check}");
             let started = Instant::now();
             check.run(root)?;
-            println!("== {self}: passed in {}", Seconds(started.elapsed()));
+            outln!("== {self}: passed in {}", Seconds(started.elapsed()));
         }
         Ok(())
     }
@@ -116,7 +117,7 @@ impl Check {
     fn run(&self, root: &Path) -> Result<(), String> {
         match self {
             Self::Command(command) => command.run(root),
-            Self::Look { look, .. } => look(root).map(|found| println!("{found}")),
+            Self::Look { look, .. } => look(root).map(|found| outln!("{found}")),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use keystore_bench::outln;
+
 use crate::command::CommandLine;
 
 /// rustfmt and clippy, added to the toolchain where they are missing.
@@ -12,7 +14,7 @@ pub(super) fn components(root: &Path) -> Result<String, String> {
         Ok(format!("{}, {}", rustfmt.trim(), clippy.trim()))
     };
     versions().or_else(|missing| {
-        println!("{missing}");
+        outln!("{missing}");
         CommandLine::new("rustup", "component add rustfmt clippy").run(root).map_err(|failure| {
             format!("{failure}; add rustfmt and clippy to the Rust toolchain the way it was installed")
         })?;
@@ -28,7 +30,7 @@ pub(super) fn c_compiler(root: &Path) -> Result<String, String> {
         return Ok("the compiler of Visual Studio, which the build finds by itself".into());
     }
     find_c_compiler(root).or_else(|missing| {
-        println!("{missing}");
+        outln!("{missing}");
         if !is_root(root) || CommandLine::new("apt-get", "--version").output(root).is_err() {
             return Err(format!("{missing}; {INSTALL}"));
         }

@@ -1,0 +1,218 @@
+//! Reading text that somebody else wrote: words, tables, traces, scripts of the shell.
+//!
+//! Every reader of text inputs is made of these pieces, so that all of them hold to the same rules.
+//!
+//! - `-` is standard input.
+//! - A byte-order mark of UTF-8 is dropped. UTF-16 and UTF-32 are refused by name.
+//! - Gzip is decompressed. Other compressed files are refused, and the error says how to decompress
+//!   them.
+//! - A line ends with `\n` or `\r\n`, which are no part of it.
+//! - A line has at most so many bytes ([`MAX_LINE_LEN`] unless told otherwise). Its memory is asked
+//!   for fallibly, so that no line ends the process.
+//! - A line with a NUL byte comes from a binary file, and is refused.
+//!
+//! `leading` looks at an input's first bytes · `lines` reads lines · `records` reads
+//! comma-separated values.
+
+mod leading;
+mod lines;
+mod records;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use self::leading::Leading;
+pub use self::lines::Lines;
+pub use self::records::Records;
+use crate::error::{Error, Result};
+
+/// The longest line, bytes, unless another limit is given: 64 MiB.
+pub const MAX_LINE_LEN: usize = 64 << 20;
+
+/// Bytes that are read at once.
+const BUFFER: usize = 1 << 18;
+
+/// What a reader found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A line or a record.
+    Whole,
+    /// A line or a record that cannot be taken, and why. The next one may be good.
+    Malformed(String),
+    /// The end of the input.
+    End,
+}
+
+/// A text input, past its byte-order mark and decompressed.
+pub struct Input {
+    path: PathBuf,
+    reader: Box<dyn BufRead>,
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Input {
+    /// Opens a file, or standard input if the path is `-`.
+    ///
+    /// # Errors
+    /// Those of [`source`] and [`Input::new`].
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::new(path, source(path)?.0)
+    }
+
+    /// Begins to read what [`source`] opened. The path is for errors only.
+    ///
+    /// No byte is waited for that is not needed to tell what the input is: a program that writes a
+    /// line gets its answer.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read, [`Error::Line`] if it is no text that can be read.
+    pub fn new(path: &Path, source: Box<dyn Read>) -> Result<Self> {
+        let source = Ended { source, is_ended: false };
+        let (leading, reader) = look(path, Box::new(BufReader::with_capacity(BUFFER, source)))?;
+        let reader = if leading == Leading::Gzip {
+            let unpacked: Box<dyn Read> = Box::new(Unpacked(MultiGzDecoder::new(reader)));
+            let (leading, reader) = look(path, Box::new(BufReader::with_capacity(BUFFER, unpacked)))?;
+            if leading == Leading::Gzip {
+                return Err(refused(
+                    path,
+                    "compressed twice with gzip: decompress it once with `gzip -dc`".to_owned(),
+                ));
+            }
+            reader
+        } else {
+            reader
+        };
+        Ok(Self { path: path.to_owned(), reader })
+    }
+
+    /// Reads it by lines, none of which may be longer than `longest` bytes.
+    #[must_use]
+    pub fn lines(self, longest: usize) -> Lines {
+        Lines::new(self, longest)
+    }
+
+    /// Reads it as comma-separated values, of which no record may be longer than `longest` bytes.
+    #[must_use]
+    pub fn records(self, longest: usize) -> Records {
+        Records::new(self, longest)
+    }
+
+    /// Returns the next bytes, none at the end.
+    fn fill(&mut self) -> Result<&[u8]> {
+        loop {
+            match self.reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::unreadable(&self.path, error)),
+                // Asked again because a borrow cannot be returned from a loop; the bytes are there.
+                Ok(_) => break,
+            }
+        }
+        self.reader.fill_buf().map_err(|error| Error::unreadable(&self.path, error))
+    }
+}
+
+/// Opens what a path names, standard input if it is `-`: the bytes as they are, and how many there
+/// are in a regular file.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be opened.
+pub fn source(path: &Path) -> Result<(Box<dyn Read>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let unreadable = |error| Error::unreadable(path, error);
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let length = metadata.is_file().then_some(metadata.len());
+    Ok((Box::new(file), length))
+}
+
+/// Looks at the first bytes: what they say, and the reader past a byte-order mark and before
+/// everything else.
+fn look(path: &Path, mut reader: Box<dyn BufRead>) -> Result<(Leading, Box<dyn BufRead>)> {
+    let (leading, mut bytes) = Leading::read(&mut reader).map_err(|error| Error::unreadable(path, error))?;
+    match leading {
+        Leading::Text | Leading::Gzip => {}
+        Leading::Utf8Mark => bytes.clear(),
+        Leading::Encoding(name, option) => {
+            return Err(refused(
+                path,
+                format!("{name}, and only UTF-8 can be read: convert it with `iconv -f {option} -t UTF-8`"),
+            ));
+        }
+        Leading::Compressed(name, command) => {
+            return Err(refused(
+                path,
+                format!("compressed with {name}, and only gzip can be read: decompress it with `{command}`"),
+            ));
+        }
+    }
+    Ok((leading, if bytes.is_empty() { reader } else { Box::new(Cursor::new(bytes).chain(reader)) }))
+}
+
+/// An input that is refused as a whole.
+fn refused(path: &Path, reason: String) -> Error {
+    Error::Line { path: path.to_owned(), line: 1, reason }
+}
+
+/// A source whose end is final. At a terminal, a read after the end of the input waits for more of it.
+struct Ended {
+    source: Box<dyn Read>,
+    is_ended: bool,
+}
+
+impl Read for Ended {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_ended {
+            return Ok(0);
+        }
+        let read = self.source.read(buffer)?;
+        self.is_ended = read == 0 && !buffer.is_empty();
+        Ok(read)
+    }
+}
+
+/// Gzip, whose errors say that it is gzip.
+struct Unpacked<R>(MultiGzDecoder<R>);
+
+impl<R: BufRead> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                io::Error::new(error.kind(), format!("its gzip data is damaged or cut short ({error})"))
+            }
+            _ => error,
+        })
+    }
+}
+
+/// Asks fallibly for room for `more` bytes, at least doubling, but for no more than `most` in all.
+fn reserve(buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), String> {
+    let needed = buffer.len() + more;
+    if needed <= buffer.capacity() {
+        return Ok(());
+    }
+    let wanted = needed.max((2 * buffer.capacity()).min(most));
+    buffer
+        .try_reserve_exact(wanted - buffer.len())
+        .map_err(|_| format!("longer than {} bytes: there is no memory for more", buffer.len()))
+}
+
+/// Why a line or record of more than `longest` bytes is not taken.
+fn too_long(longest: usize) -> String {
+    format!("longer than {longest} bytes, the longest that is taken")
+}
+
+/// Why a line or record that has a NUL byte is not taken; `None` if it has none.
+fn binary(bytes: &[u8]) -> Option<String> {
+    let at = memchr::memchr(0, bytes)?;
+    Some(format!("byte {} is NUL: this is a binary file, not text", at + 1))
+}

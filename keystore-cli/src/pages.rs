@@ -1,0 +1,48 @@
+//! `keystore completions` and `keystore man`: what a packager installs beside the command.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use keystore_bench::console::Output;
+
+use crate::failure::Failure;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that completes.
+    shell: Shell,
+}
+
+/// Prints a completion script.
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut crate::Command::command(), "keystore", &mut script);
+    Output.write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// The command whose page is wanted [default: the page of `keystore` itself].
+    #[arg(value_parser = PossibleValuesParser::new(["stress", "load", "shell", "completions", "man"]))]
+    command: Option<String>,
+}
+
+/// Prints a manual page.
+pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
+    let mut command = crate::Command::command();
+    command.build();
+    let page = match &args.command {
+        None => command,
+        // It has its whole name, and is there: the parser lets no other name pass.
+        Some(name) => command.find_subcommand(name).cloned().unwrap_or(command),
+    };
+    let mut text = Vec::new();
+    Man::new(page).render(&mut text)?;
+    Output.write_all(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
