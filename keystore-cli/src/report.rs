@@ -100,7 +100,7 @@ pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
     line(out, "values replaced", nodes.updates)?;
     line(out, "values read", nodes.reads)?;
     line(out, "nodes deleted", nodes.deletes)?;
-    for (code, count) in errors {
+    for (code, count) in errors.iter() {
         line(out, &format!("errors {code}"), count)?;
     }
     Ok(())

@@ -211,12 +211,12 @@ impl keystore_stats {
 
         // Keys are checked before the store sees them, and nothing calls it from a closure: so its finds never fail
         // with an error. What failed with none is a key that was not there.
-        let with_error: u64 = errors.values().sum();
+        let with_error: u64 = errors.total();
         let failed_deletes = with_error.saturating_sub(operations.failed_adds);
         let absent = (operations.failed_finds + operations.failed_deletes).saturating_sub(failed_deletes);
 
         let mut of_nodes = [0; CODES];
-        for (&code, &calls) in errors {
+        for (code, calls) in errors.iter() {
             count(&mut of_nodes, code, calls);
         }
         count(&mut of_nodes, KS_OUT_OF_MEMORY, refused.copies);

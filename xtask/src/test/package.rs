@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use keystore_bench::outln;
+
 /// Where the packages and what they build go, from the workspace's folder.
 pub(super) const FOLDER: &str = "target/outside";
 
@@ -45,7 +47,7 @@ impl Package {
             let path = folder.join(file);
             fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }
-        println!("   {name}");
+        outln!("   {name}");
         let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["run", "--quiet"])
             .env("CARGO_TARGET_DIR", root.join(FOLDER).join("target"))
