@@ -52,6 +52,8 @@
 //! kept), `limit` (what memory can do), `machine`, `plan` (the rounds). What comes of it: `results` (the file), `compare` (two
 //! of them), `report` and `plot` (what people see). `stress` is a test of its own, with very many threads at once.
 
+pub mod advice;
+mod burst;
 mod candidate;
 mod combination;
 mod compare;
@@ -59,6 +61,7 @@ mod distribution;
 mod driver;
 mod error;
 mod keys;
+pub mod lead;
 mod limit;
 pub mod linearizability;
 mod machine;
@@ -78,6 +81,7 @@ pub mod stress;
 mod suite;
 mod trace;
 
+pub use advice::{Advice, Standing};
 pub use candidate::{Candidate, Selection};
 pub use combination::Combination;
 pub use compare::{Compared, Comparison, Verdict};
@@ -85,14 +89,15 @@ pub use distribution::KeyDistribution;
 pub use driver::{Run, Watch, load, run};
 pub use error::{Error, Result};
 pub use keys::{KeySource, Keys, MAX_KEYS};
+pub use lead::Lead;
 pub use limit::{LineRate, Pages, line_rates};
 pub use machine::{Machine, processors};
 pub use measure::{Latency, Memory, MemoryPart, Slice, Spread, latency_histogram};
 pub use nothing::Nothing;
 pub use plan::{Plan, Progress, Rounds};
 pub use proof::{MIN_VALUE_SIZE, Proof, Verification};
-pub use results::{Growth, Measured, Results, Row, SCHEMA, Winner};
-pub use scenario::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Scenario};
+pub use results::{Growth, Measured, Results, Row, SCHEMA, Winner, write_whole};
+pub use scenario::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Scenario, file_name};
 pub use size::{Between, Share, Size};
 pub use stream::{Operation, Stream};
 pub use suite::Suite;

@@ -19,7 +19,7 @@
 //! `own`, `shared`, `audit` the three steps · `outcome` what is reported.
 
 mod audit;
-mod crowd;
+pub(crate) mod crowd;
 mod entry;
 #[cfg(test)]
 pub(crate) mod faulty;
