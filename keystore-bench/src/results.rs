@@ -165,6 +165,15 @@ impl<'a> Winner<'a> {
         self.others.iter().filter(move |(_, lead)| !told(lead)).map(|(row, _)| *row)
     }
 
+    /// The rows that nobody is ahead of as far as can be told, the one with the highest median first: the winner
+    /// alone, or it and those that it cannot be told from.
+    #[must_use]
+    pub fn front(&self) -> Vec<&'a Row> {
+        let mut front: Vec<&Row> = std::iter::once(self.best).chain(self.level()).collect();
+        front.sort_by(|a, b| b.ops_per_sec.median.total_cmp(&a.ops_per_sec.median));
+        front
+    }
+
     /// The fastest store of ours, which may be the winner.
     #[must_use]
     pub fn best_of_ours(&self) -> Option<&'a Row> {

@@ -433,14 +433,13 @@ mod tests {
                         _ => {}
                     }
                 }
-                if let Some(mix) = words.iter().find_map(|word| word.split_once('/')) {
-                    if let (Some(reads), Some(writes)) = (number(mix.0), number(mix.1)) {
-                        let shares = scenario.mix;
-                        let lookups = usize::from(shares.get + shares.get_many);
-                        let told = if said.contains("set-heavy") { (writes, reads) } else { (reads, writes) };
-                        assert_eq!(told, (lookups, 100 - lookups), "{}: {said}", scenario.name);
-                        checked += 1;
-                    }
+                if let Some(mix) = words.iter().find_map(|word| word.split_once('/'))
+                    && let (Some(reads), Some(writes)) = (number(mix.0), number(mix.1))
+                {
+                    let lookups = usize::from(scenario.mix.get + scenario.mix.get_many);
+                    let told = if said.contains("set-heavy") { (writes, reads) } else { (reads, writes) };
+                    assert_eq!(told, (lookups, 100 - lookups), "{}: {said}", scenario.name);
+                    checked += 1;
                 }
             }
         }

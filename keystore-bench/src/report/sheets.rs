@@ -165,13 +165,15 @@ pub(super) fn winners(results: &Results) -> Sheet {
         columns.push("ours and the best peer".to_owned());
     }
     let lines = winners.iter().map(|winner| {
+        let first = winner.front().first().copied().unwrap_or(winner.best);
+        let last = winner.others.last().filter(|_| first.store == winner.best.store);
         let mut line = vec![
             winner.scenario.to_owned(),
             winner.threads.to_string(),
-            winner.best.store.to_string(),
-            millions_text(winner.best.ops_per_sec.median),
+            first.store.to_string(),
+            millions_text(first.ops_per_sec.median),
             level_text(winner).unwrap_or_else(|| ahead(winner.others.first())),
-            ahead(winner.others.last()),
+            ahead(last),
         ];
         if peers {
             line.push(against_peer(results, winner).unwrap_or_default());

@@ -112,6 +112,18 @@ fn the_verdict_stands_first_and_says_which_store_how_surely_and_on_what() {
 }
 
 #[test]
+fn a_verdict_that_chance_may_have_made_names_both_stores() {
+    let swinging = [4e6, 9e6, 3e6, 8e6, 5.5e6];
+    let results = three_stores([[1e6; 5], swinging, [5e6; 5]]);
+    let first = verdict(&results).remove(0);
+    assert!(
+        first.starts_with("Take rwlock+arena or rwlock+system, between which this run does not decide: "),
+        "{first}"
+    );
+    assert!(text(&results).contains("% of the draws only"), "{}", text(&results));
+}
+
+#[test]
 fn one_round_gives_no_verdict_and_no_ratio() {
     let mut results = with_peer(tiny(), PeerKind::Papaya, 0.5);
     for row in &mut results.rows {

@@ -143,10 +143,18 @@ fn advice_lines(advice: &Advice) -> Vec<String> {
     let Some(first) = advice.standings.first() else { return Vec::new() };
     let runs = advice.runs;
     let plural = if runs == 1 { "" } else { "s" };
+    // A choice that chance may have made is not stated as one.
+    let rival = advice.rival.filter(|_| advice.stays < CONFIDENCE);
+    let (take, it) = match rival {
+        Some(rival) => {
+            let either = format!("{} or {rival}, between which this run does not decide", first.store);
+            (either, first.store.to_string())
+        }
+        None => (first.store.to_string(), "it".to_owned()),
+    };
     let mut lines = vec![format!(
-        "Take {}: over {runs} run{plural} it has {} % of the rate of the fastest store on average, is within 5 % of it in {}, \
-         and has {} % at worst ({}).",
-        first.store,
+        "Take {take}: over {runs} run{plural} {it} has {} % of the rate of the fastest store on average, is within 5 % of it \
+         in {}, and has {} % at worst ({}).",
         percent(first.mean),
         first.near,
         percent(first.worst),
@@ -163,19 +171,16 @@ fn advice_lines(advice: &Advice) -> Vec<String> {
             percent(other.worst),
             other.worst_run
         ),
-        None => "No other store was measured to be faster in any of the runs.".to_owned(),
+        None => "In no run was another store ahead of it by more than chance explains.".to_owned(),
     });
     let stays = percent(advice.stays);
-    lines.push(match advice.rival {
-        _ if advice.stays >= CONFIDENCE => {
-            format!("The choice is the same in {stays} % of the draws if the rounds are drawn again.")
-        }
+    lines.push(match rival {
         Some(rival) => format!(
-            "This run does not decide it: if the rounds are drawn again, {} is chosen in {stays} % of the draws only, and \
-             {rival} most often else. More rounds (--rounds) may.",
+            "If the rounds are drawn again, {} is chosen in {stays} % of the draws only, and {rival} most often else. More \
+             rounds (--rounds) may decide it.",
             first.store
         ),
-        None => String::new(),
+        None => format!("The choice is the same in {stays} % of the draws if the rounds are drawn again."),
     });
     lines
 }
@@ -232,13 +237,12 @@ fn measured_on(results: &Results) -> String {
     )
 }
 
-/// Whom the winner cannot be told from; `None` if it is ahead of all.
+/// Whom the fastest cannot be told from; `None` if it is ahead of all.
 pub(super) fn level_text(winner: &Winner<'_>) -> Option<String> {
-    let level: Vec<&Row> = winner.level().collect();
-    match level.as_slice() {
-        [] => None,
-        [row] => Some(format!("not told apart from {}", row.store)),
-        [row, others @ ..] => {
+    match winner.front().as_slice() {
+        [] | [_] => None,
+        [_, row] => Some(format!("not told apart from {}", row.store)),
+        [_, row, others @ ..] => {
             let plural = if others.len() == 1 { "" } else { "s" };
             Some(format!("not told apart from {} and {} other{plural}", row.store, others.len()))
         }
@@ -271,14 +275,15 @@ pub(super) fn against_peer(results: &Results, winner: &Winner<'_>) -> Option<Str
 /// Who won, in a sentence.
 #[must_use]
 pub fn winner_text(results: &Results, winner: &Winner<'_>) -> String {
-    let rate = millions_text(winner.best.ops_per_sec.median);
-    let mut sentence = format!("{} with {rate} M/s", winner.best.store);
+    let first = winner.front().first().copied().unwrap_or(winner.best);
+    let mut sentence = format!("{} with {} M/s", first.store, millions_text(first.ops_per_sec.median));
     if let Some(others) = level_text(winner) {
         let _ = write!(sentence, "; {others}");
     } else if let Some((next, lead)) = told(winner.others.first()) {
         let _ = write!(sentence, ", ahead of the next, {}: {}", next.store, lead_text(&lead));
     }
     if winner.others.len() > 1
+        && first.store == winner.best.store
         && let Some((last, lead)) = told(winner.others.last())
     {
         let _ = write!(sentence, "; {:.2} times the last, {}", lead.ratio, last.store);
