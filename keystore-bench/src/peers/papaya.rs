@@ -83,6 +83,7 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::hash::{BuildHasher, Hasher};
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -113,18 +114,18 @@ mod tests {
             call();
             counting.keys.load(Relaxed) - before
         };
-        // A write hashes its own key, and those that it moves.
-        let mut key = 0;
-        loop {
-            key += 1;
-            if hashed(&|| drop(map.pin().insert(key, 0))) > 1 && key > 10_000 {
-                break;
-            }
-        }
-        assert!(hashed(&|| drop(map.pin().insert(1, 1))) > 1, "the table is still moving");
-        assert_eq!(map.pin().iter().count(), key as usize);
-        for key in 1..500 {
-            assert_eq!(hashed(&|| drop(map.pin().insert(key, 2))), 1, "nothing is left to move");
+        // A write of a new key hashes that, and the keys that it moves.
+        let last = Cell::new(0);
+        let add = || {
+            last.set(last.get() + 1);
+            _ = map.pin().insert(last.get(), 0);
+        };
+        while hashed(&add) == 1 || last.get() < 10_000 {}
+        let moved: usize = (0..200).map(|_| hashed(&add) - 1).sum();
+        assert!(moved > 0, "the table is still moving");
+        assert_eq!(map.pin().iter().count() as u64, last.get());
+        for _ in 0..500 {
+            assert_eq!(hashed(&add), 1, "nothing is left to move");
         }
     }
 }
