@@ -1,9 +1,10 @@
 //! Who can be compared: backends on pools, and other people's maps; and choosing some of them by name.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::str::FromStr;
 
-use keystore_core::{BackendKind, BoxedKeystore, Config};
+use keystore_core::{BackendKind, BoxedKeystore, Config, Keystore};
 use keystore_pool::PoolKind;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -57,6 +58,21 @@ impl Candidate {
             Self::Ours(combination) => combination.open(config),
             Self::Peer(peer) => peer.open(),
         }
+    }
+}
+
+impl Candidate {
+    /// Lets a peer that was just loaded finish what loading began: papaya and scc move the entries of a
+    /// table that has grown a few at a time, with the calls that come later. A walk over all entries moves
+    /// the rest. Stores of ours are measured as loading leaves them. O(entries).
+    ///
+    /// # Errors
+    /// Those of the walk.
+    pub(crate) fn settle(self, store: &(dyn Keystore + Send + Sync)) -> keystore_core::Result<()> {
+        if self.is_peer() {
+            store.for_each_dyn(&mut |_, _| ControlFlow::Continue(()))?;
+        }
+        Ok(())
     }
 }
 

@@ -72,8 +72,12 @@ pub struct Run {
     pub latency: Histogram<u64>,
     /// The same from when they were due, at a fixed rate.
     pub response: Option<Histogram<u64>>,
-    /// Keys that a get did not find.
+    /// Keys that were looked up, those of the warm-up included.
+    pub lookups: u64,
+    /// Lookups that did not find their key.
     pub misses: u64,
+    /// Inserts that added their key.
+    pub inserted: u64,
     /// What was done slice by slice, where the scenario asks for it.
     pub timeline: Vec<Slice>,
 }
@@ -150,12 +154,16 @@ pub fn run(
         elapsed: Duration::ZERO,
         latency: latency_histogram(),
         response: scenario.rate.map(|_| latency_histogram()),
+        lookups: 0,
         misses: 0,
+        inserted: 0,
         timeline: Vec::new(),
     };
     let (mut first, mut last) = (None::<Instant>, None::<Instant>);
-    for outcome in outcomes {
+    for (outcome, stream) in outcomes.into_iter().zip(streams) {
         let outcome = outcome?;
+        run.lookups += lookups(stream, outcome.done);
+        run.inserted += outcome.inserted;
         run.executed.push(outcome.done);
         run.operations += outcome.done - outcome.warmed_up;
         run.misses += outcome.misses;
@@ -171,6 +179,18 @@ pub fn run(
         run.elapsed = last - first;
     }
     Ok(run)
+}
+
+/// Number of lookups among the first `done` operations of a stream that begins anew at its end.
+/// They are counted after the run, so that counting takes none of its time.
+fn lookups(stream: &Stream, done: u64) -> u64 {
+    let of = |operations: &[Operation]| {
+        let lookups = operations.iter().filter(|o| matches!(o.kind, Kind::Get | Kind::GetMany));
+        lookups.count() as u64
+    };
+    let length = stream.len().max(1) as u64;
+    let rest = of(&stream.operations()[..(done % length) as usize]);
+    if done < length { rest } else { done / length * of(stream.operations()) + rest }
 }
 
 /// Why histograms can be added up.
@@ -193,6 +213,7 @@ struct Outcome {
     done: u64,
     warmed_up: u64,
     misses: u64,
+    inserted: u64,
     started: Instant,
     ended: Instant,
     record: Record,
@@ -311,6 +332,7 @@ struct Worker<'a> {
     batch_values: Vec<u8>,
     batch_keys: Vec<&'a [u8]>,
     misses: u64,
+    inserted: u64,
     /// What was read, folded into a word.
     seen: u64,
 }
@@ -344,6 +366,7 @@ impl<'a> Worker<'a> {
             batch_values: vec![0; stream.largest_value() * batch],
             batch_keys: Vec::with_capacity(scenario.batch),
             misses: 0,
+            inserted: 0,
             seen: 0,
         }
     }
@@ -374,7 +397,8 @@ impl<'a> Worker<'a> {
         let ended = Instant::now();
         record.end(&self);
         black_box(self.seen);
-        Ok(Outcome { done: self.done, warmed_up, misses: self.misses, started, ended, record })
+        let Self { done, misses, inserted, .. } = self;
+        Ok(Outcome { done, warmed_up, misses, inserted, started, ended, record })
     }
 
     fn warm_up(&mut self, deadline: Instant) -> keystore_core::Result<()> {
@@ -497,9 +521,7 @@ impl<'a> Worker<'a> {
             Kind::Set => {
                 self.store.set(key, value)?;
             }
-            Kind::Insert => {
-                self.store.insert(key, value)?;
-            }
+            Kind::Insert => self.inserted += u64::from(self.store.insert(key, value)?),
             _ => {
                 self.store.update_dyn(key, &mut |old| {
                     seen ^= old.map_or(0, look_at);

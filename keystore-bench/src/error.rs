@@ -72,6 +72,48 @@ pub enum Error {
         /// Why.
         source: keystore_core::Error,
     },
+    /// Threads of a burst that could not be started, or panicked.
+    #[error("{scenario}: a burst of {threads} threads: {reason}")]
+    Threads {
+        /// The scenario.
+        scenario: String,
+        /// Number of threads that it asks for.
+        threads: usize,
+        /// What happened.
+        reason: String,
+    },
+    /// An option that none of the scenarios can follow.
+    #[error("{option} changes none of these scenarios: {reason}")]
+    NoEffect {
+        /// The option, `--seconds`.
+        option: &'static str,
+        /// What a scenario must have for it.
+        reason: &'static str,
+    },
+    /// A comparison with results that have no row in common.
+    #[error(
+        "nothing can be compared: no row of this run is in the baseline; this run has {new}; the baseline \
+         has {old}"
+    )]
+    NothingInCommon {
+        /// Rows of this run.
+        new: String,
+        /// Rows of the baseline.
+        old: String,
+    },
+    /// A comparison in which no row has the rounds that telling a difference takes.
+    #[error(
+        "no row can be told to be slower: the most rounds of a row are {new} now and {old} in the baseline, \
+         and it takes {needed} of each"
+    )]
+    TooFewRounds {
+        /// Most rounds of a row that was measured now.
+        new: usize,
+        /// Most rounds of a row of the baseline.
+        old: usize,
+        /// Rounds of both that are enough.
+        needed: usize,
+    },
     /// The number of measured rows whose content was wrong afterwards.
     #[error("{rows} of {of} rows failed verification; the first is {first}")]
     Verification {
@@ -126,9 +168,19 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Scenario { .. } | Self::Unknown { .. } | Self::Line { .. } | Self::Results { .. } => true,
+            Self::Scenario { .. }
+            | Self::Unknown { .. }
+            | Self::Line { .. }
+            | Self::Results { .. }
+            | Self::NoEffect { .. }
+            | Self::NothingInCommon { .. }
+            | Self::TooFewRounds { .. } => true,
             Self::File { action, .. } => *action == UNREADABLE,
-            Self::Store { .. } | Self::Verification { .. } | Self::Slower { .. } | Self::Plot { .. } => false,
+            Self::Store { .. }
+            | Self::Threads { .. }
+            | Self::Verification { .. }
+            | Self::Slower { .. }
+            | Self::Plot { .. } => false,
         }
     }
 }

@@ -15,10 +15,10 @@
 //! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing, wrong, or twice. A number
 //!    from a store that fails is a number from a broken store, and the command fails with it.
 //! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a machine which is slow for a while is slow for
-//!    all. A row's rate is the median of its rounds, with the bounds that hold it; stores are compared
-//!    round by round, and where the bounds of their ratio hold 1, no difference is claimed.
-//! 6. [`Results`] are written to `results.json`, [`report`] makes tables, plots and a page of them, and [`Comparison`] holds
-//!    them against those of another day.
+//!    all. A row's rate is the median of its rounds, with the bounds that hold it. Half of the rounds pick the fastest store,
+//!    the other half say by how much it is ahead ([`lead`]); what lies within the bounds is not told apart.
+//! 6. [`advice`] says which store to take, going by all runs. [`Results`] are written to `results.json`, [`report`] makes
+//!    tables, plots and a page of them, and [`Comparison`] holds them against those of another day.
 //!
 //! ```
 //! use keystore_bench::{Candidate, Plan, Suite, Watch, report};
@@ -49,14 +49,16 @@
 //!
 //! What is asked: `scenario`, `size`, `distribution`, `keys`, `trace`, `suite` (the files),
 //! `stream` (the operations drawn). Of whom: `combination`, `peers`, `nothing`, `candidate`.
-//! Measuring: `driver` (the threads), `proof` (the check), `measure` (what is kept), `limit` (what
-//! memory can do), `machine`, `plan` (the rounds). What comes of it: `results` (the file),
-//! `compare` (two of them), `report` and `plot` (what people see). `stress` is a test of its own,
-//! with very many threads at once. `input` reads the texts of others, and `console` prints for the
-//! commands.
+//! Measuring: `driver` (the threads), `burst` (many more of them), `proof` (the check), `measure` (what
+//! is kept), `limit` (what memory can do), `machine`, `plan` (the rounds). What comes of it: `results`
+//! (the file), `lead` and `advice` (who is ahead), `compare` (two of them), `report` and `plot` (what
+//! people see). `stress` is a test of its own, with very many threads at once. `input` reads the texts
+//! of others, and `console` prints for the commands.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod advice;
+mod burst;
 mod candidate;
 mod combination;
 mod compare;
@@ -66,6 +68,7 @@ mod driver;
 mod error;
 pub mod input;
 mod keys;
+pub mod lead;
 mod limit;
 pub mod linearizability;
 mod machine;
@@ -85,6 +88,7 @@ pub mod stress;
 mod suite;
 mod trace;
 
+pub use advice::{Advice, Standing};
 pub use candidate::{Candidate, Selection};
 pub use combination::Combination;
 pub use compare::{Compared, Comparison, Verdict};
@@ -92,14 +96,15 @@ pub use distribution::KeyDistribution;
 pub use driver::{Run, Watch, load, run};
 pub use error::{Error, Result};
 pub use keys::{KeySource, Keys, MAX_KEYS};
+pub use lead::Lead;
 pub use limit::{LineRate, Pages, line_rates};
 pub use machine::{Machine, processors};
 pub use measure::{Latency, Memory, MemoryPart, Slice, Spread, latency_histogram};
 pub use nothing::Nothing;
 pub use plan::{Plan, Progress, Rounds};
 pub use proof::{MIN_VALUE_SIZE, Proof, Verification};
-pub use results::{Growth, Measured, Results, Row, SCHEMA, Winner};
-pub use scenario::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Scenario};
+pub use results::{Growth, Measured, Results, Row, SCHEMA, Winner, write_whole};
+pub use scenario::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Scenario, file_name};
 pub use size::{Between, Share, Size};
 pub use stream::{Operation, Stream};
 pub use suite::Suite;

@@ -16,6 +16,7 @@ use hdrhistogram::Histogram;
 use keystore_core::BoxedKeystore;
 use keystore_core::system_memory::check_fits;
 
+use crate::burst;
 use crate::candidate::Candidate;
 use crate::driver::{ONE_RANGE, Run, Watch, load, run};
 use crate::error::{Error, Result};
@@ -102,14 +103,33 @@ impl Entry {
         }
     }
 
+    /// How often each of its runs takes place in a round.
+    fn phases(&self) -> usize {
+        if self.scenario.burst.is_some() { 2 } else { 1 }
+    }
+
     fn rounds(&self, at_most: usize) -> usize {
         self.scenario.rounds.map_or(at_most, |rounds| rounds.min(at_most))
     }
 }
 
+/// Bursts of threads stay with the process, so all that is measured without them comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// All scenarios, as they are before any burst.
+    First,
+    /// The scenarios with a burst of threads, after it.
+    AfterBurst,
+}
+
 /// What the runs of one row gave so far.
 struct Tally {
+    /// Operations a second before the burst, if the scenario has one.
+    before: Vec<f64>,
     rates: Vec<f64>,
+    operations: u64,
+    lookups: u64,
+    misses: u64,
     latency: Histogram<u64>,
     response: Option<Histogram<u64>>,
     memory: Memory,
@@ -136,17 +156,55 @@ impl Plan {
         let mut stock = Stock::new(&suite.scenarios)?;
         let mut entries = Vec::with_capacity(suite.scenarios.len());
         for mut scenario in suite.scenarios {
+            scenario.keep_as_written();
+            scenario.validate()?;
             let source = stock.source(&scenario)?;
-            scenario.keys = scenario.keys.min(source.keys().len());
+            // A file or a trace may have fewer keys than were asked for.
+            scenario.set_keys(scenario.keys.min(source.keys().len()));
+            scenario.validate()?;
+            scenario.tell_changes();
             entries.push(Entry { scenario, source });
         }
         Ok(Self { suite: suite.name, entries, candidates, rounds: suite.rounds })
     }
 
+    /// Results of this plan with nothing measured yet: the scenarios, and rows without rounds. What they can be
+    /// compared with is known before minutes are spent.
+    #[must_use]
+    pub fn outline(&self) -> Results {
+        let measured = |entry: &Entry| Measured {
+            scenario: entry.scenario.clone(),
+            keys: entry.source.keys().source().clone(),
+            mean_key_len: entry.source.keys().mean_len(entry.scenario.keys),
+            mean_value_len: entry.scenario.value_size.mean(),
+            harness_ns: 0.0,
+        };
+        let planned = self.entries.iter().enumerate().flat_map(|(number, entry)| {
+            let threads = entry.scenario.threads.iter();
+            threads.flat_map(move |&threads| {
+                (0..self.candidates.len()).map(move |index| (number, threads, index))
+            })
+        });
+        let tallies = planned.map(|key| (key, Tally::new())).collect();
+        Results {
+            schema: SCHEMA,
+            suite: self.suite.clone(),
+            command: String::new(),
+            started_at: 0,
+            seconds: 0.0,
+            interrupted: false,
+            machine: Machine::this(),
+            limits: Vec::new(),
+            scenarios: self.entries.iter().map(measured).collect(),
+            rows: self.rows(tallies),
+        }
+    }
+
     /// How many runs there are, if every round takes place.
     #[must_use]
     pub fn runs(&self) -> usize {
-        let runs = |entry: &Entry| entry.scenario.threads.len() * entry.rounds(self.rounds.at_most);
+        let runs =
+            |entry: &Entry| entry.phases() * entry.scenario.threads.len() * entry.rounds(self.rounds.at_most);
         self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
     }
 
@@ -161,7 +219,8 @@ impl Plan {
                 }
                 Length::Once => 0.0,
             };
-            run * (entry.scenario.threads.len() * entry.rounds(self.rounds.at_most)) as f64
+            let runs = entry.phases() * entry.scenario.threads.len() * entry.rounds(self.rounds.at_most);
+            run * runs as f64
         };
         let seconds = self.candidates.len() as f64 * self.entries.iter().map(seconds).sum::<f64>();
         let time = Duration::from_secs_f64(seconds);
@@ -180,12 +239,39 @@ impl Plan {
         let limits = self.limits();
         let scenarios = self.measured(watch)?;
         let mut tallies: HashMap<(usize, usize, usize), Tally> = HashMap::new();
-        let at_most = self.rounds.at_most.max(1);
-        let (mut done, mut slowest) = (0, Duration::ZERO);
-        'rounds: for round in 0..at_most {
+        let mut progress = Done { runs: 0, rounds: self.rounds.at_most.max(1) };
+        for phase in [Phase::First, Phase::AfterBurst] {
+            progress.rounds = self.run_rounds(phase, &mut tallies, &mut progress, watch, observe)?;
+        }
+        Ok(Results {
+            schema: SCHEMA,
+            suite: self.suite.clone(),
+            command: String::new(),
+            started_at,
+            seconds: begun.elapsed().as_secs_f64(),
+            interrupted: watch.is_stopped(),
+            machine: Machine::this(),
+            limits,
+            scenarios,
+            rows: self.rows(measured_once(tallies)),
+        })
+    }
+
+    /// Runs the rounds of a phase, at most as many as there were in the phase before: how many there were.
+    fn run_rounds(
+        &self,
+        phase: Phase,
+        tallies: &mut HashMap<(usize, usize, usize), Tally>,
+        progress: &mut Done,
+        watch: &Watch,
+        observe: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<usize> {
+        let (begun, mut slowest, at_most) = (Instant::now(), Duration::ZERO, progress.rounds);
+        let takes_part = |entry: &Entry| phase == Phase::First || entry.scenario.burst.is_some();
+        for round in 0..at_most {
             let round_begun = Instant::now();
-            for (number, entry) in self.entries.iter().enumerate().filter(|(_, e)| round < e.rounds(at_most))
-            {
+            let entries = self.entries.iter().enumerate();
+            for (number, entry) in entries.filter(|(_, e)| takes_part(e) && round < e.rounds(at_most)) {
                 let streams: Vec<Vec<Stream>> =
                     entry.scenario.threads.iter().map(|&threads| entry.streams(threads, round)).collect();
                 for turn in 0..self.candidates.len() {
@@ -193,37 +279,28 @@ impl Plan {
                     let mut unchanged = None;
                     for (&threads, streams) in entry.scenario.threads.iter().zip(&streams) {
                         observe(&Progress {
-                            runs: (done, self.runs()),
+                            runs: (progress.runs, self.runs()),
                             round: (round + 1, at_most),
                             store: self.candidates[index],
                             scenario: &entry.scenario.name,
                             threads,
                         });
                         let tally = tallies.entry((number, threads, index)).or_insert_with(Tally::new);
-                        self.measure(entry, streams, self.candidates[index], tally, &mut unchanged, watch)?;
+                        let run = Planned { entry, streams, candidate: self.candidates[index], phase };
+                        run.measure(tally, &mut unchanged, watch)?;
                         if watch.is_stopped() {
-                            break 'rounds;
+                            return Ok(round);
                         }
-                        done += 1;
+                        progress.runs += 1;
                     }
                 }
             }
             slowest = slowest.max(round_begun.elapsed());
             if self.rounds.budget.is_some_and(|budget| begun.elapsed() + slowest > budget) {
-                break;
+                return Ok(round + 1);
             }
         }
-        Ok(Results {
-            schema: SCHEMA,
-            suite: self.suite.clone(),
-            started_at,
-            seconds: begun.elapsed().as_secs_f64(),
-            interrupted: watch.is_stopped(),
-            machine: Machine::this(),
-            limits,
-            scenarios,
-            rows: self.rows(tallies),
-        })
+        Ok(at_most)
     }
 
     /// What the memory can do that the largest store takes.
@@ -282,67 +359,23 @@ impl Plan {
             .collect()
     }
 
-    /// One run of a candidate, added to its tally. `unchanged` is the store left over from the run before.
-    fn measure(
-        &self,
-        entry: &Entry,
-        streams: &[Stream],
-        candidate: Candidate,
-        tally: &mut Tally,
-        unchanged: &mut Option<Opened>,
-        watch: &Watch,
-    ) -> Result<()> {
-        let (scenario, keys) = (&entry.scenario, entry.source.keys());
-        let refused = |source| refused(&candidate.to_string(), entry, streams.len(), source);
-        let opened = match unchanged.take() {
-            Some(opened) => opened,
-            None => {
-                let before = Resident::before();
-                let store = candidate.open(&scenario.config).map_err(refused)?;
-                load(&*store, scenario, keys, streams).map_err(refused)?;
-                Opened { store, before }
-            }
-        };
-        let outcome: Run = run(&opened.store, scenario, streams, watch).map_err(refused)?;
-        if watch.is_stopped() {
-            return Ok(()); // cut short: no measurement
-        }
-        let grown = opened.before.grown();
-        let stats = opened.store.stats().map_err(refused)?;
-        let memory = Memory { resident_bytes: grown.now, peak_bytes: grown.peak, ..Memory::of(&stats) };
-        let proof = Proof { scenario, keys, streams, executed: &outcome.executed };
-        let mut verification = proof.check(&*opened.store).map_err(refused)?;
-        if scenario.always_hits() {
-            verification.missing += outcome.misses;
-        }
-        tally.rates.push(outcome.ops_per_sec());
-        tally.latency.add(&outcome.latency).expect(ONE_RANGE);
-        if let Some(response) = &outcome.response {
-            tally.response.get_or_insert_with(latency_histogram).add(response).expect(ONE_RANGE);
-        }
-        tally.memory = memory;
-        tally.timeline = outcome.timeline;
-        tally.verification.add(&verification);
-        if scenario.is_read_only() {
-            *unchanged = Some(opened);
-        }
-        Ok(())
-    }
-
-    /// The rows of what was measured at least once, in the order of the scenarios.
+    /// The rows of the tallies, in the order of the scenarios.
     fn rows(&self, mut tallies: HashMap<(usize, usize, usize), Tally>) -> Vec<Row> {
         let mut rows = Vec::with_capacity(tallies.len());
         for (number, Entry { scenario, .. }) in self.entries.iter().enumerate() {
             for &threads in &scenario.threads {
                 for (index, &store) in self.candidates.iter().enumerate() {
-                    let tally = tallies.remove(&(number, threads, index));
-                    let Some(tally) = tally.filter(|tally| !tally.rates.is_empty()) else { continue };
+                    let Some(tally) = tallies.remove(&(number, threads, index)) else { continue };
                     rows.push(Row {
                         store,
                         scenario: scenario.name.clone(),
                         threads,
                         ops_per_sec: Spread::of(&tally.rates),
                         rounds: tally.rates,
+                        before: tally.before,
+                        operations: tally.operations,
+                        lookups: tally.lookups,
+                        misses: tally.misses,
                         latency_ns: Latency::of(&tally.latency),
                         response_ns: tally.response.as_ref().map(Latency::of),
                         memory: tally.memory,
@@ -356,10 +389,84 @@ impl Plan {
     }
 }
 
+/// How much of a plan is done.
+struct Done {
+    runs: usize,
+    rounds: usize,
+}
+
+/// A run that comes next.
+struct Planned<'a> {
+    entry: &'a Entry,
+    streams: &'a [Stream],
+    candidate: Candidate,
+    phase: Phase,
+}
+
+impl Planned<'_> {
+    /// Runs, and adds what came of it to the tally. `unchanged` is the store left over from the run before.
+    fn measure(&self, tally: &mut Tally, unchanged: &mut Option<Opened>, watch: &Watch) -> Result<()> {
+        let Self { entry, streams, candidate, phase } = *self;
+        let (scenario, keys) = (&entry.scenario, entry.source.keys());
+        let refused = |source| refused(&candidate.to_string(), entry, streams.len(), source);
+        let opened = match unchanged.take() {
+            Some(opened) => opened,
+            None => {
+                let before = Resident::before();
+                let store = candidate.open(&scenario.config).map_err(refused)?;
+                load(&*store, scenario, keys, streams).map_err(refused)?;
+                candidate.settle(&*store).map_err(refused)?;
+                Opened { store, before }
+            }
+        };
+        if phase == Phase::AfterBurst {
+            burst::run(&candidate.to_string(), &*opened.store, scenario, keys)?;
+        }
+        let outcome: Run = run(&opened.store, scenario, streams, watch).map_err(refused)?;
+        if watch.is_stopped() {
+            return Ok(()); // cut short: no measurement
+        }
+        let grown = opened.before.grown();
+        let stats = opened.store.stats().map_err(refused)?;
+        let memory = Memory { resident_bytes: grown.now, peak_bytes: grown.peak, ..Memory::of(&stats) };
+        let proof = Proof { scenario, keys, streams, executed: &outcome.executed };
+        let mut verification = proof.check(&*opened.store).map_err(refused)?;
+        if scenario.always_hits() {
+            verification.missing += outcome.misses;
+        }
+        if scenario.inserts_each_key_once() {
+            verification.wrong += outcome.operations.abs_diff(outcome.inserted);
+        }
+        tally.verification.add(&verification);
+        if scenario.is_read_only() && scenario.burst.is_none() {
+            *unchanged = Some(opened);
+        }
+        if phase == Phase::First && scenario.burst.is_some() {
+            tally.before.push(outcome.ops_per_sec());
+            return Ok(());
+        }
+        tally.rates.push(outcome.ops_per_sec());
+        tally.operations += outcome.executed.iter().sum::<u64>();
+        tally.lookups += outcome.lookups;
+        tally.misses += outcome.misses;
+        tally.latency.add(&outcome.latency).expect(ONE_RANGE);
+        if let Some(response) = &outcome.response {
+            tally.response.get_or_insert_with(latency_histogram).add(response).expect(ONE_RANGE);
+        }
+        tally.memory = memory;
+        tally.timeline = outcome.timeline;
+        Ok(())
+    }
+}
+
 impl Tally {
     fn new() -> Self {
         Self {
+            before: Vec::new(),
             rates: Vec::new(),
+            operations: 0,
+            lookups: 0,
+            misses: 0,
             latency: latency_histogram(),
             response: None,
             memory: Memory::default(),
@@ -367,6 +474,14 @@ impl Tally {
             verification: Verification::default(),
         }
     }
+}
+
+/// The tallies of what was measured at least once.
+fn measured_once(
+    mut tallies: HashMap<(usize, usize, usize), Tally>,
+) -> HashMap<(usize, usize, usize), Tally> {
+    tallies.retain(|_, tally| !tally.rates.is_empty());
+    tallies
 }
 
 fn refused(store: &str, entry: &Entry, threads: usize, source: keystore_core::Error) -> Error {
@@ -456,6 +571,11 @@ mod tests {
         assert_eq!(results.candidates(), Candidate::ours());
         let runs: usize = results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
         assert_eq!(results.rows.len(), 9 * runs);
+        let outline = Plan::new(tiny_suite(), Candidate::ours()).unwrap().outline();
+        let named = |results: &Results| -> Vec<(Candidate, String, usize)> {
+            results.rows.iter().map(|row| (row.store, row.scenario.clone(), row.threads)).collect()
+        };
+        assert_eq!(named(&outline), named(&results), "what was planned is what was measured");
         for row in &results.rows {
             let scenario = &results.measured(&row.scenario).unwrap().scenario;
             assert_eq!(row.rounds.len(), scenario.rounds.unwrap_or(2), "{row:?}");
@@ -518,6 +638,57 @@ mod tests {
     }
 
     #[test]
+    fn a_scenario_with_a_burst_is_measured_before_it_and_after_it_and_bursts_come_last() {
+        let mut suite = tiny_suite();
+        suite.scenarios.truncate(2);
+        suite.scenarios[0].burst = Some(20);
+        let (burst, plain) = (suite.scenarios[0].name.clone(), suite.scenarios[1].name.clone());
+        let plan = Plan::new(suite, Candidate::ours()[..2].to_vec()).unwrap();
+        let mut order = Vec::new();
+        let results =
+            plan.run(&Watch::default(), &mut |progress| order.push(progress.scenario.to_owned())).unwrap();
+        results.verify().unwrap();
+        assert_eq!(order.len(), plan.runs());
+        for row in &results.rows {
+            let expected = if row.scenario == burst { 2 } else { 0 };
+            assert_eq!((row.rounds.len(), row.before.len()), (2, expected), "{row:?}");
+            assert_eq!(row.ratio_to_before().is_some(), row.scenario == burst);
+        }
+        let last_plain = order.iter().rposition(|name| *name == plain).unwrap();
+        let after = order.iter().skip(last_plain + 1).filter(|name| **name == burst).count();
+        assert_eq!(after, 2 * 2 * 2, "two stores, two numbers of threads, two rounds, after everything else");
+    }
+
+    #[test]
+    fn a_trace_of_misses_says_that_nothing_was_found() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines: String = (0..500).map(|n| format!("{n},key{n},6,0,1,get,0\n")).collect();
+        std::fs::write(file.path(), lines).unwrap();
+        let mut suite = tiny_suite();
+        suite.scenarios = vec![Scenario {
+            name: "misses".to_owned(),
+            trace: Some(file.path().to_owned()),
+            mix: crate::Mix::default(),
+            length: Length::Once,
+            preload: 0.0,
+            ..Scenario::default()
+        }];
+        let plan = Plan::new(suite, Candidate::ours()).unwrap();
+        let results = plan.run(&Watch::default(), &mut |_| {}).unwrap();
+        for row in &results.rows {
+            assert_eq!(
+                (row.lookups, row.misses, row.hit_ratio()),
+                (1000, 1000, Some(0.0)),
+                "two rounds of 500"
+            );
+        }
+        assert!(
+            crate::report::text(&results)
+                .contains("Lookups of misses [500 keys] found their key in 0 % of all cases")
+        );
+    }
+
+    #[test]
     fn a_trace_is_replayed_on_every_store_and_checked() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let sampled = Scenario {
@@ -557,6 +728,8 @@ mod tests {
         let results = plan.run(&Watch::default(), &mut |_| {}).unwrap();
         results.verify().unwrap();
         assert_eq!(results.scenarios[0].scenario.keys, 3);
+        assert_eq!(results.scenarios[0].scenario.name, "get uniform [3 keys]", "50 were asked for");
+        assert!(results.rows.iter().all(|row| row.hit_ratio() == Some(1.0)));
         suite.scenarios[0].keys_from = Some("/no/such/words".into());
         let error = Plan::new(suite, Candidate::ours()).unwrap_err();
         assert!(error.is_usage() && error.to_string().starts_with("/no/such/words"), "{error}");

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::candidate::Candidate;
 use crate::error::{Error, Result};
 use crate::keys::KeySource;
+use crate::lead::{Lead, picks};
 use crate::limit::{LineRate, Pages};
 use crate::machine::Machine;
 use crate::measure::{Latency, Memory, Slice, Spread};
@@ -19,7 +20,7 @@ use crate::proof::Verification;
 use crate::scenario::Scenario;
 
 /// The version of the form of `results.json`.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Results {
     pub schema: u32,
     /// The name of the suite, or of the file that the scenarios came from.
     pub suite: String,
+    /// The command that measured it, if a command did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub command: String,
     /// When it began, seconds since the Unix epoch.
     pub started_at: u64,
     /// How long it took, seconds.
@@ -70,6 +74,16 @@ pub struct Row {
     pub threads: usize,
     /// Operations a second in each round, in order.
     pub rounds: Vec<f64>,
+    /// Operations a second in each round before the burst of threads, if the scenario has one. What
+    /// `rounds` has was then measured after the burst.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<f64>,
+    /// Operations over all rounds, those of the warm-up included.
+    pub operations: u64,
+    /// Those of them that looked a key up.
+    pub lookups: u64,
+    /// Lookups that did not find their key.
+    pub misses: u64,
     /// Their median and its bounds.
     pub ops_per_sec: Spread,
     /// Latency of a call, from its start to its end, over all rounds.
@@ -89,20 +103,41 @@ pub struct Row {
 }
 
 impl Row {
-    /// How many times the rate of another row of the same scenario and number of threads this one has. The two ran next to each
-    /// other in every round, so they are compared round by round: what slowed the machine in a round slowed both.
+    /// How far it is ahead of another row of the same scenario and number of threads. `None` if there are
+    /// fewer than three rounds.
     #[must_use]
-    pub fn ratio_to(&self, other: &Self) -> Spread {
-        let ratio = |(this, other): (&f64, &f64)| this / other.max(f64::MIN_POSITIVE);
-        let ratios: Vec<f64> = self.rounds.iter().zip(&other.rounds).map(ratio).collect();
-        Spread::of(&ratios)
+    pub fn lead_over(&self, other: &Self) -> Option<Lead> {
+        Lead::of(&self.rounds, &other.rounds)
     }
 
-    /// Whether the two cannot be told apart: the bounds of their ratio hold 1.
+    /// Whether a difference between the two was measured, in either direction.
     #[must_use]
-    pub fn is_level_with(&self, other: &Self) -> bool {
-        let ratio = self.ratio_to(other);
-        ratio.low <= 1.0 && 1.0 <= ratio.high
+    pub fn is_told_from(&self, other: &Self) -> bool {
+        let told = |lead: Option<Lead>| lead.is_some_and(|lead| lead.is_told());
+        told(self.lead_over(other)) || told(other.lead_over(self))
+    }
+
+    /// Share of the lookups that found their key, from 0 to 1; `None` without lookups.
+    #[must_use]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        (self.lookups > 0).then(|| 1.0 - self.misses as f64 / self.lookups as f64)
+    }
+
+    /// Its rate over the rate before the burst, if the scenario has a burst: round by round.
+    #[must_use]
+    pub fn ratio_to_before(&self) -> Option<Spread> {
+        let ratios: Vec<f64> = self
+            .rounds
+            .iter()
+            .zip(&self.before)
+            .map(|(after, before)| after / before.max(f64::MIN_POSITIVE))
+            .collect();
+        (!ratios.is_empty()).then(|| Spread::of(&ratios))
+    }
+
+    /// The median of the rounds that say who is compared with whom.
+    fn picking(&self) -> f64 {
+        Spread::of(&picks(&self.rounds)).median
     }
 }
 
@@ -110,27 +145,40 @@ impl Row {
 const NODE_HEADER: f64 = 8.0;
 const LINE: f64 = 64.0;
 
-/// Which combination was fastest under one scenario with one number of threads.
+/// Which store was fastest under one scenario with one number of threads, the maps of others included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Winner<'a> {
     /// The scenario's name.
     pub scenario: &'a str,
     /// Threads.
     pub threads: usize,
-    /// The row with the highest median.
+    /// The row that half of the rounds picked. The other half says how far it is ahead.
     pub best: &'a Row,
-    /// The rows that the best cannot be told from ([`Row::is_level_with`]): no difference was measured.
-    pub level: Vec<&'a Row>,
-    /// The best of the others.
-    pub next: Option<&'a Row>,
-    /// The slowest of all.
-    pub last: &'a Row,
+    /// The others, the fastest first, with the winner's lead.
+    pub others: Vec<(&'a Row, Option<Lead>)>,
 }
 
-impl Winner<'_> {
-    /// How many times the rate of `row` the winner has, to two decimals.
-    pub(crate) fn times_ahead_of(&self, row: &Row) -> String {
-        format!("{:.2}", self.best.ops_per_sec.median / row.ops_per_sec.median.max(f64::MIN_POSITIVE))
+impl<'a> Winner<'a> {
+    /// The rows that the best cannot be told from.
+    pub fn level(&self) -> impl Iterator<Item = &'a Row> {
+        let told = |lead: &Option<Lead>| lead.is_some_and(|lead| lead.is_told());
+        self.others.iter().filter(move |(_, lead)| !told(lead)).map(|(row, _)| *row)
+    }
+
+    /// The rows that nobody is ahead of as far as can be told, the one with the highest median first: the winner
+    /// alone, or it and those that it cannot be told from.
+    #[must_use]
+    pub fn front(&self) -> Vec<&'a Row> {
+        let mut front: Vec<&Row> = std::iter::once(self.best).chain(self.level()).collect();
+        front.sort_by(|a, b| b.ops_per_sec.median.total_cmp(&a.ops_per_sec.median));
+        front
+    }
+
+    /// The fastest store of ours, which may be the winner.
+    #[must_use]
+    pub fn best_of_ours(&self) -> Option<&'a Row> {
+        let rows = std::iter::once(self.best).chain(self.others.iter().map(|(row, _)| *row));
+        rows.filter(|row| !row.store.is_peer()).max_by(|a, b| a.picking().total_cmp(&b.picking()))
     }
 }
 
@@ -202,27 +250,21 @@ impl Results {
         unchanged.rev().max_by_key(|scenario| scenario.loaded_keys()).or(scenarios().next_back())
     }
 
-    /// Which combination won which scenario, with each number of threads. At a fixed rate all do as many operations, and nobody
+    /// Which store won which scenario, with each number of threads. At a fixed rate all do as many operations, and nobody
     /// wins.
     #[must_use]
     pub fn winners(&self) -> Vec<Winner<'_>> {
-        let median = |a: &&Row, b: &&Row| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median);
         let open_ended = self.scenarios.iter().filter(|measured| measured.scenario.rate.is_none());
         let runs = open_ended.flat_map(|Measured { scenario, .. }| {
             scenario.threads.iter().map(move |&threads| (scenario.name.as_str(), threads))
         });
         runs.filter_map(|(scenario, threads)| {
-            let ours = || self.rows_of(scenario, threads).filter(|row| !row.store.is_peer());
-            let best = ours().max_by(median)?;
-            let others = || ours().filter(|row| row.store != best.store);
-            Some(Winner {
-                scenario,
-                threads,
-                best,
-                level: others().filter(|row| best.is_level_with(row)).collect(),
-                next: others().max_by(median),
-                last: ours().min_by(median)?,
-            })
+            let rows = || self.rows_of(scenario, threads);
+            let best = rows().max_by(|a, b| a.picking().total_cmp(&b.picking()))?;
+            let mut others: Vec<(&Row, Option<Lead>)> =
+                rows().filter(|row| row.store != best.store).map(|row| (row, best.lead_over(row))).collect();
+            others.sort_by(|(a, _), (b, _)| b.ops_per_sec.median.total_cmp(&a.ops_per_sec.median));
+            Some(Winner { scenario, threads, best, others })
         })
         .collect()
     }
@@ -260,15 +302,18 @@ impl Results {
         self.rows_of(scenario, threads).filter(|row| row.store.is_peer()).max_by(median)
     }
 
-    /// How many times the rate of the best peer a row has, where peers ran.
+    /// How many times the rate of the best peer a row has. `None` if no peer ran, or if either has only one
+    /// round: a ratio of two single measurements says nothing.
     #[must_use]
     pub fn ratio_to_best_peer(&self, row: &Row) -> Option<f64> {
         let peer = self.best_peer(&row.scenario, row.threads)?;
-        (peer.ops_per_sec.median > 0.0).then(|| row.ops_per_sec.median / peer.ops_per_sec.median)
+        let rounds = row.rounds.len().min(peer.rounds.len());
+        let known = rounds > 1 && peer.ops_per_sec.median > 0.0;
+        known.then(|| row.ops_per_sec.median / peer.ops_per_sec.median)
     }
 
     /// How near a row comes to what the memory can do, from 0 up: its operations a second, each of them one line of the
-    /// table and the lines of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
+    /// table and, unless it is a lookup that finds nothing, the lines of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
     /// where caches hold what is asked for. `None` where the limit was not measured for that number of threads.
     #[must_use]
     pub fn share_of_limit(&self, row: &Row) -> Option<f64> {
@@ -277,7 +322,8 @@ impl Results {
         })?;
         let measured = self.measured(&row.scenario)?;
         let node = NODE_HEADER + measured.mean_key_len + measured.mean_value_len;
-        let lines = 1.0 + (node / LINE).ceil();
+        let missed = row.misses as f64 / row.operations.max(1) as f64;
+        let lines = 1.0 + (1.0 - missed) * (node / LINE).ceil();
         Some(row.ops_per_sec.median * lines / limit.lines_per_sec)
     }
 
@@ -363,7 +409,7 @@ fn fault(row: &Row) -> String {
 ///
 /// # Errors
 /// [`Error::File`] where it cannot be written; what was there before is then still there.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |source| Error::unwritable(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -434,8 +480,8 @@ pub(crate) mod tests {
         fs::write(&path, "{\"schema\": 99, \"other\": true}").unwrap();
         let error = Results::load(&path).unwrap_err().to_string();
         assert!(error.starts_with(&path.display().to_string()), "{error}");
-        assert!(error.ends_with("results of version 99: this version reads 2"), "{error}");
-        fs::write(&path, "{\"schema\": 2}").unwrap();
+        assert!(error.ends_with("results of version 99: this version reads 3"), "{error}");
+        fs::write(&path, "{\"schema\": 3}").unwrap();
         assert!(Results::load(&path).unwrap_err().to_string().contains("missing field"));
         let missing = folder.path().join("none.json");
         assert!(Results::load(&missing).unwrap_err().to_string().contains("none.json: cannot be read"));
@@ -448,30 +494,71 @@ pub(crate) mod tests {
         assert!(!error.is_usage());
     }
 
-    #[test]
-    fn the_winner_is_the_best_median_and_level_rows_are_told() {
+    /// One scenario on one thread, with these rates in the rounds of each store.
+    fn one_run(rounds: impl Fn(usize) -> Vec<f64>) -> Results {
         let mut results = tiny();
         results.scenarios.truncate(1);
         results.scenarios[0].scenario.threads = vec![1];
         let name = results.scenarios[0].scenario.name.clone();
         results.rows.retain(|row| row.scenario == name && row.threads == 1);
         for (n, row) in results.rows.iter_mut().enumerate() {
-            // The whole machine was slow in the second round; the second best was the best in the third.
-            let rate = 10.0 * (n + 1) as f64;
-            row.rounds = vec![rate, rate / 4.0, if n == 7 { rate * 1.2 } else { rate }];
+            row.rounds = rounds(n);
             row.ops_per_sec = Spread::of(&row.rounds);
         }
+        results
+    }
+
+    #[test]
+    fn the_winner_is_picked_in_some_rounds_and_tested_in_the_others() {
+        let results = one_run(|n| {
+            let rate = 10.0 * (n + 1) as f64;
+            // The whole machine was slow in round 2. Store 7 comes and goes, and is not told from the winner.
+            let swings = if n == 7 { [1.6, 1.0, 0.7, 1.0, 1.3] } else { [1.0, 1.01, 0.99, 1.0, 1.01] };
+            (0..5).map(|round| rate * swings[round] * if round == 2 { 0.25 } else { 1.0 }).collect()
+        });
         let winners = results.winners();
         assert_eq!(winners.len(), 1);
         let winner = &winners[0];
-        assert_eq!(winner.best.ops_per_sec.median, 90.0);
-        assert_eq!(
-            winner.level,
-            [winner.next.unwrap()],
-            "70 was behind in every round, however far apart those were"
-        );
-        assert_eq!(winner.next.unwrap().ops_per_sec.median, 80.0);
-        assert_eq!(winner.last.ops_per_sec.median, 10.0);
+        assert_eq!(winner.best.store, results.rows[8].store);
+        let level: Vec<Candidate> = winner.level().map(|row| row.store).collect();
+        assert_eq!(level, [results.rows[7].store]);
+        let (last, lead) = winner.others.last().unwrap();
+        assert_eq!(last.store, results.rows[0].store);
+        assert!((lead.unwrap().ratio - 9.0).abs() < 1e-9 && lead.unwrap().is_told());
+    }
+
+    #[test]
+    fn a_map_of_others_that_was_fastest_is_the_winner() {
+        let mut results = one_run(|n| vec![10.0 * (n + 1) as f64; 5]);
+        results.rows[8].store = Candidate::Peer(crate::peers::PeerKind::Papaya);
+        let winners = results.winners();
+        assert_eq!(winners[0].best.store.to_string(), "papaya");
+        assert_eq!(winners[0].best_of_ours().unwrap().store, results.rows[7].store);
+        assert_eq!(results.ratio_to_best_peer(&results.rows[0]), Some(1.0 / 9.0));
+    }
+
+    #[test]
+    fn one_round_gives_no_ratio_and_no_winner_that_is_ahead() {
+        let mut results = one_run(|n| vec![10.0 * (n + 1) as f64]);
+        results.rows[0].store = Candidate::Peer(crate::peers::PeerKind::Papaya);
+        assert_eq!(results.winners()[0].level().count(), 8);
+        assert_eq!(results.ratio_to_best_peer(&results.rows[8]), None);
+    }
+
+    #[test]
+    fn a_lookup_that_finds_nothing_is_not_held_to_have_fetched_a_node() {
+        let mut results = one_run(|_| vec![1e6; 2]);
+        results.limits = vec![LineRate { pages: Pages::Huge, threads: 1, in_flight: 16, lines_per_sec: 1e8 }];
+        let row = &mut results.rows[0];
+        (row.operations, row.lookups, row.misses) = (100, 100, 0);
+        let found = results.share_of_limit(&results.rows[0]).unwrap();
+        results.rows[0].misses = 100;
+        assert_eq!(results.rows[0].hit_ratio(), Some(0.0));
+        let missed = results.share_of_limit(&results.rows[0]).unwrap();
+        assert_eq!(missed, 0.01, "a line of the table");
+        assert!(found > missed);
+        results.rows[0].lookups = 0;
+        assert_eq!(results.rows[0].hit_ratio(), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A scenario is data: it is read from a TOML file, and kept with the results, so whoever has either can run it again.
 //! [`Suite`](crate::Suite) reads files of them; [`Scenario::draw`] turns one into the operations of each thread.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keystore_core::{Config, MAX_KEY_LEN, MAX_VALUE_LEN};
 use serde::{Deserialize, Serialize};
@@ -80,12 +80,20 @@ pub struct Scenario {
     /// How often it is measured; as often as everything else where it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
+    /// Number of threads that use the store once, all alive at the same time, and end. The scenario is
+    /// measured before them and after them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<usize>,
     /// What the store is opened with.
     #[serde(default)]
     pub config: Config,
     /// Where the random numbers begin. One seed, one sequence of operations.
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// The scenario as its suite has it, if something was changed since. [`Plan`](crate::Plan) says the
+    /// difference in the name, see [`tell_changes`](Self::tell_changes).
+    #[serde(skip)]
+    pub as_written: Option<Box<Self>>,
 }
 
 const fn whole() -> f64 {
@@ -109,11 +117,11 @@ const fn default_value_size() -> Size {
 }
 
 const fn default_batch() -> usize {
-    128
+    32
 }
 
 const fn default_time_every() -> u32 {
-    32
+    128
 }
 
 const fn default_seed() -> u64 {
@@ -142,8 +150,10 @@ impl Default for Scenario {
             time_every: default_time_every(),
             timeline_ms: None,
             rounds: None,
+            burst: None,
             config: Config::default(),
             seed: default_seed(),
+            as_written: None,
         }
     }
 }
@@ -182,6 +192,11 @@ impl Mix {
             (Kind::Delete, self.delete),
             (Kind::DeleteMany, self.delete_many),
         ]
+    }
+
+    /// Whether any of the calls takes several keys.
+    pub(crate) fn has_batches(self) -> bool {
+        self.shares().iter().any(|&(kind, share)| kind.is_batch() && share > 0)
     }
 
     /// The shares added up, percent.
@@ -311,8 +326,8 @@ impl Scenario {
     /// The first field that is wrong, what it is, and what it must be.
     fn fault(&self) -> Option<(&'static str, String, String)> {
         let fault = |field, value: String, expected: &str| Some((field, value, expected.to_owned()));
-        if self.name.trim().is_empty() {
-            return fault("name", format!("{:?}", self.name), "some text");
+        if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
+            return fault("name", format!("{:?}", self.name), "some text, without control characters");
         }
         let total = self.mix.sum();
         if self.trace.is_some() && total != 0 {
@@ -402,8 +417,122 @@ impl Scenario {
         if self.rounds == Some(0) {
             return fault("rounds", "0".to_owned(), "at least 1");
         }
+        if let Some((field, value, expected)) = self.contradiction() {
+            return fault(field, value, &expected);
+        }
         let config = self.config.validate().err()?;
         fault("config", config.to_string(), "a configuration that a store can be opened with")
+    }
+
+    /// The first two fields that contradict each other: a report would state what did not happen.
+    fn contradiction(&self) -> Option<(&'static str, String, String)> {
+        let shared_out = self.trace.is_some() || self.distribution == KeyDistribution::Sequential;
+        let most = self.threads.iter().copied().max().unwrap_or(0);
+        if shared_out && most > self.keys {
+            let expected = format!("at most {}, the number of keys, which threads share out", self.keys);
+            return Some(("threads", most.to_string(), expected));
+        }
+        let fills = self.trace.is_none()
+            && self.preload == 0.0
+            && self.mix.insert == 100
+            && self.distribution == KeyDistribution::Sequential;
+        if let Length::Operations(operations) = self.length
+            && fills
+            && operations > self.keys as u64
+        {
+            let expected =
+                format!("at most {}, the number of keys: no insert after that adds one", self.keys);
+            return Some(("operations", operations.to_string(), expected));
+        }
+        if let Some(threads) = self.burst {
+            if threads == 0 || threads > MAX_THREADS {
+                return Some(("burst", threads.to_string(), format!("from 1 to {MAX_THREADS} threads")));
+            }
+            if self.trace.is_some() || self.loaded_keys() == 0 {
+                let expected =
+                    "left out where the store is empty at the start: its threads use keys that are there";
+                return Some(("burst", threads.to_string(), expected.to_owned()));
+            }
+        }
+        None
+    }
+
+    /// Changes the number of keys. A scenario that takes each key once still does.
+    pub fn set_keys(&mut self, keys: usize) {
+        if self.length == Length::Operations(self.keys as u64) {
+            self.length = Length::Operations(keys as u64);
+        }
+        self.keys = keys;
+    }
+
+    /// Remembers the scenario as its suite has it, before the first change.
+    pub fn keep_as_written(&mut self) {
+        if self.as_written.is_none() {
+            self.as_written = Some(Box::new(self.clone()));
+        }
+    }
+
+    /// Says in the name and in the description what was changed since
+    /// [`keep_as_written`](Self::keep_as_written), and forgets how the scenario was written.
+    ///
+    /// A name such as `grow to 1M` promises something. If the keys, their number, the sizes, the batch or
+    /// the operations are others, the name ends with what they are: `grow to 1M [3 keys of words.txt]`.
+    pub fn tell_changes(&mut self) {
+        let Some(written) = self.as_written.take() else { return };
+        let mut named = Vec::new();
+        // A scenario that asks for as many keys as there can be takes all of a file or a trace.
+        let fewer = written.keys != self.keys && written.keys != MAX_KEYS;
+        let file = self.keys_from.as_ref().filter(|_| self.keys_from != written.keys_from);
+        let keys = digits_grouped(self.keys as u64);
+        match (fewer, file.map(|path| file_name(path))) {
+            (true, Some(file)) => named.push(format!("{keys} keys of {file}")),
+            (true, None) => named.push(format!("{keys} keys")),
+            (false, Some(file)) => named.push(format!("keys of {file}")),
+            (false, None) => {}
+        }
+        if self.key_size != written.key_size {
+            named.push(format!("keys of {}", self.key_size));
+        }
+        if self.value_size != written.value_size {
+            named.push(format!("values of {}", self.value_size));
+        }
+        if self.batch != written.batch {
+            named.push(format!("batches of {}", self.batch));
+        }
+        let once = |scenario: &Self| scenario.length == Length::Operations(scenario.keys as u64);
+        if let Length::Operations(operations) = self.length
+            && self.length != written.length
+            && !(once(self) && once(&written))
+        {
+            named.push(format!("{} operations", digits_grouped(operations)));
+        }
+        if let Some(threads) = self.burst
+            && self.burst != written.burst
+        {
+            named.push(format!("after {} threads", digits_grouped(threads as u64)));
+        }
+        let mut told = named.clone();
+        if self.threads != written.threads {
+            let list: Vec<String> = self.threads.iter().map(usize::to_string).collect();
+            told.push(format!("threads {}", list.join(", ")));
+        }
+        if let Length::Seconds(seconds) = self.length
+            && self.length != written.length
+        {
+            told.push(format!("{seconds} s"));
+        }
+        if self.rate != written.rate {
+            told.push(
+                self.rate.map_or("no fixed rate".to_owned(), |rate| format!("{rate} operations a second")),
+            );
+        }
+        if !named.is_empty() {
+            self.name = format!("{} [{}]", self.name, named.join("; "));
+        }
+        if !told.is_empty() {
+            let space = if self.about.is_empty() { "" } else { " " };
+            self.about = format!("{}{space}Changed: {}.", self.about, told.join("; "));
+        }
     }
 
     /// How many of the keys the store holds at the start: the first ones.
@@ -426,11 +555,48 @@ impl Scenario {
         self.trace.is_none() && self.preload == 1.0 && self.mix.delete == 0 && self.mix.delete_many == 0
     }
 
-    /// Whether an empty store is given its keys one after another.
+    /// Whether an empty store is given each of its keys once, one after another, and nothing else.
     #[must_use]
     pub fn grows(&self) -> bool {
-        self.trace.is_none() && self.preload == 0.0 && self.distribution == KeyDistribution::Sequential
+        self.trace.is_none()
+            && self.preload == 0.0
+            && self.distribution == KeyDistribution::Sequential
+            && self.mix.insert + self.mix.set == 100
+            && self.length == Length::Operations(self.keys as u64)
     }
+
+    /// Whether each operation inserts a key that is not there yet.
+    pub(crate) fn inserts_each_key_once(&self) -> bool {
+        self.grows() && self.mix.insert == 100
+    }
+
+    /// Whether any operation looks a key up. A trace may.
+    #[must_use]
+    pub fn looks_up(&self) -> bool {
+        self.trace.is_some() || self.mix.get + self.mix.get_many > 0
+    }
+}
+
+/// A whole number with a comma after each three digits.
+pub(crate) fn digits_grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The last part of a path, with nothing in it that a terminal would obey.
+#[must_use]
+pub fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    name.chars()
+        .map(|c| if c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ' { c } else { '?' })
+        .collect()
 }
 
 #[cfg(test)]
@@ -507,6 +673,68 @@ mod tests {
             serde_json::from_str::<Scenario>("{\"name\": \"default\", \"mix\": {\"get\": 100}}").unwrap(),
             Scenario::default()
         );
+    }
+
+    #[test]
+    fn what_contradicts_the_number_of_keys_is_refused() {
+        let growing = Scenario {
+            name: "grow".to_owned(),
+            mix: Mix { insert: 100, ..Mix::default() },
+            distribution: KeyDistribution::Sequential,
+            preload: 0.0,
+            length: Length::Operations(1_000_000),
+            keys: 3,
+            ..Scenario::default()
+        };
+        let error = growing.validate().unwrap_err().to_string();
+        let expected = "scenario \"grow\": operations is 1000000: it must be at most 3, the number of keys";
+        assert!(error.starts_with(expected), "{error}");
+        let crowded = Scenario { length: Length::Operations(3), threads: vec![1, 8], ..growing };
+        let error = crowded.validate().unwrap_err().to_string();
+        assert!(error.contains("threads is 8: it must be at most 3"), "{error}");
+        let nobody = Scenario { burst: Some(9), preload: 0.0, ..sample() };
+        assert!(nobody.validate().unwrap_err().to_string().contains("burst is 9"));
+        let many = Scenario { burst: Some(MAX_THREADS + 1), ..sample() };
+        assert!(many.validate().unwrap_err().to_string().contains("from 1 to 4096 threads"));
+    }
+
+    #[test]
+    fn a_changed_scenario_says_so_in_its_name_and_its_description() {
+        let mut scenario = Scenario { about: "About.".to_owned(), threads: vec![1, 2], ..sample() };
+        let same = scenario.clone();
+        scenario.keep_as_written();
+        scenario.tell_changes();
+        assert_eq!(scenario, same, "nothing was changed");
+
+        scenario.keep_as_written();
+        scenario.set_keys(1234);
+        scenario.keys_from = Some("folder/wo\u{1b}rds.txt".into());
+        scenario.value_size = 200.into();
+        scenario.batch = 8;
+        scenario.threads = vec![4];
+        scenario.rate = Some(500.0);
+        scenario.keep_as_written();
+        scenario.tell_changes();
+        assert_eq!(scenario.name, "sample [1,234 keys of wo?rds.txt; values of 200 B; batches of 8]");
+        assert_eq!(
+            scenario.about,
+            "About. Changed: 1,234 keys of wo?rds.txt; values of 200 B; batches of 8; threads 4; \
+             500 operations a second."
+        );
+        assert_eq!(scenario.as_written, None);
+    }
+
+    #[test]
+    fn a_scenario_that_takes_each_key_once_keeps_doing_so() {
+        let mut once = Scenario { length: Length::Operations(100_000), ..sample() };
+        once.keep_as_written();
+        once.set_keys(3);
+        assert_eq!((once.keys, once.length), (3, Length::Operations(3)));
+        once.tell_changes();
+        assert_eq!(once.name, "sample [3 keys]");
+        let mut other = Scenario { length: Length::Operations(7), ..sample() };
+        other.set_keys(3);
+        assert_eq!(other.length, Length::Operations(7));
     }
 
     #[test]

@@ -90,11 +90,11 @@ impl<M: Map> Keystore for Peer<M> {
     }
 
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
-        Ok(entries.iter().filter(|(key, value)| self.0.set(key, value) == Change::Created).count())
+        Ok(self.0.set_many(entries))
     }
 
     fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError> {
-        Ok(keys.iter().filter(|key| self.0.remove(key)).count())
+        Ok(self.0.remove_many(keys))
     }
 
     fn len(&self) -> Result<usize> {

@@ -23,6 +23,16 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
         }
     }
 
+    fn set_many(&self, entries: &[(&[u8], &[u8])]) -> usize {
+        let map = self.pin();
+        entries.iter().filter(|(key, value)| map.insert((*key).into(), (*value).into()).is_none()).count()
+    }
+
+    fn remove_many(&self, keys: &[&[u8]]) -> usize {
+        let map = self.pin();
+        keys.iter().filter(|key| map.remove(**key).is_some()).count()
+    }
+
     #[inline]
     fn set(&self, key: &[u8], value: &[u8]) -> Change {
         match self.pin().insert(key.into(), value.into()) {

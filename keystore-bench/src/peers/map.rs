@@ -22,6 +22,16 @@ pub(super) trait Map {
         }
     }
 
+    /// Sets each of the entries, and returns how many keys were new. A loop, as [`read_many`](Self::read_many).
+    fn set_many(&self, entries: &[(&[u8], &[u8])]) -> usize {
+        entries.iter().filter(|(key, value)| self.set(key, value) == Change::Created).count()
+    }
+
+    /// Removes each of the keys, and returns how many were present. A loop, as [`read_many`](Self::read_many).
+    fn remove_many(&self, keys: &[&[u8]]) -> usize {
+        keys.iter().filter(|key| self.remove(key)).count()
+    }
+
     /// Gives `key` the value `value`: created or replaced. Most workloads overwrite, so scc's maps and dashmap look for the
     /// key as it is before they copy it: twice as fast where it is there (with one thread, 1 million keys of 16 bytes and
     /// values of 64, in scc's `HashMap` and dashmap), and a fifth to a third slower where it is new, for it is looked up

@@ -2,6 +2,9 @@
 //!
 //! An entry is one allocation, key and value side by side, and never changes: a write makes a new one. Every access
 //! goes through a pin, which its documentation advises to use again where one can: a batch does.
+//!
+//! Its table moves a few entries at a time, with each write, after it has grown. Its iterators finish that
+//! first, by their documentation: so the harness walks a peer once when it has loaded it.
 
 use std::ops::ControlFlow;
 
@@ -23,6 +26,16 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
         }
     }
 
+    fn set_many(&self, entries: &[(&[u8], &[u8])]) -> usize {
+        let map = self.pin();
+        entries.iter().filter(|(key, value)| map.insert((*key).into(), (*value).into()).is_none()).count()
+    }
+
+    fn remove_many(&self, keys: &[&[u8]]) -> usize {
+        let map = self.pin();
+        keys.iter().filter(|key| map.remove(**key).is_some()).count()
+    }
+
     #[inline]
     fn set(&self, key: &[u8], value: &[u8]) -> Change {
         match self.pin().insert(key.into(), value.into()) {
@@ -33,7 +46,7 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
 
     #[inline]
     fn insert(&self, key: &[u8], value: &[u8]) -> bool {
-        self.pin().try_insert_with(key.into(), || value.into()).is_ok()
+        self.pin().try_insert(key.into(), value.into()).is_ok()
     }
 
     #[inline]
@@ -65,5 +78,54 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
 
     fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) {
         let _ = self.pin().iter().try_for_each(|(key, value)| visit(key, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::hash::{BuildHasher, Hasher};
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    /// Hashers that count how many keys were hashed.
+    #[derive(Default)]
+    struct Counting {
+        keys: AtomicUsize,
+        inner: DefaultHasher,
+    }
+
+    impl BuildHasher for &Counting {
+        type Hasher = Box<dyn Hasher>;
+
+        fn build_hasher(&self) -> Self::Hasher {
+            self.keys.fetch_add(1, Relaxed);
+            Box::new(self.inner.build_hasher())
+        }
+    }
+
+    #[test]
+    fn a_walk_after_loading_finishes_what_the_table_had_begun_to_move() {
+        let counting = Counting::default();
+        let map: HashMap<u64, u64, &Counting> = HashMap::with_hasher(&counting);
+        let hashed = |call: &dyn Fn()| {
+            let before = counting.keys.load(Relaxed);
+            call();
+            counting.keys.load(Relaxed) - before
+        };
+        // A write of a new key hashes that, and the keys that it moves.
+        let last = Cell::new(0);
+        let add = || {
+            last.set(last.get() + 1);
+            _ = map.pin().insert(last.get(), 0);
+        };
+        while hashed(&add) == 1 || last.get() < 10_000 {}
+        let moved: usize = (0..200).map(|_| hashed(&add) - 1).sum();
+        assert!(moved > 0, "the table is still moving");
+        assert_eq!(map.pin().iter().count() as u64, last.get());
+        for _ in 0..500 {
+            assert_eq!(hashed(&add), 1, "nothing is left to move");
+        }
     }
 }

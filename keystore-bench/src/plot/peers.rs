@@ -12,7 +12,7 @@ use crate::results::{Results, Row};
 
 /// Width of the scenarios' names, and of the numbers beyond the longest bar.
 const NAMES: i32 = 220;
-const NUMBERS: i32 = 160;
+const NUMBERS: i32 = 240;
 
 /// Height of a bar, and of the space between scenarios.
 const BAR: i32 = 18;
@@ -105,7 +105,8 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
                     let colour = Whose::Backend(*backend).colour();
                     let corners = [(left, y + 1), (place(*ratio), y + BAR - 1)];
                     area.draw(&Rectangle::new(corners, colour.filled()))?;
-                    let label = format!("{ratio:.2} {}", row.store);
+                    let unsure = if row.is_told_from(group.peer) { "" } else { ", not told apart" };
+                    let label = format!("{ratio:.2} {}{unsure}", row.store);
                     let style = placed(text(TEXT - 1, &INK), HPos::Left);
                     // Beyond the line of the best peer, which would run through it.
                     let end = place(*ratio).max(if *ratio < 1.0 { place(1.0) } else { 0 });

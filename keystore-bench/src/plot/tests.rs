@@ -178,9 +178,13 @@ fn the_best_peer_is_in_every_plot_of_lines_and_has_one_of_its_own() {
     let scenario = &results.scenarios[0].scenario;
     let threads = results.telling_threads(scenario);
     let best = results.winners().into_iter().find(|w| w.scenario == scenario.name && w.threads == threads);
-    let best = best.unwrap().best;
-    let label = format!("{:.2} {}", results.ratio_to_best_peer(best).unwrap(), best.store);
-    assert!(peers.contains(&label), "{label}: {peers:?}");
+    let best = best.unwrap();
+    let of_pool = |text: &&String| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('+');
+    let bars: Vec<&String> = peers.iter().filter(of_pool).collect();
+    assert!(bars.len() >= results.scenarios.len(), "{peers:?}");
+    // Two rounds tell nothing apart, and every bar says so.
+    assert!(bars.iter().all(|bar| bar.ends_with(", not told apart")), "{bars:?}");
+    assert!(best.level().count() > 0);
 }
 
 #[test]

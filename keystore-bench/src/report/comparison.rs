@@ -33,9 +33,14 @@ pub fn comparison_text(comparison: &Comparison) -> String {
         lines: lines.collect(),
     };
     let mut text = sheet.to_text();
+    let too_few = match comparison.too_few_rounds {
+        0 => String::new(),
+        rows => format!("; {rows} with too few rounds to tell"),
+    };
     let _ = writeln!(
         text,
-        "{} faster, {} slower, {} no difference (bounds of {:.0} %); {} rows left out",
+        "{} faster, {} slower, {} no difference (bounds of {:.0} %){too_few}; rows left out, which one side \
+         lacks: {}",
         comparison.count(Verdict::Faster),
         comparison.count(Verdict::Slower),
         comparison.count(Verdict::NoDifference),

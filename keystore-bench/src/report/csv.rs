@@ -23,8 +23,12 @@ const COLUMNS: [&str; 12] = [
     "ops_deviation",
 ];
 
-/// Memory, and what checking the content found; counts of keys and bytes.
-const LAST_COLUMNS: [&str; 15] = [
+/// Operations and lookups, memory, and what checking the content found; counts of keys and bytes.
+const LAST_COLUMNS: [&str; 19] = [
+    "operations",
+    "lookups",
+    "hit_ratio",
+    "ops_before_burst",
     "entries",
     "node_bytes",
     "held_bytes",
@@ -42,8 +46,8 @@ const LAST_COLUMNS: [&str; 15] = [
     "verification_passed",
 ];
 
-/// The rows as CSV, with the names of the columns first. Rates are operations a second, times nanoseconds, sizes bytes. The
-/// response, which only a fixed rate has, is empty where there is none; so are a peer's backend and pool, and the parts of its
+/// The rows as CSV, with the names of the columns first. Rates are operations a second, times nanoseconds, sizes bytes,
+/// `hit_ratio` from 0 to 1 and empty without lookups. The response, which only a fixed rate has, is empty where there is none; so are a peer's backend and pool, and the parts of its
 /// memory, which nobody counts.
 ///
 /// `missing_count` is `missing`, under the name of the predecessor's reports; `failure_count` is all that checking found amiss.
@@ -98,6 +102,10 @@ fn line(results: &Results, row: &Row) -> Vec<String> {
     };
     line.extend(points(Some(&row.latency_ns)));
     line.extend(points(row.response_ns.as_ref()));
+    line.extend([row.operations, row.lookups].map(|count| count.to_string()));
+    line.push(row.hit_ratio().map_or(String::new(), |hits| hits.to_string()));
+    let before = (!row.before.is_empty()).then(|| Spread::of(&row.before).median);
+    line.push(before.map_or(String::new(), |rate| format!("{rate:.1}")));
     let Memory { entries, node_bytes, held_bytes, table_bytes, garbage_bytes, resident_bytes, peak_bytes } =
         row.memory;
     line.push(entries.to_string());

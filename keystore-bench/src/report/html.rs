@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::sheets::{self, Sheet};
-use super::words::{METHOD, cautions, description, facts, harness_text};
+use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
 use crate::plot::Plot;
 use crate::results::Results;
 
@@ -22,6 +22,9 @@ td.word { white-space: normal; } td.word:first-child { min-width: 6rem; }
 .facts td:first-child { min-width: 9rem; }
 .best { font-weight: bold; background: #e8f1fa; }
 .bad { color: #b00020; font-weight: bold; }
+.verdict { background: #e8f1fa; border-left: 4px solid #0072b2; padding: .2rem 1rem .5rem; margin: 1rem 0; }
+.verdict h2 { margin: .6rem 0 .2rem; border: 0; } .verdict p { margin: .4rem 0; }
+.take { font-size: 1.1rem; font-weight: bold; }
 .caution { background: #fff4d6; padding: .4rem .7rem; }
 @media (max-width: 800px) { table { font-size: .75rem; } th, td { padding: .15rem .3rem; } }
 svg { max-width: 100%; height: auto; display: block; margin: 1rem auto; }
@@ -44,8 +47,17 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
             escaped(&error.to_string())
         );
     }
+    page.push_str("<div class=\"verdict\">\n<h2>Verdict</h2>\n");
+    for (number, line) in verdict(results).iter().enumerate() {
+        let class = if number == 0 { " class=\"take\"" } else { "" };
+        let _ = writeln!(page, "<p{class}>{}</p>", escaped(line));
+    }
+    page.push_str("</div>\n");
     for caution in cautions(results) {
         let _ = writeln!(page, "<p class=\"caution\">{}</p>", escaped(&caution));
+    }
+    if let Some(standings) = sheets::standings(results) {
+        page.push_str(&folded(&standings));
     }
     let winners = sheets::winners(results);
     let _ = writeln!(page, "<h2>{}</h2>", escaped(&winners.title));
@@ -77,9 +89,13 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
         }
     };
     section("Backend and pool", &["heatmap"], &sheets::throughput(results, true), None);
+    let sheet = |sheet: Option<Sheet>| sheet.into_iter().collect::<Vec<Sheet>>();
+    section("At a fixed rate", &[], &sheet(sheets::fixed_rates(results)), None);
+    section("After a burst of threads", &[], &sheet(sheets::bursts(results)), None);
     section("Throughput by threads", &["throughput"], &[], None);
     section("Throughput by number of keys", &["size"], &[], None);
     section("Latency", &["latency"], &[sheets::latency(results)], None);
+    section("Lookups that found their key", &[], &sheet(sheets::hits(results)), None);
     section("Growing, slice by slice", &["timeline"], &[], None);
     let memory: Vec<Sheet> =
         std::iter::once(sheets::memory(results)).chain(sheets::growth(results)).collect();
@@ -106,7 +122,7 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
         fact(name, &value);
     }
     for measured in &results.scenarios {
-        fact(&measured.scenario.name, &description(&measured.scenario));
+        fact(&measured.scenario.name, &description(measured));
     }
     let _ = write!(page, "</table></div>\n<p>{METHOD}</p>\n</body>\n</html>\n");
     page

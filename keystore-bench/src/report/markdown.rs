@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::sheets::{self, Sheet};
-use super::words::{METHOD, cautions, description, facts, harness_text};
+use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
 use crate::results::Results;
 
 /// The sheets of a report as Markdown tables, with what they were measured on.
@@ -13,18 +13,26 @@ pub fn markdown(results: &Results) -> String {
     if let Err(error) = results.verify() {
         let _ = write!(page, "\n**Do not trust these numbers: {}.**\n", escaped(&error.to_string()));
     }
+    page.push_str("\n## Verdict\n\n");
+    for line in verdict(results) {
+        let _ = writeln!(page, "- {}", escaped(&line));
+    }
     for caution in cautions(results) {
         let _ = write!(page, "\n{}\n", escaped(&caution));
     }
     let mut add = |sheet: Option<Sheet>| {
         if let Some(sheet) = sheet {
-            page.push_str(&table(&sheet));
+            page.push_str(&table(&sheet, "##"));
         }
     };
+    add(sheets::standings(results));
     add(Some(sheets::winners(results)));
     for sheet in sheets::throughput(results, true) {
         add(Some(sheet));
     }
+    add(sheets::fixed_rates(results));
+    add(sheets::bursts(results));
+    add(sheets::hits(results));
     add(sheets::peers(results));
     add(Some(sheets::memory(results)));
     add(sheets::growth(results));
@@ -41,15 +49,15 @@ pub fn markdown(results: &Results) -> String {
     page.push('\n');
     for measured in &results.scenarios {
         let scenario = &measured.scenario;
-        let _ = writeln!(page, "- **{}**: {}", escaped(&scenario.name), escaped(&description(scenario)));
+        let _ = writeln!(page, "- **{}**: {}", escaped(&scenario.name), escaped(&description(measured)));
     }
     let _ = write!(page, "\n{METHOD}\n");
     page
 }
 
-/// A sheet under a heading of its own.
-fn table(sheet: &Sheet) -> String {
-    let mut text = format!("\n## {}\n\n", escaped(&sheet.title_with("bold:")));
+/// A sheet under a heading of this level.
+pub(super) fn table(sheet: &Sheet, level: &str) -> String {
+    let mut text = format!("\n{level} {}\n\n", escaped(&sheet.title_with("bold:")));
     let line = |cells: &[String]| {
         let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
         format!("| {} |\n", cells.join(" | "))
@@ -72,7 +80,7 @@ fn table(sheet: &Sheet) -> String {
 }
 
 /// Text that Markdown takes as it is. An asterisk at the end of a cell, which tells the best, stays one.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let (text, end) = match text.strip_suffix(" *") {
         Some(text) => (text, " *"),
         None => (text, ""),

@@ -1,7 +1,7 @@
 //! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the folder that holds it all.
 //!
 //! What there is to say is made once, as `sheets` and as sentences in `words`; `text`, `markdown` and `html` set them.
-//! `csv` has every number of every row, for programs; `comparison` tells how two results differ.
+//! `csv` has every number of every row, for programs; `figures` is what the documentation shows; `comparison` tells how two results differ.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use crate::results::{Results, write_whole};
 
 mod comparison;
 mod csv;
+mod figures;
 mod html;
 mod markdown;
 mod sheets;
@@ -20,10 +21,11 @@ mod words;
 
 pub use comparison::comparison_text;
 pub use csv::csv;
+pub use figures::{Block, published_plots};
 pub use html::html;
 pub use markdown::markdown;
 pub use text::text;
-pub use words::{rounds_text, verdict};
+pub use words::{rounds_text, verdict, winner_text};
 
 /// Makes the folder of a report, if it is not there: worth doing before measuring for minutes.
 ///
@@ -34,7 +36,7 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 }
 
 /// Writes `results.json`, `results.csv`, `results.md`, the plots as SVG and PNG, and `report.html` to a folder, which is made
-/// if it is not there. Each file is written whole or not at all. Plots of an earlier report, which this one has not, are
+/// if it is not there. No file of an earlier report is replaced before all of the new ones are written. Plots of an earlier report, which this one has not, are
 /// removed: they would be taken for its own. Returns the path of the page.
 ///
 /// # Errors
@@ -42,17 +44,25 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 pub fn write(results: &Results, folder: &Path) -> Result<PathBuf> {
     let plots = plot::all(results)?;
     make_folder(folder)?;
-    results.save(&folder.join("results.json"))?;
-    write_whole(&folder.join("results.csv"), csv(results)?.as_bytes())?;
-    write_whole(&folder.join("results.md"), markdown(results).as_bytes())?;
+    // All of it is written beside the old report first, so that a full disk leaves that one whole.
+    let failed = |source| Error::unwritable(folder, source);
+    let new = tempfile::Builder::new().prefix(".keystore-").tempdir_in(folder).map_err(failed)?;
+    let write = |name: &str, content: &[u8]| write_whole(&new.path().join(name), content);
+    results.save(&new.path().join("results.json"))?;
+    write("results.csv", csv(results)?.as_bytes())?;
+    write("results.md", markdown(results).as_bytes())?;
     for plot in &plots {
-        write_whole(&folder.join(format!("{}.svg", plot.name)), plot.svg.as_bytes())?;
-        write_whole(&folder.join(format!("{}.png", plot.name)), &plot.png)?;
+        write(&format!("{}.svg", plot.name), plot.svg.as_bytes())?;
+        write(&format!("{}.png", plot.name), &plot.png)?;
+    }
+    write("report.html", html(results, &plots).as_bytes())?;
+    for entry in fs::read_dir(new.path()).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        let place = folder.join(file.file_name().unwrap_or_default());
+        fs::rename(&file, &place).map_err(|source| Error::unwritable(&place, source))?;
     }
     remove_others(folder, &plots)?;
-    let report = folder.join("report.html");
-    write_whole(&report, html(results, &plots).as_bytes())?;
-    Ok(report)
+    Ok(folder.join("report.html"))
 }
 
 /// Removes the plots in a folder that are not among `plots`. Files with other names are left alone.

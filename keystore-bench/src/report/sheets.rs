@@ -2,13 +2,14 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::words::{against_peer, clearly_last, level_text};
+use super::words::{against_peer, bounds_text, hits_text, level_text, reached, told};
 use crate::candidate::Candidate;
+use crate::lead::Lead;
 use crate::limit::Pages;
-use crate::measure::{Latency, Memory};
+use crate::measure::{Latency, Memory, Spread};
 use crate::plot::{MANY_SCENARIOS, count_text, millions_text, nanoseconds_text, threads_text, three_digits};
 use crate::results::{Results, Row, Winner};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, digits_grouped};
 
 /// A line above and below the names of the columns, and one at the end.
 const LINES: TableStyle = {
@@ -101,7 +102,9 @@ pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Sheet> {
             let Some(row) = results.row(store, &scenario.name, threads) else { return String::new() };
             let rate = row.ops_per_sec;
             let best = results.rows_of(&scenario.name, threads).map(|row| row.ops_per_sec.median);
-            let best = if best.fold(0.0, f64::max) == rate.median { " *" } else { "" };
+            // At a fixed rate all do as many.
+            let best = scenario.rate.is_none() && best.fold(0.0, f64::max) == rate.median;
+            let best = if best { " *" } else { "" };
             let spread = if spread && row.rounds.len() > 1 {
                 format!(" ±{:.0}%", rate.percent())
             } else {
@@ -110,7 +113,8 @@ pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Sheet> {
             format!("{}{spread}{best}", millions_text(rate.median))
         };
         let bounds = if spread && results.rounds() > 1 { "± the bounds of the median, " } else { "" };
-        let title = format!("Million operations a second, {} ({bounds}* the best)", threads_text(threads));
+        let title =
+            format!("Million operations a second, {} ({bounds}* the best median)", threads_text(threads));
         let names = scenarios.iter().map(|scenario| scenario.name.clone());
         if results.scenarios.len() > MANY_SCENARIOS {
             let columns = with_first("", stores.iter().map(Candidate::to_string));
@@ -127,36 +131,52 @@ pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Sheet> {
     results.thread_counts().into_iter().map(sheet).collect()
 }
 
+/// How each store does over all runs, the one to take first; `None` if there is no verdict.
+pub(super) fn standings(results: &Results) -> Option<Sheet> {
+    let advice = results.advice()?;
+    let percent = |share: f64| format!("{:.0}", (100.0 * share).floor());
+    let lines = advice.standings.iter().map(|standing| {
+        vec![
+            standing.store.to_string(),
+            percent(standing.mean),
+            format!("{} of {}", standing.near, advice.runs),
+            percent(standing.worst),
+            standing.worst_run.clone(),
+        ]
+    });
+    let names = ["", "on average", "within 5 % of the best", "at worst", "in the run"];
+    let title = "Share of the rate of the fastest store, percent, over all runs";
+    Some(Sheet::new(title, 1, names.map(str::to_owned).to_vec(), lines.collect()))
+}
+
 /// Who won, and by how much.
 pub(super) fn winners(results: &Results) -> Sheet {
     let winners = results.winners();
     let peers = winners.iter().any(|winner| results.best_peer(winner.scenario, winner.threads).is_some());
-    let ahead = |winner: &Winner<'_>, row: Option<&Row>| {
-        row.map_or(String::new(), |row| format!("{} × {}", winner.times_ahead_of(row), row.store))
+    let ahead = |other: Option<&(&Row, Option<Lead>)>| {
+        told(other).map_or(String::new(), |(row, lead)| {
+            format!("{:.2} × {} ({})", lead.ratio, row.store, bounds_text(&lead))
+        })
     };
-    let mut columns = ["scenario", "threads", "fastest", "M/s", "as fast as the next", "as fast as the last"]
+    let mut columns = ["scenario", "threads", "fastest", "M/s", "ahead of the next", "ahead of the last"]
         .map(str::to_owned)
         .to_vec();
     if peers {
-        columns.push("as fast as the best peer".to_owned());
+        columns.push("ours and the best peer".to_owned());
     }
     let lines = winners.iter().map(|winner| {
+        let first = winner.front().first().copied().unwrap_or(winner.best);
+        let last = winner.others.last().filter(|_| first.store == winner.best.store);
         let mut line = vec![
             winner.scenario.to_owned(),
             winner.threads.to_string(),
-            winner.best.store.to_string(),
-            millions_text(winner.best.ops_per_sec.median),
-            level_text(winner).unwrap_or_else(|| ahead(winner, winner.next)),
-            ahead(winner, clearly_last(winner)),
+            first.store.to_string(),
+            millions_text(first.ops_per_sec.median),
+            level_text(winner).unwrap_or_else(|| ahead(winner.others.first())),
+            ahead(last),
         ];
         if peers {
-            let peer = results.best_peer(winner.scenario, winner.threads);
-            line.push(match peer {
-                Some(peer) if winner.best.is_level_with(peer) => {
-                    format!("no difference from {}", peer.store)
-                }
-                peer => ahead(winner, peer),
-            });
+            line.push(against_peer(results, winner).unwrap_or_default());
         }
         line
     });
@@ -166,9 +186,85 @@ pub(super) fn winners(results: &Results) -> Sheet {
 
 /// Who won, a sentence to a line.
 pub(super) fn winners_lines(results: &Results) -> Vec<(String, String)> {
-    let line =
-        |winner: &Winner<'_>| (run_name(winner.scenario, winner.threads), super::verdict(results, winner));
+    let line = |winner: &Winner<'_>| {
+        (run_name(winner.scenario, winner.threads), super::winner_text(results, winner))
+    };
     results.winners().iter().map(line).collect()
+}
+
+/// Share of the lookups that found their key, a line for each scenario that looks keys up.
+pub(super) fn hits(results: &Results) -> Option<Sheet> {
+    let threads = results.thread_counts();
+    let cell = |scenario: &Scenario, threads: usize| {
+        let hits = || results.rows_of(&scenario.name, threads).filter_map(Row::hit_ratio);
+        let least = hits().reduce(f64::min).map_or(String::new(), hits_text);
+        let most = hits().reduce(f64::max).map_or(String::new(), hits_text);
+        if least == most { least } else { format!("{least} to {most}") }
+    };
+    let scenarios = results.scenarios.iter().map(|measured| &measured.scenario);
+    let lines: Vec<Vec<String>> = scenarios
+        .filter(|scenario| results.rows.iter().any(|row| row.scenario == scenario.name && row.lookups > 0))
+        .map(|scenario| with_first(&scenario.name, threads.iter().map(|&threads| cell(scenario, threads))))
+        .collect();
+    let columns = with_first("", threads.iter().map(|&threads| threads_text(threads)));
+    let title = "Hit ratio: lookups that found their key, percent (of all stores, least to most)";
+    (!lines.is_empty()).then(|| Sheet::new(title, 1, columns, lines))
+}
+
+/// What was done at a fixed rate, and how long calls took from when they were due.
+pub(super) fn fixed_rates(results: &Results) -> Option<Sheet> {
+    let lines: Vec<Vec<String>> = results
+        .rows
+        .iter()
+        .filter_map(|row| {
+            let rate = results.measured(&row.scenario)?.scenario.rate?;
+            let response = row.response_ns.as_ref()?;
+            let done = row.ops_per_sec.median;
+            let done = if reached(results, row)? {
+                digits_grouped(done.round() as u64)
+            } else {
+                format!("NOT REACHED: {}", digits_grouped(done.round() as u64))
+            };
+            let mut line = vec![run_name(&row.scenario, row.threads), row.store.to_string()];
+            line.push(digits_grouped(rate.round() as u64));
+            line.push(done);
+            line.extend(response.points().map(|(_, value)| nanoseconds_text(value as f64)));
+            Some(line)
+        })
+        .collect();
+    let names = Latency::default().points().map(|(name, _)| name.to_owned());
+    let columns =
+        ["scenario", "store", "asked for", "done"].map(str::to_owned).into_iter().chain(names).collect();
+    let title = "At a fixed rate, operations a second, and the time of a call from when it was due";
+    (!lines.is_empty()).then(|| Sheet::new(title, 2, columns, lines))
+}
+
+/// What a burst of threads leaves behind; `None` if no scenario has one.
+pub(super) fn bursts(results: &Results) -> Option<Sheet> {
+    let lines: Vec<Vec<String>> = results
+        .rows
+        .iter()
+        .filter(|row| !row.before.is_empty())
+        .filter_map(|row| {
+            let threads = results.measured(&row.scenario)?.scenario.burst?;
+            let before = Spread::of(&row.before).median;
+            let mut line = vec![run_name(&row.scenario, row.threads), row.store.to_string()];
+            line.push(digits_grouped(threads as u64));
+            line.extend([before, row.ops_per_sec.median].map(millions_text));
+            line.push(match row.ratio_to_before() {
+                Some(ratio) if row.before.len() > 1 => {
+                    format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.low, ratio.high)
+                }
+                _ => "one round".to_owned(),
+            });
+            Some(line)
+        })
+        .collect();
+    let columns =
+        ["scenario", "store", "threads of the burst", "M/s before", "M/s after", "after over before"]
+            .map(str::to_owned);
+    let title = "After a burst of threads that were alive at the same time and have ended";
+    (!lines.is_empty()).then(|| Sheet::new(title, 2, columns.to_vec(), lines))
 }
 
 /// Latency: a line for each scenario and store, at the scenario's telling number of threads.
@@ -293,14 +389,19 @@ pub(super) fn peers(results: &Results) -> Option<Sheet> {
                 millions_text(peer.ops_per_sec.median),
             ];
             line.extend(ratios.into_iter().map(|ratio| match ratio {
-                Some((ratio, _)) => format!("{ratio:.2}{}", if ratio == best { " *" } else { "" }),
+                Some((ratio, row)) => {
+                    let unsure = if row.is_told_from(peer) { "" } else { "~" };
+                    format!("{unsure}{ratio:.2}{}", if ratio == best { " *" } else { "" })
+                }
                 None => String::new(),
             }));
             Some(line)
         })
         .collect();
-    let title = "Ratio to the best peer, in operations a second (* the best of ours)";
-    (!lines.is_empty() && !ours.is_empty()).then(|| Sheet::new(title, 2, columns, lines))
+    let title =
+        "Ratio to the best peer, in operations a second (* the best of ours, ~ not told apart from the peer)";
+    let any = lines.iter().any(|line| line.iter().skip(3).any(|cell| !cell.is_empty()));
+    (any && !ours.is_empty()).then(|| Sheet::new(title, 2, columns, lines))
 }
 
 /// How near each comes to what memory can do; `None` where that is not known.
@@ -343,25 +444,23 @@ pub(super) fn harness(results: &Results) -> Sheet {
     Sheet::new("What the harness itself takes, on a store that does nothing", 1, columns, lines.collect())
 }
 
-/// Whether the winner's standing to the best peer is worth a column.
+/// In how many runs the best of ours is ahead of the best peer, and in how many behind.
 pub(super) fn summary_against_peers(results: &Results) -> Option<String> {
     let winners = results.winners();
-    let texts: Vec<String> = winners.iter().filter_map(|winner| against_peer(results, winner)).collect();
-    let ahead = winners
+    let pairs: Vec<(&Row, &Row)> = winners
         .iter()
-        .filter(|winner| {
-            results.best_peer(winner.scenario, winner.threads).is_some_and(|peer| {
-                !winner.best.is_level_with(peer) && winner.best.ops_per_sec.median > peer.ops_per_sec.median
-            })
+        .filter_map(|winner| {
+            Some((winner.best_of_ours()?, results.best_peer(winner.scenario, winner.threads)?))
         })
-        .count();
-    let level = texts.iter().filter(|text| text.starts_with("no difference")).count();
-    let behind = texts.len() - ahead - level;
-    (!texts.is_empty()).then(|| {
+        .collect();
+    let told = |lead: Option<Lead>| lead.is_some_and(|lead| lead.is_told());
+    let ahead = pairs.iter().filter(|(ours, peer)| told(ours.lead_over(peer))).count();
+    let behind = pairs.iter().filter(|(ours, peer)| told(peer.lead_over(ours))).count();
+    (!pairs.is_empty()).then(|| {
         format!(
-            "The best of ours against the best peer: faster in {ahead}, no difference in {level}, slower in {behind} of \
-             {} runs.",
-            texts.len()
+            "The best of ours against the best peer: faster in {ahead}, not told apart in {}, slower in {behind} of {} runs.",
+            pairs.len() - ahead - behind,
+            pairs.len()
         )
     })
 }

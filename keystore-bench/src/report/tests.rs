@@ -2,7 +2,7 @@ use super::*;
 use crate::combination::Combination;
 use crate::compare::Comparison;
 use crate::limit::{LineRate, Pages};
-use crate::measure::Spread;
+use crate::measure::{Latency, Spread};
 use crate::peers::PeerKind;
 use crate::plot::tests::{with_peer, with_scenarios};
 use crate::results::Row;
@@ -17,13 +17,13 @@ fn the_text_has_a_line_for_every_combination_and_a_verdict_for_every_run() {
     let results = tiny();
     let text = text(&results);
     for combination in Combination::all() {
-        // One table for each of two numbers of threads, one for memory, one for growth, one for the limit of memory has
-        // them as columns.
+        // One table for each of two numbers of threads, one for memory, one for growth, one of the standings; the one for
+        // the limit of memory has them as columns.
         let line = |line: &&str| line.trim_start().starts_with(&combination.to_string());
-        assert_eq!(text.lines().filter(line).count(), 4, "{text}");
+        assert_eq!(text.lines().filter(line).count(), 5, "{text}");
     }
     for winner in results.winners() {
-        assert!(text.contains(&verdict(&results, &winner)), "{text}");
+        assert!(text.contains(&winner_text(&results, &winner)), "{text}");
     }
     assert!(text.contains("the harness itself: ") && text.contains("one after"), "{text}");
     for sheet in sheets::throughput(&results, true) {
@@ -33,39 +33,201 @@ fn the_text_has_a_line_for_every_combination_and_a_verdict_for_every_run() {
     }
 }
 
-#[test]
-fn a_verdict_says_by_how_much_or_that_there_is_no_difference() {
+/// The first scenario with two threads, and its first three stores with these rates in five rounds.
+fn three_stores(rates: [[f64; 5]; 3]) -> Results {
     let mut results = tiny();
     results.scenarios.truncate(1);
     results.scenarios[0].scenario.threads = vec![2];
     let name = results.scenarios[0].scenario.name.clone();
     results.rows.retain(|row| row.scenario == name && row.threads == 2);
     results.rows.truncate(3);
-    let set = |row: &mut Row, rounds: [f64; 3]| {
-        row.rounds = rounds.to_vec();
-        row.ops_per_sec = Spread::of(&row.rounds);
-    };
-    // Rounds differ more than stores do; within each round, the stores differ clearly.
-    for (row, rate) in results.rows.iter_mut().zip([2e6, 8e6, 4e6]) {
-        set(row, [rate / 5.0, rate, 2.0 * rate]);
+    for (row, rates) in results.rows.iter_mut().zip(rates) {
+        set_rounds(row, &rates);
     }
-    let sentence = |results: &Results| verdict(results, &results.winners()[0]);
+    results
+}
+
+fn set_rounds(row: &mut Row, rounds: &[f64]) {
+    row.rounds = rounds.to_vec();
+    row.ops_per_sec = Spread::of(rounds);
+}
+
+/// Rounds differ more than stores do; within each round, stores differ clearly.
+fn steadily(rate: f64) -> [f64; 5] {
+    [0.2, 1.0, 2.0, 0.9, 1.0].map(|of| of * rate)
+}
+
+#[test]
+fn a_winner_is_told_with_bounds_and_confidence_or_not_told_apart() {
+    let sentence = |results: &Results| winner_text(results, &results.winners()[0]);
+    let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
     assert_eq!(
         sentence(&results),
-        "rwlock+arena with 8.00 M/s, 2.00 times the next, rwlock+system; 4.00 times the last, rwlock+slab"
+        "rwlock+arena with 8.00 M/s, ahead of the next, rwlock+system: 2.00 times, 2.00 to 2.00, over 99.9 % sure; \
+         4.00 times the last, rwlock+slab"
     );
-    set(&mut results.rows[2], [1.5e6, 8.1e6, 7.9e6]);
+    // Twice as fast on average in the rounds that test, and as slow in one of them: within the bounds.
+    set_rounds(&mut results.rows[2], &[1.5e6, 7.0e6, 6.0e6, 7.0e6, 3e6]);
+    let said = sentence(&results);
     assert_eq!(
-        sentence(&results),
-        "rwlock+arena with 8.00 M/s; no difference from rwlock+system; 4.00 times the last, rwlock+slab"
+        said,
+        "rwlock+arena with 8.00 M/s; not told apart from rwlock+system; 4.00 times the last, rwlock+slab"
     );
-    set(&mut results.rows[0], [1.7e6, 7.0e6, 7.9e6]);
-    assert_eq!(sentence(&results), "rwlock+arena with 8.00 M/s; no difference from 2 others");
-    let mut peer = results.rows[0].clone();
-    peer.store = crate::candidate::Candidate::Peer(PeerKind::Papaya);
-    set(&mut peer, [0.64e6, 3.2e6, 6.4e6]);
-    results.rows.push(peer);
-    assert!(sentence(&results).ends_with("; 2.50 times the best peer, papaya"), "{}", sentence(&results));
+    assert!(!said.contains("2.00 times the next"));
+}
+
+#[test]
+fn the_fastest_is_named_also_if_it_is_a_map_of_others() {
+    let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
+    results.rows[1].store = crate::candidate::Candidate::Peer(PeerKind::Papaya);
+    let said = winner_text(&results, &results.winners()[0]);
+    assert!(said.starts_with("papaya with 8.00 M/s, ahead of the next, rwlock+system: 2.00 times"), "{said}");
+    assert!(said.contains("papaya is ahead of the best of ours, rwlock+system: 2.00 times"), "{said}");
+    assert!(text(&results).contains("Verdict: Take papaya: "), "{}", text(&results));
+    assert_eq!(
+        sheets::summary_against_peers(&results).unwrap(),
+        "The best of ours against the best peer: faster in 0, not told apart in 0, slower in 1 of 1 runs."
+    );
+}
+
+#[test]
+fn the_verdict_stands_first_and_says_which_store_how_surely_and_on_what() {
+    let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
+    results.command = "cargo xtask bench --keys 50".to_owned();
+    results.machine.processors = 2;
+    let (text, page, document) = (text(&results), html(&results, &[]), markdown(&results));
+    let take = "Take rwlock+arena: over 1 run it has 100 % of the rate of the fastest store on average, is within 5 % \
+                of it in 1, and has 100 % at worst (get uniform, 2 threads).";
+    assert!(text.starts_with(&format!("Verdict: {take}\n")), "{text}");
+    assert!(page.find(take).unwrap() < page.find("Which is fastest").unwrap(), "{page}");
+    assert!(document.find(take).unwrap() < document.find("## Which is fastest").unwrap(), "{document}");
+    for said in
+        ["2 processors are few", "50 keys of 16 B, values of 16 B; 5 rounds; cargo xtask bench --keys 50."]
+    {
+        assert!(text.contains(said) && page.contains(said) && document.contains(said), "{said}: {text}");
+    }
+    assert!(text.contains("The choice is the same in 100 % of the draws"), "{text}");
+    results.machine.processors = 64;
+    assert!(!super::text(&results).contains("are few"));
+}
+
+#[test]
+fn a_verdict_that_chance_may_have_made_names_both_stores() {
+    let swinging = [4e6, 9e6, 3e6, 8e6, 5.5e6];
+    let results = three_stores([[1e6; 5], swinging, [5e6; 5]]);
+    let first = verdict(&results).remove(0);
+    assert!(
+        first.starts_with("Take rwlock+arena or rwlock+system, between which this run does not decide: "),
+        "{first}"
+    );
+    assert!(text(&results).contains("% of the draws only"), "{}", text(&results));
+}
+
+#[test]
+fn one_round_gives_no_verdict_and_no_ratio() {
+    let mut results = with_peer(tiny(), PeerKind::Papaya, 0.5);
+    for row in &mut results.rows {
+        row.rounds.truncate(1);
+    }
+    let text = text(&results);
+    assert!(text.starts_with("Verdict: No verdict: one round says too little."), "{text}");
+    assert!(
+        sheets::peers(&results).is_none() && plot::all(&results).unwrap().iter().all(|p| p.name != "peers")
+    );
+    assert!(
+        results.winners().iter().all(|winner| !winner_text(&results, winner).contains(" times")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_fixed_rate_shows_its_latencies_and_says_if_it_was_not_reached() {
+    let mut results = three_stores([[1000.0; 5], [995.0; 5], [400.0; 5]]);
+    results.scenarios[0].scenario.rate = Some(1000.0);
+    for row in &mut results.rows {
+        row.response_ns = Some(Latency { samples: 9, p50: 1500, p99: 2_340_000, ..Latency::default() });
+    }
+    let text = text(&results);
+    assert!(
+        text.contains("from when it was due") && text.contains("p99.9") && text.contains("2.3 ms"),
+        "{text}"
+    );
+    let said = "The rate of 1,000 operations a second was NOT reached in 1 of 3 rows of get uniform: rwlock+system with 2 \
+                threads did 400.";
+    assert!(text.contains(said), "{text}");
+    assert_eq!(text.matches("NOT REACHED: 400").count(), 1, "{text}");
+    assert!(html(&results, &[]).contains(said) && markdown(&results).contains(said));
+    assert!(text.starts_with("Verdict: No verdict: at a fixed rate"), "{text}");
+    assert!(!text.contains("Fastest"), "nobody wins at a fixed rate: {text}");
+    assert!(sheets::throughput(&results, true)[0].lines.iter().all(|line| !line[1].ends_with('*')));
+}
+
+#[test]
+fn every_scenario_that_looks_up_tells_how_often_it_found_its_key() {
+    let mut results = tiny();
+    let (text, page) = (text(&results), html(&results, &[]));
+    assert!(
+        text.contains("Hit ratio") && page.contains("Hit ratio") && markdown(&results).contains("Hit ratio")
+    );
+    assert!(!text.contains("found their key in"), "all were found: {text}");
+    for measured in &results.scenarios {
+        let scenario = &measured.scenario;
+        let told = sheets::hits(&results).unwrap().lines.iter().any(|line| line[0] == scenario.name);
+        assert_eq!(told, scenario.looks_up(), "{}", scenario.name);
+    }
+    let name = results.scenarios[0].scenario.name.clone();
+    for row in results.rows.iter_mut().filter(|row| row.scenario == name) {
+        row.misses = row.lookups;
+    }
+    let text = super::text(&results);
+    assert!(text.contains(&format!("Lookups of {name} found their key in 0 % of all cases")), "{text}");
+    assert_eq!(
+        [1.0, 0.99999, 0.5, 0.0001, 0.0].map(words::hits_text),
+        ["100", "over 99.9", "50.0", "under 0.1", "0"]
+    );
+}
+
+#[test]
+fn a_burst_of_threads_shows_the_rate_before_and_after_and_their_ratio() {
+    let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
+    results.scenarios[0].scenario.burst = Some(1000);
+    assert!(sheets::bursts(&results).is_none());
+    results.rows[1].before = steadily(16e6).to_vec();
+    let sheet = sheets::bursts(&results).unwrap();
+    assert_eq!(
+        sheet.lines,
+        [["get uniform, 2 threads", "rwlock+arena", "1,000", "16.0", "8.00", "0.50 (0.50 to 0.50)"]]
+    );
+    assert!(text(&results).contains("After a burst") && html(&results, &[]).contains("After a burst"));
+}
+
+#[test]
+fn a_description_says_what_was_asked_and_not_what_the_defaults_say() {
+    let measured = |change: &dyn Fn(&mut crate::results::Measured)| {
+        let mut measured = tiny().scenarios.remove(0);
+        measured.scenario.about = "About.".to_owned();
+        change(&mut measured);
+        words::description(&measured)
+    };
+    let batch = measured(&|m| {
+        m.scenario.mix = crate::Mix { get_many: 100, ..Default::default() };
+        m.scenario.batch = 7;
+    });
+    assert!(
+        batch.starts_with("About. Operations: 100 % get_many in batches of 7, keys uniform; 50 keys"),
+        "{batch}"
+    );
+    let trace = measured(&|m| {
+        m.scenario.trace = Some("t.csv".into());
+        m.scenario.value_size = 64.into();
+        m.mean_value_len = 123.4;
+    });
+    assert!(trace.contains("values of 123.4 B on average") && !trace.contains("64 B"), "{trace}");
+    let latest = measured(&|m| {
+        m.scenario.distribution = crate::KeyDistribution::Latest;
+        m.scenario.length = crate::Length::Operations(2_000_000);
+    });
+    assert!(latest.contains("at most 2,000,000 operations"), "the stream ends with the keys: {latest}");
 }
 
 #[test]
@@ -139,7 +301,7 @@ fn a_failed_verification_stands_at_the_top_of_the_page() {
     let mut results = tiny();
     results.rows[0].verification.missing = 1;
     let page = html(&results, &[]);
-    let (before, _) = page.split_once("Which is fastest").unwrap();
+    let (before, _) = page.split_once("Verdict").unwrap();
     assert!(before.contains("Do not trust these numbers"));
     assert!(markdown(&results).contains("Do not trust") && text(&results).contains("Do not trust"));
 }
@@ -191,12 +353,15 @@ fn peers_have_their_sheet_and_their_lines() {
     assert_eq!(sheet.lines.len(), runs);
     // The peer was made of the fifth combination, at half its rate.
     assert!(
-        sheet.lines.iter().all(|line| line[1] == "papaya" && line[3 + 4].starts_with("2.00")),
+        sheet
+            .lines
+            .iter()
+            .all(|line| line[1] == "papaya" && line[3 + 4].trim_start_matches('~').starts_with("2.00")),
         "{sheet:?}"
     );
     let (text, page) = (text(&results), html(&results, &plot::all(&results).unwrap()));
     assert!(text.contains("Ratio to the best peer") && text.contains("Share of the memory limit"), "{text}");
-    assert!(page.contains("Beside other people's maps") && page.contains("as fast as the best peer"));
+    assert!(page.contains("Beside other people's maps") && page.contains("ours and the best peer"));
     assert!(page.contains("papaya (papaya 0.2.5)"));
     check_tags(&page);
     assert!(sheets::peers(&tiny()).is_none());
@@ -236,6 +401,8 @@ fn the_csv_has_a_line_for_every_row_and_a_name_for_every_column() {
     for (n, row) in results.rows.iter().enumerate() {
         assert_eq!(cell(n, "store"), row.store.to_string());
         assert_eq!(cell(n, "scenario"), row.scenario);
+        assert_eq!(cell(n, "lookups"), row.lookups.to_string());
+        assert_eq!(cell(n, "hit_ratio").is_empty(), row.lookups == 0);
         assert_eq!(cell(n, "p99_9_ns"), row.latency_ns.p999.to_string());
         assert_eq!(cell(n, "resident_bytes"), row.memory.resident_bytes.to_string());
         assert_eq!(cell(n, "ops_median"), format!("{:.1}", row.ops_per_sec.median));
@@ -254,17 +421,18 @@ fn the_csv_has_a_line_for_every_row_and_a_name_for_every_column() {
 fn a_comparison_tells_differences_first_and_what_it_comes_to() {
     let (mut old, mut new) = (tiny(), tiny());
     for row in old.rows.iter_mut().chain(&mut new.rows) {
+        row.rounds = vec![1e6; 5];
         row.ops_per_sec = rate(1e6, 5e4);
     }
     new.rows[3].ops_per_sec = rate(2e6, 5e4);
     new.rows[4].ops_per_sec = rate(2.5e5, 1e4);
     new.rows.remove(0);
-    let text = comparison_text(&Comparison::of(&new, &old));
+    let text = comparison_text(&Comparison::of(&new, &old).unwrap());
     let lines: Vec<&str> = text.lines().skip(4).collect();
     assert!(lines[0].contains("slower") && lines[0].contains("0.25"), "{text}");
     assert!(lines[1].contains("faster") && lines[1].contains("2.00"), "{text}");
     let expected = format!(
-        "1 faster, 1 slower, {} no difference (bounds of 50 %); 1 rows left out\n",
+        "1 faster, 1 slower, {} no difference (bounds of 94 %); rows left out, which one side lacks: 1\n",
         new.rows.len() - 2
     );
     assert!(text.ends_with(&expected), "{text}");

@@ -55,15 +55,15 @@ impl Gate {
 }
 
 /// What a crowd has done.
-pub(super) struct Crowd<T> {
+pub(crate) struct Crowd<T> {
     /// What each thread returned, or the message of its panic.
-    pub(super) results: Vec<Result<T, String>>,
+    pub(crate) results: Vec<Result<T, String>>,
     /// From the instant at which the first thread passed the gate to the one at which the last had done its work.
-    pub(super) wall: Duration,
+    pub(crate) wall: Duration,
 }
 
 /// Runs `work` on so many threads at once, each with its number from 0. They all wait at a gate until the last has arrived.
-pub(super) fn run<T: Send>(
+pub(crate) fn run<T: Send>(
     threads: usize,
     work: impl Fn(usize) -> T + Sync,
 ) -> Result<Crowd<T>, StressError> {
@@ -80,7 +80,7 @@ pub(super) fn run<T: Send>(
         for number in 0..threads {
             let timed = &timed;
             let started = thread::Builder::new()
-                .name(format!("stress-{number}"))
+                .name(format!("crowd-{number}"))
                 .stack_size(STACK_SIZE)
                 .spawn_scoped(scope, move || timed(number));
             match started {

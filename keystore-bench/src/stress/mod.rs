@@ -20,7 +20,7 @@
 //! `table` all of it side by side.
 
 mod audit;
-mod crowd;
+pub(crate) mod crowd;
 mod entry;
 #[cfg(test)]
 pub(crate) mod faulty;

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use keystore_core::{Config, Keystore, NodeOperationStats, OperationStats, Update};
+use keystore_core::{Config, ErrorCounts, Keystore, NodeOperationStats, OperationStats, Update};
 
 use crate::allocators::Audit;
 use crate::check::{Check, checks};

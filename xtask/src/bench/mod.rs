@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: compare backends on pools, and other people's maps, and plot the result.
 
+mod kept;
 mod overrides;
 mod peers;
 mod progress;
+mod publish;
 mod saved;
 
 use std::path::{Path, PathBuf};
@@ -51,9 +53,13 @@ pub(crate) struct Args {
     /// Compare with the results of this name, or of this file
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than chance explains
+    /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than chance explains;
+    /// with 2 if no row can tell
     #[arg(long, value_name = "PERCENT", requires = "baseline")]
     fail_above: Option<f64>,
+    /// Write the tables, the plots and the advice of docs/ anew from this run
+    #[arg(long)]
+    publish: bool,
     /// List the suites, the scenarios of this one and the stores, and stop
     #[arg(long)]
     list: bool,
@@ -88,28 +94,55 @@ fn compare(args: &Args) -> Result<ExitCode> {
     let out = args.out.clone().unwrap_or_else(default_folder);
     report::make_folder(&out)?;
     let plan = Plan::new(suite, candidates)?;
+    if let Some(baseline) = &baseline {
+        Comparison::of(&plan.outline(), baseline)?;
+    }
+    let pages = args.publish.then(|| publish::Pages::find(&plan.outline())).transpose()?;
     announce(&plan);
 
-    let results = measure(&plan)?;
-    let report = report::write(&results, &out)?;
-    if let Some(path) = save {
-        results.save(&path)?;
-    }
+    let mut results = measure(&plan)?;
+    results.command = command_line();
+    let place = kept::Place::of(&results, &out);
     outln!("{}", report::text(&results));
     outln!("{}", summary(&results, &plan));
     for fault in results.peers_faults() {
         outln!("A map of others failed verification, which is its own affair: {fault}");
     }
-    outln!("Report: {}", report.display());
+    outln!("{}", place.keep(&results)?);
+    if results.interrupted {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    if let Some(path) = save {
+        results.save(&path)?;
+    }
     results.verify()?;
+    if let Some(pages) = pages {
+        outln!("{}", pages.write(&results)?);
+    }
     if let Some(baseline) = baseline {
-        let comparison = Comparison::of(&results, &baseline);
+        let comparison = Comparison::of(&results, &baseline)?;
         outln!("\n{}", report::comparison_text(&comparison));
         if let Some(percent) = args.fail_above {
             comparison.check(percent)?;
         }
     }
-    Ok(if results.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command as it was given.
+fn command_line() -> String {
+    let quoted = |argument: String| {
+        let plain = |c: char| c.is_alphanumeric() || "-_+,./=*:".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            return argument;
+        }
+        let safe: String = argument.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        format!("\"{safe}\"")
+    };
+    let arguments =
+        std::env::args_os().skip(1).map(|argument| quoted(argument.to_string_lossy().into_owned()));
+    let words: Vec<String> = ["cargo", "xtask"].map(str::to_owned).into_iter().chain(arguments).collect();
+    words.join(" ")
 }
 
 /// `target/bench` of this repository, wherever the command is given.
@@ -132,7 +165,7 @@ fn suite(args: &Args) -> Result<Suite> {
         Suite::named(&args.suite)?
     };
     suite.keep(&args.scenarios)?;
-    args.overrides.apply(&mut suite);
+    args.overrides.apply(&mut suite)?;
     Ok(suite)
 }
 
@@ -205,4 +238,63 @@ fn summary(results: &Results, plan: &Plan) -> String {
         report::rounds_text(results),
         Seconds(Duration::from_secs_f64(results.seconds))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use clap::{Args as _, Command};
+
+    use super::*;
+
+    fn page() -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn the_options_of_the_page_are_those_of_the_command_and_so_are_their_defaults() {
+        let page = page();
+        let (_, table) = page.split_once("| option | what it does |").unwrap();
+        let table = table.split("\n\n").next().unwrap();
+        let named = table.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("--"));
+        let named: BTreeSet<String> =
+            named.map(|option| option.split(' ').next().unwrap_or_default().to_owned()).collect();
+        let command = Args::augment_args(Command::new("bench"));
+        let there: BTreeSet<String> =
+            command.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect();
+        assert_eq!(named, there);
+        let suite = command.get_arguments().find(|option| option.get_long() == Some("suite")).unwrap();
+        assert_eq!(suite.get_default_values(), ["quick"]);
+        assert!(table.contains("`quick` (the default)"));
+        let out = command.get_arguments().find(|option| option.get_long() == Some("out")).unwrap();
+        let help = out.get_help().unwrap().to_string();
+        assert!(help.ends_with("[default: target/bench of the repository]"), "{help}");
+        assert!(default_folder().ends_with("target/bench"));
+    }
+
+    #[test]
+    fn the_commands_of_the_page_are_understood() {
+        let mut given = 0;
+        let page = page().replace("\\\n", " ");
+        let lines = page.lines().map(|line| line.trim().trim_matches(['`', '|']));
+        let commands =
+            lines.flat_map(|line| line.match_indices("cargo xtask bench").map(move |(at, _)| &line[at..]));
+        for command in commands {
+            let command = command.split(['`', '#']).next().unwrap();
+            // Quoted arguments have spaces in them.
+            let parts = command.split('"').enumerate().flat_map(|(number, part)| {
+                let whole = number % 2 == 1;
+                let words: Vec<&str> = if whole { vec![part] } else { part.split_whitespace().collect() };
+                words
+            });
+            let arguments: Vec<&str> = parts.skip(2).collect();
+            let parsed = Args::augment_args(Command::new("bench")).try_get_matches_from(arguments);
+            parsed.unwrap_or_else(|error| panic!("{command}: {error}"));
+            given += 1;
+        }
+        assert!(given > 6, "{given} commands");
+    }
 }

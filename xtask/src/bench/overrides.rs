@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use keystore_bench::{Length, MAX_KEYS, Mix, Rounds, Scenario, Suite};
+use keystore_bench::{Error, Length, MAX_KEYS, Mix, Result, Rounds, Scenario, Suite};
 
 /// Options that hold for every scenario.
 #[derive(Debug, Default, clap::Args)]
@@ -29,6 +29,9 @@ pub(super) struct Overrides {
     /// Seconds of warming up, likewise
     #[arg(long, value_name = "S")]
     warm_up: Option<f64>,
+    /// Threads of the burst, of scenarios that have one
+    #[arg(long, value_name = "N")]
+    burst: Option<usize>,
     /// Measure exactly so many rounds, however long they take
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
@@ -38,24 +41,47 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
-    /// Changes every scenario of the suite. What comes of it is checked when it is planned.
-    pub(super) fn apply(&self, suite: &mut Suite) {
+    /// Changes every scenario of the suite. What comes of it is checked when it is planned, and told in the
+    /// names of the scenarios.
+    ///
+    /// # Errors
+    /// [`Error::NoEffect`] for an option that no scenario can follow: whoever gives it would believe that it
+    /// was followed.
+    pub(super) fn apply(&self, suite: &mut Suite) -> Result<()> {
+        let traced = |scenario: &Scenario| scenario.trace.is_some();
+        let timed = |scenario: &Scenario| matches!(scenario.length, Length::Seconds(_));
+        let any = |fits: &dyn Fn(&Scenario) -> bool| suite.scenarios.iter().any(fits);
+        let drawn = any(&|scenario| !traced(scenario));
+        let checks = [
+            (self.keys_from.is_some(), drawn, "--keys-from", "they replay traces, which have keys"),
+            (self.value_size.is_some(), drawn, "--value-size", "they replay traces, which have values"),
+            (self.seed.is_some(), drawn, "--seed", "they replay traces, and draw nothing"),
+            (self.seconds.is_some(), any(&timed), "--seconds", "they end with their operations"),
+            (self.warm_up.is_some(), any(&timed), "--warm-up", "they end with their operations"),
+            (self.burst.is_some(), any(&|s| s.burst.is_some()), "--burst", "they have no burst of threads"),
+        ];
+        if let Some(&(.., option, reason)) = checks.iter().find(|&&(given, fits, ..)| given && !fits) {
+            return Err(Error::NoEffect { option, reason });
+        }
         for scenario in &mut suite.scenarios {
+            scenario.keep_as_written();
             self.change(scenario);
         }
         if let Some(rounds) = self.rounds {
             suite.rounds = Rounds { at_most: rounds.into(), budget: None };
         }
+        Ok(())
     }
 
     fn change(&self, scenario: &mut Scenario) {
+        let traced = scenario.trace.is_some();
         if let Some(file) = &self.keys_from
-            && scenario.trace.is_none()
+            && !traced
         {
             scenario.keys_from = Some(file.clone());
-            // A loaded store holds all of the file; a growing one grows to what it says.
+            // A loaded store holds all of the file; a growing one grows to what it says, or to what there is.
             if !scenario.grows() {
-                scenario.keys = MAX_KEYS;
+                scenario.set_keys(MAX_KEYS);
             }
         }
         if !self.threads.is_empty() {
@@ -64,12 +90,11 @@ impl Overrides {
             scenario.threads.dedup();
         }
         if let Some(keys) = self.keys {
-            if scenario.length == Length::Operations(scenario.keys as u64) {
-                scenario.length = Length::Operations(keys as u64);
-            }
-            scenario.keys = keys;
+            scenario.set_keys(keys);
         }
-        if let Some(bytes) = self.value_size {
+        if let Some(bytes) = self.value_size
+            && !traced
+        {
             scenario.value_size = bytes.into();
         }
         if let Length::Seconds(seconds) = &mut scenario.length {
@@ -79,6 +104,9 @@ impl Overrides {
         if self.rounds.is_some() {
             scenario.rounds = None;
         }
+        if scenario.burst.is_some() {
+            scenario.burst = self.burst.or(scenario.burst);
+        }
         scenario.rate = self.rate.or(scenario.rate);
         scenario.seed = self.seed.unwrap_or(scenario.seed);
     }
@@ -86,7 +114,7 @@ impl Overrides {
 
 /// The suite that replays a trace, from an empty store.
 pub(super) fn replay(trace: &Path) -> Suite {
-    let name = trace.file_name().unwrap_or(trace.as_os_str()).to_string_lossy().into_owned();
+    let name = keystore_bench::file_name(trace);
     let scenario = Scenario {
         name: name.clone(),
         about: "A recorded trace, replayed from an empty store.".to_owned(),
@@ -108,19 +136,39 @@ pub(super) fn replay(trace: &Path) -> Suite {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use keystore_bench::{Candidate, Plan, Results, Watch};
+
     use super::*;
 
     fn changed(overrides: &Overrides, scenario: &str) -> Scenario {
         let mut suite = Suite::named("quick").unwrap();
-        overrides.apply(&mut suite);
+        overrides.apply(&mut suite).unwrap();
         suite.scenarios.into_iter().find(|other| other.name == scenario).unwrap()
+    }
+
+    /// Measures scenarios of a suite once, on one store, with these overrides.
+    fn measured(overrides: &Overrides, suite: &str, scenarios: &[&str]) -> Results {
+        let mut suite = Suite::named(suite).unwrap();
+        suite.keep(&scenarios.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        overrides.apply(&mut suite).unwrap();
+        let plan = Plan::new(suite, Candidate::ours()[..1].to_vec()).unwrap();
+        plan.run(&Watch::default(), &mut |_| {}).unwrap()
+    }
+
+    fn three_words() -> tempfile::NamedTempFile {
+        let file = tempfile::Builder::new().suffix("words.txt").tempfile().unwrap();
+        fs::write(file.path(), "alpha\nbeta\ngamma\nbeta\n").unwrap();
+        file
     }
 
     #[test]
     fn what_is_not_given_stays() {
         let suite = Suite::named("quick").unwrap();
         let mut same = suite.clone();
-        Overrides::default().apply(&mut same);
+        Overrides::default().apply(&mut same).unwrap();
+        same.scenarios.iter_mut().for_each(Scenario::tell_changes);
         assert_eq!(same, suite);
     }
 
@@ -132,11 +180,88 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_few_keys_is_reported_as_growth_to_so_many_and_each_is_inserted_once() {
+        let file = three_words();
+        let overrides = Overrides {
+            keys_from: Some(file.path().to_owned()),
+            rounds: Some(1),
+            threads: vec![1, 2],
+            ..Overrides::default()
+        };
+        let results = measured(&overrides, "million", &["grow to 1M", "delete all"]);
+        results.verify().unwrap();
+        for (measured, name) in results.scenarios.iter().zip(["grow to 1M", "delete all"]) {
+            let scenario = &measured.scenario;
+            assert!(scenario.name.starts_with(&format!("{name} [3 keys of ")), "{}", scenario.name);
+            assert!(scenario.name.ends_with("words.txt]"), "{}", scenario.name);
+            assert_eq!((scenario.keys, scenario.length), (3, Length::Operations(3)));
+        }
+        assert!(results.rows.iter().all(|row| row.operations == 3 && row.scenario.contains("[3 keys of ")));
+    }
+
+    #[test]
+    fn more_threads_than_a_file_has_keys_to_share_out_are_refused() {
+        let file = three_words();
+        let keys_from = Some(file.path().to_owned());
+        let overrides = Overrides { keys_from, threads: vec![8], ..Overrides::default() };
+        let mut suite = Suite::named("million").unwrap();
+        suite.keep(&["grow to 1M".to_owned()]).unwrap();
+        overrides.apply(&mut suite).unwrap();
+        let error = Plan::new(suite, Candidate::ours()).unwrap_err();
+        assert!(
+            error.is_usage() && error.to_string().contains("threads is 8: it must be at most 3"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_file_of_keys_fills_loaded_stores_with_all_of_it() {
         let overrides = Overrides { keys_from: Some("words".into()), ..Overrides::default() };
         assert_eq!(changed(&overrides, "get uniform").keys, MAX_KEYS);
         let growing = changed(&overrides, "grow to 100k");
         assert_eq!((growing.keys, growing.keys_from), (100_000, Some("words".into())));
+    }
+
+    #[test]
+    fn every_option_that_changes_what_a_name_says_changes_the_name() {
+        let overrides = Overrides {
+            keys: Some(2000),
+            value_size: Some(32),
+            rounds: Some(1),
+            seconds: Some(0.001),
+            ..Overrides::default()
+        };
+        let results = measured(&overrides, "growth", &["grow to 10k", "get batch at 10k"]);
+        let names: Vec<&str> = results.scenarios.iter().map(|m| m.scenario.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["grow to 10k [2,000 keys; values of 32 B]", "get batch at 10k [2,000 keys; values of 32 B]"]
+        );
+        let burst =
+            Overrides { burst: Some(20), rounds: Some(1), seconds: Some(0.001), ..Overrides::default() };
+        let results = measured(&burst, "burst", &["set after many threads"]);
+        assert_eq!(results.scenarios[0].scenario.name, "set after many threads [after 20 threads]");
+        assert!(results.rows.iter().all(|row| row.before.len() == 1 && row.rounds.len() == 1));
+    }
+
+    #[test]
+    fn an_option_that_no_scenario_can_follow_is_refused() {
+        let refused = |overrides: Overrides, suite: &mut Suite| {
+            let error = overrides.apply(suite).unwrap_err();
+            assert!(error.is_usage());
+            error.to_string()
+        };
+        let mut trace = replay(Path::new("t.csv"));
+        let said = refused(Overrides { value_size: Some(99), ..Overrides::default() }, &mut trace);
+        assert_eq!(
+            said,
+            "--value-size changes none of these scenarios: they replay traces, which have values"
+        );
+        refused(Overrides { seed: Some(1), ..Overrides::default() }, &mut trace);
+        refused(Overrides { seconds: Some(1.0), ..Overrides::default() }, &mut trace);
+        let mut quick = Suite::named("quick").unwrap();
+        let said = refused(Overrides { burst: Some(9), ..Overrides::default() }, &mut quick);
+        assert!(said.starts_with("--burst changes none of these scenarios"), "{said}");
     }
 
     #[test]
