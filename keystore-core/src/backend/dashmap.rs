@@ -21,6 +21,7 @@ use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::BackendKind;
 use crate::backend::apart::apart;
+use crate::backend::memory::allocator_has;
 use crate::backend::reentry::{self, Closure};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -31,6 +32,9 @@ use crate::node::Node;
 use crate::store::Store;
 use crate::system_memory::check_fits;
 use crate::table::{Decision, Footprint, Survey, Table, describe};
+
+/// More than an empty map takes: up to 128 bytes for each shard, of which there are four for each processor.
+const FIRST_SHARDS: usize = 64 << 10;
 
 /// A store in dashmap's shards. See the [crate's page](crate) on choosing.
 pub type DashMapKeystore<A = Global, S = DefaultHasher> = Store<DashMapTable<A, S>>;
@@ -52,6 +56,11 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
     /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let ledger = Ledger::new(config, allocator, hasher)?;
+        // dashmap cannot report that there is no memory for its shards, nor the standard library that there
+        // is none to count the processors by which their number is chosen.
+        if !allocator_has(FIRST_SHARDS) {
+            return Err(Error::OutOfMemory { requested: FIRST_SHARDS });
+        }
         let initial_entries = config.initial_buckets;
         let table = DashMapTable {
             ledger,

@@ -11,12 +11,12 @@
 //! the question and the step another thread can take the last memory that there is; crossbeam has no
 //! interface that could prevent that.
 
-use std::alloc::{Layout, alloc, dealloc};
-use std::hint::black_box;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
+
+use crate::backend::memory::allocator_has;
 
 /// All stores of a process share one, so that a thread needs only one seat. Others who use crossbeam-epoch
 /// have theirs, and cannot hold our garbage.
@@ -33,16 +33,7 @@ static PASSED: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the allocator has memory for a step of crossbeam's.
 fn has_memory() -> bool {
-    const LAYOUT: Layout = Layout::new::<[u64; STEP_BYTES / 8]>();
-    // SAFETY: the layout has a size; a block is given back with it. The compiler may not leave the pair
-    // out, for it does not know what `black_box` does with the block.
-    unsafe {
-        let block = black_box(alloc(LAYOUT));
-        if !block.is_null() {
-            dealloc(block, LAYOUT);
-        }
-        !block.is_null()
-    }
+    allocator_has(STEP_BYTES)
 }
 
 /// Registers a thread, or returns `None` if there is no memory for it.
