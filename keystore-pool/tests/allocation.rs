@@ -26,9 +26,13 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::ptr::null_mut;
+use std::sync::Barrier;
+use std::thread::sleep;
+use std::time::Duration;
 
 use keystore_core::{
-    BatchError, BoxedKeystore, Change, Config, Exchange, Keystore, Result, Stats, Update, code, open,
+    BackendKind, BatchError, BoxedKeystore, Change, Config, Exchange, Keystore, Result, Stats, Update, code,
+    open,
 };
 use keystore_pool::AnyPool;
 
@@ -54,7 +58,8 @@ const CANNOT_REPORT: [&str; 6] = [
 
 const CHECKS: &[Check] = checks![
     all: whichever_allocation_fails_the_store_goes_on;
-    shared: a_thread_that_gets_no_memory_at_all_is_answered_or_refused
+    shared: a_thread_that_gets_no_memory_at_all_is_answered_or_refused,
+            a_thread_that_gets_no_memory_waits_for_a_held_lock
 ];
 
 fn main() -> ExitCode {
@@ -352,4 +357,29 @@ fn a_thread_that_gets_no_memory_at_all_is_answered_or_refused(combination: &Comb
         }
         assert_eq!(store.stats().unwrap().entries.count as usize, store.len().unwrap());
     }
+}
+
+fn a_thread_that_gets_no_memory_waits_for_a_held_lock(combination: &Combination) {
+    let store = open(combination.backend, &Config::default(), combination.pool(&Config::default())).unwrap();
+    store.set(b"key", b"value").unwrap();
+    let held = Barrier::new(2);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            store.contains(b"key").unwrap();
+            held.wait();
+            STARVED.set(true);
+            let deleted = with(true, || store.delete(b"key"));
+            STARVED.set(false);
+            deleted
+        });
+        let look = |_: &[u8]| {
+            held.wait();
+            sleep(Duration::from_millis(20));
+        };
+        assert_eq!(store.read(b"key", look), Ok(Some(())));
+        let deleted = waiter.join().unwrap();
+        // Only the lock-free backend has to put the removed node somewhere.
+        let refused = deleted.as_ref().is_err_and(|error| error.code() == code::OUT_OF_MEMORY);
+        assert!(deleted == Ok(true) || refused && combination.backend == BackendKind::Epoch, "{deleted:?}");
+    });
 }

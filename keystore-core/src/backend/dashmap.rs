@@ -13,8 +13,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::ControlFlow;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 
@@ -136,22 +135,6 @@ fn hash_of(kept: &Kept) -> u64 {
     kept.0.hash
 }
 
-/// How long a thread sleeps between two tries for a shard's lock, which has no waiting with an end.
-const NAP: Duration = Duration::from_micros(100);
-
-/// What `try_lock` gives, tried again until `patience` is over.
-#[cold]
-fn try_for<G>(patience: Duration, mut try_lock: impl FnMut() -> Option<G>) -> Option<G> {
-    let begun = Instant::now();
-    loop {
-        let left = patience.checked_sub(begun.elapsed());
-        if let Some(guard) = try_lock() {
-            return Some(guard);
-        }
-        sleep(left?.min(NAP));
-    }
-}
-
 /// A new one of a type that dashmap does not name.
 fn empty_like<T: Default>(_: &T) -> T {
     T::default()
@@ -194,8 +177,10 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         if let Some(guard) = shard.try_read() {
             return Ok(guard);
         }
-        let in_time = |patience| try_for(patience, || shard.try_read());
-        reentry::wait_for_lock(self.patience, in_time, || shard.read())
+        let try_lock = || shard.try_read();
+        // dashmap's lock has no timed wait.
+        let in_time = |patience| reentry::poll(Some(patience), try_lock);
+        reentry::wait_for_lock(self.patience, try_lock, in_time, || shard.read())
             .ok_or_else(|| reentry::refused(operation, self.patience))
     }
 
@@ -209,8 +194,10 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         if let Some(guard) = shard.try_write() {
             return Ok(guard);
         }
-        let in_time = |patience| try_for(patience, || shard.try_write());
-        reentry::wait_for_lock(self.patience, in_time, || shard.write())
+        let try_lock = || shard.try_write();
+        // dashmap's lock has no timed wait.
+        let in_time = |patience| reentry::poll(Some(patience), try_lock);
+        reentry::wait_for_lock(self.patience, try_lock, in_time, || shard.write())
             .ok_or_else(|| reentry::refused(operation, self.patience))
     }
 }

@@ -13,11 +13,21 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use super::memory::allocator_has;
 use crate::error::Error;
 
+/// How long a thread sleeps between two tries for a lock for which it cannot queue.
+const NAP: Duration = Duration::from_micros(100);
+
+/// What parking_lot takes for a thread that waits for the first time, and for a queue of a thousand.
+const QUEUE_BYTES: usize = 256 << 10;
+
 thread_local! {
+    /// Whether the thread has waited for a lock, so that parking_lot has its place.
+    static HAS_WAITED: Cell<bool> = const { Cell::new(false) };
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     static DECIDING: Cell<*const Decision> = const { Cell::new(ptr::null()) };
 }
@@ -85,17 +95,44 @@ pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
 
-/// Waits for a lock that is held: as `in_time` does for that long, where there is a limit to `patience`, else as `wait` does. `None`
-/// where that was not enough, and at once where this thread is inside a closure, and so must not wait.
+/// Waits for a lock that is held. If there is a limit to `patience`, `in_time` waits for that long, else
+/// `wait` waits. Returns `None` if that was not enough, and at once if this thread is inside a closure, and
+/// so must not wait.
+///
+/// A thread that waits in parking_lot for the first time takes memory for its place in the queue, and
+/// parking_lot cannot report that there is none. Such a thread polls with `try_lock` instead.
 pub(crate) fn wait_for_lock<G>(
     patience: Option<Duration>,
+    try_lock: impl Fn() -> Option<G>,
     in_time: impl FnOnce(Duration) -> Option<G>,
     wait: impl FnOnce() -> G,
 ) -> Option<G> {
+    if is_inside() {
+        return None;
+    }
+    if !HAS_WAITED.get() && !allocator_has(QUEUE_BYTES) {
+        return poll(patience, try_lock);
+    }
+    HAS_WAITED.set(true);
     match patience {
-        _ if is_inside() => None,
         Some(patience) => in_time(patience),
         None => Some(wait()),
+    }
+}
+
+/// Tries for a lock again and again until `patience` is over, if it has an end.
+#[cold]
+pub(crate) fn poll<G>(patience: Option<Duration>, try_lock: impl Fn() -> Option<G>) -> Option<G> {
+    let begun = Instant::now();
+    loop {
+        let left = match patience {
+            Some(patience) => patience.checked_sub(begun.elapsed()),
+            None => Some(NAP),
+        };
+        if let Some(guard) = try_lock() {
+            return Some(guard);
+        }
+        sleep(left?.min(NAP));
     }
 }
 
@@ -152,6 +189,19 @@ pub(crate) fn is_deciding<T>(table: &T, key: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_polled_for_until_it_is_free_or_patience_is_over() {
+        let tries = Cell::new(0);
+        let third_time = || {
+            tries.set(tries.get() + 1);
+            (tries.get() == 3).then_some("locked")
+        };
+        assert_eq!(poll(None, third_time), Some("locked"));
+        let begun = Instant::now();
+        assert_eq!(poll::<()>(Some(Duration::from_millis(5)), || None), None);
+        assert!(begun.elapsed() >= Duration::from_millis(5));
+    }
 
     #[test]
     fn a_decision_is_known_to_what_it_calls_and_forgotten_after() {

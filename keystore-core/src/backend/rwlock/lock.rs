@@ -137,6 +137,7 @@ impl<'a, L: BucketLock> Shared<'a, L> {
         Self::try_lock(lock).or_else(|| {
             let state = reentry::wait_for_lock(
                 patience,
+                || lock.try_lock_shared(),
                 |patience| lock.try_lock_shared_for(patience),
                 || lock.lock_shared(),
             );
@@ -158,6 +159,7 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
         Self::try_lock(lock).or_else(|| {
             let state = reentry::wait_for_lock(
                 patience,
+                || lock.try_lock_exclusive(),
                 |patience| lock.try_lock_exclusive_for(patience),
                 || lock.lock_exclusive(),
             );
