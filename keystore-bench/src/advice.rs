@@ -1,12 +1,12 @@
 //! The verdict on a whole run: which store to take, and when another is better.
 //!
-//! Sixteen rows with seven winners do not say which store to take. So each store gets its *share of the
-//! best* in every run (a scenario with a number of threads): its rate over that of the fastest store. The
-//! store to take is the one whose shares have the greatest geometric mean. How often it is near the best,
-//! and how far it falls behind at worst, stand beside it. Each run counts alike.
+//! Sixteen rows with seven winners do not say which store to take. So each store gets its *share of
+//! the best* in every run (a scenario with a number of threads): its rate over that of the fastest
+//! store. The store to take is the one whose shares have the greatest geometric mean. How often it
+//! is near the best, and how far it falls behind at worst, stand beside it. Each run counts alike.
 //!
-//! How sure the choice is, is found by drawing the rounds again, with replacement, and choosing anew
-//! (bootstrap, Efron 1979).
+//! How sure the choice is, is found by drawing the rounds again, with replacement, and choosing
+//! anew (bootstrap, Efron 1979).
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -54,7 +54,8 @@ pub struct Advice {
     pub rival: Option<Candidate>,
     /// The store to take instead in the runs of `better`, if there are any.
     pub other: Option<Standing>,
-    /// The runs in which the other is ahead of the first by what counts as a difference, with the lead.
+    /// The runs in which the other is ahead of the first by what counts as a difference, with the
+    /// lead.
     pub better: Vec<(String, Lead)>,
 }
 
@@ -74,8 +75,8 @@ impl Contest<'_> {
 }
 
 impl Results {
-    /// Which store to take, the maps of others included. `None` if there is nothing to choose from: fewer than
-    /// two stores that took part in every run, or a store with only one round.
+    /// Which store to take, the maps of others included. `None` if there is nothing to choose from:
+    /// fewer than two stores that took part in every run, or a store with only one round.
     #[must_use]
     pub fn advice(&self) -> Option<Advice> {
         let runs: Vec<(String, usize)> = self
@@ -128,7 +129,8 @@ impl Results {
             };
             contests.iter().filter_map(lead).collect()
         };
-        // The two that together are nearest to the best, of those that are ahead of the first anywhere.
+        // The two that together are nearest to the best, of those that are ahead of the first
+        // anywhere.
         let together =
             |other: usize| shares.iter().map(|shares| shares[first].max(shares[other]).ln()).sum::<f64>();
         let others = order.iter().copied().filter(|&index| index != first && !better(index).is_empty());
@@ -160,7 +162,8 @@ fn best(means: &[f64]) -> usize {
     means.iter().position(|&mean| mean == greatest).unwrap_or(0)
 }
 
-/// How often `first` is chosen if the rounds of each run are drawn again, and who is chosen most often else.
+/// How often `first` is chosen if the rounds of each run are drawn again, and who is chosen most
+/// often else.
 fn stays(contests: &[Contest<'_>], first: usize) -> (f64, Option<usize>) {
     let mut rng = SmallRng::seed_from_u64(1);
     let mut chosen = vec![0_usize; contests.first().map_or(0, |contest| contest.rows.len())];
@@ -211,7 +214,8 @@ mod tests {
 
     #[test]
     fn the_store_to_take_has_the_best_mean_and_the_other_is_better_where_it_is_said() {
-        // Store 3 is near the best everywhere; store 5 is ahead in the second scenario and far behind in the first.
+        // Store 3 is near the best everywhere; store 5 is ahead in the second scenario and far
+        // behind in the first.
         let results = with_rates(|scenario, store| match (scenario, store) {
             (0, 3) => 10e6,
             (1, 3) => 9e6,

@@ -1,7 +1,7 @@
 //! A burst of threads: many that are alive at the same time, each use the store once, and end.
 //!
-//! What a store keeps for each thread must not make those slower that come later. So a scenario with a
-//! [`burst`](crate::Scenario::burst) is measured twice, before the burst and after it.
+//! What a store keeps for each thread must not make those slower that come later. So a scenario
+//! with a [`burst`](crate::Scenario::burst) is measured twice, before the burst and after it.
 
 use std::sync::Barrier;
 
@@ -22,8 +22,9 @@ impl Drop for Alive<'_> {
     }
 }
 
-/// Starts the scenario's burst of threads and returns when all of them have ended. Each overwrites one of
-/// the loaded keys, as loading wrote it, looks it up, and stays until all others have done so too.
+/// Starts the scenario's burst of threads and returns when all of them have ended. Each overwrites
+/// one of the loaded keys, as loading wrote it, looks it up, and stays until all others have done
+/// so too.
 ///
 /// # Errors
 /// [`Error::Threads`] if the system refuses one of the threads, or one of them panics;

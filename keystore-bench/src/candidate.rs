@@ -62,9 +62,9 @@ impl Candidate {
 }
 
 impl Candidate {
-    /// Lets a peer that was just loaded finish what loading began: papaya and scc move the entries of a
-    /// table that has grown a few at a time, with the calls that come later. A walk over all entries moves
-    /// the rest. Stores of ours are measured as loading leaves them. O(entries).
+    /// Lets a peer that was just loaded finish what loading began: papaya and scc move the entries
+    /// of a table that has grown a few at a time, with the calls that come later. A walk over all
+    /// entries moves the rest. Stores of ours are measured as loading leaves them. O(entries).
     ///
     /// # Errors
     /// Those of the walk.

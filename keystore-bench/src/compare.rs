@@ -73,8 +73,9 @@ pub struct Comparison {
 /// How likely chance alone makes two rows differ that are alike, at most.
 const CHANCE: f64 = 0.05;
 
-/// Whether rows of so many rounds can differ by more than chance: if all rounds of one lie above all of
-/// the other, chance does that once in as many times as there are ways to choose who is above.
+/// Whether rows of so many rounds can differ by more than chance: if all rounds of one lie above
+/// all of the other, chance does that once in as many times as there are ways to choose who is
+/// above.
 fn can_tell(new: usize, old: usize) -> bool {
     let ways: f64 = (1..=old).map(|n| (new + n) as f64 / n as f64).product();
     2.0 / ways <= CHANCE
@@ -130,8 +131,8 @@ impl Comparison {
     /// never held against it.
     ///
     /// # Errors
-    /// [`Error::Slower`] with the number of rows that did, and the worst of them; [`Error::TooFewRounds`] if
-    /// no row has the rounds that would tell.
+    /// [`Error::Slower`] with the number of rows that did, and the worst of them;
+    /// [`Error::TooFewRounds`] if no row has the rounds that would tell.
     pub fn check(&self, percent: f64) -> Result<()> {
         if self.too_few_rounds == self.rows.len() {
             let (new, old) = self.most_rounds;
@@ -160,7 +161,8 @@ impl Comparison {
     }
 }
 
-/// What rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set uniform (threads 1)`.
+/// What rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set uniform
+/// (threads 1)`.
 fn overview(results: &Results) -> String {
     let stores: Vec<String> = results.candidates().iter().map(Candidate::to_string).collect();
     let runs = |name: &str| {

@@ -1,12 +1,13 @@
 //! How far one store is ahead of another, and how sure that is.
 //!
-//! Of nine stores that are all alike, one is the fastest in any run, by chance. Whoever names the winner
-//! and measures its lead in the same rounds reports that chance as a difference. So the rounds are halved:
-//! the odd ones say who is compared ([`picks`]), the even ones say by how much (the first round is round 0
-//! and counts as even). Rounds take turns because a machine may become slower while it is measured.
+//! Of nine stores that are all alike, one is the fastest in any run, by chance. Whoever names the
+//! winner and measures its lead in the same rounds reports that chance as a difference. So the
+//! rounds are halved: the odd ones say who is compared ([`picks`]), the even ones say by how much
+//! (the first round is round 0 and counts as even). Rounds take turns because a machine may become
+//! slower while it is measured.
 //!
-//! In the even rounds the two stores are compared round by round, for they ran next to each other, by the
-//! logarithms of their ratios: a paired t-test (Student 1908).
+//! In the even rounds the two stores are compared round by round, for they ran next to each other,
+//! by the logarithms of their ratios: a paired t-test (Student 1908).
 //!
 //! # Example
 //!
@@ -17,8 +18,9 @@
 //! | a | 11 | 12 | 5.6 | 13 | 12 |
 //! | b | 10 | 10 | 5.0 | 10 | 11 |
 //!
-//! Rounds 1 and 3 pick `a`. Rounds 0, 2 and 4 have the ratios 1.10, 1.12 and 1.09: their mean is 1.10, its
-//! bounds are 1.07 to 1.14 with 95 % confidence, and that is a difference. The slow round 2 has slowed both.
+//! Rounds 1 and 3 pick `a`. Rounds 0, 2 and 4 have the ratios 1.10, 1.12 and 1.09: their mean is
+//! 1.10, its bounds are 1.07 to 1.14 with 95 % confidence, and that is a difference. The slow round
+//! 2 has slowed both.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 

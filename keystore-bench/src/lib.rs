@@ -14,11 +14,13 @@
 //!    says, gives the latencies.
 //! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing, wrong, or twice. A number
 //!    from a store that fails is a number from a broken store, and the command fails with it.
-//! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a machine which is slow for a while is slow for
-//!    all. A row's rate is the median of its rounds, with the bounds that hold it. Half of the rounds pick the fastest store,
-//!    the other half say by how much it is ahead ([`lead`]); what lies within the bounds is not told apart.
-//! 6. [`advice`] says which store to take, going by all runs. [`Results`] are written to `results.json`, [`report`] makes
-//!    tables, plots and a page of them, and [`Comparison`] holds them against those of another day.
+//! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a machine which is slow
+//!    for a while is slow for all. A row's rate is the median of its rounds, with the bounds that
+//!    hold it. Half of the rounds pick the fastest store, the other half say by how much it is
+//!    ahead ([`lead`]); what lies within the bounds is not told apart.
+//! 6. [`advice`] says which store to take, going by all runs. [`Results`] are written to
+//!    `results.json`, [`report`] makes tables, plots and a page of them, and [`Comparison`] holds
+//!    them against those of another day.
 //!
 //! ```
 //! use keystore_bench::{Candidate, Plan, Suite, Watch, report};
@@ -49,11 +51,11 @@
 //!
 //! What is asked: `scenario`, `size`, `distribution`, `keys`, `trace`, `suite` (the files),
 //! `stream` (the operations drawn). Of whom: `combination`, `peers`, `nothing`, `candidate`.
-//! Measuring: `driver` (the threads), `burst` (many more of them), `proof` (the check), `measure` (what
-//! is kept), `limit` (what memory can do), `machine`, `plan` (the rounds). What comes of it: `results`
-//! (the file), `lead` and `advice` (who is ahead), `compare` (two of them), `report` and `plot` (what
-//! people see). `stress` is a test of its own, with very many threads at once. `input` reads the texts
-//! of others, and `console` prints for the commands.
+//! Measuring: `driver` (the threads), `burst` (many more of them), `proof` (the check), `measure`
+//! (what is kept), `limit` (what memory can do), `machine`, `plan` (the rounds). What comes of it:
+//! `results` (the file), `lead` and `advice` (who is ahead), `compare` (two of them), `report` and
+//! `plot` (what people see). `stress` is a test of its own, with very many threads at once. `input`
+//! reads the texts of others, and `console` prints for the commands.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

@@ -168,8 +168,8 @@ impl Plan {
         Ok(Self { suite: suite.name, entries, candidates, rounds: suite.rounds })
     }
 
-    /// Results of this plan with nothing measured yet: the scenarios, and rows without rounds. What they can be
-    /// compared with is known before minutes are spent.
+    /// Results of this plan with nothing measured yet: the scenarios, and rows without rounds. What
+    /// they can be compared with is known before minutes are spent.
     #[must_use]
     pub fn outline(&self) -> Results {
         let measured = |entry: &Entry| Measured {
@@ -257,7 +257,8 @@ impl Plan {
         })
     }
 
-    /// Runs the rounds of a phase, at most as many as there were in the phase before: how many there were.
+    /// Runs the rounds of a phase, at most as many as there were in the phase before: how many
+    /// there were.
     fn run_rounds(
         &self,
         phase: Phase,
@@ -404,7 +405,8 @@ struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    /// Runs, and adds what came of it to the tally. `unchanged` is the store left over from the run before.
+    /// Runs, and adds what came of it to the tally. `unchanged` is the store left over from the run
+    /// before.
     fn measure(&self, tally: &mut Tally, unchanged: &mut Option<Opened>, watch: &Watch) -> Result<()> {
         let Self { entry, streams, candidate, phase } = *self;
         let (scenario, keys) = (&entry.scenario, entry.source.keys());

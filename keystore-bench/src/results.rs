@@ -103,8 +103,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// How far it is ahead of another row of the same scenario and number of threads. `None` if there are
-    /// fewer than three rounds.
+    /// How far it is ahead of another row of the same scenario and number of threads. `None` if
+    /// there are fewer than three rounds.
     #[must_use]
     pub fn lead_over(&self, other: &Self) -> Option<Lead> {
         Lead::of(&self.rounds, &other.rounds)
@@ -145,7 +145,8 @@ impl Row {
 const NODE_HEADER: f64 = 8.0;
 const LINE: f64 = 64.0;
 
-/// Which store was fastest under one scenario with one number of threads, the maps of others included.
+/// Which store was fastest under one scenario with one number of threads, the maps of others
+/// included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Winner<'a> {
     /// The scenario's name.
@@ -165,8 +166,8 @@ impl<'a> Winner<'a> {
         self.others.iter().filter(move |(_, lead)| !told(lead)).map(|(row, _)| *row)
     }
 
-    /// The rows that nobody is ahead of as far as can be told, the one with the highest median first: the winner
-    /// alone, or it and those that it cannot be told from.
+    /// The rows that nobody is ahead of as far as can be told, the one with the highest median
+    /// first: the winner alone, or it and those that it cannot be told from.
     #[must_use]
     pub fn front(&self) -> Vec<&'a Row> {
         let mut front: Vec<&Row> = std::iter::once(self.best).chain(self.level()).collect();
@@ -250,8 +251,8 @@ impl Results {
         unchanged.rev().max_by_key(|scenario| scenario.loaded_keys()).or(scenarios().next_back())
     }
 
-    /// Which store won which scenario, with each number of threads. At a fixed rate all do as many operations, and nobody
-    /// wins.
+    /// Which store won which scenario, with each number of threads. At a fixed rate all do as many
+    /// operations, and nobody wins.
     #[must_use]
     pub fn winners(&self) -> Vec<Winner<'_>> {
         let open_ended = self.scenarios.iter().filter(|measured| measured.scenario.rate.is_none());
@@ -302,8 +303,8 @@ impl Results {
         self.rows_of(scenario, threads).filter(|row| row.store.is_peer()).max_by(median)
     }
 
-    /// How many times the rate of the best peer a row has. `None` if no peer ran, or if either has only one
-    /// round: a ratio of two single measurements says nothing.
+    /// How many times the rate of the best peer a row has. `None` if no peer ran, or if either has
+    /// only one round: a ratio of two single measurements says nothing.
     #[must_use]
     pub fn ratio_to_best_peer(&self, row: &Row) -> Option<f64> {
         let peer = self.best_peer(&row.scenario, row.threads)?;
@@ -312,9 +313,11 @@ impl Results {
         known.then(|| row.ops_per_sec.median / peer.ops_per_sec.median)
     }
 
-    /// How near a row comes to what the memory can do, from 0 up: its operations a second, each of them one line of the
-    /// table and, unless it is a lookup that finds nothing, the lines of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
-    /// where caches hold what is asked for. `None` where the limit was not measured for that number of threads.
+    /// How near a row comes to what the memory can do, from 0 up: its operations a second, each of
+    /// them one line of the table and, unless it is a lookup that finds nothing, the lines of a
+    /// node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
+    /// where caches hold what is asked for. `None` where the limit was not measured for that number
+    /// of threads.
     #[must_use]
     pub fn share_of_limit(&self, row: &Row) -> Option<f64> {
         let limit = self.limits.iter().find(|limit| {
@@ -512,7 +515,8 @@ pub(crate) mod tests {
     fn the_winner_is_picked_in_some_rounds_and_tested_in_the_others() {
         let results = one_run(|n| {
             let rate = 10.0 * (n + 1) as f64;
-            // The whole machine was slow in round 2. Store 7 comes and goes, and is not told from the winner.
+            // The whole machine was slow in round 2. Store 7 comes and goes, and is not told from
+            // the winner.
             let swings = if n == 7 { [1.6, 1.0, 0.7, 1.0, 1.3] } else { [1.0, 1.01, 0.99, 1.0, 1.01] };
             (0..5).map(|round| rate * swings[round] * if round == 2 { 0.25 } else { 1.0 }).collect()
         });

@@ -80,8 +80,8 @@ pub struct Scenario {
     /// How often it is measured; as often as everything else where it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
-    /// Number of threads that use the store once, all alive at the same time, and end. The scenario is
-    /// measured before them and after them.
+    /// Number of threads that use the store once, all alive at the same time, and end. The scenario
+    /// is measured before them and after them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<usize>,
     /// What the store is opened with.
@@ -90,8 +90,8 @@ pub struct Scenario {
     /// Where the random numbers begin. One seed, one sequence of operations.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// The scenario as its suite has it, if something was changed since. [`Plan`](crate::Plan) says the
-    /// difference in the name, see [`tell_changes`](Self::tell_changes).
+    /// The scenario as its suite has it, if something was changed since. [`Plan`](crate::Plan) says
+    /// the difference in the name, see [`tell_changes`](Self::tell_changes).
     #[serde(skip)]
     pub as_written: Option<Box<Self>>,
 }
@@ -475,8 +475,9 @@ impl Scenario {
     /// Says in the name and in the description what was changed since
     /// [`keep_as_written`](Self::keep_as_written), and forgets how the scenario was written.
     ///
-    /// A name such as `grow to 1M` promises something. If the keys, their number, the sizes, the batch or
-    /// the operations are others, the name ends with what they are: `grow to 1M [3 keys of words.txt]`.
+    /// A name such as `grow to 1M` promises something. If the keys, their number, the sizes, the
+    /// batch or the operations are others, the name ends with what they are: `grow to 1M [3 keys of
+    /// words.txt]`.
     pub fn tell_changes(&mut self) {
         let Some(written) = self.as_written.take() else { return };
         let mut named = Vec::new();

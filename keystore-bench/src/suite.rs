@@ -131,7 +131,8 @@ impl Suite {
             let mut scenario: Scenario = serde_path_to_error::deserialize(fields).map_err(|error| {
                 let field = error.path().to_string();
                 let message = error.into_inner().message().to_owned();
-                // The name that is not known stands in the message, and is nearer than the table it is in.
+                // The name that is not known stands in the message, and is nearer than the table it
+                // is in.
                 let known = quoted(&message).next().map(|name| format!("{field}.{name}"));
                 let place = places.field(number, known.as_deref().unwrap_or(&field), &field);
                 let of = if field == "." { String::new() } else { format!("{field}: ") };
@@ -204,9 +205,9 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The offset of a field of a scenario, `mix.get`, or of the nearest table around it: in the scenario, or
-    /// in the defaults if it is there that the field was given; else that of the scenario. `or` is looked
-    /// for if there is no such field.
+    /// The offset of a field of a scenario, `mix.get`, or of the nearest table around it: in the
+    /// scenario, or in the defaults if it is there that the field was given; else that of the
+    /// scenario. `or` is looked for if there is no such field.
     fn field(&self, number: usize, path: &str, or: &str) -> usize {
         let scenario = self.table(number).map(Spanned::get_ref);
         let defaults = key(&self.file, "defaults").map(|(_, value)| value.get_ref());
@@ -223,7 +224,8 @@ fn key<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<(usize, &'t Spanned
     Some((key.span().start, value))
 }
 
-/// The offset of the deepest part of a path, `value_size.min`, that a table has; `None` without the first.
+/// The offset of the deepest part of a path, `value_size.min`, that a table has; `None` without the
+/// first.
 fn deepest(table: &DeValue<'_>, path: &str) -> Option<usize> {
     let mut parts = path.split('.').filter(|part| !part.is_empty());
     let DeValue::Table(fields) = table else { return None };

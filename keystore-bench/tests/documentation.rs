@@ -1,5 +1,5 @@
-//! What the documentation says of the harness, held against the code: defaults, suites, tables, and the
-//! advice, which has to be that of the published figures.
+//! What the documentation says of the harness, held against the code: defaults, suites, tables, and
+//! the advice, which has to be that of the published figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -182,7 +182,8 @@ fn published() -> Vec<(String, BTreeMap<String, f64>)> {
     runs
 }
 
-/// The geometric mean of the shares of the best over some of the runs, of each store, the greatest first.
+/// The geometric mean of the shares of the best over some of the runs, of each store, the greatest
+/// first.
 fn means(of: impl Fn(&str) -> bool) -> Vec<(String, f64)> {
     let runs = published();
     let runs: Vec<_> = runs.iter().filter(|(run, _)| of(run)).collect();

@@ -44,8 +44,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !io::stdin().is_terminal() {
         return lines(&store, style, args.longest_line, None);
     }
-    // While a verb runs, Ctrl-C ends that and not the shell, for the store would go with it. Without the
-    // handler it is as before.
+    // While a verb runs, Ctrl-C ends that and not the shell, for the store would go with it.
+    // Without the handler it is as before.
     let _ = ctrlc::set_handler(|| verbs::INTERRUPTED.store(true, Ordering::Relaxed));
     let greeting = format!(
         "keystore: backend {}, pool {}. Type help for the verbs.",

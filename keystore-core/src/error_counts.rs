@@ -9,7 +9,8 @@ const CODES: usize = 16;
 
 /// Counts of failed calls by error code, from [`Stats::errors`](crate::Stats::errors).
 ///
-/// It lies in place and takes no memory, so that a store which ran out of memory can still tell how often.
+/// It lies in place and takes no memory, so that a store which ran out of memory can still tell how
+/// often.
 ///
 /// ```
 /// use keystore_core::{ErrorCounts, code};

@@ -263,8 +263,8 @@ pub trait Keystore {
     /// Makes the table large enough for `additional` more entries.
     ///
     /// # Errors
-    /// -10 if the table cannot be allocated. If this process can never have so much memory, the table
-    /// stays as it is; else it is as large as could be allocated. [-30](#the-error--30).
+    /// -10 if the table cannot be allocated. If this process can never have so much memory, the
+    /// table stays as it is; else it is as large as could be allocated. [-30](#the-error--30).
     fn reserve(&self, additional: usize) -> Result<()>;
 
     /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives its memory back. (The

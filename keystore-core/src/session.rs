@@ -49,8 +49,8 @@ const RENEWED_AFTER: u32 = 64;
 #[must_use = "a session that is dropped at once was entered for nothing"]
 pub struct Session<'s, T: Table> {
     store: &'s Store<T>,
-    /// What the table holds for the session. None if there was no memory for it: the next operation tries
-    /// again. Taken out when the session ends.
+    /// What the table holds for the session. None if there was no memory for it: the next operation
+    /// tries again. Taken out when the session ends.
     entered: Option<T::Session>,
     operations: u32,
     /// Whether any of them was a write: then the session's end may have garbage to help away.

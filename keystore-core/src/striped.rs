@@ -5,9 +5,9 @@
 //! instruction, no shared line. Threads beyond those share a few stripes by atomic addition. A sum walks the stripes:
 //! exact when nobody adds meanwhile, and never off by more than the additions that overlap it.
 //!
-//! The stripe is chosen by [`thread_slot`]: a number that no two live threads share while it is below [`OWNED`].
-//! When a thread ends, its number passes to the next thread that needs one: a thread that starts, or
-//! one that shares a stripe because it started while all numbers were taken.
+//! The stripe is chosen by [`thread_slot`]: a number that no two live threads share while it is
+//! below [`OWNED`]. When a thread ends, its number passes to the next thread that needs one: a
+//! thread that starts, or one that shares a stripe because it started while all numbers were taken.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};

@@ -1,20 +1,20 @@
 //! What runs when a thread ends.
 //!
-//! Stores and pools keep something for each live thread: its number, its pin, its cached blocks. When
-//! the thread ends, all of it must pass to other threads. A destructor of a `thread_local!` is not
-//! enough, for two reasons:
+//! Stores and pools keep something for each live thread: its number, its pin, its cached blocks.
+//! When the thread ends, all of it must pass to other threads. A destructor of a `thread_local!` is
+//! not enough, for two reasons:
 //!
 //! - To register one takes memory inside the C library, and the process ends if there is none.
 //! - One that is registered late, while the thread's POSIX keys are being destroyed, never runs.
 //!
-//! So on Unix this uses a POSIX key. To set its value needs no memory or reports that there was none,
-//! and POSIX calls the destructors of keys again, up to four rounds, if one of them sets a value. A
-//! store that is first used in such a destructor is noticed in the next round. What is first used in
-//! the last round, by a destructor that has set its own key three times, is not noticed: nothing tells
-//! a thread that this is its last round.
+//! So on Unix this uses a POSIX key. To set its value needs no memory or reports that there was
+//! none, and POSIX calls the destructors of keys again, up to four rounds, if one of them sets a
+//! value. A store that is first used in such a destructor is noticed in the next round. What is
+//! first used in the last round, by a destructor that has set its own key three times, is not
+//! noticed: nothing tells a thread that this is its last round.
 //!
-//! The key's destructor is code of this library. If the library is unloaded, the key is deleted first,
-//! so threads that end later do not call code that is gone.
+//! The key's destructor is code of this library. If the library is unloaded, the key is deleted
+//! first, so threads that end later do not call code that is gone.
 //!
 //! A crate that keeps something for each thread adds a [`Hook`] once, and calls [`arm`] whenever a
 //! thread begins to have something to give back.
@@ -40,8 +40,8 @@ impl Hook {
         Self { run, added: AtomicBool::new(false), next: AtomicPtr::new(null_mut()) }
     }
 
-    /// Adds the hook, unless that was done. Hooks run before the library gives back the thread's own
-    /// number and pin, so a hook may use both.
+    /// Adds the hook, unless that was done. Hooks run before the library gives back the thread's
+    /// own number and pin, so a hook may use both.
     pub fn add(&'static self) {
         if self.added.swap(true, Ordering::Relaxed) {
             return;
@@ -77,10 +77,11 @@ fn give_back() {
     crate::striped::release_slot();
 }
 
-/// Has the hooks run when the calling thread ends. Costs a few instructions if that was done before.
+/// Has the hooks run when the calling thread ends. Costs a few instructions if that was done
+/// before.
 ///
-/// Returns false if that cannot be arranged: there is no memory for it, or the thread's last round of
-/// destructors has begun. Nothing may be kept for the thread then.
+/// Returns false if that cannot be arranged: there is no memory for it, or the thread's last round
+/// of destructors has begun. Nothing may be kept for the thread then.
 #[must_use]
 #[inline]
 pub fn arm() -> bool {
@@ -96,8 +97,9 @@ mod key {
 
     use libc::{pthread_key_create, pthread_key_delete, pthread_key_t, pthread_setspecific};
 
-    /// Rounds in which the key's destructor surely runs for a thread whose values are set in each of them.
-    /// POSIX has four rounds at least, and one may have begun before the first value was set.
+    /// Rounds in which the key's destructor surely runs for a thread whose values are set in each
+    /// of them. POSIX has four rounds at least, and one may have begun before the first value was
+    /// set.
     const ROUNDS: u32 = 3;
 
     /// No key was made yet.
@@ -147,16 +149,16 @@ mod key {
             return None;
         }
         let known = KEY.compare_exchange(NONE, key.into(), Ordering::AcqRel, Ordering::Acquire);
-        // A C library that has no memory for another function to call at the end says so. The code then
-        // has to stay loaded, which it does in a program; the key is kept only if it can be deleted.
-        // SAFETY: `unloaded` stays loaded until it is called.
+        // A C library that has no memory for another function to call at the end says so. The code
+        // then has to stay loaded, which it does in a program; the key is kept only if it can be
+        // deleted. SAFETY: `unloaded` stays loaded until it is called.
         if known.is_ok() && unsafe { libc::atexit(unloaded) } != 0 {
             let _ = KEY.compare_exchange(key.into(), NONE, Ordering::AcqRel, Ordering::Relaxed);
         } else if known.is_ok() {
             return Some(key);
         }
-        // SAFETY: another thread's key is in its place, or none; a value that a thread set under this one
-        // meanwhile is forgotten.
+        // SAFETY: another thread's key is in its place, or none; a value that a thread set under
+        // this one meanwhile is forgotten.
         unsafe { pthread_key_delete(key) };
         known.err().and_then(|key| pthread_key_t::try_from(key).ok())
     }

@@ -1,12 +1,13 @@
 //! Threads that end: what they have in pools goes back to the pools that they used.
 //!
-//! A slab's magazine or an arena's span holds little memory, but it keeps its chunk of 2 MiB from going
-//! back to the system, and nobody else can get at it. So a thread that ends leaves none.
+//! A slab's magazine or an arena's span holds little memory, but it keeps its chunk of 2 MiB from
+//! going back to the system, and nobody else can get at it. So a thread that ends leaves none.
 //!
 //! Each place of [`PerThread`](crate::per_thread::PerThread) has a list of the pools that may keep
-//! something there. A pool joins the list of a place when a thread at that place gets its first magazine
-//! or span, and leaves it when a thread ends which had the place, or when the pool ends. So the end of a
-//! thread costs time in proportion to the pools that it used, not to those that are open.
+//! something there. A pool joins the list of a place when a thread at that place gets its first
+//! magazine or span, and leaves it when a thread ends which had the place, or when the pool ends.
+//! So the end of a thread costs time in proportion to the pools that it used, not to those that are
+//! open.
 //!
 //! The lock of a list is held while its pools empty the place, so no pool ends meanwhile.
 
@@ -42,8 +43,9 @@ fn list(place: usize) -> MutexGuard<'static, Vec<Listed>> {
     LISTS[place].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes that a pool may keep something at the calling thread's place. To be called after the place may
-/// have got it, and not within [`PerThread::with_place`](crate::per_thread::PerThread::with_place).
+/// Notes that a pool may keep something at the calling thread's place. To be called after the place
+/// may have got it, and not within
+/// [`PerThread::with_place`](crate::per_thread::PerThread::with_place).
 ///
 /// # Safety
 /// The pool stays where it is until [`leave`] was called for it.
@@ -62,8 +64,8 @@ fn join(pool: NonNull<dyn Places>, is_listed: &AtomicBool, place: usize) {
     }
     HOOK.add();
     let mut list = list(place);
-    // If there is no memory for the list, the next call tries again. Threads that share the place may have
-    // come here together.
+    // If there is no memory for the list, the next call tries again. Threads that share the place
+    // may have come here together.
     if list.try_reserve(1).is_ok() && !is_listed.swap(true, Relaxed) {
         list.push(Listed(pool));
     }
@@ -75,7 +77,8 @@ fn empty_own_place() {
     for pool in list(place).drain(..) {
         // SAFETY: a pool leaves the lists before it ends, and the lock of this one is held.
         let pool = unsafe { pool.0.as_ref() };
-        // Before it is emptied: a thread that shares the place and fills it afterwards notes it again.
+        // Before it is emptied: a thread that shares the place and fills it afterwards notes it
+        // again.
         pool.is_listed(place).store(false, Relaxed);
         pool.empty(place);
     }

@@ -53,11 +53,12 @@
 //!
 //! # Where things are
 //!
-//! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and its parts: `class` sizes,
-//! `span` blocks of one size, `magazine` what threads cache, `depot` where they trade · `arena` ·
-//! `system` · `kind` the choice at run time · `per_thread` places of one's own · `leaving` threads that
-//! end · `registry` whose an address is · `primitive` what threads share, or a model checker's · `list`
-//! links within elements · `stable` a value that stays where it is · `shared` one with several owners · `audit` the checks of debug builds.
+//! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and
+//! its parts: `class` sizes, `span` blocks of one size, `magazine` what threads cache, `depot`
+//! where they trade · `arena` · `system` · `kind` the choice at run time · `per_thread` places of
+//! one's own · `leaving` threads that end · `registry` whose an address is · `primitive` what
+//! threads share, or a model checker's · `list` links within elements · `stable` a value that stays
+//! where it is · `shared` one with several owners · `audit` the checks of debug builds.
 //!
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats

@@ -17,8 +17,8 @@ mod checked {
 
     pub(crate) use keystore_core::striped::thread_slot;
 
-    /// The standard library's lock, without poisoning: nothing unwinds under a pool's lock. A thread that
-    /// waits for it takes no memory, which one that waits for parking_lot's may.
+    /// The standard library's lock, without poisoning: nothing unwinds under a pool's lock. A
+    /// thread that waits for it takes no memory, which one that waits for parking_lot's may.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use keystore_core::{Error, Result};
 
-/// Owns a `T` together with its clones: `Arc`, but it reports that there is no memory. `Arc::new` ends the
-/// process, and stable Rust has no other.
+/// Owns a `T` together with its clones: `Arc`, but it reports that there is no memory. `Arc::new`
+/// ends the process, and stable Rust has no other.
 #[derive(Debug)]
 pub struct Shared<T>(NonNull<Counted<T>>);
 
@@ -63,8 +63,8 @@ impl<T> Drop for Shared<T> {
         if unsafe { self.0.as_ref() }.owners.fetch_sub(1, Release) > 1 {
             return;
         }
-        // SAFETY: as above. Acquire: what the others did comes before this. A load and not a fence, which
-        // ThreadSanitizer does not understand.
+        // SAFETY: as above. Acquire: what the others did comes before this. A load and not a fence,
+        // which ThreadSanitizer does not understand.
         unsafe { self.0.as_ref() }.owners.load(Acquire);
         let one = NonNull::slice_from_raw_parts(self.0, 1);
         // SAFETY: it came from a boxed slice of one, and this was the last owner.

@@ -5,8 +5,8 @@ use std::ptr::NonNull;
 
 use keystore_core::{Error, Result};
 
-/// Owns a `T` at an address that does not change. Unlike a `Box`, it may be pointed to by others while
-/// its owner moves.
+/// Owns a `T` at an address that does not change. Unlike a `Box`, it may be pointed to by others
+/// while its owner moves.
 #[derive(Debug)]
 pub(crate) struct Stable<T>(NonNull<T>);
 

@@ -3,8 +3,8 @@
 //! returns an error or does without, every entry is there, and the same call succeeds the next time. The idea is that of
 //! SQLite's tests of running out of memory.
 //!
-//! And a thread gets no memory at all, from its first call on. Nothing is passed over then: the process ends if anything
-//! asks for memory that cannot do without.
+//! And a thread gets no memory at all, from its first call on. Nothing is passed over then: the
+//! process ends if anything asks for memory that cannot do without.
 //!
 //! The refusal is the global allocator's, for the thread under test and while it is within a call. What closures and the test
 //! itself allocate is never refused; nor is what a dependency allocates without a way to report that it failed: see

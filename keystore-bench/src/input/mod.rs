@@ -163,7 +163,8 @@ fn refused(path: &Path, reason: String) -> Error {
     Error::Line { path: path.to_owned(), line: 1, reason }
 }
 
-/// A source whose end is final. At a terminal, a read after the end of the input waits for more of it.
+/// A source whose end is final. At a terminal, a read after the end of the input waits for more of
+/// it.
 struct Ended {
     source: Box<dyn Read>,
     is_ended: bool,

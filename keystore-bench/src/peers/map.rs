@@ -22,12 +22,14 @@ pub(super) trait Map {
         }
     }
 
-    /// Sets each of the entries, and returns how many keys were new. A loop, as [`read_many`](Self::read_many).
+    /// Sets each of the entries, and returns how many keys were new. A loop, as
+    /// [`read_many`](Self::read_many).
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> usize {
         entries.iter().filter(|(key, value)| self.set(key, value) == Change::Created).count()
     }
 
-    /// Removes each of the keys, and returns how many were present. A loop, as [`read_many`](Self::read_many).
+    /// Removes each of the keys, and returns how many were present. A loop, as
+    /// [`read_many`](Self::read_many).
     fn remove_many(&self, keys: &[&[u8]]) -> usize {
         keys.iter().filter(|key| self.remove(key)).count()
     }

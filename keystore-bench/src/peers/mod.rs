@@ -12,9 +12,9 @@
 //! - Each is used as its documentation says is best. Lookups, removals and, where it can, overwriting take the key as
 //!   borrowed bytes, and nothing is copied that need not be. A map that locks overwrites a value of the same length in
 //!   place; a map with guards takes one for a whole batch.
-//! - After loading, each is walked once before it is measured. papaya and scc move the entries of a table that has
-//!   grown a few at a time, with later calls, and a short run would measure that. Ours are measured as loading leaves
-//!   them.
+//! - After loading, each is walked once before it is measured. papaya and scc move the entries of a
+//!   table that has grown a few at a time, with later calls, and a short run would measure that.
+//!   Ours are measured as loading leaves them.
 //! - Between the harness and the peer is one call through a pointer, the same that our stores pay, and nothing else:
 //!   no check of lengths, no counters.
 //!

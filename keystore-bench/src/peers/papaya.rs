@@ -3,8 +3,9 @@
 //! An entry is one allocation, key and value side by side, and never changes: a write makes a new one. Every access
 //! goes through a pin, which its documentation advises to use again where one can: a batch does.
 //!
-//! Its table moves a few entries at a time, with each write, after it has grown. Its iterators finish that
-//! first, by their documentation: so the harness walks a peer once when it has loaded it.
+//! Its table moves a few entries at a time, with each write, after it has grown. Its iterators
+//! finish that first, by their documentation: so the harness walks a peer once when it has loaded
+//! it.
 
 use std::ops::ControlFlow;
 

@@ -46,9 +46,10 @@ const LAST_COLUMNS: [&str; 19] = [
     "verification_passed",
 ];
 
-/// The rows as CSV, with the names of the columns first. Rates are operations a second, times nanoseconds, sizes bytes,
-/// `hit_ratio` from 0 to 1 and empty without lookups. The response, which only a fixed rate has, is empty where there is none; so are a peer's backend and pool, and the parts of its
-/// memory, which nobody counts.
+/// The rows as CSV, with the names of the columns first. Rates are operations a second, times
+/// nanoseconds, sizes bytes, `hit_ratio` from 0 to 1 and empty without lookups. The response, which
+/// only a fixed rate has, is empty where there is none; so are a peer's backend and pool, and the
+/// parts of its memory, which nobody counts.
 ///
 /// `missing_count` is `missing`, under the name of the predecessor's reports; `failure_count` is all that checking found amiss.
 ///

@@ -1,7 +1,9 @@
-//! What the documentation shows of a run: blocks of Markdown that take the place of those of an earlier run.
+//! What the documentation shows of a run: blocks of Markdown that take the place of those of an
+//! earlier run.
 //!
-//! A block begins with `<!-- figures: SUITE -->` or `<!-- advice: SUITE -->` on a line and ends with
-//! `<!-- end -->`. So a page's figures and the advice that rests on them come from the same run.
+//! A block begins with `<!-- figures: SUITE -->` or `<!-- advice: SUITE -->` on a line and ends
+//! with `<!-- end -->`. So a page's figures and the advice that rests on them come from the same
+//! run.
 
 use std::fmt::Write;
 
@@ -40,7 +42,8 @@ impl Block {
         Some(rest.split_once(END)?.0)
     }
 
-    /// The page with the block of these results in place of the one that it has; `None` if it has none.
+    /// The page with the block of these results in place of the one that it has; `None` if it has
+    /// none.
     #[must_use]
     pub fn replace(self, page: &str, results: &Results) -> Option<String> {
         let begin = self.begin(&results.suite);

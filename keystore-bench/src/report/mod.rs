@@ -1,7 +1,8 @@
 //! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the folder that holds it all.
 //!
-//! What there is to say is made once, as `sheets` and as sentences in `words`; `text`, `markdown` and `html` set them.
-//! `csv` has every number of every row, for programs; `figures` is what the documentation shows; `comparison` tells how two results differ.
+//! What there is to say is made once, as `sheets` and as sentences in `words`; `text`, `markdown`
+//! and `html` set them. `csv` has every number of every row, for programs; `figures` is what the
+//! documentation shows; `comparison` tells how two results differ.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,9 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|source| Error::unwritable(folder, source))
 }
 
-/// Writes `results.json`, `results.csv`, `results.md`, the plots as SVG and PNG, and `report.html` to a folder, which is made
-/// if it is not there. No file of an earlier report is replaced before all of the new ones are written. Plots of an earlier report, which this one has not, are
+/// Writes `results.json`, `results.csv`, `results.md`, the plots as SVG and PNG, and `report.html`
+/// to a folder, which is made if it is not there. No file of an earlier report is replaced before
+/// all of the new ones are written. Plots of an earlier report, which this one has not, are
 /// removed: they would be taken for its own. Returns the path of the page.
 ///
 /// # Errors

@@ -17,8 +17,8 @@ fn the_text_has_a_line_for_every_combination_and_a_verdict_for_every_run() {
     let results = tiny();
     let text = text(&results);
     for combination in Combination::all() {
-        // One table for each of two numbers of threads, one for memory, one for growth, one of the standings; the one for
-        // the limit of memory has them as columns.
+        // One table for each of two numbers of threads, one for memory, one for growth, one of the
+        // standings; the one for the limit of memory has them as columns.
         let line = |line: &&str| line.trim_start().starts_with(&combination.to_string());
         assert_eq!(text.lines().filter(line).count(), 5, "{text}");
     }
@@ -66,7 +66,8 @@ fn a_winner_is_told_with_bounds_and_confidence_or_not_told_apart() {
         "rwlock+arena with 8.00 M/s, ahead of the next, rwlock+system: 2.00 times, 2.00 to 2.00, over 99.9 % sure; \
          4.00 times the last, rwlock+slab"
     );
-    // Twice as fast on average in the rounds that test, and as slow in one of them: within the bounds.
+    // Twice as fast on average in the rounds that test, and as slow in one of them: within the
+    // bounds.
     set_rounds(&mut results.rows[2], &[1.5e6, 7.0e6, 6.0e6, 7.0e6, 3e6]);
     let said = sentence(&results);
     assert_eq!(

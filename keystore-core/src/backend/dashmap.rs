@@ -32,7 +32,8 @@ use crate::store::Store;
 use crate::system_memory::check_fits;
 use crate::table::{Decision, Footprint, Survey, Table, describe};
 
-/// More than an empty map takes: up to 128 bytes for each shard, of which there are four for each processor.
+/// More than an empty map takes: up to 128 bytes for each shard, of which there are four for each
+/// processor.
 const FIRST_SHARDS: usize = 64 << 10;
 
 /// A store in dashmap's shards. See the [crate's page](crate) on choosing.
@@ -55,8 +56,8 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
     /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let ledger = Ledger::new(config, allocator, hasher)?;
-        // dashmap cannot report that there is no memory for its shards, nor the standard library that there
-        // is none to count the processors by which their number is chosen.
+        // dashmap cannot report that there is no memory for its shards, nor the standard library
+        // that there is none to count the processors by which their number is chosen.
         if !allocator_has(FIRST_SHARDS) {
             return Err(Error::OutOfMemory { requested: FIRST_SHARDS });
         }

@@ -150,12 +150,12 @@ fn advise_huge(start: NonNull<u8>, bytes: usize) {
 #[cfg(not(all(target_os = "linux", not(miri))))]
 fn advise_huge(_: NonNull<u8>, _: usize) {}
 
-/// Whether the allocator has a block of `bytes` bytes now. For calls into crates that take memory and end
-/// the process if there is none: the block is given back, so that they find it there.
+/// Whether the allocator has a block of `bytes` bytes now. For calls into crates that take memory
+/// and end the process if there is none: the block is given back, so that they find it there.
 pub(crate) fn allocator_has(bytes: usize) -> bool {
     let Ok(layout) = Layout::from_size_align(bytes.max(1), 16) else { return false };
-    // SAFETY: the layout has a size; a block is given back with it. The compiler may not leave the pair out,
-    // for it does not know what `black_box` does with the block.
+    // SAFETY: the layout has a size; a block is given back with it. The compiler may not leave the
+    // pair out, for it does not know what `black_box` does with the block.
     unsafe {
         let block = black_box(alloc(layout));
         if !block.is_null() {

@@ -22,7 +22,8 @@ use crate::error::Error;
 /// How long a thread sleeps between two tries for a lock for which it cannot queue.
 const NAP: Duration = Duration::from_micros(100);
 
-/// What parking_lot takes for a thread that waits for the first time, and for a queue of a thousand.
+/// What parking_lot takes for a thread that waits for the first time, and for a queue of a
+/// thousand.
 const QUEUE_BYTES: usize = 256 << 10;
 
 thread_local! {
@@ -95,12 +96,12 @@ pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
 
-/// Waits for a lock that is held. If there is a limit to `patience`, `in_time` waits for that long, else
-/// `wait` waits. Returns `None` if that was not enough, and at once if this thread is inside a closure, and
-/// so must not wait.
+/// Waits for a lock that is held. If there is a limit to `patience`, `in_time` waits for that long,
+/// else `wait` waits. Returns `None` if that was not enough, and at once if this thread is inside a
+/// closure, and so must not wait.
 ///
-/// A thread that waits in parking_lot for the first time takes memory for its place in the queue, and
-/// parking_lot cannot report that there is none. Such a thread polls with `try_lock` instead.
+/// A thread that waits in parking_lot for the first time takes memory for its place in the queue,
+/// and parking_lot cannot report that there is none. Such a thread polls with `try_lock` instead.
 pub(crate) fn wait_for_lock<G>(
     patience: Option<Duration>,
     try_lock: impl Fn() -> Option<G>,

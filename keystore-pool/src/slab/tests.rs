@@ -311,7 +311,8 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
     let pools: Vec<_> = (0..40).map(|_| pool(SlabOptions::default())).collect();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            // Other tests run beside this one; a thread with a number of its own shares its list with none.
+            // Other tests run beside this one; a thread with a number of its own shares its list
+            // with none.
             let before = leaving::listed();
             for _ in 0..2 {
                 Block::allocate(&pools[3], layout(88), 1).unwrap().free(&pools[3]);

@@ -144,8 +144,8 @@ fn threads_that_end_with_a_session_open_leave_nothing_behind(combination: &Combi
     audit.assert_all_returned();
 }
 
-/// The places of ended threads are passed over. When they were not, one thread overwrote at a tenth of its rate after
-/// a thousand threads had been there together.
+/// The places of ended threads are passed over. When they were not, one thread overwrote at a tenth
+/// of its rate after a thousand threads had been there together.
 fn a_crowd_of_threads_that_has_ended_costs_no_speed(combination: &Combination) {
     const CROWD: usize = 1_000;
     let store =

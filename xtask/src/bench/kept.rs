@@ -1,4 +1,5 @@
-//! Where the report of a run goes, so that a run which was broken off never takes the place of a whole one.
+//! Where the report of a run goes, so that a run which was broken off never takes the place of a
+//! whole one.
 
 use std::path::{Path, PathBuf};
 

@@ -53,8 +53,8 @@ pub(crate) struct Args {
     /// Compare with the results of this name, or of this file
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than chance explains;
-    /// with 2 if no row can tell
+    /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than
+    /// chance explains; with 2 if no row can tell
     #[arg(long, value_name = "PERCENT", requires = "baseline")]
     fail_above: Option<f64>,
     /// Write the tables, the plots and the advice of docs/ anew from this run

@@ -41,12 +41,12 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
-    /// Changes every scenario of the suite. What comes of it is checked when it is planned, and told in the
-    /// names of the scenarios.
+    /// Changes every scenario of the suite. What comes of it is checked when it is planned, and
+    /// told in the names of the scenarios.
     ///
     /// # Errors
-    /// [`Error::NoEffect`] for an option that no scenario can follow: whoever gives it would believe that it
-    /// was followed.
+    /// [`Error::NoEffect`] for an option that no scenario can follow: whoever gives it would
+    /// believe that it was followed.
     pub(super) fn apply(&self, suite: &mut Suite) -> Result<()> {
         let traced = |scenario: &Scenario| scenario.trace.is_some();
         let timed = |scenario: &Scenario| matches!(scenario.length, Length::Seconds(_));
@@ -79,7 +79,8 @@ impl Overrides {
             && !traced
         {
             scenario.keys_from = Some(file.clone());
-            // A loaded store holds all of the file; a growing one grows to what it says, or to what there is.
+            // A loaded store holds all of the file; a growing one grows to what it says, or to what
+            // there is.
             if !scenario.grows() {
                 scenario.set_keys(MAX_KEYS);
             }

@@ -1,4 +1,5 @@
-//! Writing the figures and the advice of the documentation from a run, so that they cannot disagree.
+//! Writing the figures and the advice of the documentation from a run, so that they cannot
+//! disagree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ impl Pages {
     /// The pages of this repository, if they show figures of the suite.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a suite that they do not show; [`Error::File`] if a page cannot be read.
+    /// [`Error::Unknown`] for a suite that they do not show; [`Error::File`] if a page cannot be
+    /// read.
     pub(super) fn find(planned: &Results) -> Result<Self> {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("docs");
         Self::at(docs, planned)

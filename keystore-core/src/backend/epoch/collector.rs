@@ -1,15 +1,16 @@
-//! crossbeam-epoch, as far as this backend uses it: who is pinned, and when a grace period has passed.
+//! crossbeam-epoch, as far as this backend uses it: who is pinned, and when a grace period has
+//! passed.
 //!
-//! A *grace period* ends when every thread that was pinned at its start has let go. Garbage needs no
-//! more than that: what was taken out of a table before a grace period started is freed after it has
-//! passed. So crossbeam is given one small function for each grace period, which says that it has
-//! passed, and the garbage itself stays with its table.
+//! A *grace period* ends when every thread that was pinned at its start has let go. Garbage needs
+//! no more than that: what was taken out of a table before a grace period started is freed after it
+//! has passed. So crossbeam is given one small function for each grace period, which says that it
+//! has passed, and the garbage itself stays with its table.
 //!
-//! crossbeam ends the process if the allocator has no memory for a registration or for its queue. So
-//! each step that takes memory first asks the allocator for a block of that size and gives it back. If
-//! there is none, the step is left out: a thread is not registered, a grace period starts later. Between
-//! the question and the step another thread can take the last memory that there is; crossbeam has no
-//! interface that could prevent that.
+//! crossbeam ends the process if the allocator has no memory for a registration or for its queue.
+//! So each step that takes memory first asks the allocator for a block of that size and gives it
+//! back. If there is none, the step is left out: a thread is not registered, a grace period starts
+//! later. Between the question and the step another thread can take the last memory that there is;
+//! crossbeam has no interface that could prevent that.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,8 @@ use crossbeam_epoch::{Collector, Guard, LocalHandle};
 
 use crate::backend::memory::allocator_has;
 
-/// All stores of a process share one, so that a thread needs only one seat. Others who use crossbeam-epoch
-/// have theirs, and cannot hold our garbage.
+/// All stores of a process share one, so that a thread needs only one seat. Others who use
+/// crossbeam-epoch have theirs, and cannot hold our garbage.
 static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
 
 /// More than crossbeam takes in one step: two blocks of some 2,300 bytes, for 64 functions each.
@@ -67,11 +68,12 @@ pub(super) fn start_grace(guard: &Guard) {
         return;
     }
     let grace = STARTED.fetch_add(1, Ordering::AcqRel) + 1;
-    // Grace periods pass in any order. All that precedes the start of an earlier one precedes the start of
-    // this one too, so the largest number speaks for all below it.
+    // Grace periods pass in any order. All that precedes the start of an earlier one precedes the
+    // start of this one too, so the largest number speaks for all below it.
     let passed = move || PASSED.fetch_max(grace, Ordering::AcqRel);
     guard.defer(passed);
-    // Onto crossbeam's shared queue at once, not only when this thread has filled crossbeam's own bag.
+    // Onto crossbeam's shared queue at once, not only when this thread has filled crossbeam's own
+    // bag.
     guard.flush();
 }
 

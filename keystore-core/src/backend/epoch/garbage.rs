@@ -1,20 +1,21 @@
 //! Garbage: what was taken out of the table and may still be looked at.
 //!
-//! A piece of garbage is freed when a grace period has passed that started after it was taken out (see
-//! [`collector`](super::collector)). To start one for every removed node would be a shared counter on each
-//! write. So garbage is gathered in bags, one for every few threads. A full bag, 64 pieces or 64 KiB, is
-//! sealed: it becomes a *batch*, which waits for the next grace period in a queue of its bag. Whoever seals
-//! a batch frees some of those before it whose time has come.
+//! A piece of garbage is freed when a grace period has passed that started after it was taken out
+//! (see [`collector`](super::collector)). To start one for every removed node would be a shared
+//! counter on each write. So garbage is gathered in bags, one for every few threads. A full bag, 64
+//! pieces or 64 KiB, is sealed: it becomes a *batch*, which waits for the next grace period in a
+//! queue of its bag. Whoever seals a batch frees some of those before it whose time has come.
 //!
-//! All garbage stays with its table. When the table is dropped, nobody can be inside it, so all of it is
-//! freed at once, whatever the epoch says, and other stores' garbage is never touched.
+//! All garbage stays with its table. When the table is dropped, nobody can be inside it, so all of
+//! it is freed at once, whatever the epoch says, and other stores' garbage is never touched.
 //!
-//! A thread that finds a bag in use takes the next one, so no thread waits for one that was stopped while it
-//! held a bag.
+//! A thread that finds a bag in use takes the next one, so no thread waits for one that was stopped
+//! while it held a bag.
 //!
-//! *Memory may run out.* A write that has taken effect must be able to put its old node somewhere. So each
-//! write looks first whether bags have places left ([`Garbage::prepare`]), and is refused if they have not.
-//! The vectors of batches that were freed are used again, so in the long run bags need no memory.
+//! *Memory may run out.* A write that has taken effect must be able to put its old node somewhere.
+//! So each write looks first whether bags have places left ([`Garbage::prepare`]), and is refused
+//! if they have not. The vectors of batches that were freed are used again, so in the long run bags
+//! need no memory.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -41,7 +42,8 @@ const BAGS: usize = 16;
 /// Pieces in a full bag.
 const BAG_PIECES: usize = 64;
 
-/// Places that a full bag has left, for writes that are under way when no memory is left to seal it.
+/// Places that a full bag has left, for writes that are under way when no memory is left to seal
+/// it.
 const BAG_RESERVE: usize = 64;
 
 /// Bytes in a full bag.
@@ -214,16 +216,17 @@ where
         self.free_passed_of(at, FREED_BY_SEALING);
     }
 
-    /// Retires a piece for which its thread's bag has no place. [`prepare`](Self::prepare) has seen that
-    /// there are some, but threads that were under way with this one may have taken them.
+    /// Retires a piece for which its thread's bag has no place. [`prepare`](Self::prepare) has seen
+    /// that there are some, but threads that were under way with this one may have taken them.
     fn retire_elsewhere(&self, piece: Piece, bytes: usize) {
         self.is_scarce.store(true, Ordering::Relaxed);
         let bags = self.bags.iter().filter_map(|bag| bag.try_lock());
         if let Some(mut bag) = bags.into_iter().find(|bag| bag.pieces.len() < bag.pieces.capacity()) {
             bag.add(piece, bytes);
         }
-        // Else more than a thousand writes were under way when the last memory went, or a table was moved
-        // without any. What the piece takes is lost: to free it now could be too early for a reader.
+        // Else more than a thousand writes were under way when the last memory went, or a table was
+        // moved without any. What the piece takes is lost: to free it now could be too early for a
+        // reader.
     }
 
     /// Whether there is so much garbage that a writer should help it away.
@@ -232,8 +235,8 @@ where
         self.batched_bytes.load(Ordering::Relaxed) > PRESSING_BYTES
     }
 
-    /// Helps garbage away: gives grace periods a chance to pass and frees what they let go. The thread is not
-    /// pinned.
+    /// Helps garbage away: gives grace periods a chance to pass and frees what they let go. The
+    /// thread is not pinned.
     #[cold]
     pub(super) fn relieve(&self) {
         for round in 0..16 {
@@ -273,8 +276,8 @@ where
             bag.keep_spare(emptied.take());
             let Some(mut batch) = bag.batches.pop_front_if(|batch| has_passed(batch.grace)) else { return };
             drop(bag);
-            // SAFETY: the pieces were out of the table before a grace period started that has passed, so nobody
-            // looks at them any more; and a batch is taken out of its queue once.
+            // SAFETY: the pieces were out of the table before a grace period started that has
+            // passed, so nobody looks at them any more; and a batch is taken out of its queue once.
             unsafe { self.free_pieces(&mut batch.pieces) };
             self.batched_bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
             emptied = Some(batch.pieces);
@@ -346,8 +349,8 @@ impl Bag {
             || self.pieces.is_empty() && self.pieces.try_reserve_exact(BAG_PIECES + BAG_RESERVE).is_ok()
     }
 
-    /// Makes a batch of the bag, and empties it. Returns the batch's bytes, or `None` if there is no memory
-    /// for it.
+    /// Makes a batch of the bag, and empties it. Returns the batch's bytes, or `None` if there is
+    /// no memory for it.
     fn seal(&mut self) -> Option<usize> {
         self.batches.try_reserve(1).ok()?;
         let mut empty = self.spare.pop().unwrap_or_default();

@@ -41,11 +41,12 @@ static WANTED: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(INVALID 
 /// Batches of garbage, counted over all stores.
 static BATCHES: AtomicUsize = AtomicUsize::new(0);
 
-/// For so many seats in use a batch more is gathered between two grace periods: each concerns all of them.
+/// For so many seats in use a batch more is gathered between two grace periods: each concerns all
+/// of them.
 const SEATS_TO_A_BATCH: usize = 16;
 
-/// The first so many seats keep their registrations while no thread has them: they are taken again soon.
-/// Those of the others would be looked at, for each grace period, for nothing.
+/// The first so many seats keep their registrations while no thread has them: they are taken again
+/// soon. Those of the others would be looked at, for each grace period, for nothing.
 const KEPT: usize = 16;
 
 /// How often an ending thread tries to give its pin up while another looks at its seat.
@@ -66,7 +67,8 @@ pub(crate) struct Seat {
     stay: Stay,
     /// Seats before this one.
     number: usize,
-    /// Whether there is more to leaving than to say so. Used by the seat's thread alone, as are the next four.
+    /// Whether there is more to leaving than to say so. Used by the seat's thread alone, as are the
+    /// next four.
     tidy: Cell<bool>,
     /// Whether the seat is for a single stay: its thread is ending.
     passing: Cell<bool>,
@@ -79,8 +81,9 @@ pub(crate) struct Seat {
     pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
 }
 
-// SAFETY: what is not atomic is used by one thread at a time, by the rules at the fields and in `Stay::enter`; `stay` and
-// the seat's bit pass it on, with release and acquire. Nothing in crossbeam's handles and guards is bound to a thread as such.
+// SAFETY: what is not atomic is used by one thread at a time, by the rules at the fields and in
+// `Stay::enter`; `stay` and the seat's bit pass it on, with release and acquire. Nothing in
+// crossbeam's handles and guards is bound to a thread as such.
 unsafe impl Sync for Seat {}
 // SAFETY: as above.
 unsafe impl Send for Seat {}
@@ -105,8 +108,8 @@ impl Drop for Guard {
     }
 }
 
-/// Pins the thread. Returns `None` if there is no memory for that: the first call of a thread takes some
-/// KiB, and so does the first one that meets a thread which takes pins back.
+/// Pins the thread. Returns `None` if there is no memory for that: the first call of a thread takes
+/// some KiB, and so does the first one that meets a thread which takes pins back.
 #[inline(always)]
 pub(super) fn pin() -> Option<Guard> {
     // SAFETY: seats are never freed.
@@ -184,8 +187,9 @@ impl Seat {
                 unregister(unsafe { &mut *self.handle.get() });
             }
         };
-        // Whoever takes pins back is at the seat for a moment, or for ever in a child of a fork, which does
-        // not have that thread. Then the pin and the registration wait for the next thread with the seat.
+        // Whoever takes pins back is at the seat for a moment, or for ever in a child of a fork,
+        // which does not have that thread. Then the pin and the registration wait for the next
+        // thread with the seat.
         for _ in 0..TRIES {
             if self.stay.give_up(unpin) {
                 break;
@@ -199,7 +203,8 @@ impl Seat {
         seats::leave(self);
     }
 
-    /// Renews the pin of the calling thread, which has entered. Returns whether it is a good one now.
+    /// Renews the pin of the calling thread, which has entered. Returns whether it is a good one
+    /// now.
     fn renew(&self) -> bool {
         barrier::is_there()
             && self.is_registered()
@@ -288,7 +293,8 @@ pub(super) fn take_back() {
     reached(Point::Revoking);
     for segment in seats::segments() {
         for seat in segment.seats(segment.looked_at.swap(0, Ordering::Relaxed)) {
-            // SAFETY: this thread may change the pin; the seat's thread is not inside, and cannot be told that the pin is good.
+            // SAFETY: this thread may change the pin; the seat's thread is not inside, and cannot
+            // be told that the pin is good.
             seat.stay.end_taking_back(passed, || unsafe { *seat.pin.get() = None });
         }
     }
@@ -321,8 +327,8 @@ impl Guard {
         }
     }
 
-    /// Does something while the thread is not pinned by this guard. It is pinned again afterwards, also if
-    /// `between` panics.
+    /// Does something while the thread is not pinned by this guard. It is pinned again afterwards,
+    /// also if `between` panics.
     pub(super) fn repin_after<R>(&mut self, between: impl FnOnce() -> R) -> R {
         struct Back<'g>(&'g mut Guard);
         impl Drop for Back<'_> {
@@ -340,7 +346,8 @@ impl Guard {
         between()
     }
 
-    /// Enters the seat again, which this guard has left. It has been pinned, so no memory is needed.
+    /// Enters the seat again, which this guard has left. It has been pinned, so no memory is
+    /// needed.
     fn enter_again(&mut self) {
         let seat = self.seat;
         if seat.stay.enter(&WANTED) || seat.stay.guards() > 1 {

@@ -1,9 +1,10 @@
 //! The places of threads: found, taken, given up, and walked over.
 //!
-//! Seats lie in segments of 64, with a bit for each that says whether a thread has it. A thread takes the
-//! first free seat. Segments are never freed, so a seat may be looked at without a lock; but a seat that
-//! nobody has costs its bytes only. It holds no registration with crossbeam (but for the first few, which
-//! are taken again soon), and whoever walks over the seats passes it over, 64 of them at a glance.
+//! Seats lie in segments of 64, with a bit for each that says whether a thread has it. A thread
+//! takes the first free seat. Segments are never freed, so a seat may be looked at without a lock;
+//! but a seat that nobody has costs its bytes only. It holds no registration with crossbeam (but
+//! for the first few, which are taken again soon), and whoever walks over the seats passes it over,
+//! 64 of them at a glance.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::{NonNull, null_mut};
@@ -84,8 +85,8 @@ impl Segment {
             // SAFETY: the segment is never freed from here on.
             Ok(_) => Some(unsafe { block.as_ref() }),
             Err(hung) => {
-                // SAFETY: nobody else has seen the block, and its seats own nothing yet. What another
-                // thread has hung there is never freed.
+                // SAFETY: nobody else has seen the block, and its seats own nothing yet. What
+                // another thread has hung there is never freed.
                 unsafe {
                     dealloc(block.as_ptr().cast(), LAYOUT);
                     hung.as_ref()

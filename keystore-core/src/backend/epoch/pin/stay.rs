@@ -86,8 +86,8 @@ impl Stay {
         true
     }
 
-    /// Has `unpin` let go of the pin of the calling thread, which is not inside. Returns false if another
-    /// thread is just taking the pin back.
+    /// Has `unpin` let go of the pin of the calling thread, which is not inside. Returns false if
+    /// another thread is just taking the pin back.
     pub(super) fn give_up(&self, unpin: impl FnOnce()) -> bool {
         let holds = self.hold(RENEWING);
         if holds {

@@ -244,7 +244,8 @@ fn a_thread_that_is_ending_may_still_use_a_store() {
     assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"last"[..]));
 }
 
-/// The destructors of POSIX keys run after those of the language's thread-local variables, in rounds.
+/// The destructors of POSIX keys run after those of the language's thread-local variables, in
+/// rounds.
 #[cfg(unix)]
 #[test]
 fn a_thread_whose_first_call_comes_in_the_destructor_of_a_key_gives_its_seat_back() {
@@ -254,8 +255,8 @@ fn a_thread_whose_first_call_comes_in_the_destructor_of_a_key_gives_its_seat_bac
     static STORE: OnceLock<EpochKeystore> = OnceLock::new();
     static KEY: OnceLock<libc::pthread_key_t> = OnceLock::new();
     static CALLS: AtomicUsize = AtomicUsize::new(0);
-    // How often a thread sets its key again: its calls come in all rounds that there are, and the last
-    // ones in a round in which the end of the thread is noticed no more.
+    // How often a thread sets its key again: its calls come in all rounds that there are, and the
+    // last ones in a round in which the end of the thread is noticed no more.
     const ROUNDS: usize = 4;
 
     unsafe extern "C" fn last_words(left: *mut libc::c_void) {
