@@ -8,6 +8,8 @@ use std::path::Path;
 use keystore_bench::lead::{CONFIDENCE, LEAST_LEAD};
 use keystore_bench::report::Block;
 use keystore_bench::{KeyDistribution, Length, MIN_VALUE_SIZE, SCHEMA, Scenario, Suite, advice};
+use keystore_core::BackendKind;
+use keystore_pool::PoolKind;
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
@@ -226,6 +228,9 @@ fn what_the_advice_says_in_short_is_what_the_figures_say() {
         line[1].split('`').skip(1).step_by(2).collect::<Vec<_>>().join("+")
     };
     assert_eq!(take("mixed"), means(|_| true)[0].0);
+    // What the command and the C library take unless they are told otherwise.
+    let default = format!("{}+{}", BackendKind::default(), PoolKind::default());
+    assert_eq!(take("mixed"), default);
     let of = |means: &[(String, f64)], store: &str| means.iter().find(|(name, _)| name == store).unwrap().1;
     let lookups = means(|run| run.starts_with("get "));
     assert!(of(&lookups, &take("nearly all lookups")) > of(&lookups, &take("mixed")), "{lookups:?}");

@@ -89,10 +89,10 @@ impl Sizes {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Choice {
     /// The backend: what finds an entry.
-    #[arg(long, default_value = BackendKind::Epoch.name(), value_parser = backend())]
+    #[arg(long, default_value = BackendKind::default().name(), value_parser = backend())]
     pub(crate) backend: BackendKind,
     /// The pool: where an entry's memory comes from.
-    #[arg(long, default_value = PoolKind::Slab.name(), value_parser = pool())]
+    #[arg(long, default_value = PoolKind::default().name(), value_parser = pool())]
     pub(crate) pool: PoolKind,
     #[command(flatten)]
     sizes: Sizes,

@@ -148,7 +148,7 @@ typedef struct ks_options {
      */
     size_t size;
     /**
-     * Which algorithm: KS_BACKEND_EPOCH unless changed.
+     * Which algorithm: KS_BACKEND_RWLOCK unless changed.
      */
     ks_backend backend;
     /**

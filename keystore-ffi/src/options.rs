@@ -52,7 +52,7 @@ pub const KS_NO_LOCK_TIMEOUT: u64 = 0;
 pub struct ks_options {
     /// sizeof(ks_options), set by ks_options_init.
     pub size: usize,
-    /// Which algorithm: KS_BACKEND_EPOCH unless changed.
+    /// Which algorithm: KS_BACKEND_RWLOCK unless changed.
     pub backend: ks_backend,
     /// Where the memory of entries comes from: KS_POOL_SLAB unless changed.
     pub pool: ks_pool,
@@ -88,7 +88,7 @@ impl Default for ks_options {
         let config = Config::default();
         Self {
             size: size_of::<Self>(),
-            backend: KS_BACKEND_EPOCH,
+            backend: KS_BACKEND_RWLOCK,
             pool: KS_POOL_SLAB,
             initial_buckets: config.initial_buckets,
             preallocation: config.preallocation,
@@ -242,6 +242,7 @@ mod tests {
     fn the_defaults_are_those_of_the_core() {
         let choice = ks_options::default().choose().map_err(|e| e.to_string()).unwrap();
         assert_eq!(choice.config, Config::default());
+        assert_eq!((choice.backend, choice.pool), (BackendKind::default(), PoolKind::default()));
     }
 
     #[test]

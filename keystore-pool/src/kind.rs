@@ -15,12 +15,14 @@ use crate::shared::Shared;
 use crate::system::SystemPool;
 
 /// A pool, by name. Parses from and prints as `slab`, `arena`, `system`, also those that are not
-/// compiled in: [`AnyPool::new`] refuses these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// compiled in: [`AnyPool::new`] refuses these. The default is the one to take unless there is a reason
+/// not to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum PoolKind {
     /// Size classes and per-thread caches.
+    #[default]
     Slab,
     /// Bump allocation.
     Arena,

@@ -30,12 +30,14 @@ mod slot;
 mod tags;
 
 /// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`, also those that are
-/// not compiled in: [`open`] refuses these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// not compiled in: [`open`] refuses these. The default is the one to take unless there is a reason not
+/// to; docs/backends.md in the repository says why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum BackendKind {
     /// A lock in every bucket.
+    #[default]
     RwLock,
     /// Lock-free, memory reclaimed by epochs.
     Epoch,

@@ -105,10 +105,10 @@ export class Keystore {
   #handle = null;
 
   /**
-   * `backend`: epoch, rwlock or dashmap. `pool`: slab, arena or system. `memoryLimit`: bytes. `lockTimeout`: milliseconds
+   * `backend`: rwlock, epoch or dashmap. `pool`: slab, arena or system. `memoryLimit`: bytes. `lockTimeout`: milliseconds
    * that a call waits for a lock that others hold, on the backends that have locks.
    */
-  constructor({ backend = "epoch", pool = "slab", initialBuckets, preallocation, memoryLimit, lockTimeout } = {}) {
+  constructor({ backend = "rwlock", pool = "slab", initialBuckets, preallocation, memoryLimit, lockTimeout } = {}) {
     const options = {};
     check(ks.ks_options_init(options, koffi.sizeof("ks_options")));
     options.backend = choose("backend", BACKENDS, backend);

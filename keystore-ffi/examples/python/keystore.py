@@ -143,14 +143,14 @@ def version():
 class Keystore(MutableMapping):
     """A store: a mapping of bytes to bytes.
 
-    `backend` is "epoch", "rwlock" or "dashmap", `pool` is "slab", "arena" or "system". `memory_limit` is in bytes.
+    `backend` is "rwlock", "epoch" or "dashmap", `pool` is "slab", "arena" or "system". `memory_limit` is in bytes.
     `lock_timeout` is in seconds: how long a call waits for a lock that others hold, on the backends that have locks.
     """
 
     def __init__(
         self,
         *,
-        backend="epoch",
+        backend="rwlock",
         pool="slab",
         initial_buckets=None,
         preallocation=None,
