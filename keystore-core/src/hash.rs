@@ -13,16 +13,35 @@
 //! [`std::hash::RandomState`] (SipHash): twice the time to hash a short key, and no known way to aim at one bucket.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::OnceLock;
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
 
 /// The hasher of a store that names none: foldhash, with a random seed. Which algorithm it is may
 /// change in any version, so do not store what it gives.
-#[derive(Clone, Default)]
-pub struct DefaultHasher(foldhash::quality::RandomState);
+#[derive(Clone)]
+pub struct DefaultHasher(SeedableRandomState);
 
 /// The state of a [`DefaultHasher`] while it hashes one key.
 #[derive(Clone)]
-pub struct KeyHasher(<foldhash::quality::RandomState as BuildHasher>::Hasher);
+pub struct KeyHasher(<SeedableRandomState as BuildHasher>::Hasher);
+
+impl Default for DefaultHasher {
+    /// A hasher with a seed of its own. It takes no memory, as foldhash's own random seed would.
+    fn default() -> Self {
+        static SHARED: OnceLock<SharedSeed> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| SharedSeed::from_u64(random()));
+        Self(SeedableRandomState::with_seed(random(), shared))
+    }
+}
+
+/// Returns a number that cannot be foreseen: SipHash of nothing, under keys that the standard library
+/// takes from the system.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
 
 impl BuildHasher for DefaultHasher {
     type Hasher = KeyHasher;
@@ -101,6 +120,8 @@ mod tests {
     #[test]
     fn the_seed_is_not_shown() {
         assert_eq!(format!("{:?}", DefaultHasher::default()), "DefaultHasher");
+        let [one, other] = [(); 2].map(|()| hash_key(&DefaultHasher::default(), b"key"));
+        assert_ne!(one, other, "each hasher has a seed of its own");
     }
 
     #[test]

@@ -25,6 +25,7 @@ impl<T> Stable<T> {
     }
 
     /// The value, for the last time before it is dropped. Nobody else looks at it any more.
+    #[cfg(feature = "slab")]
     pub(crate) fn get_mut(&mut self) -> &mut T {
         // SAFETY: valid until it is dropped, and borrowed with its owner.
         unsafe { self.0.as_mut() }

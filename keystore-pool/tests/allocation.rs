@@ -43,17 +43,13 @@ use self::steps::{Model, Step};
 
 /// What ends the process where memory cannot be had, since it has no way to report that, and so is not refused: by how
 /// the function's name begins, or the folder or file of its source, where that is what our code calls.
-const CANNOT_REPORT: [&str; 6] = [
+const CANNOT_REPORT: [&str; 4] = [
     // Its entry for a thread, and its queue of bags.
     "crossbeam_epoch::",
     "crossbeam-epoch-",
     // Its array of shards, when a store is opened.
     "dashmap::",
     "dashmap-",
-    // The seed of the process's first hasher.
-    "foldhash-",
-    // `Arc::new`, which stable Rust has no fallible twin of: a pool or a table that is opened, a full bag of garbage.
-    "alloc/src/sync.rs",
 ];
 
 const CHECKS: &[Check] = checks![

@@ -121,7 +121,7 @@ fn end_against_allocating(name: &str, kept: usize, expected: &[&str]) {
         let freed = addresses(&given);
         let other = spawn(1, &pool, |pool| {
             free(pool, given);
-            pool.core.take_over_magazines();
+            pool.core.empty(place());
         });
         let got = blocks(&*pool, 4);
         other.join().unwrap();
@@ -142,7 +142,7 @@ fn ending_against_trimming() {
         let given = blocks(&*pool, 3);
         let other = spawn(1, &pool, |pool| {
             free(pool, given);
-            pool.core.take_over_magazines();
+            pool.core.empty(place());
         });
         pool.trim();
         other.join().unwrap();
