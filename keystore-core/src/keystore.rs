@@ -75,6 +75,12 @@ pub enum Exchange {
 ///   interrupts has taken effect as a whole or not at all.
 /// - Dropping a store returns all its memory.
 ///
+/// # The error -10
+///
+/// Memory ran out, and the call has changed nothing (one on many keys: the rest of them). Besides what
+/// each verb says, the lock-free backend returns it from any call of a thread, a read too, if the thread's
+/// first calls find no memory for its place among the threads.
+///
 /// # The error -30
 ///
 /// A call that needs a lock returns -30 in two cases. [`Error::Busy`](crate::Error::Busy): the call
@@ -102,7 +108,7 @@ pub trait Keystore {
     /// it; `None` if the key is absent.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, [-30](#the-error--30).
+    /// -20 for a key outside its limits, [-10](#the-error--10), [-30](#the-error--30).
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>>
     where
         Self: Sized;
@@ -123,7 +129,7 @@ pub trait Keystore {
     /// Returns whether `key` is present.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, [-30](#the-error--30).
+    /// -20 for a key outside its limits, [-10](#the-error--10), [-30](#the-error--30).
     fn contains(&self, key: &[u8]) -> Result<bool>;
 
     /// Gives `key` the value `value`, present or not: [`Change::Created`] or [`Change::Replaced`].
@@ -289,7 +295,7 @@ pub trait Keystore {
     /// lock it cannot have.
     ///
     /// # Errors
-    /// No backend of today has any; a store behind a network would.
+    /// [-10](#the-error--10).
     fn table_bytes(&self) -> Result<u64>;
 
     /// Writes a line about the store: what `{:?}` prints of a `dyn Keystore`. It shows counts and

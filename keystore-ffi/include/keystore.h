@@ -15,6 +15,9 @@
  * A callback must return. Never leave it by longjmp, an exception, pthread_exit or cancellation.
  * docs/c-api.md has the rules for fork, the end of threads and dlclose.
  *
+ * Each function that uses a store may also return KS_OUT_OF_MEMORY: on the backend epoch, a thread's
+ * first call needs some memory for the thread, whatever it does.
+ *
  *     ks_store *store;
  *     char value[64];
  *     size_t length;
