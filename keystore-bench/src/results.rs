@@ -136,7 +136,7 @@ impl Row {
     }
 
     /// The median of the rounds that say who is compared with whom.
-    fn picking(&self) -> f64 {
+    pub(crate) fn picking(&self) -> f64 {
         Spread::of(&picks(&self.rounds)).median
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::advice::{Advice, FEW_PROCESSORS};
+use crate::candidate::Candidate;
 use crate::distribution::KeyDistribution;
 use crate::keys::KeySource;
 use crate::lead::{CONFIDENCE, Lead};
@@ -24,7 +25,8 @@ pub(super) const WITHOUT_E: &str = "E is left out: it scans keys in order, and a
 pub(super) const METHOD: &str = "Rates are medians of the rounds. The odd rounds pick which stores are compared, the even \
     rounds say by how much, round by round; the bounds of a ratio have a confidence of 95 %. Stores are told apart if the \
     bounds lie over 1 and the ratio is at least 1.05; the percentage beside the bounds says how sure it is that there is a \
-    difference at all. Latencies are of calls that were each timed by themselves, one in so many, or all at a fixed rate, \
+    difference at all. Where the verdict names another store for some loads, bounds and percentage allow for the number \
+    of runs that were tested. Latencies are of calls that were each timed by themselves, one in so many, or all at a fixed rate, \
     over all rounds; a batch is one call. More threads than processors take turns: their longest latencies are those of \
     waiting for a processor.";
 
@@ -172,18 +174,31 @@ fn advice_lines(advice: &Advice) -> Vec<String> {
             percent(other.worst),
             other.worst_run
         ),
-        None => "In no run was another store ahead of it by more than chance explains.".to_owned(),
+        None => format!("In no run was another store ahead of {it} by more than chance explains."),
     });
     let stays = percent(advice.stays);
     lines.push(match rival {
         Some(rival) => format!(
-            "If the rounds are drawn again, {} is chosen in {stays} % of the draws only, and {rival} most often else. More \
+            "If the rounds are drawn again, {} is chosen in {stays} % of the draws only, and {rival} most often else{}. More \
              rounds (--rounds) may decide it.",
-            first.store
+            first.store,
+            place_text(advice, rival)
         ),
         None => format!("The choice is the same in {stays} % of the draws if the rounds are drawn again."),
     });
     lines
+}
+
+/// Explains a rival that is not the second on average, as the table below the verdict shows it.
+fn place_text(advice: &Advice, rival: Candidate) -> String {
+    match advice.standings.iter().position(|standing| standing.store == rival) {
+        Some(place) if place > 1 => format!(
+            " (it is number {} on average over all rounds, but its rates differ more from round to round than those of \
+             the stores between)",
+            place + 1
+        ),
+        _ => String::new(),
+    }
 }
 
 /// The runs in which a store is ahead, the greatest lead first.
@@ -384,10 +399,8 @@ pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
         .candidates()
         .into_iter()
         .filter_map(|store| match store {
-            crate::candidate::Candidate::Peer(peer) => {
-                Some(format!("{peer} ({} {})", peer.package(), peer.version()))
-            }
-            crate::candidate::Candidate::Ours(_) => None,
+            Candidate::Peer(peer) => Some(format!("{peer} ({} {})", peer.package(), peer.version())),
+            Candidate::Ours(_) => None,
         })
         .collect();
     if !peers.is_empty() {
