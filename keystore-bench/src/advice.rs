@@ -80,9 +80,13 @@ impl Contest<'_> {
 
 impl Results {
     /// Which store to take, the maps of others included. `None` if there is nothing to choose from:
-    /// fewer than two stores that took part in every run, or a store with only one round.
+    /// fewer than two stores that took part in every run, or a store with only one round; or if the
+    /// run was interrupted, so that some runs are missing.
     #[must_use]
     pub fn advice(&self) -> Option<Advice> {
+        if self.interrupted {
+            return None;
+        }
         let runs: Vec<(String, usize)> = self
             .scenarios
             .iter()

@@ -38,6 +38,9 @@ pub struct Results {
     pub seconds: f64,
     /// Whether it was interrupted: rows may then have fewer rounds than others, or be missing.
     pub interrupted: bool,
+    /// Number of runs if every round takes place; 0 in results that do not say it.
+    #[serde(default)]
+    pub planned_runs: usize,
     /// What it was measured on.
     pub machine: Machine,
     /// What that machine's memory can do, where it was measured.
@@ -203,6 +206,12 @@ impl Growth {
 }
 
 impl Results {
+    /// Returns the number of runs that were measured.
+    #[must_use]
+    pub fn runs_done(&self) -> usize {
+        self.rows.iter().map(|row| row.rounds.len() + row.before.len()).sum()
+    }
+
     /// The candidates that ran: combinations in the order of their names' kinds, then peers.
     #[must_use]
     pub fn candidates(&self) -> Vec<Candidate> {

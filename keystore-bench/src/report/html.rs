@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::sheets::{self, Sheet};
 use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
+use crate::console::one_line;
 use crate::plot::Plot;
 use crate::results::Results;
 
@@ -175,5 +176,5 @@ fn labelled(plot: &Plot) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -132,14 +132,25 @@ pub fn verdict(results: &Results) -> Vec<String> {
 }
 
 /// Why there is no advice.
-fn why_no_advice(results: &Results) -> &'static str {
-    if results.scenarios.iter().all(|measured| measured.scenario.rate.is_some()) {
+fn why_no_advice(results: &Results) -> String {
+    if results.interrupted {
+        let of = match results.planned_runs {
+            0 => String::new(),
+            planned => format!(" of {}", digits_grouped(planned as u64)),
+        };
+        let done = digits_grouped(results.runs_done() as u64);
+        return format!("the run was interrupted after {done}{of} runs");
+    }
+    let reason = if results.scenarios.iter().all(|measured| measured.scenario.rate.is_some()) {
         "at a fixed rate all stores do as many operations. Compare their times from when calls were due"
+    } else if results.candidates().is_empty() {
+        "no store was measured"
     } else if results.candidates().len() < 2 {
         "only one store was measured"
     } else {
         "one round says too little. Measure at least three, better five (--rounds 5)"
-    }
+    };
+    reason.to_owned()
 }
 
 fn advice_lines(advice: &Advice) -> Vec<String> {
@@ -240,15 +251,17 @@ fn measured_on(results: &Results) -> String {
     };
     let each = |of: fn(&Measured) -> f64| results.scenarios.iter().map(of).collect::<Vec<f64>>();
     let bytes = |bytes: f64| if bytes.fract() == 0.0 { format!("{bytes:.0}") } else { format!("{bytes:.1}") };
+    // Traces of misses have no values.
+    let values = range(each(|m| m.mean_value_len), bytes);
+    let values = if values == "0" { String::new() } else { format!(", values of {values} B") };
     let command = if results.command.is_empty() { String::new() } else { format!("; {}", results.command) };
     format!(
-        "Measured on {}, {} processor{}: {} keys of {} B, values of {} B; {}{command}.",
+        "Measured on {}, {} processor{}: {} keys of {} B{values}; {}{command}.",
         results.machine.processor,
         results.machine.processors,
         if results.machine.processors == 1 { "" } else { "s" },
         range(each(|m| m.scenario.keys as f64), |keys| digits_grouped(keys as u64)),
         range(each(|m| m.mean_key_len), bytes),
-        range(each(|m| m.mean_value_len), bytes),
         rounds_text(results),
     )
 }
