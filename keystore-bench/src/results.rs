@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidate::Candidate;
 use crate::error::{Error, Result};
+use crate::input::Input;
 use crate::keys::KeySource;
 use crate::lead::{Lead, picks};
 use crate::limit::{LineRate, Pages};
@@ -397,13 +398,22 @@ impl Results {
             schema: u32,
         }
         let wrong = |reason| Error::Results { path: path.to_owned(), reason };
-        let text = fs::read_to_string(path).map_err(|source| Error::unreadable(path, source))?;
+        let text = Input::open(path)?.text()?;
         let malformed = |error: serde_json::Error| wrong(format!("these are no results: {error}"));
         let Versioned { schema } = serde_json::from_str(&text).map_err(malformed)?;
         if schema != SCHEMA {
             return Err(wrong(format!("results of version {schema}: this version reads {SCHEMA}")));
         }
-        serde_json::from_str(&text).map_err(malformed)
+        let results: Self = serde_json::from_str(&text).map_err(malformed)?;
+        for Row { store, scenario, threads, rounds, ops_per_sec, .. } in &results.rows {
+            let rates = [ops_per_sec.median, ops_per_sec.low, ops_per_sec.high];
+            if let Some(rate) = rates.iter().chain(rounds).find(|&&rate| rate <= 0.0) {
+                return Err(wrong(format!(
+                    "{store}, {scenario}, threads {threads}: a rate of {rate}: it must be above 0"
+                )));
+            }
+        }
+        Ok(results)
     }
 }
 
@@ -603,5 +613,26 @@ pub(crate) mod tests {
         results.verify().unwrap();
         assert_eq!(results.peers_faults().len(), 2);
         assert!(results.peers_faults()[0].starts_with("scc-hashindex, "), "{:?}", results.peers_faults());
+    }
+
+    #[test]
+    fn a_baseline_with_a_rate_that_is_none_or_in_another_encoding_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut results = tiny();
+        results.rows[0].rounds[0] = -1.0;
+        results.save(file.path()).unwrap();
+        let error = Results::load(file.path()).unwrap_err().to_string();
+        assert!(error.contains("a rate of -1: it must be above 0"), "{error}");
+        for (content, hint) in
+            [(&b"\xff\xfe{\0"[..], "UTF-16"), (b"{\0}", "NUL"), (b"{\n\xff}", ":2: a byte is not UTF-8")]
+        {
+            fs::write(file.path(), content).unwrap();
+            for error in [
+                Results::load(file.path()).unwrap_err().to_string(),
+                Suite::read(file.path()).unwrap_err().to_string(),
+            ] {
+                assert!(error.contains(hint), "{error}");
+            }
+        }
     }
 }

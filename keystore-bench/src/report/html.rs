@@ -98,8 +98,7 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
     section("Latency", &["latency"], &[sheets::latency(results)], None);
     section("Lookups that found their key", &[], &sheet(sheets::hits(results)), None);
     section("Growing, slice by slice", &["timeline"], &[], None);
-    let memory: Vec<Sheet> =
-        std::iter::once(sheets::memory(results)).chain(sheets::growth(results)).collect();
+    let memory: Vec<Sheet> = sheets::memory(results).into_iter().chain(sheets::growth(results)).collect();
     section("Memory and growth", &["memory"], &memory, None);
     let limits: Vec<Sheet> = sheets::limits(results)
         .into_iter()

@@ -35,7 +35,7 @@ pub fn markdown(results: &Results) -> String {
     add(sheets::bursts(results));
     add(sheets::hits(results));
     add(sheets::peers(results));
-    add(Some(sheets::memory(results)));
+    add(sheets::memory(results));
     add(sheets::growth(results));
     add(sheets::limits(results));
     add(sheets::share_of_limit(results));
