@@ -5,6 +5,10 @@
 //! store. The store to take is the one whose shares have the greatest geometric mean. How often it
 //! is near the best, and how far it falls behind at worst, stand beside it. Each run counts alike.
 //!
+//! Another store may be better for some loads. In each run the odd rounds pick one candidate, the
+//! fastest there, and the even rounds test it against the store to take ([`Lead`]). There are as
+//! many tests as runs, so each must be surer than a single one ([`Lead::of_one_in`]).
+//!
 //! How sure the choice is, is found by drawing the rounds again, with replacement, and choosing
 //! anew (bootstrap, Efron 1979).
 
@@ -55,7 +59,7 @@ pub struct Advice {
     /// The store to take instead in the runs of `better`, if there are any.
     pub other: Option<Standing>,
     /// The runs in which the other is ahead of the first by what counts as a difference, with the
-    /// lead.
+    /// lead, which allows for the number of runs that were tested.
     pub better: Vec<(String, Lead)>,
 }
 
@@ -76,9 +80,13 @@ impl Contest<'_> {
 
 impl Results {
     /// Which store to take, the maps of others included. `None` if there is nothing to choose from:
-    /// fewer than two stores that took part in every run, or a store with only one round.
+    /// fewer than two stores that took part in every run, or a store with only one round; or if the
+    /// run was interrupted, so that some runs are missing.
     #[must_use]
     pub fn advice(&self) -> Option<Advice> {
+        if self.interrupted {
+            return None;
+        }
         let runs: Vec<(String, usize)> = self
             .scenarios
             .iter()
@@ -122,12 +130,20 @@ impl Results {
         };
         let mut order: Vec<usize> = (0..stores.len()).collect();
         order.sort_by(|&a, &b| means[b].total_cmp(&means[a]));
+        // The runs whose odd rounds pick another store than the first, with that store.
+        let picked: Vec<(&Contest<'_>, usize)> = contests
+            .iter()
+            .map(|contest| (contest, best(&contest.rows.iter().map(|row| row.picking()).collect::<Vec<_>>())))
+            .filter(|&(_, pick)| pick != first)
+            .collect();
         let better = |other: usize| -> Vec<(String, Lead)> {
             let lead = |contest: &Contest<'_>| {
-                let lead = Lead::of(&contest.rows[other].rounds, &contest.rows[first].rounds)?;
+                let (rates, of_first) = (&contest.rows[other].rounds, &contest.rows[first].rounds);
+                let lead = Lead::of_one_in(picked.len(), rates, of_first)?;
                 lead.is_told().then(|| (contest.name.clone(), lead))
             };
-            contests.iter().filter_map(lead).collect()
+            let of_other = picked.iter().filter(|&&(_, pick)| pick == other);
+            of_other.filter_map(|(contest, _)| lead(contest)).collect()
         };
         // The two that together are nearest to the best, of those that are ahead of the first
         // anywhere.
@@ -265,6 +281,42 @@ mod tests {
             advice.stays < 0.9 && advice.rival.is_some_and(|rival| stores.contains(&rival)),
             "{advice:?}"
         );
+    }
+
+    /// Nine stores that are all alike, in 16 runs of five rounds, under noise of a tenth.
+    fn alike(seed: u64, template: &Results) -> Results {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut results = template.clone();
+        let (measured, row) = (template.scenarios[0].clone(), template.rows[0].clone());
+        (results.scenarios, results.rows) = (Vec::new(), Vec::new());
+        let stores = template.candidates();
+        for run in 0..16 {
+            let mut measured = measured.clone();
+            measured.scenario.name = format!("run {run}");
+            measured.scenario.threads = vec![1];
+            for &store in &stores {
+                // The sum of twelve is as good as normal.
+                let mut normal = || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+                let rounds: Vec<f64> = (0..5).map(|_| 1e7 * (0.1 * normal()).exp()).collect();
+                let ops_per_sec = Spread::of(&rounds);
+                let scenario = measured.scenario.name.clone();
+                results.rows.push(Row { store, scenario, threads: 1, rounds, ops_per_sec, ..row.clone() });
+            }
+            results.scenarios.push(measured);
+        }
+        results
+    }
+
+    #[test]
+    fn of_stores_that_are_alike_the_verdict_seldom_claims_a_difference() {
+        let (template, trials) = (tiny(), 60);
+        let (mut better, mut decided) = (0, 0);
+        for seed in 0..trials {
+            let advice = alike(seed, &template).advice().unwrap();
+            better += usize::from(advice.other.is_some());
+            decided += usize::from(advice.other.is_some() || advice.stays >= crate::lead::CONFIDENCE);
+        }
+        assert!(better < 6 && decided < 6, "{better} and {decided} of {trials} verdicts claim a difference");
     }
 
     #[test]

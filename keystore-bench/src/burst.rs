@@ -66,6 +66,7 @@ mod tests {
     use keystore_core::{BackendKind, Config, Global, open};
 
     use super::*;
+    use crate::driver::Watch;
     use crate::nothing::Nothing;
 
     #[test]
@@ -73,12 +74,12 @@ mod tests {
         let scenario = Scenario { keys: 10, burst: Some(64), ..Scenario::default() };
         let keys = Keys::make(10, &scenario.key_size).unwrap();
         let store = open(BackendKind::RwLock, &Config::default(), Global).unwrap();
-        crate::driver::load(&*store, &scenario, &keys, &[]).unwrap();
+        crate::driver::load(&*store, &scenario, &keys, &[], &Watch::default()).unwrap();
         run("rwlock", &*store, &scenario, &keys).unwrap();
         let stats = store.stats().unwrap().operations;
         assert_eq!((stats.adds, stats.finds), (10 + 64, 64));
         let proof = crate::Proof { scenario: &scenario, keys: &keys, streams: &[], executed: &[] };
-        assert!(proof.check(&*store).unwrap().passed());
+        assert!(proof.check(&*store, &Watch::default()).unwrap().passed());
     }
 
     #[test]

@@ -90,8 +90,11 @@ impl Run {
     }
 }
 
+/// Entries between two looks at [`Watch`], while a store is loaded or checked.
+pub(crate) const LOOK_EVERY: usize = 4096;
+
 /// Gives `store` the keys that it holds at the start, from this thread, with values of sizes in turn from those that the
-/// streams write.
+/// streams write. If the watch is stopped, the store stays as far as it has come.
 ///
 /// # Errors
 /// Those of the store.
@@ -100,6 +103,7 @@ pub fn load<K: Keystore + ?Sized>(
     scenario: &Scenario,
     keys: &Keys,
     streams: &[Stream],
+    watch: &Watch,
 ) -> keystore_core::Result<()> {
     let sizes = streams.iter().find(|stream| !stream.is_empty());
     let size = |key: usize| match sizes {
@@ -108,6 +112,9 @@ pub fn load<K: Keystore + ?Sized>(
     };
     let mut value = Vec::new();
     for key in 0..scenario.loaded_keys() {
+        if key % LOOK_EVERY == 0 && watch.is_stopped() {
+            break;
+        }
         value.resize(size(key), 0);
         write_value(&mut value, key as u32, Stamp::LOADED);
         store.set(keys.get(key), &value)?;

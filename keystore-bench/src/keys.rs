@@ -69,7 +69,7 @@ impl Keys {
         if let Some((value, expected)) = size.fault(least, MAX_KEY_LEN) {
             return wrong("key_size", value, expected);
         }
-        let most = if size.min() < 4 { 1 << (8 * size.min()) } else { MAX_KEYS };
+        let most = Self::most(size);
         if count == 0 || count > most {
             return wrong("keys", count.to_string(), format!("from 1 to {most}, for keys of {size}"));
         }
@@ -99,6 +99,12 @@ impl Keys {
             ends.push(end);
         }
         Ok(Self { bytes, ends, source: KeySource::Made { size: size.clone() } })
+    }
+
+    /// Returns the greatest number of distinct keys of these sizes that [`make`](Self::make) makes.
+    #[must_use]
+    pub fn most(size: &Size) -> usize {
+        if size.min() < 4 { 1 << (8 * size.min()) } else { MAX_KEYS }
     }
 
     /// The distinct keys of a trace, one after another in `bytes`, each ending where `ends` says. There is at least one.

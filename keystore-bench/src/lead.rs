@@ -47,6 +47,17 @@ impl Lead {
     /// Compares the even rounds of two stores. `None` if there are fewer than two of them.
     #[must_use]
     pub fn of(rates: &[f64], others: &[f64]) -> Option<Self> {
+        Self::of_one_in(1, rates, others)
+    }
+
+    /// Compares the even rounds of two stores, in one of so many `tests` whose best is reported.
+    ///
+    /// The best of many tests is easily better than chance explains in one. So each of them may err
+    /// only so much more seldom (Bonferroni): the bounds of all of them together hold with
+    /// [`CONFIDENCE`], and `confidence` allows for the other tests too.
+    #[must_use]
+    pub fn of_one_in(tests: usize, rates: &[f64], others: &[f64]) -> Option<Self> {
+        let tests = tests.max(1) as f64;
         let even = rates.iter().zip(others).step_by(2);
         let logs: Vec<f64> = even
             .map(|(rate, other)| (rate.max(f64::MIN_POSITIVE) / other.max(f64::MIN_POSITIVE)).ln())
@@ -59,13 +70,14 @@ impl Lead {
         let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
         let error = (squares / (count - 1.0) / count).sqrt();
         let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
-        let half = error * student.inverse_cdf(0.5 + CONFIDENCE / 2.0);
+        let half = error * student.inverse_cdf(1.0 - (1.0 - CONFIDENCE) / 2.0 / tests);
         let confidence = match mean {
             mean if error > 0.0 => student.cdf(mean / error),
             mean if mean > 0.0 => 1.0,
             mean if mean < 0.0 => 0.0,
             _ => 0.5,
         };
+        let confidence = (1.0 - tests * (1.0 - confidence)).max(0.0);
         Some(Self { ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp(), confidence })
     }
 
@@ -94,7 +106,7 @@ mod tests {
     #[test]
     fn a_lead_has_the_bounds_of_the_tables() {
         let lead = Lead::of(&[11.0, 0.0, 5.6, 0.0, 12.0], &[10.0, 9.0, 5.0, 9.0, 11.0]).unwrap();
-        // Mean of the logarithms 0.09855, standard error 0.00801, and t is 4.303 for two degrees.
+        // Mean of the logarithms 0.09855, standard error 0.00777, and t is 4.303 for two degrees.
         near(lead.ratio, 1.1036);
         near(lead.low, 1.0662);
         near(lead.high, 1.1423);
@@ -104,6 +116,19 @@ mod tests {
         let two = Lead::of(&[ratio, 0.0, ratio * 1.1], &[1.0, 0.0, 1.0]).unwrap();
         // t is 12.706 for one degree.
         near(two.high / two.ratio, (0.5 * 1.1_f64.ln() * 12.706).exp());
+    }
+
+    #[test]
+    fn one_of_many_tests_has_the_wider_bounds_of_all_of_them() {
+        let (rates, others) = ([11.0, 0.0, 5.6, 0.0, 12.0], [10.0, 9.0, 5.0, 9.0, 11.0]);
+        let lead = Lead::of_one_in(10, &rates, &others).unwrap();
+        // t is 14.089 for two degrees at 99.5 %.
+        near(lead.ratio, 1.1036);
+        near(lead.low, 0.9891);
+        near(lead.confidence, 0.969);
+        assert!(!lead.is_told());
+        // What is sure enough for one test may be nothing in a thousand.
+        assert_eq!(Lead::of_one_in(1000, &rates, &others).unwrap().confidence, 0.0);
     }
 
     #[test]

@@ -193,6 +193,7 @@ impl Plan {
             started_at: 0,
             seconds: 0.0,
             interrupted: false,
+            planned_runs: self.runs(),
             machine: Machine::this(),
             limits: Vec::new(),
             scenarios: self.entries.iter().map(measured).collect(),
@@ -250,6 +251,7 @@ impl Plan {
             started_at,
             seconds: begun.elapsed().as_secs_f64(),
             interrupted: watch.is_stopped(),
+            planned_runs: self.runs(),
             machine: Machine::this(),
             limits,
             scenarios,
@@ -347,14 +349,23 @@ impl Plan {
                         }
                     }
                 }
-                let drawn =
-                    if writes == 0 { entry.scenario.value_size.mean() } else { bytes as f64 / writes as f64 };
+                let drawn = match writes {
+                    // A trace that writes nothing has no values.
+                    0 if entry.scenario.trace.is_some() && entry.scenario.loaded_keys() == 0 => 0.0,
+                    0 => entry.scenario.value_size.mean(),
+                    writes => bytes as f64 / writes as f64,
+                };
                 Ok(Measured {
                     scenario: entry.scenario.clone(),
                     keys: entry.source.keys().source().clone(),
                     mean_key_len: entry.source.keys().mean_len(entry.scenario.keys),
                     mean_value_len: drawn,
-                    harness_ns: busy * 1e9 / run.operations.max(1) as f64,
+                    // A run that was stopped is too short to tell.
+                    harness_ns: if watch.is_stopped() {
+                        0.0
+                    } else {
+                        busy * 1e9 / run.operations.max(1) as f64
+                    },
                 })
             })
             .collect()
@@ -416,7 +427,10 @@ impl Planned<'_> {
             None => {
                 let before = Resident::before();
                 let store = candidate.open(&scenario.config).map_err(refused)?;
-                load(&*store, scenario, keys, streams).map_err(refused)?;
+                load(&*store, scenario, keys, streams, watch).map_err(refused)?;
+                if watch.is_stopped() {
+                    return Ok(());
+                }
                 candidate.settle(&*store).map_err(refused)?;
                 Opened { store, before }
             }
@@ -432,7 +446,10 @@ impl Planned<'_> {
         let stats = opened.store.stats().map_err(refused)?;
         let memory = Memory { resident_bytes: grown.now, peak_bytes: grown.peak, ..Memory::of(&stats) };
         let proof = Proof { scenario, keys, streams, executed: &outcome.executed };
-        let mut verification = proof.check(&*opened.store).map_err(refused)?;
+        let mut verification = proof.check(&*opened.store, watch).map_err(refused)?;
+        if watch.is_stopped() {
+            return Ok(()); // checked in part: nothing is known of the content
+        }
         if scenario.always_hits() {
             verification.missing += outcome.misses;
         }
@@ -525,7 +542,16 @@ impl Stock {
             .expect("every scenario's size was noted");
         let keys = match keys {
             Some(keys) => keys,
-            None => keys.insert(Arc::new(Keys::make(*count, size)?)),
+            None => {
+                // Of several scenarios with such keys, the first is named.
+                let made = Keys::make(*count, size).map_err(|error| match error {
+                    Error::Scenario { field, value, expected, .. } => {
+                        Error::Scenario { scenario: scenario.name.clone(), field, value, expected }
+                    }
+                    other => other,
+                })?;
+                keys.insert(Arc::new(made))
+            }
         };
         Ok(Source::Keys(Arc::clone(keys)))
     }

@@ -14,6 +14,7 @@ use std::ops::ControlFlow;
 use keystore_core::Keystore;
 use serde::{Deserialize, Serialize};
 
+use crate::driver::{LOOK_EVERY, Watch};
 use crate::keys::Keys;
 use crate::scenario::{Kind, Scenario};
 use crate::stream::Stream;
@@ -139,17 +140,26 @@ struct Expectation {
 }
 
 impl Proof<'_> {
-    /// Checks the whole content of `store`, while nobody writes. O(keys + operations).
+    /// Checks the whole content of `store`, while nobody writes. If the watch is stopped, the check
+    /// ends early and what it returns says nothing. O(keys + operations).
     ///
     /// # Errors
     /// Those of the store's verbs.
-    pub fn check<K: Keystore + ?Sized>(&self, store: &K) -> keystore_core::Result<Verification> {
+    pub fn check<K: Keystore + ?Sized>(
+        &self,
+        store: &K,
+        watch: &Watch,
+    ) -> keystore_core::Result<Verification> {
         let count = self.scenario.keys;
         let mut found = Verification { checked: count as u64, ..Verification::default() };
         let mut stamps: Vec<Option<Stamp>> = vec![None; count];
         let mut scratch = Vec::new();
         let mut shown = 0_u64;
+        let is_stopped = |seen: u64| seen.is_multiple_of(LOOK_EVERY as u64) && watch.is_stopped();
         store.for_each_dyn(&mut |key, value| {
+            if is_stopped(shown) {
+                return ControlFlow::Break(());
+            }
             shown += 1;
             match read_value(value, &mut scratch) {
                 Some((position, stamp))
@@ -165,6 +175,9 @@ impl Proof<'_> {
 
         let expectations = self.expectations(&stamps);
         for (position, (stamp, expected)) in stamps.iter().zip(&expectations).enumerate() {
+            if is_stopped(position as u64) {
+                break;
+            }
             let mut looked_up = None;
             let present = store.read_dyn(self.keys.get(position), &mut |value| {
                 looked_up = read_value(value, &mut scratch);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidate::Candidate;
 use crate::error::{Error, Result};
+use crate::input::Input;
 use crate::keys::KeySource;
 use crate::lead::{Lead, picks};
 use crate::limit::{LineRate, Pages};
@@ -38,6 +39,9 @@ pub struct Results {
     pub seconds: f64,
     /// Whether it was interrupted: rows may then have fewer rounds than others, or be missing.
     pub interrupted: bool,
+    /// Number of runs if every round takes place; 0 in results that do not say it.
+    #[serde(default)]
+    pub planned_runs: usize,
     /// What it was measured on.
     pub machine: Machine,
     /// What that machine's memory can do, where it was measured.
@@ -136,7 +140,7 @@ impl Row {
     }
 
     /// The median of the rounds that say who is compared with whom.
-    fn picking(&self) -> f64 {
+    pub(crate) fn picking(&self) -> f64 {
         Spread::of(&picks(&self.rounds)).median
     }
 }
@@ -203,6 +207,12 @@ impl Growth {
 }
 
 impl Results {
+    /// Returns the number of runs that were measured.
+    #[must_use]
+    pub fn runs_done(&self) -> usize {
+        self.rows.iter().map(|row| row.rounds.len() + row.before.len()).sum()
+    }
+
     /// The candidates that ran: combinations in the order of their names' kinds, then peers.
     #[must_use]
     pub fn candidates(&self) -> Vec<Candidate> {
@@ -388,13 +398,22 @@ impl Results {
             schema: u32,
         }
         let wrong = |reason| Error::Results { path: path.to_owned(), reason };
-        let text = fs::read_to_string(path).map_err(|source| Error::unreadable(path, source))?;
+        let text = Input::open(path)?.text()?;
         let malformed = |error: serde_json::Error| wrong(format!("these are no results: {error}"));
         let Versioned { schema } = serde_json::from_str(&text).map_err(malformed)?;
         if schema != SCHEMA {
             return Err(wrong(format!("results of version {schema}: this version reads {SCHEMA}")));
         }
-        serde_json::from_str(&text).map_err(malformed)
+        let results: Self = serde_json::from_str(&text).map_err(malformed)?;
+        for Row { store, scenario, threads, rounds, ops_per_sec, .. } in &results.rows {
+            let rates = [ops_per_sec.median, ops_per_sec.low, ops_per_sec.high];
+            if let Some(rate) = rates.iter().chain(rounds).find(|&&rate| rate <= 0.0) {
+                return Err(wrong(format!(
+                    "{store}, {scenario}, threads {threads}: a rate of {rate}: it must be above 0"
+                )));
+            }
+        }
+        Ok(results)
     }
 }
 
@@ -594,5 +613,26 @@ pub(crate) mod tests {
         results.verify().unwrap();
         assert_eq!(results.peers_faults().len(), 2);
         assert!(results.peers_faults()[0].starts_with("scc-hashindex, "), "{:?}", results.peers_faults());
+    }
+
+    #[test]
+    fn a_baseline_with_a_rate_that_is_none_or_in_another_encoding_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut results = tiny();
+        results.rows[0].rounds[0] = -1.0;
+        results.save(file.path()).unwrap();
+        let error = Results::load(file.path()).unwrap_err().to_string();
+        assert!(error.contains("a rate of -1: it must be above 0"), "{error}");
+        for (content, hint) in
+            [(&b"\xff\xfe{\0"[..], "UTF-16"), (b"{\0}", "NUL"), (b"{\n\xff}", ":2: a byte is not UTF-8")]
+        {
+            fs::write(file.path(), content).unwrap();
+            for error in [
+                Results::load(file.path()).unwrap_err().to_string(),
+                Suite::read(file.path()).unwrap_err().to_string(),
+            ] {
+                assert!(error.contains(hint), "{error}");
+            }
+        }
     }
 }

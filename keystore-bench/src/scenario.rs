@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::KeyDistribution;
 use crate::error::{Error, Result};
-use crate::keys::MAX_KEYS;
+use crate::keys::{Keys, MAX_KEYS};
 use crate::proof::MIN_VALUE_SIZE;
 use crate::size::Size;
 
@@ -393,6 +393,11 @@ impl Scenario {
         if self.key_size.fixed().is_none() && self.key_size.min() < 8 {
             return fault("key_size", self.key_size.to_string(), "at least 8 bytes where sizes differ");
         }
+        let most = Keys::most(&self.key_size);
+        if self.keys_from.is_none() && self.trace.is_none() && self.keys > most {
+            let expected = format!("from 1 to {most}, for keys of {}", self.key_size);
+            return fault("keys", self.keys.to_string(), &expected);
+        }
         if self.keys_from.is_some() && self.trace.is_some() {
             return fault("keys_from", "given".to_owned(), "left out, for the trace has the keys");
         }
@@ -429,7 +434,13 @@ impl Scenario {
         let shared_out = self.trace.is_some() || self.distribution == KeyDistribution::Sequential;
         let most = self.threads.iter().copied().max().unwrap_or(0);
         if shared_out && most > self.keys {
-            let expected = format!("at most {}, the number of keys, which threads share out", self.keys);
+            let fewer = self.threads.iter().filter(|&&threads| threads <= self.keys);
+            let fewer: Vec<String> = fewer.map(usize::to_string).collect();
+            let fewer = if fewer.is_empty() { self.keys.to_string() } else { fewer.join(",") };
+            let expected = format!(
+                "at most {}, the number of keys, which threads share out (--threads {fewer})",
+                self.keys
+            );
             return Some(("threads", most.to_string(), expected));
         }
         let fills = self.trace.is_none()

@@ -16,7 +16,6 @@
 //!
 //! Those that come with the harness lie in `keystore-bench/suites`, and are part of the program.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result, nearest};
+use crate::input::Input;
 use crate::plan::Rounds;
 use crate::scenario::Scenario;
 
@@ -93,7 +93,7 @@ impl Suite {
     /// # Errors
     /// [`Error::File`] where it cannot be read, [`Error::Line`] with the line that is wrong, and what is.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::unreadable(path, source))?;
+        let text = Input::open(path)?.text()?;
         Self::parse(path, &text)
     }
 

@@ -127,6 +127,12 @@ fn harmless(text: &str) -> String {
     harmless
 }
 
+/// Returns the text as one line for a page: line ends and tabs become spaces, and the characters
+/// that a reader's program would obey or hide are escaped.
+pub(crate) fn one_line(text: &str) -> String {
+    harmless(text).replace(['\n', '\t'], " ")
+}
+
 /// Prints a line to standard output. Unlike `println!`, it never panics: see
 /// [`console`](crate::console).
 #[macro_export]

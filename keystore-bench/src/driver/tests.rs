@@ -30,10 +30,10 @@ fn run_on(store: &BoxedKeystore, scenario: &Scenario, threads: usize) -> (Run, V
     scenario.validate().unwrap();
     let keys = Keys::make(scenario.keys, &scenario.key_size).unwrap();
     let streams = scenario.draw(threads, 0, &keys);
-    load(&**store, scenario, &keys, &streams).unwrap();
+    load(&**store, scenario, &keys, &streams, &Watch::default()).unwrap();
     let run = run(store, scenario, &streams, &Watch::default()).unwrap();
     let proof = Proof { scenario, keys: &keys, streams: &streams, executed: &run.executed };
-    let verification = proof.check(&**store).unwrap();
+    let verification = proof.check(&**store, &Watch::default()).unwrap();
     (run, verification)
 }
 
@@ -150,7 +150,7 @@ fn a_run_that_is_stopped_ends_soon_and_is_whole() {
     let keys = Keys::make(scenario.keys, &scenario.key_size).unwrap();
     let streams = scenario.draw(2, 0, &keys);
     let (store, watch) = (real(), Watch::default());
-    load(&*store, &scenario, &keys, &streams).unwrap();
+    load(&*store, &scenario, &keys, &streams, &Watch::default()).unwrap();
     let run = std::thread::scope(|scope| {
         let handle = scope.spawn(|| run(&store, &scenario, &streams, &watch).unwrap());
         while watch.operations() == 0 {
@@ -161,7 +161,7 @@ fn a_run_that_is_stopped_ends_soon_and_is_whole() {
     });
     assert_eq!(watch.operations(), run.operations);
     let proof = Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
-    assert!(proof.check(&*store).unwrap().passed());
+    assert!(proof.check(&*store, &Watch::default()).unwrap().passed());
 }
 
 #[test]
@@ -341,4 +341,21 @@ fn an_error_of_the_store_is_handed_on() {
     let keys = Keys::make(scenario.keys, &16.into()).unwrap();
     let error = run(&store, &scenario, &scenario.draw(2, 0, &keys), &Watch::default()).unwrap_err();
     assert_eq!(error.code(), -10);
+}
+
+#[test]
+fn loading_and_checking_end_when_the_watch_is_stopped() {
+    let scenario = Scenario { keys: 10_000, ..Scenario::default() };
+    let keys = Keys::make(10_000, &scenario.key_size).unwrap();
+    let store = open(BackendKind::RwLock, &Config::default(), Global).unwrap();
+    let watch = Watch::default();
+    watch.stop();
+    load(&*store, &scenario, &keys, &[], &watch).unwrap();
+    assert_eq!(store.len().unwrap(), 0);
+    load(&*store, &scenario, &keys, &[], &Watch::default()).unwrap();
+    assert_eq!(store.len().unwrap(), 10_000);
+    let proof = Proof { scenario: &scenario, keys: &keys, streams: &[], executed: &[] };
+    let before = store.stats().unwrap().operations.finds;
+    proof.check(&*store, &watch).unwrap();
+    assert_eq!(store.stats().unwrap().operations.finds, before, "no key is looked up");
 }

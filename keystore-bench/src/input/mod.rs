@@ -93,6 +93,27 @@ impl Input {
         Ok(Self { path: path.to_owned(), reader })
     }
 
+    /// Reads the whole of it as UTF-8 text.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read, [`Error::Line`] for a line that is binary or no UTF-8.
+    pub fn text(mut self) -> Result<String> {
+        let mut bytes = Vec::new();
+        let read = self.reader.read_to_end(&mut bytes);
+        read.map_err(|error| Error::unreadable(&self.path, error))?;
+        let wrong = |at: usize, reason: &str| {
+            let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+            Error::Line { path: self.path.clone(), line, reason: reason.to_owned() }
+        };
+        if let Some(at) = memchr::memchr(0, &bytes) {
+            return Err(wrong(at, "a byte is NUL: this is a binary file, not text"));
+        }
+        if let Err(error) = std::str::from_utf8(&bytes) {
+            return Err(wrong(error.valid_up_to(), "a byte is not UTF-8, and only UTF-8 can be read"));
+        }
+        Ok(String::from_utf8(bytes).expect("it was checked"))
+    }
+
     /// Reads it by lines, none of which may be longer than `longest` bytes.
     #[must_use]
     pub fn lines(self, longest: usize) -> Lines {

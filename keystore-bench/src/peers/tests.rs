@@ -296,12 +296,12 @@ fn the_harness_runs_every_peer_and_finds_it_right() {
         let streams = scenario.draw(2, 0, &keys);
         for kind in PeerKind::ALL {
             let store = kind.open().unwrap();
-            load(&*store, &scenario, &keys, &streams).unwrap();
+            load(&*store, &scenario, &keys, &streams, &Watch::default()).unwrap();
             let run = run(&store, &scenario, &streams, &Watch::default()).unwrap();
             assert_eq!(run.operations, 60_000);
             let proof =
                 Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
-            let verification = proof.check(&*store).unwrap();
+            let verification = proof.check(&*store, &Watch::default()).unwrap();
             assert!(verification.passed(), "{kind}: {verification:?}");
         }
     }

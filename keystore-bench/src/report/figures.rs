@@ -81,7 +81,7 @@ fn figures(results: &Results) -> String {
         None => sheets::throughput(results, false)
             .into_iter()
             .chain(sheets::peers(results))
-            .chain([sheets::memory(results)])
+            .chain(sheets::memory(results))
             .chain(sheets::limits(results))
             .collect(),
     };

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::sheets::{self, Sheet};
 use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
+use crate::console::one_line;
 use crate::plot::Plot;
 use crate::results::Results;
 
@@ -97,8 +98,7 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
     section("Latency", &["latency"], &[sheets::latency(results)], None);
     section("Lookups that found their key", &[], &sheet(sheets::hits(results)), None);
     section("Growing, slice by slice", &["timeline"], &[], None);
-    let memory: Vec<Sheet> =
-        std::iter::once(sheets::memory(results)).chain(sheets::growth(results)).collect();
+    let memory: Vec<Sheet> = sheets::memory(results).into_iter().chain(sheets::growth(results)).collect();
     section("Memory and growth", &["memory"], &memory, None);
     let limits: Vec<Sheet> = sheets::limits(results)
         .into_iter()
@@ -175,5 +175,5 @@ fn labelled(plot: &Plot) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

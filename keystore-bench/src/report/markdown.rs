@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::sheets::{self, Sheet};
 use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
+use crate::console::one_line;
 use crate::results::Results;
 
 /// The sheets of a report as Markdown tables, with what they were measured on.
@@ -34,7 +35,7 @@ pub fn markdown(results: &Results) -> String {
     add(sheets::bursts(results));
     add(sheets::hits(results));
     add(sheets::peers(results));
-    add(Some(sheets::memory(results)));
+    add(sheets::memory(results));
     add(sheets::growth(results));
     add(sheets::limits(results));
     add(sheets::share_of_limit(results));
@@ -86,7 +87,7 @@ pub(super) fn escaped(text: &str) -> String {
         None => (text, ""),
     };
     let mut escaped = String::new();
-    for letter in text.chars() {
+    for letter in one_line(text).chars() {
         if matches!(letter, '\\' | '|' | '<' | '>' | '`' | '[' | ']' | '_') {
             escaped.push('\\');
         }

@@ -263,7 +263,8 @@ pub(super) fn bursts(results: &Results) -> Option<Sheet> {
     let columns =
         ["scenario", "store", "threads of the burst", "M/s before", "M/s after", "after over before"]
             .map(str::to_owned);
-    let title = "After a burst of threads that were alive at the same time and have ended";
+    let title = "After a burst of threads that were alive at the same time and have ended (the last column is the median of \
+                 the rounds' ratios, not the ratio of the two medians before it)";
     (!lines.is_empty()).then(|| Sheet::new(title, 2, columns.to_vec(), lines))
 }
 
@@ -290,7 +291,8 @@ pub(super) fn latency(results: &Results) -> Sheet {
 }
 
 /// Memory for each entry, where nothing was changed after loading if there is such a scenario.
-pub(super) fn memory(results: &Results) -> Sheet {
+/// `None` if the stores are empty.
+pub(super) fn memory(results: &Results) -> Option<Sheet> {
     let scenario = results.memory_scenario();
     let parts = Memory::default().parts().map(|part| part.name.to_owned());
     let mut columns = vec![String::new(), "all".to_owned()];
@@ -317,7 +319,8 @@ pub(super) fn memory(results: &Results) -> Sheet {
         })
         .collect();
     let name = scenario.map_or("", |scenario| &scenario.name);
-    Sheet::new(format!("Memory, bytes for each of {entries} entries ({name})"), 1, columns, lines)
+    let title = format!("Memory, bytes for each of {entries} entries ({name})");
+    (entries > 0).then(|| Sheet::new(title, 1, columns, lines))
 }
 
 /// What growing costs; `None` where no two sizes were grown.
@@ -436,10 +439,9 @@ fn short_percent(percent: f64) -> String {
 
 /// What the harness itself takes, scenario by scenario.
 pub(super) fn harness(results: &Results) -> Sheet {
-    let lines = results
-        .scenarios
-        .iter()
-        .map(|measured| vec![measured.scenario.name.clone(), three_digits(measured.harness_ns)]);
+    // A run that was stopped does not know it.
+    let known = results.scenarios.iter().filter(|measured| measured.harness_ns > 0.0);
+    let lines = known.map(|measured| vec![measured.scenario.name.clone(), three_digits(measured.harness_ns)]);
     let columns = vec!["scenario".to_owned(), "ns an operation".to_owned()];
     Sheet::new("What the harness itself takes, on a store that does nothing", 1, columns, lines.collect())
 }

@@ -453,3 +453,28 @@ fn markdown_tables_have_as_many_cells_in_every_line() {
     }
     assert!(page.contains("- processor: ") && page.contains("**"), "{page}");
 }
+
+#[test]
+fn foreign_text_cannot_turn_or_hide_text_on_the_pages() {
+    let mut results = tiny();
+    results.suite = "a\u{202e}b\u{1b}[31m\nc\u{200b}".to_owned();
+    results.machine.processor = "\u{2066}x\u{7}".to_owned();
+    for page in [html(&results, &[]), markdown(&results)] {
+        let hidden = page.chars().find(|&c| c != '\n' && !crate::console::is_plain(c));
+        assert_eq!(hidden, None);
+        assert!(page.contains("u{202e}b"), "{page}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_gives_no_verdict_and_says_how_far_it_came() {
+    let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
+    (results.interrupted, results.planned_runs) = (true, 40);
+    let first = |results: &Results| verdict(results).remove(0);
+    assert_eq!(first(&results), "No verdict: the run was interrupted after 15 of 40 runs.");
+    assert!(sheets::standings(&results).is_none());
+    results.rows.clear();
+    assert_eq!(first(&results), "No verdict: the run was interrupted after 0 of 40 runs.");
+    results.interrupted = false;
+    assert_eq!(first(&results), "No verdict: no store was measured.");
+}

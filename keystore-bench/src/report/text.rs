@@ -39,7 +39,7 @@ pub fn text(results: &Results) -> String {
     add(sheets::fixed_rates(results));
     add(sheets::bursts(results));
     add(sheets::hits(results));
-    add(Some(sheets::memory(results)));
+    add(sheets::memory(results));
     add(sheets::growth(results));
     add(sheets::peers(results));
     add(sheets::limits(results));

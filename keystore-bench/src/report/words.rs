@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::advice::{Advice, FEW_PROCESSORS};
+use crate::candidate::Candidate;
 use crate::distribution::KeyDistribution;
 use crate::keys::KeySource;
 use crate::lead::{CONFIDENCE, Lead};
@@ -24,7 +25,8 @@ pub(super) const WITHOUT_E: &str = "E is left out: it scans keys in order, and a
 pub(super) const METHOD: &str = "Rates are medians of the rounds. The odd rounds pick which stores are compared, the even \
     rounds say by how much, round by round; the bounds of a ratio have a confidence of 95 %. Stores are told apart if the \
     bounds lie over 1 and the ratio is at least 1.05; the percentage beside the bounds says how sure it is that there is a \
-    difference at all. Latencies are of calls that were each timed by themselves, one in so many, or all at a fixed rate, \
+    difference at all. Where the verdict names another store for some loads, bounds and percentage allow for the number \
+    of runs that were tested. Latencies are of calls that were each timed by themselves, one in so many, or all at a fixed rate, \
     over all rounds; a batch is one call. More threads than processors take turns: their longest latencies are those of \
     waiting for a processor.";
 
@@ -130,14 +132,25 @@ pub fn verdict(results: &Results) -> Vec<String> {
 }
 
 /// Why there is no advice.
-fn why_no_advice(results: &Results) -> &'static str {
-    if results.scenarios.iter().all(|measured| measured.scenario.rate.is_some()) {
+fn why_no_advice(results: &Results) -> String {
+    if results.interrupted {
+        let of = match results.planned_runs {
+            0 => String::new(),
+            planned => format!(" of {}", digits_grouped(planned as u64)),
+        };
+        let done = digits_grouped(results.runs_done() as u64);
+        return format!("the run was interrupted after {done}{of} runs");
+    }
+    let reason = if results.scenarios.iter().all(|measured| measured.scenario.rate.is_some()) {
         "at a fixed rate all stores do as many operations. Compare their times from when calls were due"
+    } else if results.candidates().is_empty() {
+        "no store was measured"
     } else if results.candidates().len() < 2 {
         "only one store was measured"
     } else {
         "one round says too little. Measure at least three, better five (--rounds 5)"
-    }
+    };
+    reason.to_owned()
 }
 
 fn advice_lines(advice: &Advice) -> Vec<String> {
@@ -172,18 +185,31 @@ fn advice_lines(advice: &Advice) -> Vec<String> {
             percent(other.worst),
             other.worst_run
         ),
-        None => "In no run was another store ahead of it by more than chance explains.".to_owned(),
+        None => format!("In no run was another store ahead of {it} by more than chance explains."),
     });
     let stays = percent(advice.stays);
     lines.push(match rival {
         Some(rival) => format!(
-            "If the rounds are drawn again, {} is chosen in {stays} % of the draws only, and {rival} most often else. More \
+            "If the rounds are drawn again, {} is chosen in {stays} % of the draws only, and {rival} most often else{}. More \
              rounds (--rounds) may decide it.",
-            first.store
+            first.store,
+            place_text(advice, rival)
         ),
         None => format!("The choice is the same in {stays} % of the draws if the rounds are drawn again."),
     });
     lines
+}
+
+/// Explains a rival that is not the second on average, as the table below the verdict shows it.
+fn place_text(advice: &Advice, rival: Candidate) -> String {
+    match advice.standings.iter().position(|standing| standing.store == rival) {
+        Some(place) if place > 1 => format!(
+            " (it is number {} on average over all rounds, but its rates differ more from round to round than those of \
+             the stores between)",
+            place + 1
+        ),
+        _ => String::new(),
+    }
 }
 
 /// The runs in which a store is ahead, the greatest lead first.
@@ -225,15 +251,17 @@ fn measured_on(results: &Results) -> String {
     };
     let each = |of: fn(&Measured) -> f64| results.scenarios.iter().map(of).collect::<Vec<f64>>();
     let bytes = |bytes: f64| if bytes.fract() == 0.0 { format!("{bytes:.0}") } else { format!("{bytes:.1}") };
+    // Traces of misses have no values.
+    let values = range(each(|m| m.mean_value_len), bytes);
+    let values = if values == "0" { String::new() } else { format!(", values of {values} B") };
     let command = if results.command.is_empty() { String::new() } else { format!("; {}", results.command) };
     format!(
-        "Measured on {}, {} processor{}: {} keys of {} B, values of {} B; {}{command}.",
+        "Measured on {}, {} processor{}: {} keys of {} B{values}; {}{command}.",
         results.machine.processor,
         results.machine.processors,
         if results.machine.processors == 1 { "" } else { "s" },
         range(each(|m| m.scenario.keys as f64), |keys| digits_grouped(keys as u64)),
         range(each(|m| m.mean_key_len), bytes),
-        range(each(|m| m.mean_value_len), bytes),
         rounds_text(results),
     )
 }
@@ -384,10 +412,8 @@ pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
         .candidates()
         .into_iter()
         .filter_map(|store| match store {
-            crate::candidate::Candidate::Peer(peer) => {
-                Some(format!("{peer} ({} {})", peer.package(), peer.version()))
-            }
-            crate::candidate::Candidate::Ours(_) => None,
+            Candidate::Peer(peer) => Some(format!("{peer} ({} {})", peer.package(), peer.version())),
+            Candidate::Ours(_) => None,
         })
         .collect();
     if !peers.is_empty() {

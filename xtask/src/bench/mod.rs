@@ -55,7 +55,8 @@ pub(crate) struct Args {
     baseline: Option<String>,
     /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than
     /// chance explains; with 2 if no row can tell
-    #[arg(long, value_name = "PERCENT", requires = "baseline")]
+    #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = percent)]
+    #[arg(allow_negative_numbers = true)]
     fail_above: Option<f64>,
     /// Write the tables, the plots and the advice of docs/ anew from this run
     #[arg(long)]
@@ -63,6 +64,13 @@ pub(crate) struct Args {
     /// List the suites, the scenarios of this one and the stores, and stop
     #[arg(long)]
     list: bool,
+}
+
+/// Parses a loss in percent. No row can lose 100 % or more, so such a limit would never fail, nor
+/// would one that is no number.
+fn percent(text: &str) -> std::result::Result<f64, String> {
+    let value: f64 = text.parse().map_err(|error| format!("{error}: a number above 0 and below 100"))?;
+    if value > 0.0 && value < 100.0 { Ok(value) } else { Err("it must be above 0 and below 100".to_owned()) }
 }
 
 /// Runs it: 2 for what cannot be run as it was asked for or given, 1 for a failure, a failed verification included, 130
@@ -227,8 +235,7 @@ fn measure(plan: &Plan) -> Result<Results> {
 fn summary(results: &Results, plan: &Plan) -> String {
     let passed = results.rows.iter().filter(|row| row.verification.passed()).count();
     let interrupted = if results.interrupted {
-        let done: usize = results.rows.iter().map(|row| row.rounds.len()).sum();
-        format!("\nInterrupted: {done} of {} runs were done.", plan.runs())
+        format!("\nInterrupted: {} of {} runs were done.", results.runs_done(), plan.runs())
     } else {
         String::new()
     };
@@ -273,6 +280,21 @@ mod tests {
         let help = out.get_help().unwrap().to_string();
         assert!(help.ends_with("[default: target/bench of the repository]"), "{help}");
         assert!(default_folder().ends_with("target/bench"));
+    }
+
+    #[test]
+    fn a_limit_that_no_row_can_break_is_refused() {
+        let parse = |value: &str| {
+            let arguments = ["bench", "--baseline", "main", "--fail-above", value];
+            Args::augment_args(Command::new("bench")).try_get_matches_from(arguments)
+        };
+        for value in ["nan", "inf", "-inf", "100", "1e9", "0", "-5", "ten"] {
+            let error = parse(value).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let said = error.to_string();
+            assert!(said.contains(value) && said.contains("above 0 and below 100"), "{said}");
+        }
+        assert!(parse("0.5").is_ok() && parse("99.9").is_ok());
     }
 
     #[test]

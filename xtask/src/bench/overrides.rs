@@ -54,6 +54,7 @@ impl Overrides {
         let drawn = any(&|scenario| !traced(scenario));
         let checks = [
             (self.keys_from.is_some(), drawn, "--keys-from", "they replay traces, which have keys"),
+            (self.keys.is_some(), drawn, "--keys", "they replay traces, which have keys"),
             (self.value_size.is_some(), drawn, "--value-size", "they replay traces, which have values"),
             (self.seed.is_some(), drawn, "--seed", "they replay traces, and draw nothing"),
             (self.seconds.is_some(), any(&timed), "--seconds", "they end with their operations"),
@@ -90,7 +91,9 @@ impl Overrides {
             scenario.threads.sort_unstable();
             scenario.threads.dedup();
         }
-        if let Some(keys) = self.keys {
+        if let Some(keys) = self.keys
+            && !traced
+        {
             scenario.set_keys(keys);
         }
         if let Some(bytes) = self.value_size
@@ -258,6 +261,8 @@ mod tests {
             said,
             "--value-size changes none of these scenarios: they replay traces, which have values"
         );
+        let said = refused(Overrides { keys: Some(2), ..Overrides::default() }, &mut trace);
+        assert_eq!(said, "--keys changes none of these scenarios: they replay traces, which have keys");
         refused(Overrides { seed: Some(1), ..Overrides::default() }, &mut trace);
         refused(Overrides { seconds: Some(1.0), ..Overrides::default() }, &mut trace);
         let mut quick = Suite::named("quick").unwrap();
