@@ -6,7 +6,7 @@
 //! - A byte-order mark of UTF-8 is dropped. UTF-16 and UTF-32 are refused by name.
 //! - Gzip is decompressed. Other compressed files are refused, and the error says how to decompress
 //!   them.
-//! - A line ends with `\n` or `\r\n`, which are no part of it.
+//! - A line ends with `\n` or `\r\n`, which are no part of it. A lone `\r` is data.
 //! - A line has at most so many bytes ([`MAX_LINE_LEN`] unless told otherwise). Its memory is asked
 //!   for fallibly, so that no line ends the process.
 //! - A line with a NUL byte comes from a binary file, and is refused.
