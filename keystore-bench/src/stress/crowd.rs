@@ -13,8 +13,12 @@ const STACK_SIZE: usize = 256 << 10;
 /// Addresses that a thread needs, bytes: its stack, the stack for its signals, and a guard for each.
 const THREAD_SIZE: u64 = STACK_SIZE as u64 + (64 << 10);
 
-/// Addresses that the allocator may take for a thread, bytes: an arena of glibc.
+/// Addresses that the allocator may take for a thread, bytes: an arena of glibc, which does without
+/// if there is no room for one.
 const ARENA_SIZE: u64 = 64 << 20;
+
+/// Addresses that must be left besides, bytes, for what the threads allocate.
+const SPARE: u64 = 4 << 20;
 
 /// What the threads wait for before they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,7 @@ pub(crate) fn run<T: Send>(
         })
     };
     if let Some((limit, left)) = address_space() {
-        let room = left.saturating_sub(ARENA_SIZE) / THREAD_SIZE;
+        let room = left / THREAD_SIZE;
         if room < threads as u64 {
             return Err(StressError::AddressSpace { threads, started: room as usize, limit });
         }
@@ -100,7 +104,7 @@ pub(crate) fn run<T: Send>(
                 drop(gate.await_arrivals(number));
             }
             if let Some((limit, left)) = address_space()
-                && left < ARENA_SIZE + THREAD_SIZE
+                && left.checked_sub(ARENA_SIZE).unwrap_or(left) < THREAD_SIZE + SPARE
             {
                 gate.open(Signal::Cancel, number);
                 return Err(StressError::AddressSpace { threads, started: number, limit });
