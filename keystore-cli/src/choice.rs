@@ -108,7 +108,8 @@ impl Choice {
 /// How long a line of a text input may be.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct LongestLine {
-    /// Bytes of the longest line that is taken, without its end.
+    /// Bytes of the longest line that is taken, without its end; of the longest CSV record, as it
+    /// is written, with its quotes, commas and line ends.
     #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE_LEN,
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=LONGEST_ENTRY))]
     longest_line: usize,

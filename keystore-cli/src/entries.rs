@@ -13,14 +13,14 @@ use serde_json::value::RawValue;
 /// What a text holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Each word between white space is a key, and its count the value
+    /// Each word between ASCII white space is a key, and its count the value
     Words,
     /// Each line that is not empty is a key, and its count the value
     Lines,
     /// Each line is a key, a tab, and the value up to the line's end
     Tsv,
-    /// Each record is a key and a value, quoted where they hold commas; a first record `key,value`
-    /// is a header
+    /// Each record is a key and a value, in quotes if they hold commas, quotes (doubled) or line
+    /// ends; other quotes are malformed; a first record `key,value` is a header
     Csv,
     /// Each line is {"key": "…", "value": …}
     #[value(alias = "ndjson")]

@@ -34,7 +34,8 @@ pub(crate) struct Args {
     choice: Choice,
     #[command(flatten)]
     longest_line: LongestLine,
-    /// Pass over malformed lines, and count them, instead of stopping at the first.
+    /// Pass over malformed lines, and count them, instead of stopping at the first. Of a CSV record
+    /// with broken quotes only the first line is lost.
     #[arg(long)]
     skip_bad: bool,
     /// Then look up this key; exit code 1 if it is absent.
@@ -138,6 +139,18 @@ impl Source {
             Self::Records(records) => records.line(),
         }
     }
+
+    /// The lines that are lost if what was read is skipped.
+    const fn lines(&self) -> usize {
+        match self {
+            Self::Lines(_) => 1,
+            Self::Records(records) => records.lines(),
+        }
+    }
+
+    fn is_header(&self) -> bool {
+        matches!(self, Self::Records(record) if is_header(record))
+    }
 }
 
 struct Loader<'a> {
@@ -171,13 +184,18 @@ impl Loader<'_> {
             Format::Csv => Source::Records(input.records(longest)),
             _ => Source::Lines(input.lines(longest)),
         };
-        let mut read = 0;
+        let (mut read, mut described, mut is_first) = (0, 0, true);
         loop {
             let done = match source.advance()? {
                 Found::End => return Ok(read),
-                Found::Whole => self.put(&source, read == 0),
+                Found::Whole if is_first && source.is_header() => {
+                    is_first = false;
+                    continue;
+                }
+                Found::Whole => self.put(&source),
                 Found::Malformed(reason) => Err(Refused::Malformed(reason)),
             };
+            is_first = false;
             read += 1;
             let (reason, may_skip) = match done {
                 Ok(()) => continue,
@@ -188,17 +206,17 @@ impl Loader<'_> {
             if !may_skip {
                 return Err(failure.into());
             }
-            self.skipped += 1;
-            if self.skipped <= MAX_DESCRIBED {
+            self.skipped += source.lines() as u64;
+            described += 1;
+            if described <= MAX_DESCRIBED {
                 bar.suspend(|| errln!("skipped {failure}"));
             }
         }
     }
 
     /// Puts what a line holds into the store: all of it or, if it is malformed, nothing.
-    fn put(&mut self, source: &Source, is_first: bool) -> Result<(), Refused> {
+    fn put(&mut self, source: &Source) -> Result<(), Refused> {
         let (key, value) = match source {
-            Source::Records(record) if is_first && is_header(record) => return Ok(()),
             Source::Records(record) => csv(record)?,
             Source::Lines(lines) => match self.format {
                 Format::Words => {

@@ -12,8 +12,9 @@ characters, and those that change the direction of text, are printed as \\u{202e
 or has a space or a quote in it stands in double quotes. --raw prints the bytes as they are.
 
 A line may have 67108864 bytes (64 MiB), or as many as --longest-line says. A byte-order mark of
-UTF-8 is dropped; \\r\\n ends a line as \\n does; gzip is decompressed. Other encodings, other
-compression and binary files are refused.
+UTF-8 is dropped; a line ends with \\n or \\r\\n, and a lone \\r is data, also in CSV. Gzip is
+decompressed; zeros behind it are ignored, as `gzip -d` does. Other encodings, other compression and
+binary files are refused.
 
 Exit codes: 0 all went well; 1 a failure; 2 wrong arguments.";
 

@@ -115,6 +115,23 @@ fn malformed_lines_are_skipped_and_counted_when_asked() {
 }
 
 #[test]
+fn a_malformed_record_costs_the_lines_that_are_counted() {
+    // The header is no record. Line 4 opens a quote that nobody closes.
+    let text = b"key,value\na,1\nb,2\nc,\"3\nd,4\n\"e\"x,5\nf,6\n";
+    let ran = load("d.csv", text, &["--skip-bad", "--get", "f"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!((line(&ran, "Records: "), line(&ran, "Entries: ")), ("6", "4"), "{ran:?}");
+    assert_eq!(line(&ran, "Malformed lines skipped: "), "2");
+    assert!(ran.err.contains("d.csv:4: ") && ran.err.contains("d.csv:6: a quote that"), "{}", ran.err);
+    // A whole record that is no entry takes all of its lines with it.
+    let ran = load("d.csv", b"a,\"1\n2\n3\",4\nb,2\n", &["--skip-bad"]);
+    assert_eq!((line(&ran, "Malformed lines skipped: "), line(&ran, "Entries: ")), ("3", "1"), "{ran:?}");
+    let ran = load("d.csv", b"a,1\nd,\"4\"5\n", &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.err.contains("d.csv:2: a quote that neither"), "{}", ran.err);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.tsv");
@@ -256,7 +273,7 @@ fn comma_separated_values_are_quoted_and_may_have_a_header() {
     let text = b"\xef\xbb\xbfKey,Value\r\na,\"1,5\"\r\n\"b\"\"c\",\"two\nlines\"\r\nkey,value\r\n";
     let ran = load("d.csv", text, &["--get", "b\"c"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
-    assert_eq!((line(&ran, "Records: "), line(&ran, "Entries: ")), ("4", "3"));
+    assert_eq!((line(&ran, "Records: "), line(&ran, "Entries: ")), ("3", "3"));
     assert!(ran.out.ends_with("\"b\\\"c\"\ttwo\\nlines\n"), "{}", ran.out);
     for (text, reason) in [
         (&b"a,b\n\nc\n"[..], "d.csv:3: 1 column: a key and a value are wanted"),

@@ -91,6 +91,24 @@ fn a_store_can_be_opened_small_and_preallocated() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
+/// The system would end the process if a thread found no room for its signal stack.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_the_address_space_has_no_room_for_are_refused() {
+    for kilobytes in [150_000, 300_000, 400_000, 500_000] {
+        let script = format!(
+            "ulimit -v {kilobytes}; exec \"$0\" stress --threads 2000 --keys 10 --backend epoch --pool slab"
+        );
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_keystore")]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let ran = common::run(command, b"");
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let limit = format!("limited to {} bytes", kilobytes * 1024);
+        assert!(ran.err.contains("2000 threads do not fit") && ran.err.contains(&limit), "{}", ran.err);
+    }
+}
+
 #[test]
 fn wrong_arguments_are_named_and_exit_with_2() {
     let wrong: [(&[&str], &[&str]); 12] = [

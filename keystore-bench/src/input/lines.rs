@@ -166,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn zeros_behind_compressed_lines_are_ignored_and_other_bytes_are_not() {
+        let padded = [gzip(b"a\nb"), vec![0; 600_000], gzip(b"c\n"), vec![0; 512]].concat();
+        assert_eq!(lines(&padded, 9), [whole(b"a"), whole(b"bc")]);
+        let mut lines = input(&[gzip(b"a\n"), vec![0; 9], b"more".to_vec()].concat()).unwrap().lines(9);
+        assert_eq!(lines.advance().unwrap(), Found::Whole);
+        assert!(lines.advance().unwrap_err().to_string().contains("gzip data is damaged"));
+    }
+
+    #[test]
     fn damaged_compression_is_an_error_and_not_the_end_of_the_input() {
         let text = gzip(&(0..=255).cycle().take(100_000).collect::<Vec<u8>>());
         for cut in [&text[..text.len() - 9], &text[..text.len() / 2], &text[..11]] {

@@ -6,7 +6,7 @@
 //! - A byte-order mark of UTF-8 is dropped. UTF-16 and UTF-32 are refused by name.
 //! - Gzip is decompressed. Other compressed files are refused, and the error says how to decompress
 //!   them.
-//! - A line ends with `\n` or `\r\n`, which are no part of it.
+//! - A line ends with `\n` or `\r\n`, which are no part of it. A lone `\r` is data.
 //! - A line has at most so many bytes ([`MAX_LINE_LEN`] unless told otherwise). Its memory is asked
 //!   for fallibly, so that no line ends the process.
 //! - A line with a NUL byte comes from a binary file, and is refused.
@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use self::leading::Leading;
 pub use self::lines::Lines;
@@ -78,7 +78,7 @@ impl Input {
         let source = Ended { source, is_ended: false };
         let (leading, reader) = look(path, Box::new(BufReader::with_capacity(BUFFER, source)))?;
         let reader = if leading == Leading::Gzip {
-            let unpacked: Box<dyn Read> = Box::new(Unpacked(MultiGzDecoder::new(reader)));
+            let unpacked: Box<dyn Read> = Box::new(Unpacked(Some(GzDecoder::new(reader))));
             let (leading, reader) = look(path, Box::new(BufReader::with_capacity(BUFFER, unpacked)))?;
             if leading == Leading::Gzip {
                 return Err(refused(
@@ -202,12 +202,35 @@ impl Read for Ended {
     }
 }
 
-/// Gzip, whose errors say that it is gzip.
-struct Unpacked<R>(MultiGzDecoder<R>);
+/// Gzip members up to the end, whose errors say that it is gzip. Zeros behind a member pad it, as
+/// on a tape.
+struct Unpacked<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Unpacked<R> {
+    fn read_members(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let source = member.get_mut();
+            let is_ended = loop {
+                let bytes = source.fill_buf()?;
+                let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+                if zeros == 0 {
+                    break bytes.is_empty();
+                }
+                source.consume(zeros);
+            };
+            self.0 = self.0.take().filter(|_| !is_ended).map(|member| GzDecoder::new(member.into_inner()));
+        }
+        Ok(0)
+    }
+}
 
 impl<R: BufRead> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| match error.kind() {
+        self.read_members(buffer).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 io::Error::new(error.kind(), format!("its gzip data is damaged or cut short ({error})"))
             }

@@ -1,10 +1,15 @@
-//! Records of comma-separated values, by the parser of the csv crate.
+//! Records of comma-separated values, as RFC 4180 has them.
 //!
-//! The csv crate's own reader gives a record all the memory that it asks for. A quote that nobody
-//! closes makes the rest of a file one record, so here the parser below it is used, with buffers
-//! that have limits.
+//! The parsers of the csv crate take broken quoting for data, and a lone `\r` for a line end, and
+//! do not say so. So the parser is here. It works on a buffer that holds the record as it is
+//! written: if the record proves malformed, its other lines are read again from there, each as the
+//! begin of a record.
+//!
+//! No byte is looked at more than a few times. A quote may only open or close a column or be
+//! doubled, so a line that leaves a quote open cannot do so again inside of one that is open: there
+//! it closes it, or is malformed.
 
-use csv_core::ReadRecordResult;
+use std::ops::Range;
 
 use super::{Found, Input, binary, reserve, too_long};
 use crate::error::Result;
@@ -15,17 +20,18 @@ const MAX_COLUMNS: usize = 4096;
 /// Reads records, each into the same buffer, and counts lines.
 pub struct Records {
     input: Input,
-    /// Boxed, for it is large.
-    parser: Box<csv_core::Reader>,
     longest: usize,
-    fields: Vec<u8>,
-    /// The bytes of `fields` that are the record's.
-    length: usize,
-    /// Where in `fields` each column ends.
-    ends: Vec<usize>,
-    columns: usize,
+    /// The record's lines, and behind them those that are to be read again.
+    buffer: Vec<u8>,
+    /// Where in `buffer` the record begins.
+    start: usize,
+    /// Where in `buffer` the record's last line ends.
+    end: usize,
+    /// Where the columns are, from the record's begin.
+    columns: Vec<Range<usize>>,
     line: usize,
-    /// Whether the rest of the record before has still to be passed over.
+    lines: usize,
+    /// Whether the rest of the line before has still to be passed over.
     is_inside: bool,
 }
 
@@ -42,58 +48,62 @@ impl Records {
     pub(super) fn new(input: Input, longest: usize) -> Self {
         Self {
             input,
-            parser: Box::new(csv_core::Reader::new()),
             longest,
-            fields: Vec::new(),
-            length: 0,
-            ends: vec![0; MAX_COLUMNS],
-            columns: 0,
-            line: 0,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            columns: Vec::with_capacity(MAX_COLUMNS),
+            line: 1,
+            lines: 0,
             is_inside: false,
         }
     }
 
     /// Reads the next record. Empty lines are none.
     ///
+    /// After a record whose quotes are broken, or that is too long, the next one begins at the line
+    /// behind the one in which that record began: only this line is lost.
+    ///
     /// # Errors
     /// [`Error::File`](crate::Error::File) if the input cannot be read further.
     pub fn advance(&mut self) -> Result<Found> {
         if self.is_inside {
-            self.skip_record()?;
+            self.skip_line()?;
         }
-        self.skip_line_ends()?;
-        self.line = self.parser.line() as usize;
-        (self.length, self.columns) = (0, 0);
-        let mut quotes = 0_usize;
+        self.begin();
+        let (mut is_open, mut first) = (false, 0);
         loop {
-            let input = self.input.fill()?;
-            let is_at_end = input.is_empty();
-            let (fields, ends) = (&mut self.fields[self.length..], &mut self.ends[self.columns..]);
-            let (result, read, written, ended) = self.parser.read_record(input, fields, ends);
-            quotes += memchr::memchr_iter(b'"', &input[..read]).count();
-            self.input.reader.consume(read);
-            self.length += written;
-            self.columns += ended;
-            match result {
-                ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => {
-                    if let Err(reason) = self.grow() {
-                        return Ok(self.give_up(reason));
-                    }
+            let from = self.end - self.start;
+            match self.take_line()? {
+                Ok(true) => self.lines += 1,
+                Ok(false) if self.lines == 0 => return Ok(Found::End),
+                Ok(false) => {
+                    return Ok(self.give_up(first, "a quote is opened and never closed".to_owned()));
                 }
-                ReadRecordResult::OutputEndsFull => {
-                    return Ok(self.give_up(format!("more than {MAX_COLUMNS} columns")));
+                Err(reason) => return Ok(self.give_up(first, reason)),
+            }
+            let record = &self.buffer[self.start..self.end];
+            let text =
+                record.strip_suffix(b"\n").map_or(record, |line| line.strip_suffix(b"\r").unwrap_or(line));
+            let length = text.len();
+            if self.lines == 1 {
+                first = record.len();
+                if text.is_empty() {
+                    self.begin();
+                    continue;
                 }
-                ReadRecordResult::Record => {
-                    // In a whole record there is an even number of quotes. The parser takes the end
-                    // of the input for a closing quote; here that would be a file that was cut, or
-                    // a stray quote that swallowed its rest.
-                    if is_at_end && quotes % 2 == 1 {
-                        return Ok(Found::Malformed("a quote is opened and never closed".to_owned()));
-                    }
-                    return Ok(binary(&self.fields[..self.length]).map_or(Found::Whole, Found::Malformed));
+            }
+            if length > self.longest {
+                return Ok(self.give_up(first, too_long(self.longest)));
+            }
+            match scan(text, from, &mut is_open, &mut self.columns) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let malformed = binary(text);
+                    self.unquote();
+                    return Ok(malformed.map_or(Found::Whole, Found::Malformed));
                 }
-                ReadRecordResult::End => return Ok(Found::End),
+                Err(reason) => return Ok(self.give_up(first, reason)),
             }
         }
     }
@@ -101,26 +111,25 @@ impl Records {
     /// Returns the number of columns.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.columns
+        self.columns.len()
     }
 
     /// Returns whether there is no column: before the first record.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.columns == 0
+        self.columns.is_empty()
     }
 
     /// Returns the column at a position, from 0.
     #[must_use]
     pub fn get(&self, column: usize) -> Option<&[u8]> {
-        let end = *self.ends[..self.columns].get(column)?;
-        let start = column.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Some(&self.fields[start..end])
+        let range = self.columns.get(column)?;
+        Some(&self.buffer[self.start..][range.clone()])
     }
 
     /// Returns the columns in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.columns).filter_map(|column| self.get(column))
+        (0..self.columns.len()).filter_map(|column| self.get(column))
     }
 
     /// Returns the number of the line in which the record begins, from 1.
@@ -129,49 +138,143 @@ impl Records {
         self.line
     }
 
-    /// Makes room for more of a record.
-    fn grow(&mut self) -> Result<(), String> {
-        if self.fields.len() > self.longest {
-            return Err(too_long(self.longest));
-        }
-        let most = self.longest.saturating_add(1);
-        let more = self.fields.len().max(4096).min(most - self.fields.len());
-        reserve(&mut self.fields, more, most)?;
-        self.fields.resize(self.fields.len() + more, 0);
-        Ok(())
+    /// Returns the number of lines that are lost if the record is not taken: all of a whole record,
+    /// and the first of one whose other lines are read again.
+    #[must_use]
+    pub const fn lines(&self) -> usize {
+        self.lines
     }
 
-    fn give_up(&mut self, reason: String) -> Found {
-        self.is_inside = true;
+    /// Begins a record behind the one before.
+    fn begin(&mut self) {
+        self.line += self.lines;
+        self.lines = 0;
+        self.start = self.end;
+        self.columns.clear();
+    }
+
+    /// Takes one more line into the record: whether there is one, or why it cannot be held.
+    fn take_line(&mut self) -> Result<Result<bool, String>> {
+        if let Some(length) = memchr::memchr(b'\n', &self.buffer[self.end..]) {
+            self.end += length + 1;
+            return Ok(Ok(true));
+        }
+        self.buffer.drain(..self.start);
+        self.end -= self.start;
+        self.start = 0;
+        // Two bytes more, for the line end.
+        let most = self.longest.saturating_add(2);
+        loop {
+            let bytes = self.input.fill()?;
+            let line_end = memchr::memchr(b'\n', bytes);
+            let part = &bytes[..line_end.map_or(bytes.len(), |at| at + 1)];
+            if part.len() > most - self.buffer.len() {
+                return Ok(Err(too_long(self.longest)));
+            }
+            if let Err(reason) = reserve(&mut self.buffer, part.len(), most) {
+                return Ok(Err(reason));
+            }
+            self.buffer.extend_from_slice(part);
+            let (used, is_done) = (part.len(), part.is_empty() || line_end.is_some());
+            self.input.reader.consume(used);
+            if is_done {
+                let is_line = self.buffer.len() > self.end;
+                self.end = self.buffer.len();
+                return Ok(Ok(is_line));
+            }
+        }
+    }
+
+    /// Gives up the record's first line, of `first` bytes, and leaves the others to be read again.
+    fn give_up(&mut self, first: usize, reason: String) -> Found {
+        self.columns.clear();
+        if self.lines == 0 {
+            // Not even that line can be held.
+            self.buffer.clear();
+            self.start = 0;
+            self.is_inside = true;
+        }
+        self.end = self.start + first;
+        self.lines = 1;
         Found::Malformed(reason)
     }
 
-    /// Passes over the rest of a record that was given up.
-    fn skip_record(&mut self) -> Result<()> {
+    /// Passes over the rest of a line that cannot be held.
+    fn skip_line(&mut self) -> Result<()> {
         self.is_inside = false;
-        let (mut fields, mut ends) = ([0; 4096], [0; 64]);
         loop {
-            let input = self.input.fill()?;
-            let (result, read, ..) = self.parser.read_record(input, &mut fields, &mut ends);
-            self.input.reader.consume(read);
-            if matches!(result, ReadRecordResult::Record | ReadRecordResult::End) {
+            let bytes = self.input.fill()?;
+            let (length, line_end) = (bytes.len(), memchr::memchr(b'\n', bytes));
+            self.input.reader.consume(line_end.map_or(length, |at| at + 1));
+            if line_end.is_some() || length == 0 {
                 return Ok(());
             }
         }
     }
 
-    /// Passes over empty lines, which the parser would count as part of the next record.
-    fn skip_line_ends(&mut self) -> Result<()> {
-        loop {
-            let input = self.input.fill()?;
-            let ends = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-            if ends == 0 {
-                return Ok(());
+    /// Drops the quotes around the columns, and one of each two inside of them.
+    fn unquote(&mut self) {
+        for column in &mut self.columns {
+            let text = &mut self.buffer[self.start..][column.clone()];
+            if text.first() != Some(&b'"') {
+                continue;
             }
-            let lines = memchr::memchr_iter(b'\n', &input[..ends]).count() as u64;
-            self.input.reader.consume(ends);
-            self.parser.set_line(self.parser.line() + lines);
+            // Each part ends with a quote: the first of two, or the one that closes.
+            let (mut read, mut written) = (1, 0);
+            while let Some(length) = memchr::memchr(b'"', &text[read..]) {
+                let part = length + usize::from(read + length + 1 < text.len());
+                text.copy_within(read..read + part, written);
+                written += part;
+                read = (read + length + 2).min(text.len());
+            }
+            column.end = column.start + written;
         }
+    }
+}
+
+/// Finds the columns of a record in its `text` as far as it is known, from a byte on: whether the
+/// record is complete. A quote that is open goes on in the next line.
+fn scan(
+    text: &[u8],
+    from: usize,
+    is_open: &mut bool,
+    columns: &mut Vec<Range<usize>>,
+) -> Result<bool, String> {
+    let broken = || Err("a quote that neither opens or closes a column nor is doubled".to_owned());
+    let mut at = from;
+    loop {
+        if !*is_open && text.get(at) == Some(&b'"') {
+            *is_open = true;
+            at += 1;
+        }
+        if *is_open {
+            let Some(length) = memchr::memchr(b'"', &text[at..]) else { return Ok(false) };
+            at += length + 1;
+            match text.get(at) {
+                Some(b'"') => {
+                    at += 1;
+                    continue;
+                }
+                Some(b',') | None => *is_open = false,
+                Some(_) => return broken(),
+            }
+        } else if let Some(length) = memchr::memchr2(b',', b'"', &text[at..]) {
+            at += length;
+            if text[at] == b'"' {
+                return broken();
+            }
+        } else {
+            at = text.len();
+        }
+        if columns.len() == MAX_COLUMNS {
+            return Err(format!("more than {MAX_COLUMNS} columns"));
+        }
+        let start = columns.last().map_or(0, |before| before.end + 1);
+        columns.push(start..at);
+        if at == text.len() {
+            return Ok(true);
+        }
+        at += 1;
     }
 }
 
@@ -220,17 +323,74 @@ mod tests {
         let all = records(&text, 10_000);
         assert_eq!(all[0], (Err("longer than 10000 bytes, the longest that is taken".to_owned()), 1));
         assert_eq!(all[1..], [record(&["c", "d"], 2)]);
-        assert_eq!(records(&text, 20_001).len(), 2);
+        assert!(records(&text, 20_001)[0].0.is_err());
+        assert!(records(&text, 20_002).iter().all(|(columns, _)| columns.is_ok()));
         let wide = [",".repeat(5000).as_bytes(), b"\nc,d\n"].concat();
         assert_eq!(records(&wide, 10_000)[0].0, Err("more than 4096 columns".to_owned()));
         assert_eq!(records(&wide, 10_000)[1..], [record(&["c", "d"], 2)]);
     }
 
     #[test]
-    fn a_quote_that_is_never_closed_is_no_value() {
-        let all = records(b"a,b\nc,\"d\ne,f\n", 99);
+    fn only_the_line_in_which_a_malformed_record_begins_is_lost() {
+        let unclosed = Err("a quote is opened and never closed".to_owned());
+        let all = records(b"a,b\nc,\"d\n\ne,f\ng,\"h\"\"\"\n", 99);
         assert_eq!(all[0], record(&["a", "b"], 1));
-        assert_eq!(all[1..], [(Err("a quote is opened and never closed".to_owned()), 2)]);
+        // The quote in line 5 closes the one in line 2, and what follows it is no column.
+        assert_eq!((all[1].0.is_err(), all[1].1), (true, 2));
+        assert_eq!(all[2..], [record(&["e", "f"], 4), record(&["g", "h\""], 5)]);
+        assert_eq!(
+            records(b"c,\"d\ne,f\ng,h", 99),
+            [(unclosed.clone(), 1), record(&["e", "f"], 2), record(&["g", "h"], 3)]
+        );
+        let too_long = Err("longer than 10 bytes, the longest that is taken".to_owned());
+        assert_eq!(
+            records(b"c,\"d\ne,f\n0123456,89\n0123456,890\r\ni,j\nk,\"l", 10),
+            [
+                (too_long.clone(), 1),
+                record(&["e", "f"], 2),
+                record(&["0123456", "89"], 3),
+                (too_long, 4),
+                record(&["i", "j"], 5),
+                (unclosed, 6)
+            ]
+        );
+    }
+
+    #[test]
+    fn an_open_quote_before_very_many_lines_costs_one_of_them() {
+        for longest in [1 << 16, 1 << 30] {
+            let lines = 300_000;
+            let text = ["x,\"y\n", "a\"b,1\nk,v\n".repeat(lines).as_str()].concat();
+            let all = records(text.as_bytes(), longest);
+            assert_eq!(all.len(), 2 * lines + 1);
+            assert_eq!(all.iter().filter(|(columns, _)| columns.is_ok()).count(), lines);
+            assert_eq!(all[2 * lines], record(&["k", "v"], 2 * lines + 1));
+            let text = ["x,\"y\n", "k,v\n".repeat(lines).as_str()].concat();
+            let all = records(text.as_bytes(), longest);
+            assert_eq!((all.len(), all[0].0.is_err()), (lines + 1, true));
+            assert!(all[1..].iter().enumerate().all(|(at, found)| *found == record(&["k", "v"], at + 2)));
+        }
+    }
+
+    #[test]
+    fn broken_quoting_is_malformed() {
+        for broken in ["\"a\"b,1", "d,\"4\"5", "a\"b,1", "a, \"b\"", "a,\"b\" ", "\"\"\"\"\"a\"b,1"] {
+            let all = records(format!("{broken}\nc,d\n").as_bytes(), 99);
+            let reason = "a quote that neither opens or closes a column nor is doubled";
+            assert_eq!(all, [(Err(reason.to_owned()), 1), record(&["c", "d"], 2)], "{broken}");
+        }
+        assert_eq!(
+            records(b"\"\",\"\"\"\",\"\"\"a\"\"\"\"b\"\"\"\n", 99),
+            [record(&["", "\"", "\"a\"\"b\""], 1)]
+        );
+    }
+
+    #[test]
+    fn a_lone_carriage_return_is_data() {
+        assert_eq!(
+            records(b"a\rb,c\r\r\n\rd,\"e\r\nf\"\r\ng,h\r", 99),
+            [record(&["a\rb", "c\r"], 1), record(&["\rd", "e\r\nf"], 2), record(&["g", "h\r"], 4)]
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Starting many threads at one instant, also where some cannot be started or panic.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,16 @@ use super::StressError;
 /// Stack of each thread, bytes. A verb needs a few hundred; a panic that is being reported needs the most. Only touched pages
 /// take memory.
 const STACK_SIZE: usize = 256 << 10;
+
+/// Addresses that a thread needs, bytes: its stack, the stack for its signals, and a guard for each.
+const THREAD_SIZE: u64 = STACK_SIZE as u64 + (64 << 10);
+
+/// Addresses that the allocator may take for a thread, bytes: an arena of glibc, which does without
+/// if there is no room for one.
+const ARENA_SIZE: u64 = 64 << 20;
+
+/// Addresses that must be left besides, bytes, for what the threads allocate.
+const SPARE: u64 = 4 << 20;
 
 /// What the threads wait for before they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +52,18 @@ impl Gate {
         state.0 == Signal::Go
     }
 
-    /// Waits until so many threads have arrived, then gives them the signal.
-    fn open(&self, signal: Signal, threads: usize) {
+    /// Waits until so many threads have arrived.
+    fn await_arrivals(&self, threads: usize) -> MutexGuard<'_, (Signal, usize)> {
         let mut state = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
         while state.1 < threads {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.0 = signal;
-        drop(state);
+        state
+    }
+
+    /// Waits until so many threads have arrived, then gives them the signal.
+    fn open(&self, signal: Signal, threads: usize) {
+        self.await_arrivals(threads).0 = signal;
         self.changed.notify_all();
     }
 }
@@ -75,9 +89,26 @@ pub(crate) fn run<T: Send>(
             (begin, Instant::now(), result)
         })
     };
+    if let Some((limit, left)) = address_space() {
+        let room = left / THREAD_SIZE;
+        if room < threads as u64 {
+            return Err(StressError::AddressSpace { threads, started: room as usize, limit });
+        }
+    }
     thread::scope(|scope| {
         let mut handles = Vec::with_capacity(threads);
         for number in 0..threads {
+            // A thread that finds no room for its signal stack ends the process, so those before
+            // have to have theirs, and their arenas, before the next one's room is known.
+            if address_space().is_some() {
+                drop(gate.await_arrivals(number));
+            }
+            if let Some((limit, left)) = address_space()
+                && left.checked_sub(ARENA_SIZE).unwrap_or(left) < THREAD_SIZE + SPARE
+            {
+                gate.open(Signal::Cancel, number);
+                return Err(StressError::AddressSpace { threads, started: number, limit });
+            }
             let timed = &timed;
             let started = thread::Builder::new()
                 .name(format!("crowd-{number}"))
@@ -107,6 +138,21 @@ pub(crate) fn run<T: Send>(
         }
         Ok(Crowd { results, wall: span.map_or(Duration::ZERO, |(begin, end)| end - begin) })
     })
+}
+
+/// Returns the limit of this process's address space and what is left of it, bytes; `None` if there
+/// is no limit, or it is not known.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn address_space() -> Option<(u64, u64)> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current?;
+    let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = sizes.split(' ').next()?.parse().ok()?;
+    Some((limit, limit.saturating_sub(pages.saturating_mul(rustix::param::page_size() as u64))))
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+const fn address_space() -> Option<(u64, u64)> {
+    None
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

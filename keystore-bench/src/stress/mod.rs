@@ -155,7 +155,7 @@ pub enum StressError {
     #[error(transparent)]
     Store(#[from] Error),
     /// The system refused a thread.
-    #[error("thread {number} of {threads} could not be started: {source}")]
+    #[error("thread {number} of {threads} could not be started ({} had started): {source}", .number - 1)]
     Thread {
         /// The thread that could not be started, from 1.
         number: usize,
@@ -163,6 +163,19 @@ pub enum StressError {
         threads: usize,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The limit of the address space (`ulimit -v`) has no room for the threads.
+    #[error(
+        "{threads} threads do not fit: the address space is limited to {limit} bytes, and there is no room \
+         for more than {started}"
+    )]
+    AddressSpace {
+        /// Threads that were asked for.
+        threads: usize,
+        /// Threads that there is room for.
+        started: usize,
+        /// The limit, bytes.
+        limit: u64,
     },
 }
 
