@@ -195,7 +195,7 @@ impl<A: NodeAllocator, S: BuildHasher> Ledger<A, S> {
     #[inline]
     pub(crate) fn record(&self, event: Event) {
         if self.counting || matches!(event, Event::AddCreated | Event::AddDeleted | Event::DeleteHit) {
-            self.counters.add(event as usize, 1);
+            self.counters.add_outside_pools(event as usize, 1);
         }
     }
 

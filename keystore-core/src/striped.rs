@@ -76,13 +76,18 @@ fn next_shared() -> usize {
     OWNED + NEXT_SHARED.fetch_add(1, Relaxed) % SHARED
 }
 
-/// Gives a thread that shares a stripe one of its own, if another thread has ended and left one.
-fn improve_slot(shared: usize) -> usize {
-    let Some(owned) = take_owned() else { return shared };
-    // What pools keep under the shared number would otherwise wait for another thread with it.
-    thread_exit::run_hooks();
-    SLOT.set(owned);
-    owned
+/// Gives a thread that shares a stripe one of its own, if another thread has ended and left one. The
+/// thread is in no call of a pool: what pools keep for it changes its place.
+#[cold]
+fn improve_slot() {
+    // One that has no number yet, or may keep none, gets what there is anyway.
+    if SLOT.get() != UNASSIGNED
+        && let Some(owned) = take_owned()
+    {
+        // What pools keep under the shared number would otherwise wait for another thread with it.
+        thread_exit::run_hooks();
+        SLOT.set(owned);
+    }
 }
 
 /// Gives the number of the calling thread back, which ends.
@@ -121,24 +126,33 @@ impl<const N: usize> Striped<N> {
     /// If `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, amount: i64) -> i64 {
-        match self.stripes[..OWNED].get(SLOT.get()) {
-            // Only this thread writes this stripe, so nothing comes between the load and the store.
-            Some(stripe) => {
-                let sum = stripe[counter].load(Relaxed).wrapping_add(amount);
-                stripe[counter].store(sum, Relaxed);
-                sum
-            }
-            None => self.add_first_or_shared(counter, amount),
-        }
+        self.add_to_own(counter, amount).unwrap_or_else(|| self.add_first_or_shared(counter, amount))
+    }
+
+    /// As [`add`](Self::add), for a thread that is in no call of a pool: if it shares a stripe, it gets one of
+    /// its own as soon as another thread has left one.
+    #[inline]
+    pub(crate) fn add_outside_pools(&self, counter: usize, amount: i64) -> i64 {
+        self.add_to_own(counter, amount).unwrap_or_else(|| {
+            improve_slot();
+            self.add_first_or_shared(counter, amount)
+        })
+    }
+
+    /// Adds to the thread's own stripe, if it has one.
+    #[inline(always)]
+    fn add_to_own(&self, counter: usize, amount: i64) -> Option<i64> {
+        let stripe = self.stripes[..OWNED].get(SLOT.get())?;
+        // Only this thread writes this stripe, so nothing comes between the load and the store.
+        let sum = stripe[counter].load(Relaxed).wrapping_add(amount);
+        stripe[counter].store(sum, Relaxed);
+        Some(sum)
     }
 
     /// [`add`](Self::add) for a thread that has no stripe of its own, or none yet.
     #[cold]
     fn add_first_or_shared(&self, counter: usize, amount: i64) -> i64 {
-        let mut slot = thread_slot();
-        if slot >= OWNED && SLOT.get() == slot {
-            slot = improve_slot(slot);
-        }
+        let slot = thread_slot();
         let stripe = if slot < OWNED { slot } else { OWNED + slot % SHARED };
         self.stripes[stripe][counter].fetch_add(amount, Relaxed).wrapping_add(amount)
     }
@@ -185,7 +199,6 @@ mod tests {
 
     #[test]
     fn a_thread_that_started_in_a_crowd_has_a_stripe_of_its_own_once_the_crowd_has_ended() {
-        let counters = Striped::<1>::new().unwrap();
         let (crowded, dispersed) = (std::sync::Barrier::new(OWNED + 17), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             let last = scope.spawn(|| {
@@ -199,7 +212,7 @@ mod tests {
                 // Other tests run beside this one and have numbers too.
                 let end = Instant::now() + Duration::from_secs(30);
                 while thread_slot() >= OWNED && Instant::now() < end {
-                    counters.add(0, 1);
+                    improve_slot();
                 }
                 (before, thread_slot())
             });

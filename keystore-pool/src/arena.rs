@@ -7,15 +7,13 @@
 use std::alloc::Layout;
 use std::fmt;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::Relaxed};
 
 use keystore_core::{Config, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
-use crate::leaving::{self, Places};
-use crate::per_thread::{LiveCount, Owned, PerThread, place};
+use crate::per_thread::{LiveCount, PerThread};
 use crate::span::{MAX_ALIGN, SPAN, SpanHeader, SpanOptions, Spans, check_layout, span_of};
-use crate::stable::Stable;
 use crate::system::SystemPool;
 
 mod biased;
@@ -62,7 +60,7 @@ impl Default for ArenaOptions {
 ///   whatever thread.
 /// - *Memory.* A span whose blocks are all dead serves any thread again; chunks of 2 MiB that are unused as a whole go back to
 ///   the system, all but one and those preallocated. Each of the first 64 live threads that allocate has a span of its own, and
-///   16 are shared by the others. A thread that ends leaves its span to the blocks that live in it.
+///   16 are shared by the others; what is left in a thread's span passes with it to the next thread.
 /// - *Freeing the pool* frees its memory, whatever blocks are live in it, except for those from the system's allocator.
 ///
 /// ```
@@ -76,33 +74,9 @@ impl Default for ArenaOptions {
 /// # Ok(()) }
 /// ```
 pub struct ArenaPool {
-    /// The threads' own places, which lie in `core`.
-    own: Owned<Bump>,
-    /// It may be on the lists for threads that end, which have its address.
-    core: Stable<Core>,
-    system: SystemPool,
-}
-
-/// What the threads of a pool share.
-#[derive(Debug)]
-struct Core {
     caches: PerThread<Bump>,
     spans: Spans,
-}
-
-impl Places for Core {
-    fn is_listed(&self, place: usize) -> &AtomicBool {
-        &self.caches.at(place).is_listed
-    }
-
-    fn empty(&self, place: usize) {
-        self.caches.with_place(place, |bump| {
-            if let Some(span) = bump.seal() {
-                // SAFETY: the span is unused.
-                unsafe { self.spans.release(span) };
-            }
-        });
-    }
+    system: SystemPool,
 }
 
 /// What a span of an arena begins with. Blocks follow at the next cache line.
@@ -119,7 +93,6 @@ const FIRST_BLOCK: usize = size_of::<ArenaSpan>().next_multiple_of(MAX_ALIGN);
 /// A thread's span, and its counts. Only the thread writes; others read the counts.
 #[derive(Debug, Default)]
 struct Bump {
-    is_listed: AtomicBool,
     /// The first unused byte of the span, its end where there is none; null where there is no span. How many bytes are left
     /// follows from it, because a span ends at a multiple of its size.
     next: AtomicPtr<u8>,
@@ -161,17 +134,6 @@ impl Bump {
         let next = NonNull::new(self.next.swap(null_mut(), Relaxed))?;
         // One byte back, because a span that is full to the end has its next byte in the span behind.
         Some(span_of(NonNull::new(next.as_ptr().wrapping_sub(1))?))
-    }
-}
-
-impl Bump {
-    /// Leaves the thread's span to its live blocks, or returns it if it has none.
-    fn seal(&self) -> Option<NonNull<u8>> {
-        let born = self.born();
-        let span = self.leave()?;
-        // SAFETY: the thread was on the span.
-        let live = unsafe { live_of(span) };
-        live.leave(born).then_some(span)
     }
 }
 
@@ -222,15 +184,7 @@ impl ArenaPool {
             pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
             registered: false,
         })?;
-        let core = Stable::new(Core { caches: PerThread::new()?, spans })?;
-        Ok(Self { own: core.caches.owned(), core, system: SystemPool::new()? })
-    }
-
-    /// The calling thread's place, if it has one of its own.
-    #[inline(always)]
-    fn own_place(&self) -> Option<&Bump> {
-        // SAFETY: the places live as long as the pool.
-        unsafe { self.own.get() }
+        Ok(Self { caches: PerThread::new()?, spans, system: SystemPool::new()? })
     }
 
     /// Frees all blocks at once, except those over 8,192 bytes, which stay live until they are freed one by one. Takes time in
@@ -241,19 +195,33 @@ impl ArenaPool {
     /// thread uses the pool during the call. A store over the pool must have been forgotten, or be empty and
     /// have no removed entries whose freeing is pending.
     pub unsafe fn reset(&self) {
-        for bump in self.core.caches.iter() {
+        for bump in self.caches.iter() {
             bump.leave();
             bump.live.clear();
         }
         // SAFETY: no block is used any more, and no thread is on a span.
-        unsafe { self.core.spans.release_all() };
+        unsafe { self.spans.release_all() };
     }
 
     /// Returns the chunks to the system in which there is neither a live block nor a thread's span, preallocated ones
     /// included.
     pub fn trim(&self) {
-        self.core.empty(place());
-        self.core.spans.trim();
+        self.caches.with(|bump| {
+            if let Some(span) = self.seal(bump) {
+                // SAFETY: the span is unused.
+                unsafe { self.spans.release(span) };
+            }
+        });
+        self.spans.trim();
+    }
+
+    /// Leaves the thread's span to its live blocks, or returns it where it has none.
+    fn seal(&self, bump: &Bump) -> Option<NonNull<u8>> {
+        let born = bump.born();
+        let span = bump.leave()?;
+        // SAFETY: the thread was on the span.
+        let live = unsafe { live_of(span) };
+        live.leave(born).then_some(span)
     }
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
@@ -263,8 +231,7 @@ impl ArenaPool {
             check_layout(layout)?;
             return self.system.allocate_fallback(layout);
         }
-        let place = place();
-        let block = self.core.caches.with_place(place, |bump| {
+        self.caches.with(|bump| {
             let block = match bump.bump(layout) {
                 Some(block) => block,
                 None => {
@@ -272,20 +239,17 @@ impl ArenaPool {
                     bump.bump(layout).expect("a fresh span has room for the largest block")
                 }
             };
-            self.core.spans.note_allocated(block);
+            self.spans.note_allocated(block);
             Ok(block)
-        });
-        // SAFETY: it stays where it is, and leaves the lists before it is freed.
-        unsafe { leaving::note(&*self.core, place) };
-        block
+        })
     }
 
     /// Puts a thread on a span that has all its room.
     fn change_span(&self, bump: &Bump) -> Result<()> {
         // Where all blocks of the old span are dead already it is used again, still warm.
-        let span = match bump.seal() {
+        let span = match self.seal(bump) {
             Some(old) => old,
-            None => self.core.spans.acquire()?,
+            None => self.spans.acquire()?,
         };
         // SAFETY: the span is this thread's alone, and long enough for its header.
         unsafe { (&raw mut (*span.cast::<ArenaSpan>().as_ptr()).live).write(BiasedCount::new()) };
@@ -304,7 +268,7 @@ impl ArenaPool {
             if !is_small(layout) {
                 return self.system.deallocate(block, layout);
             }
-            self.core.caches.with(|bump| bump.live.subtract(layout));
+            self.caches.with(|bump| bump.live.subtract(layout));
             self.bury(block);
         }
     }
@@ -315,7 +279,7 @@ impl ArenaPool {
     /// The block is live, and given up.
     #[inline]
     unsafe fn bury(&self, block: NonNull<u8>) {
-        self.core.spans.note_freed(block);
+        self.spans.note_freed(block);
         let span = span_of(block);
         // SAFETY: the block is live, so its span is one that the arena started on; where the count says that it is free, it
         // is this call's.
@@ -330,7 +294,7 @@ impl ArenaPool {
     #[inline(never)]
     unsafe fn free_span(&self, span: NonNull<u8>) {
         // SAFETY: the caller's promise: all blocks are dead, and the thread that was on the span has left it.
-        unsafe { self.core.spans.release(span) };
+        unsafe { self.spans.release(span) };
     }
 }
 
@@ -347,10 +311,10 @@ unsafe impl NodeAllocator for ArenaPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         if is_small(layout)
-            && let Some(bump) = self.own_place()
+            && let Some(bump) = self.caches.own()
             && let Some(block) = bump.bump(layout)
         {
-            self.core.spans.note_allocated(block);
+            self.spans.note_allocated(block);
             return Ok(block);
         }
         self.allocate_slowly(layout)
@@ -358,7 +322,7 @@ unsafe impl NodeAllocator for ArenaPool {
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        match self.own_place() {
+        match self.caches.own() {
             Some(bump) if is_small(layout) => {
                 bump.live.subtract(layout);
                 // SAFETY: the caller's promises.
@@ -370,16 +334,10 @@ unsafe impl NodeAllocator for ArenaPool {
     }
 
     fn stats(&self) -> PoolStats {
-        let mut stats = LiveCount::total(self.core.caches.iter().map(|bump| &bump.live));
-        self.core.spans.add_to(&mut stats);
+        let mut stats = LiveCount::total(self.caches.iter().map(|bump| &bump.live));
+        self.spans.add_to(&mut stats);
         self.system.add_fallbacks_to(&mut stats);
         stats
-    }
-}
-
-impl Drop for ArenaPool {
-    fn drop(&mut self) {
-        leaving::leave(&*self.core);
     }
 }
 

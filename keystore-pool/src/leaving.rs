@@ -84,9 +84,10 @@ fn empty_own_place() {
     }
 }
 
-/// Takes a pool, which ends, off all lists.
+/// Takes a pool, which ends, off all lists. It looks at each under its lock, also at those that the pool
+/// is not on: a thread that ends may have taken it off and be at it still.
 pub(crate) fn leave<P: Places>(pool: &P) {
-    for place in (0..PLACES).filter(|&place| pool.is_listed(place).load(Relaxed)) {
+    for place in 0..PLACES {
         list(place).retain(|listed| !std::ptr::addr_eq(listed.0.as_ptr(), pool));
     }
 }

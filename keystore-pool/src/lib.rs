@@ -75,7 +75,7 @@ mod audit;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod chunk;
 mod kind;
-#[cfg(any(feature = "slab", feature = "arena"))]
+#[cfg(feature = "slab")]
 mod leaving;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod list;
@@ -92,7 +92,7 @@ mod shared;
 mod slab;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod span;
-#[cfg(any(feature = "slab", feature = "arena"))]
+#[cfg(feature = "slab")]
 mod stable;
 mod system;
 #[cfg(all(test, not(loom), feature = "slab", feature = "arena"))]

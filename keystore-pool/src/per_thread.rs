@@ -6,6 +6,7 @@
 //! number of places, not of threads, also where nothing sweeps up after them.
 
 use std::alloc::Layout;
+#[cfg(feature = "slab")]
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -19,6 +20,7 @@ use crate::primitive::{Mutex, thread_slot};
 const SHARED: usize = 16;
 
 /// How many places there are.
+#[cfg(feature = "slab")]
 pub(crate) const PLACES: usize = OWNED + SHARED;
 
 /// The place of the calling thread: its own, below [`OWNED`], or the one that it shares.
@@ -60,9 +62,11 @@ fn filled<T: Default>(count: usize) -> Result<Box<[T]>> {
 }
 
 /// The places that threads have of their own, found without a look at the [`PerThread`]: for fast paths.
+#[cfg(feature = "slab")]
 #[derive(Debug)]
 pub(crate) struct Owned<T>(NonNull<[CachePadded<T>]>);
 
+#[cfg(feature = "slab")]
 impl<T> Owned<T> {
     /// That of the calling thread, as [`PerThread::own`].
     ///
@@ -76,14 +80,25 @@ impl<T> Owned<T> {
 }
 
 // SAFETY: it is used like a reference to the values.
+#[cfg(feature = "slab")]
 unsafe impl<T: Sync> Send for Owned<T> {}
 // SAFETY: as above.
+#[cfg(feature = "slab")]
 unsafe impl<T: Sync> Sync for Owned<T> {}
 
 impl<T> PerThread<T> {
     /// The places that threads have of their own.
+    #[cfg(feature = "slab")]
     pub(crate) fn owned(&self) -> Owned<T> {
         Owned(NonNull::from(&*self.owned))
+    }
+
+    /// The calling thread's value if it has one of its own: what a fast path uses. No other thread is at it
+    /// for as long as this one runs, and what earlier ones wrote there is visible.
+    #[cfg(feature = "arena")]
+    #[inline]
+    pub(crate) fn own(&self) -> Option<&T> {
+        self.owned.get(thread_slot()).map(|value| &**value)
     }
 
     /// Runs `work` on the calling thread's value, own or shared. No other thread is at it meanwhile, and what earlier
@@ -105,6 +120,7 @@ impl<T> PerThread<T> {
     }
 
     /// The value at a place. Everybody may read it.
+    #[cfg(feature = "slab")]
     pub(crate) fn at(&self, place: usize) -> &T {
         match self.owned.get(place) {
             Some(value) => value,

@@ -1,5 +1,6 @@
 //! A pool that several owners share.
 
+use std::fmt;
 use std::ops::Deref;
 use std::process::abort;
 use std::ptr::NonNull;
@@ -10,10 +11,8 @@ use keystore_core::{Error, Result};
 
 /// Owns a `T` together with its clones: `Arc`, but it reports that there is no memory. `Arc::new`
 /// ends the process, and stable Rust has no other.
-#[derive(Debug)]
 pub struct Shared<T>(NonNull<Counted<T>>);
 
-#[derive(Debug)]
 struct Counted<T> {
     owners: AtomicUsize,
     value: T,
@@ -42,6 +41,12 @@ impl<T> Deref for Shared<T> {
     fn deref(&self) -> &T {
         // SAFETY: valid while it has owners.
         unsafe { &self.0.as_ref().value }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A value that stays where it is when its owner moves, so that others may hold its address.
 
+use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -7,7 +8,6 @@ use keystore_core::{Error, Result};
 
 /// Owns a `T` at an address that does not change. Unlike a `Box`, it may be pointed to by others
 /// while its owner moves.
-#[derive(Debug)]
 pub(crate) struct Stable<T>(NonNull<T>);
 
 impl<T> Stable<T> {
@@ -25,7 +25,6 @@ impl<T> Stable<T> {
     }
 
     /// The value, for the last time before it is dropped. Nobody else looks at it any more.
-    #[cfg(feature = "slab")]
     pub(crate) fn get_mut(&mut self) -> &mut T {
         // SAFETY: valid until it is dropped, and borrowed with its owner.
         unsafe { self.0.as_mut() }
@@ -39,6 +38,12 @@ impl<T> Deref for Stable<T> {
     fn deref(&self) -> &T {
         // SAFETY: valid until it is dropped.
         unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Stable<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than
     /// chance explains; with 2 if no row can tell
     #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = percent)]
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_hyphen_values = true)]
     fail_above: Option<f64>,
     /// Write the tables, the plots and the advice of docs/ anew from this run
     #[arg(long)]
