@@ -97,3 +97,49 @@ pub(crate) fn leave<P: Places>(pool: &P) {
 pub(crate) fn listed() -> usize {
     list(place()).len()
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A pool that takes its time to empty a place.
+    struct Slow {
+        listed: [AtomicBool; PLACES],
+        emptying: Barrier,
+        has_left: AtomicBool,
+        had_left: AtomicBool,
+    }
+
+    impl Places for Slow {
+        fn is_listed(&self, place: usize) -> &AtomicBool {
+            &self.listed[place]
+        }
+
+        fn empty(&self, _: usize) {
+            self.emptying.wait();
+            sleep(Duration::from_millis(50));
+            self.had_left.store(self.has_left.load(Relaxed), Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_pool_ends_after_a_thread_that_is_emptying_its_place() {
+        static POOL: Slow = Slow {
+            listed: [const { AtomicBool::new(false) }; PLACES],
+            emptying: Barrier::new(2),
+            has_left: AtomicBool::new(false),
+            had_left: AtomicBool::new(false),
+        };
+        // SAFETY: the pool is static.
+        let thread = std::thread::spawn(|| unsafe { note(&POOL, place()) });
+        POOL.emptying.wait();
+        leave(&POOL);
+        POOL.has_left.store(true, Relaxed);
+        thread.join().unwrap();
+        assert!(!POOL.had_left.load(Relaxed), "the pool was gone while its place was being emptied");
+    }
+}
