@@ -290,7 +290,7 @@ mod tests {
         }
         for (content, reason) in [
             (&b"\xff\xfe0\0"[..], ":1: UTF-16 text"),
-            (b"0,a,1,1,1,get,0\n0,\0,1,1,1,get,0\n", ":2: byte 2 is NUL"),
+            (b"0,a,1,1,1,get,0\n0,\0,1,1,1,get,0\n", ":2: byte 3 is NUL"),
             (b"0,a,1,1,1,get,0\n0,\"a,1,1,1,get,0\n", ":2: a quote is opened and never closed"),
             (b"0,a,1,1,1,\x1b[31m,0\n", "\\u{1b}[31m"),
         ] {
