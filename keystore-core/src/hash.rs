@@ -101,7 +101,7 @@ pub(crate) const fn tag(hash: u64) -> u16 {
 /// Whether a write to a key with this hash asks how many entries the table has: one in 32 does, for the number is a sum over
 /// all threads. By bits that choose neither bucket nor tag.
 #[inline]
-pub(crate) const fn asks_for_entries(hash: u64) -> bool {
+pub(crate) const fn samples_entries(hash: u64) -> bool {
     hash >> 59 == 0
 }
 

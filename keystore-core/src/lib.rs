@@ -78,7 +78,7 @@
 //!
 //! `keystore` the trait and its promises · `store` the verbs, made once for all backends · `table`
 //! what a backend has to provide · `verbs` and `session` each verb on one key · `backend` the three
-//! · `node` an entry's bytes · `hash` how a hash is cut · `ledger` limits and counts · `striped`
+//! · `node` an entry's bytes · `hash` how a hash is cut · `account` limits and counts · `striped`
 //! counters that scale. The whole map is docs/architecture.md in the repository.
 
 // On docs.rs: which feature brings an item.
@@ -92,28 +92,23 @@
     )
 )]
 
+mod account;
 mod allocator;
 mod backend;
 mod config;
 mod error;
 mod error_counts;
-#[cfg(loom)]
-#[doc(hidden)]
-pub mod explore;
 mod hash;
 mod keystore;
-mod ledger;
 mod node;
-mod primitive;
-mod session;
+mod open;
 mod stats;
 mod store;
-pub mod striped;
+mod sync;
 pub mod system_memory;
 mod table;
-pub mod thread_exit;
-mod verbs;
 
+pub use account::sharded;
 pub use allocator::{Global, NodeAllocator};
 #[cfg(feature = "dashmap")]
 pub use backend::dashmap::{DashMapKeystore, DashMapTable};
@@ -121,15 +116,19 @@ pub use backend::dashmap::{DashMapKeystore, DashMapTable};
 pub use backend::epoch::{EpochKeystore, EpochTable};
 #[cfg(feature = "rwlock")]
 pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock};
-pub use backend::{BackendKind, BoxedKeystore, open, open_local};
 pub use config::{Concurrency, Config, Shrinking};
 pub use error::{BatchError, Error, Result, code};
 pub use error_counts::ErrorCounts;
 pub use hash::{DefaultHasher, KeyHasher};
 pub use keystore::{Change, Exchange, Keystore, Update};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
-pub use session::Session;
+pub use open::{BackendKind, BoxedKeystore, open, open_local};
 pub use stats::{
     CollisionStats, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats, PoolStats, Stats,
 };
 pub use store::Store;
+pub use store::session::Session;
+#[cfg(loom)]
+#[doc(hidden)]
+pub use sync::loom_model;
+pub use sync::{thread_exit, thread_slot};

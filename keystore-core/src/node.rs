@@ -17,7 +17,7 @@ use std::ptr::NonNull;
 
 use crate::allocator::NodeAllocator;
 use crate::error::{Error, Result};
-use crate::primitive::watch;
+use crate::sync::primitive::access;
 
 /// The longest key, bytes.
 pub const MAX_KEY_LEN: usize = u16::MAX as usize;
@@ -83,7 +83,7 @@ impl Node {
             copy_key(key, bytes);
             bytes.add(key.len()).copy_from_nonoverlapping(value.as_ptr(), value.len());
         }
-        watch::written(block.as_ptr());
+        access::written(block.as_ptr());
         Ok(Self(block))
     }
 
@@ -96,7 +96,7 @@ impl Node {
         // SAFETY: the node is alive, so its header tells the layout that it was allocated with.
         unsafe {
             let layout = Layout::from_size_align_unchecked(self.size(), 8);
-            watch::freed(self.as_ptr());
+            access::freed(self.as_ptr());
             allocator.deallocate(self.0, layout);
         }
     }
@@ -105,7 +105,7 @@ impl Node {
     /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
     #[inline]
     unsafe fn header(self) -> Header {
-        watch::read(self.as_ptr());
+        access::read(self.as_ptr());
         // SAFETY: a live node begins with its header; the caller excludes a writer.
         unsafe { self.0.cast::<Header>().read() }
     }

@@ -9,6 +9,9 @@
 //! takes microseconds, so it is asked only for requests of [`CHECKED_FROM`] bytes and more. It is
 //! known on Linux; elsewhere there is none.
 
+use std::alloc::{Layout, alloc, dealloc};
+use std::hint::black_box;
+
 use crate::error::{Error, Result};
 
 /// Requests of fewer bytes than this, 16 MiB, are not checked.
@@ -25,6 +28,21 @@ pub fn check_fits(requested: usize) -> Result<()> {
         Ok(())
     } else {
         Err(Error::OutOfMemory { requested })
+    }
+}
+
+/// Whether the allocator has a block of `bytes` bytes now. For calls into crates that take memory
+/// and end the process if there is none: the block is given back, so that they find it there.
+pub(crate) fn allocator_has(bytes: usize) -> bool {
+    let Ok(layout) = Layout::from_size_align(bytes.max(1), 16) else { return false };
+    // SAFETY: the layout has a size; a block is given back with it. The compiler may not leave the
+    // pair out, for it does not know what `black_box` does with the block.
+    unsafe {
+        let block = black_box(alloc(layout));
+        if !block.is_null() {
+            dealloc(block, layout);
+        }
+        !block.is_null()
     }
 }
 

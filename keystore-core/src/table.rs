@@ -9,17 +9,17 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 
+use crate::account::Account;
 use crate::allocator::NodeAllocator;
-use crate::backend::BackendKind;
-use crate::backend::reentry::Closure;
 use crate::error::{Error, Result};
 use crate::keystore::Change;
-use crate::ledger::Ledger;
+use crate::open::BackendKind;
 use crate::stats::Distribution;
+use crate::sync::reentrancy::Closure;
 
-/// What to do with a key that [`Table::alter`] has looked up.
+/// What to do with a key that [`Table::update_entry`] has looked up.
 #[derive(Debug)]
-pub(crate) enum Decision<'v> {
+pub(crate) enum Action<'v> {
     /// Leave it as it is.
     Keep,
     /// Give it this value.
@@ -28,7 +28,7 @@ pub(crate) enum Decision<'v> {
     Delete,
 }
 
-/// See the module. `hash` is always that of `key`, by the table's own ledger, and keys have passed their check.
+/// See the module. `hash` is always that of `key`, by the table's own account, and keys have passed their check.
 pub(crate) trait Table {
     /// Where nodes come from.
     type Allocator: NodeAllocator;
@@ -39,22 +39,30 @@ pub(crate) trait Table {
     /// What a thread holds while it uses the table: an epoch's pin, or nothing.
     type Session;
 
-    fn ledger(&self) -> &Ledger<Self::Allocator, Self::Hasher>;
+    fn account(&self) -> &Account<Self::Allocator, Self::Hasher>;
 
     /// Enters the table, or returns `None` if there is no memory for what a thread needs at first.
     fn enter(&self) -> Option<Self::Session>;
 
-    /// Called between two operations of a long session, where no reference into the table is held.
-    fn refresh(&self, session: &mut Self::Session);
+    /// Lets go of what the session holds back, between two operations of a long session. No
+    /// reference into the table is held at that time.
+    #[inline]
+    fn refresh(&self, _session: &mut Self::Session) {}
 
-    /// Called when a write is done; a session of reads is just dropped.
-    fn leave(&self, session: Self::Session);
+    /// Leaves the table after a write. (A session of reads is just dropped.)
+    #[inline]
+    fn leave(&self, session: Self::Session) {
+        drop(session);
+    }
 
     /// Asks the processor for the bucket of `hash`. Only a hint.
-    fn prefetch_bucket(&self, session: &Self::Session, hash: u64);
+    #[inline]
+    fn prefetch_bucket(&self, _session: &Self::Session, _hash: u64) {}
 
-    /// Asks the processor for the node that a key with this hash likely has; its bucket is at hand by now. Only a hint.
-    fn prefetch_node(&self, session: &Self::Session, hash: u64);
+    /// Asks the processor for the node that a key with this hash likely has. Its bucket has been
+    /// asked for before. Only a hint.
+    #[inline]
+    fn prefetch_node(&self, _session: &Self::Session, _hash: u64) {}
 
     /// Shows the value of `key` to `visit`. `C` tells whose closure it is.
     fn read<C: Closure, R>(
@@ -69,17 +77,17 @@ pub(crate) trait Table {
     /// another thread came between. `C` tells whose closure it is. `likely` is the value that it will most likely set: what
     /// that takes may be prepared while the table is looked up.
     ///
-    /// `effected` is called once, with what is returned, as soon as that has taken effect. Only
+    /// `on_effect` is called once, with what is returned, as soon as that has taken effect. Only
     /// then does the writer do its share of growing the table, which asks the user's hasher: a
     /// write is counted although that panics.
-    fn alter<'v, C: Closure>(
+    fn update_entry<'v, C: Closure>(
         &self,
         session: &Self::Session,
         hash: u64,
         key: &[u8],
         likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-        effected: impl FnOnce(Change),
+        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        on_effect: impl FnOnce(Change),
     ) -> Result<Change>;
 
     /// Shows each entry that is there throughout, and none twice, to `visit` until it breaks off.
@@ -90,7 +98,7 @@ pub(crate) trait Table {
     ) -> Result<()>;
 
     /// Scans, and removes each entry that `keep` does not want, with the value that it saw: how many. Each is recorded in
-    /// the ledger as it goes, for `keep` may panic.
+    /// the account as it goes, for `keep` may panic.
     fn retain(&self, session: &mut Self::Session, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize>;
 
     /// Makes room for `entries` in all.
@@ -134,7 +142,8 @@ pub(crate) fn entered<T: Table>(table: &T) -> Result<T::Session> {
 /// hasher's seed.
 pub(crate) fn describe<T: Table>(table: &T, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut line = f.debug_struct(name);
-    line.field("backend", &format_args!("{}", T::BACKEND)).field("entries", &table.ledger().entries());
+    line.field("backend", &format_args!("{}", T::BACKEND))
+        .field("entries", &table.account().counters.entries());
     if let Ok(bytes) = table.array_bytes() {
         line.field("table_bytes", &bytes);
     }

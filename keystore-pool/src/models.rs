@@ -19,7 +19,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use keystore_core::NodeAllocator;
-pub(crate) use keystore_core::explore::{Bound::*, explore};
+pub(crate) use keystore_core::loom_model::{Bound::*, explore};
 use loom::thread::JoinHandle;
 
 use crate::primitive::{enter, watch};

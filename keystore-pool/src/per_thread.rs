@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
-use keystore_core::striped::OWNED;
+use keystore_core::thread_slot::OWNED;
 use keystore_core::{Error, PoolStats, Result};
 
 use crate::primitive::{Mutex, thread_slot};

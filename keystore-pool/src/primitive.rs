@@ -15,7 +15,7 @@ pub(crate) use self::checked::*;
 mod checked {
     use std::sync::{MutexGuard, PoisonError};
 
-    pub(crate) use keystore_core::striped::thread_slot;
+    pub(crate) use keystore_core::thread_slot::thread_slot;
 
     /// The standard library's lock, without poisoning: nothing unwinds under a pool's lock. A
     /// thread that waits for it takes no memory, which one that waits for parking_lot's may.

@@ -4,7 +4,7 @@ use std::alloc::Layout;
 use std::fmt;
 use std::ptr::NonNull;
 
-use keystore_core::striped::Striped;
+use keystore_core::sharded::ShardedCounters;
 use keystore_core::{Global, NodeAllocator, PoolStats, Result};
 
 /// The process's global allocator with the statistics of the other pools. It preallocates nothing, has no
@@ -29,7 +29,7 @@ use keystore_core::{Global, NodeAllocator, PoolStats, Result};
 /// # Ok(()) }
 /// ```
 pub struct SystemPool {
-    counters: Striped<3>,
+    counters: ShardedCounters<3>,
 }
 
 const LIVE_NODES: usize = 0;
@@ -49,7 +49,7 @@ impl SystemPool {
     /// # Errors
     /// -10 where the counters cannot be allocated.
     pub fn new() -> Result<Self> {
-        Ok(Self { counters: Striped::new()? })
+        Ok(Self { counters: ShardedCounters::new()? })
     }
 
     /// [`allocate`](NodeAllocator::allocate) for a pool that could not serve the layout from memory of its own.

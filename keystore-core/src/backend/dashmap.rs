@@ -17,20 +17,20 @@ use std::time::Duration;
 
 use dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 
+use crate::account::{Account, counters::Event};
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::BackendKind;
-use crate::backend::apart::apart;
-use crate::backend::memory::allocator_has;
-use crate::backend::reentry::{self, Closure};
+use crate::backend::common::hint::cold;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hash::DefaultHasher;
 use crate::keystore::Change;
-use crate::ledger::{Event, Ledger};
 use crate::node::Node;
+use crate::open::BackendKind;
 use crate::store::Store;
+use crate::sync::reentrancy::{self, Closure};
+use crate::system_memory::allocator_has;
 use crate::system_memory::check_fits;
-use crate::table::{Decision, Footprint, Survey, Table, describe};
+use crate::table::{Action, Footprint, Survey, Table, describe};
 
 /// More than an empty map takes: up to 128 bytes for each shard, of which there are four for each
 /// processor.
@@ -55,7 +55,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
-        let ledger = Ledger::new(config, allocator, hasher)?;
+        let account = Account::new(config, allocator, hasher)?;
         // dashmap cannot report that there is no memory for its shards, nor the standard library
         // that there is none to count the processors by which their number is chosen.
         if !allocator_has(FIRST_SHARDS) {
@@ -63,10 +63,10 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
         }
         let initial_entries = config.initial_buckets;
         let table = DashMapTable {
-            ledger,
+            account,
             map: DashMap::with_hasher(Unused),
             initial_entries,
-            patience: config.lock_timeout,
+            lock_timeout: config.lock_timeout,
         };
         table.reserve(initial_entries)?;
         Ok(Self::over(table, config))
@@ -85,16 +85,16 @@ impl Default for DashMapKeystore {
 
 /// The table behind [`DashMapKeystore`].
 pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
-    ledger: Ledger<A, S>,
+    account: Account<A, S>,
     map: DashMap<Entry, (), Unused>,
     /// Entries that there was room for from the start.
     initial_entries: usize,
     /// How long a call waits for a lock.
-    patience: Option<Duration>,
+    lock_timeout: Option<Duration>,
 }
 
 /// One slot in so many has an entry in a table that shrinks by itself, or more.
-const SPARSE: usize = 8;
+const SHRINK_BELOW_ONE_IN: usize = 8;
 
 /// What a shard holds for an entry. dashmap's values stay empty: the node has the value.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ impl Hash for Entry {
     }
 }
 
-/// dashmap's own hasher, which it is never asked to use: the ledger hashes.
+/// dashmap's own hasher, which it is never asked to use: the account hashes.
 #[derive(Clone, Copy, Debug)]
 struct Unused;
 
@@ -180,9 +180,9 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         }
         let try_lock = || shard.try_read();
         // dashmap's lock has no timed wait.
-        let in_time = |patience| reentry::poll(Some(patience), try_lock);
-        reentry::wait_for_lock(self.patience, try_lock, in_time, || shard.read())
-            .ok_or_else(|| reentry::refused(operation, self.patience))
+        let in_time = |lock_timeout| reentrancy::poll(Some(lock_timeout), try_lock);
+        reentrancy::wait_for_lock(self.lock_timeout, try_lock, in_time, || shard.read())
+            .ok_or_else(|| reentrancy::refused(operation, self.lock_timeout))
     }
 
     /// Locks a shard for writing; waits unless the thread is inside a closure of a store.
@@ -197,9 +197,9 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         }
         let try_lock = || shard.try_write();
         // dashmap's lock has no timed wait.
-        let in_time = |patience| reentry::poll(Some(patience), try_lock);
-        reentry::wait_for_lock(self.patience, try_lock, in_time, || shard.write())
-            .ok_or_else(|| reentry::refused(operation, self.patience))
+        let in_time = |lock_timeout| reentrancy::poll(Some(lock_timeout), try_lock);
+        reentrancy::wait_for_lock(self.lock_timeout, try_lock, in_time, || shard.write())
+            .ok_or_else(|| reentrancy::refused(operation, self.lock_timeout))
     }
 }
 
@@ -216,8 +216,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     type Session = ();
 
     #[inline]
-    fn ledger(&self) -> &Ledger<A, S> {
-        &self.ledger
+    fn account(&self) -> &Account<A, S> {
+        &self.account
     }
 
     #[inline]
@@ -225,18 +225,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         Some(())
     }
 
-    #[inline]
-    fn refresh(&self, (): &mut ()) {}
-
-    #[inline]
-    fn leave(&self, (): ()) {}
-
-    // A shard's table may be replaced at any time, so there is no address to ask for without its lock.
-    #[inline]
-    fn prefetch_bucket(&self, (): &(), _: u64) {}
-
-    #[inline]
-    fn prefetch_node(&self, (): &(), _: u64) {}
+    // No prefetching: a shard's table may be replaced at any time, so its address is known under
+    // the lock only.
 
     #[inline]
     fn read<C: Closure, R>(
@@ -257,14 +247,14 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     }
 
     #[inline]
-    fn alter<'v, C: Closure>(
+    fn update_entry<'v, C: Closure>(
         &self,
         (): &(),
         hash: u64,
         key: &[u8],
         _likely: Option<&[u8]>,
-        mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-        effected: impl FnOnce(Change),
+        mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         let mut shard = self.write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
         // SAFETY: the shard is locked exclusively until it is dropped, so its entries and nodes are ours; buckets are used
@@ -274,28 +264,28 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                 Some(bucket) => {
                     let node = bucket.as_ref().0.node;
                     match C::inside(|| decide(Some(node.value()))) {
-                        Decision::Keep => Change::Kept,
-                        Decision::Set(value) if node.overwrite(&value) => Change::Replaced,
-                        Decision::Set(value) => {
-                            return apart(|| {
-                                let new = self.ledger.create_node(key, &value, node.size())?;
+                        Action::Keep => Change::Kept,
+                        Action::Set(value) if node.overwrite(&value) => Change::Replaced,
+                        Action::Set(value) => {
+                            return cold(|| {
+                                let new = self.account.heap.create_node(key, &value, node.size())?;
                                 bucket.as_mut().0.node = new;
-                                self.ledger.destroy_node(node);
+                                self.account.heap.destroy_node(node);
                                 drop(shard);
-                                effected(Change::Replaced);
+                                on_effect(Change::Replaced);
                                 Ok(Change::Replaced)
                             });
                         }
-                        Decision::Delete => {
+                        Action::Delete => {
                             shard.erase(bucket);
-                            self.ledger.destroy_node(node);
+                            self.account.heap.destroy_node(node);
                             Change::Deleted
                         }
                     }
                 }
                 None => match C::inside(|| decide(None)) {
-                    Decision::Set(value) => {
-                        return apart(|| {
+                    Action::Set(value) => {
+                        return cold(|| {
                             if shard.len() == shard.capacity() {
                                 let requested = (shard.buckets() * 2).saturating_mul(size_of::<Kept>());
                                 check_fits(requested)?;
@@ -303,19 +293,19 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                                     .try_reserve(1, hash_of)
                                     .map_err(|_| Error::OutOfMemory { requested })?;
                             }
-                            let node = self.ledger.create_node(key, &value, 0)?;
+                            let node = self.account.heap.create_node(key, &value, 0)?;
                             // There is room: this neither grows nor fails.
                             shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
                             drop(shard);
-                            effected(Change::Created);
+                            on_effect(Change::Created);
                             Ok(Change::Created)
                         });
                     }
-                    Decision::Keep | Decision::Delete => Change::Absent,
+                    Action::Keep | Action::Delete => Change::Absent,
                 },
             };
             drop(shard);
-            effected(change);
+            on_effect(change);
             Ok(change)
         }
     }
@@ -327,7 +317,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
             unsafe {
                 for bucket in shard.iter() {
                     let node = bucket.as_ref().0.node;
-                    if reentry::inside(|| visit(node.key(), node.value())).is_break() {
+                    if reentrancy::inside(|| visit(node.key(), node.value())).is_break() {
                         return Ok(());
                     }
                 }
@@ -344,10 +334,10 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
             unsafe {
                 for bucket in shard.iter() {
                     let node = bucket.as_ref().0.node;
-                    if !reentry::inside(|| keep(node.key(), node.value())) {
+                    if !reentrancy::inside(|| keep(node.key(), node.value())) {
                         shard.erase(bucket);
-                        self.ledger.destroy_node(node);
-                        self.ledger.record(Event::DeleteHit);
+                        self.account.heap.destroy_node(node);
+                        self.account.counters.record(Event::DeleteHit);
                         removed += 1;
                     }
                 }
@@ -393,7 +383,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         let room = self.shard_bytes() / size_of::<Kept>();
         // Four times the initial room is what hashbrown may have made of it, with its powers of two in every shard.
         let grown = room > 4 * self.initial_entries.max(self.map.shards().len() * 4);
-        if grown && self.ledger.entries() < room / SPARSE && !reentry::is_inside() {
+        if grown && self.account.counters.entries() < room / SHRINK_BELOW_ONE_IN && !reentrancy::is_inside() {
             // Lack of memory only delays it.
             let _ = self.shrink().and_then(|()| self.reserve(self.initial_entries));
         }
@@ -423,7 +413,7 @@ impl<A: NodeAllocator, S: BuildHasher> Drop for DashMapTable<A, S> {
         for shard in self.map.shards() {
             for kept in shard.write().drain() {
                 // SAFETY: the table is the caller's alone, and the node has just been taken out of it.
-                unsafe { self.ledger.destroy_node(kept.0.node) }
+                unsafe { self.account.heap.destroy_node(kept.0.node) }
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crossbeam_utils::CachePadded;
 use keystore::KS_NOT_INITIALISED;
 use keystore::border::Failure;
-use keystore_core::striped::thread_slot;
+use keystore_core::thread_slot::thread_slot;
 use keystore_core::{Concurrency, Config, Keystore, LocalKeystore, RwLockKeystore};
 use keystore_pool::SlabPool;
 

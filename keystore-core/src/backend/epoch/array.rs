@@ -14,11 +14,11 @@ use std::ptr::null_mut;
 use crossbeam_utils::CachePadded;
 
 use super::bucket::Bucket;
-use super::pin::Guard;
-use crate::backend::memory::{Pages, Zeroable, Zeroed, try_box};
+use super::reclaim::Guard;
+use crate::backend::common::zeroed_array::{Pages, Zeroable, ZeroedArray, try_box};
 use crate::error::Result;
-use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use crate::primitive::watch;
+use crate::sync::primitive::access;
+use crate::sync::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// The most bits that an array can have: what the bucket index can take of the hash, and memory can hold.
 pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
@@ -26,23 +26,23 @@ pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
 /// See the module.
 #[derive(Debug)]
 pub(super) struct BucketArray {
-    buckets: Zeroed<Bucket>,
+    buckets: ZeroedArray<Bucket>,
     /// The number of buckets less one.
     mask: usize,
     bits: u32,
     next: AtomicPtr<BucketArray>,
     /// How far the move into this array has come; `None` for a table's first.
-    arrival: Option<Arrival>,
+    migration: Option<Migration>,
 }
 
 /// The move into an array: which chunks of units have been claimed, and which are done.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct Migration {
     pub(super) units: usize,
     /// Chunks handed out so far; past the last, they are handed out again, in case a thread never came back with one.
     pub(super) claimed: CachePadded<AtomicUsize>,
-    pub(super) done: CachePadded<AtomicUsize>,
-    pub(super) chunks: Zeroed<AtomicBool>,
+    pub(super) copied: CachePadded<AtomicUsize>,
+    pub(super) chunks: ZeroedArray<AtomicBool>,
 }
 
 /// Units that a thread claims at a time.
@@ -67,27 +67,27 @@ pub(super) struct Unit<'g> {
 impl BucketArray {
     /// An array of 2^`bits` fresh buckets: a table's first, or one to move an array of 2^`from_bits` buckets to.
     pub(super) fn allocate(bits: u32, from_bits: Option<u32>, pages: Pages) -> Result<*mut Self> {
-        let arrival = match from_bits {
+        let migration = match from_bits {
             None => None,
             Some(from_bits) => {
                 let units = 1 << bits.min(from_bits);
-                Some(Arrival {
+                Some(Migration {
                     units,
                     claimed: CachePadded::new(AtomicUsize::new(0)),
-                    done: CachePadded::new(AtomicUsize::new(0)),
-                    chunks: Zeroed::new(usize::div_ceil(units, CHUNK), Pages::Ordinary)?,
+                    copied: CachePadded::new(AtomicUsize::new(0)),
+                    chunks: ZeroedArray::new(usize::div_ceil(units, CHUNK), Pages::Ordinary)?,
                 })
             }
         };
-        let buckets = Zeroed::new(1 << bits, pages)?;
+        let buckets = ZeroedArray::new(1 << bits, pages)?;
         let array = Box::into_raw(try_box(Self {
             buckets,
             mask: (1 << bits) - 1,
             bits,
             next: AtomicPtr::new(null_mut()),
-            arrival,
+            migration,
         })?);
-        watch::written(array.cast());
+        access::written(array.cast());
         Ok(array)
     }
 
@@ -96,7 +96,7 @@ impl BucketArray {
     /// # Safety
     /// It came from [`allocate`](Self::allocate), and nobody uses it from here on.
     pub(super) unsafe fn free(array: *mut Self) {
-        watch::freed(array.cast());
+        access::freed(array.cast());
         // SAFETY: the caller's promise.
         drop(unsafe { Box::from_raw(array) });
     }
@@ -114,7 +114,7 @@ impl BucketArray {
 
     /// Bytes of the array.
     pub(super) fn bytes(&self) -> usize {
-        Zeroed::<Bucket>::bytes(self.buckets().len()) + size_of::<Self>()
+        ZeroedArray::<Bucket>::bytes(self.buckets().len()) + size_of::<Self>()
     }
 
     /// Of those, bytes that huge pages were asked for.
@@ -122,8 +122,8 @@ impl BucketArray {
         self.buckets.huge_page_bytes()
     }
 
-    pub(super) fn arrival(&self) -> Option<&Arrival> {
-        self.arrival.as_ref()
+    pub(super) fn migration(&self) -> Option<&Migration> {
+        self.migration.as_ref()
     }
 
     /// The bucket of `hash`.
@@ -142,7 +142,7 @@ impl BucketArray {
     }
 
     /// Hangs `next` on this array where it has none: whether it had none.
-    pub(super) fn set_next(&self, next: *mut Self) -> bool {
+    pub(super) fn install_next(&self, next: *mut Self) -> bool {
         self.next.compare_exchange(null_mut(), next, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
@@ -172,8 +172,8 @@ impl<'g> Unit<'g> {
 
     /// Whether the unit has been moved: from then on, the new array has its entries.
     #[inline]
-    pub(super) fn is_moved(self) -> bool {
-        self.last_target().link().is_settled()
+    pub(super) fn is_migrated(self) -> bool {
+        self.last_target().link().is_migrated()
     }
 
     /// The target that is settled last.
@@ -184,7 +184,7 @@ impl<'g> Unit<'g> {
     }
 
     /// The bit of the hash that parts the unit's entries to its two targets; `None` where there is one.
-    pub(super) fn parting_bit(self) -> Option<u32> {
+    pub(super) fn split_bit(self) -> Option<u32> {
         (self.to.bits > self.from.bits).then_some(self.from.bits)
     }
 }

@@ -1,6 +1,6 @@
 //! A bucket: seven slots and a link, on one cache line. All of it is atomic; nothing is ever locked.
 //!
-//! A slot is a [`Word`] with up to three flags, and goes through these states:
+//! A slot is a [`TaggedPtr`] with up to three flags, and goes through these states:
 //!
 //! ```text
 //!             place                  commit                  replace
@@ -14,27 +14,27 @@
 //!   any state ── freeze ──► the same state, frozen: it never changes again
 //! ```
 //!
-//! A free slot is either [`FRESH`] (all zeros: never held anything) or [`VACATED`]. They are told apart so that what moves
+//! A free slot is either [`EMPTY`] (all zeros: never held anything) or [`TOMBSTONE`]. They are told apart so that what moves
 //! entries into a new bucket, which several threads may do at once, fills a slot only once: see the module `migrate`.
 //!
 //! Only live words are entries. A pending word is an insertion that is not decided yet; readers do not see it.
 //!
 //! A live word that is frozen because its bucket splits also says which half it goes to
-//! ([`Word::SECOND`]). The exchange that freezes it writes that down, so all threads that copy the
+//! ([`TaggedPtr::SECOND`]). The exchange that freezes it writes that down, so all threads that copy the
 //! word put it into the same half.
 //!
-//! The link holds the address of an overflow bucket, or none, and two flags of the bucket: [`SETTLED`] and [`FROZEN_LINK`].
+//! The link holds the address of an overflow bucket, or none, and two flags of the bucket: [`MIGRATED`] and [`FROZEN_LINK`].
 
 use std::ptr::{self, null_mut};
 
-use super::pause::{Point, reached};
-use super::pin::Guard;
-use crate::backend::memory::{Zeroable, try_box};
-use crate::backend::slot::Word;
-use crate::backend::tags::{self, Matches};
+use super::failpoint::{self, Failpoint};
+use super::reclaim::Guard;
+use crate::backend::common::tagged_ptr::TaggedPtr;
+use crate::backend::common::tags::{self, Matches};
+use crate::backend::common::zeroed_array::{Zeroable, try_box};
 use crate::error::Result;
-use crate::primitive::atomic::{AtomicU64, Ordering};
-use crate::primitive::watch;
+use crate::sync::primitive::access;
+use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 
 /// Words of a bucket: those of a cache line, but few for a model checker, which tries what can happen to each.
 const WORDS: usize = if cfg!(loom) { 3 } else { tags::WORDS };
@@ -48,22 +48,22 @@ const PENDING: u64 = 0b001;
 const FROZEN: u64 = 0b010;
 /// In a pending word: an insertion that was decided against. Without a node: a slot that held
 /// something once.
-const DEAD: u64 = 0b100;
+const ABORTED: u64 = 0b100;
 /// In a live word that is frozen the same bit says which half of a split it goes to: only words
 /// that are not live are dead.
-const _: () = assert!(DEAD == Word::SECOND);
+const _: () = assert!(ABORTED == TaggedPtr::SECOND);
 
 /// A slot that never held anything.
-pub(super) const FRESH: u64 = 0;
+pub(super) const EMPTY: u64 = 0;
 /// A slot that held something once.
-pub(super) const VACATED: u64 = DEAD;
+pub(super) const TOMBSTONE: u64 = ABORTED;
 
 /// In a link: everything was moved into this bucket, so that it counts from here on.
-const SETTLED: u64 = 0b001;
+const MIGRATED: u64 = 0b001;
 /// In a link: the bucket is being moved, or was: it takes no more overflow buckets, and its slots are frozen one by one.
 const FROZEN_LINK: u64 = 0b010;
 
-const LINK_FLAGS: u64 = SETTLED | FROZEN_LINK;
+const LINK_FLAGS: u64 = MIGRATED | FROZEN_LINK;
 
 /// See the module.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ unsafe impl Zeroable for Bucket {
 }
 
 /// What a slot's word says.
-impl Word {
+impl TaggedPtr {
     /// An entry, frozen or not.
     #[inline]
     pub(super) fn is_live(self) -> bool {
@@ -101,19 +101,19 @@ impl Word {
     /// An insertion that can still be decided either way.
     #[inline]
     pub(super) fn is_undecided(self) -> bool {
-        self.0 & (PENDING | DEAD | FROZEN) == PENDING
+        self.0 & (PENDING | ABORTED | FROZEN) == PENDING
     }
 
     /// An insertion of the same node that came to nothing: killed, or frozen before it was decided.
     #[inline]
     pub(super) fn is_failed_insertion_of(self, word: Self) -> bool {
-        self.0 & !(FROZEN | DEAD) == word.0 | PENDING && self.0 & (FROZEN | DEAD) != 0
+        self.0 & !(FROZEN | ABORTED) == word.0 | PENDING && self.0 & (FROZEN | ABORTED) != 0
     }
 
     /// An insertion that was decided against.
     #[inline]
-    pub(super) fn is_dead(self) -> bool {
-        self.0 & (PENDING | DEAD) == PENDING | DEAD
+    pub(super) fn is_aborted(self) -> bool {
+        self.0 & (PENDING | ABORTED) == PENDING | ABORTED
     }
 
     #[inline]
@@ -123,7 +123,7 @@ impl Word {
 
     #[inline]
     pub(super) fn is_free(self) -> bool {
-        self.0 == FRESH || self.0 == VACATED
+        self.0 == EMPTY || self.0 == TOMBSTONE
     }
 
     #[inline]
@@ -137,8 +137,8 @@ impl Word {
     }
 
     #[inline]
-    pub(super) fn killed(self) -> Self {
-        Self(self.0 | DEAD)
+    pub(super) fn aborted(self) -> Self {
+        Self(self.0 | ABORTED)
     }
 
     /// The word, frozen. If it is live and its bucket splits, `second` tells to which half it goes.
@@ -160,8 +160,8 @@ impl Link {
     }
 
     #[inline]
-    pub(super) fn is_settled(self) -> bool {
-        self.0 & SETTLED != 0
+    pub(super) fn is_migrated(self) -> bool {
+        self.0 & MIGRATED != 0
     }
 
     /// The overflow bucket.
@@ -178,15 +178,15 @@ impl Link {
 
 impl Bucket {
     /// A fresh overflow bucket whose first slots hold `words`, and whose link is to `next` (or null).
-    pub(super) fn allocate(words: &[Word], next: *mut Self) -> Result<*mut Self> {
+    pub(super) fn allocate(words: &[TaggedPtr], next: *mut Self) -> Result<*mut Self> {
         debug_assert!(words.len() <= SLOTS);
         let word = |at: usize| match at {
             SLOTS => next.expose_provenance() as u64,
-            slot => words.get(slot).map_or(FRESH, |word| word.0),
+            slot => words.get(slot).map_or(EMPTY, |word| word.0),
         };
         let bucket = try_box(Self { words: std::array::from_fn(|at| AtomicU64::new(word(at))) })?;
         let bucket = Box::into_raw(bucket);
-        watch::written(bucket.cast());
+        access::written(bucket.cast());
         Ok(bucket)
     }
 
@@ -195,7 +195,7 @@ impl Bucket {
     /// # Safety
     /// It came from [`allocate`](Self::allocate), and nobody uses it from here on.
     pub(super) unsafe fn free(bucket: *mut Self) {
-        watch::freed(bucket.cast());
+        access::freed(bucket.cast());
         // SAFETY: the caller's promise.
         drop(unsafe { Box::from_raw(bucket) });
     }
@@ -256,8 +256,8 @@ impl Bucket {
     }
 
     /// Makes the bucket count, with the chain that `overflow` begins (or null): whether this call did so.
-    pub(super) fn settle(&self, overflow: *mut Self) -> bool {
-        let new = overflow.expose_provenance() as u64 | SETTLED;
+    pub(super) fn finish_bucket(&self, overflow: *mut Self) -> bool {
+        let new = overflow.expose_provenance() as u64 | MIGRATED;
         // Release: whoever sees the bucket settled sees its slots filled.
         self.link_word().compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
@@ -270,10 +270,10 @@ impl Bucket {
 
     /// All slots of the chain, with what they hold now.
     #[inline]
-    pub(super) fn words<'g>(&'g self, guard: &'g Guard) -> impl Iterator<Item = (&'g AtomicU64, Word)> {
+    pub(super) fn words<'g>(&'g self, guard: &'g Guard) -> impl Iterator<Item = (&'g AtomicU64, TaggedPtr)> {
         let slots = self.chain(guard).flat_map(Self::slots);
         // Acquire: the node's content was written before the word.
-        slots.map(|slot| (slot, Word(slot.load(Ordering::Acquire))))
+        slots.map(|slot| (slot, TaggedPtr(slot.load(Ordering::Acquire))))
     }
 
     /// Freezes the bucket's chain. Links go first: as long as the first link is not frozen, no slot is.
@@ -281,14 +281,14 @@ impl Bucket {
     /// `second` says of a live word whether it goes to the second half of a split. The first answer
     /// that is exchanged into the slot counts for all threads. It may panic, as it may call the
     /// user's hasher: then the rest is left for the next call.
-    pub(super) fn freeze(&self, guard: &Guard, second: impl Fn(Word) -> bool) {
+    pub(super) fn freeze(&self, guard: &Guard, second: impl Fn(TaggedPtr) -> bool) {
         // Each link is frozen before the chain asks it for the next bucket, so what is found is the whole chain for good.
         for bucket in self.chain(guard) {
             if !bucket.link().is_frozen() {
                 bucket.link_word().fetch_or(FROZEN_LINK, Ordering::AcqRel);
             }
         }
-        reached(Point::LinksFrozen);
+        failpoint::hit(Failpoint::LinksFrozen);
         for (slot, mut word) in self.words(guard) {
             // Each thread that came here before the link was frozen writes at most once, so this
             // ends.
@@ -296,7 +296,7 @@ impl Bucket {
                 let frozen = word.frozen(word.is_live() && second(word));
                 match slot.compare_exchange(word.0, frozen.0, Ordering::AcqRel, Ordering::Acquire) {
                     Ok(_) => break,
-                    Err(now) => word = Word(now),
+                    Err(now) => word = TaggedPtr(now),
                 }
             }
         }

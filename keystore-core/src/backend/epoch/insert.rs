@@ -23,12 +23,12 @@
 //! node, and starts over with another. So a helper that was stopped just before its exchange, and wakes when the slot has long
 //! been used for something else, fails to do harm: while it is pinned no other word can look like the one it expects.
 
-use super::bucket::{Bucket, VACATED};
-use super::pause::{Point, reached};
-use super::pin::Guard;
-use crate::backend::slot::Word;
+use super::bucket::{Bucket, TOMBSTONE};
+use super::failpoint::{self, Failpoint};
+use super::reclaim::Guard;
+use crate::backend::common::tagged_ptr::TaggedPtr;
 use crate::error::Result;
-use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 
 /// What became of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +42,16 @@ pub(super) enum Insertion {
 }
 
 /// Inserts `word`, whose node has this key, into a bucket in which the key was not found.
-pub(super) fn insert(bucket: &Bucket, word: Word, key: &[u8], guard: &Guard) -> Result<Insertion> {
+pub(super) fn insert(bucket: &Bucket, word: TaggedPtr, key: &[u8], guard: &Guard) -> Result<Insertion> {
     let Some((slot, deep)) = place(bucket, word, guard)? else { return Ok(Insertion::NotPlaced) };
-    reached(Point::Placed);
+    failpoint::hit(Failpoint::Placed);
     resolve(bucket, slot, word.pending(), key, guard);
     // Whoever decided it, the slot tells how: a failed insertion stays there for its own thread to clear away.
-    let found = Word(slot.load(Ordering::Acquire));
+    let found = TaggedPtr(slot.load(Ordering::Acquire));
     if found.is_failed_insertion_of(word) {
         if !found.is_frozen() {
             // Where this fails, the slot has just been frozen.
-            let _ = slot.compare_exchange(found.0, VACATED, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = slot.compare_exchange(found.0, TOMBSTONE, Ordering::AcqRel, Ordering::Relaxed);
         }
         return Ok(Insertion::Lost);
     }
@@ -59,12 +59,12 @@ pub(super) fn insert(bucket: &Bucket, word: Word, key: &[u8], guard: &Guard) -> 
 }
 
 /// Takes a free slot for the word, pending. `None` where the bucket is being moved.
-fn place<'g>(bucket: &'g Bucket, word: Word, guard: &'g Guard) -> Result<Option<(&'g AtomicU64, bool)>> {
+fn place<'g>(bucket: &'g Bucket, word: TaggedPtr, guard: &'g Guard) -> Result<Option<(&'g AtomicU64, bool)>> {
     let mut deep = false;
     for current in bucket.chain(guard) {
         for slot in current.slots() {
             // Acquire: who sees the slot frozen sees the link frozen too, and moves the unit instead of coming here again.
-            let found = Word(slot.load(Ordering::Acquire));
+            let found = TaggedPtr(slot.load(Ordering::Acquire));
             if found.is_frozen() {
                 return Ok(None);
             }
@@ -96,7 +96,7 @@ fn place<'g>(bucket: &'g Bucket, word: Word, guard: &'g Guard) -> Result<Option<
 }
 
 /// Decides the pending word in `slot`: afterwards it is not pending there, or frozen.
-fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: Word, key: &[u8], guard: &Guard) {
+fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: TaggedPtr, key: &[u8], guard: &Guard) {
     'look: loop {
         let mut ahead = true;
         for other in bucket.chain(guard).flat_map(Bucket::slots) {
@@ -104,12 +104,12 @@ fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: Word, key: &[u8], guard: 
                 ahead = false;
                 continue;
             }
-            let mut word = Word(other.load(Ordering::SeqCst));
+            let mut word = TaggedPtr(other.load(Ordering::SeqCst));
             while word.tag() == pending.tag() && has_key(word, key) {
                 if word.is_live() {
                     let _ = slot.compare_exchange(
                         pending.0,
-                        pending.killed().0,
+                        pending.aborted().0,
                         Ordering::AcqRel,
                         Ordering::Relaxed,
                     );
@@ -122,21 +122,21 @@ fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: Word, key: &[u8], guard: 
                     resolve(bucket, other, word, key, guard);
                     continue 'look;
                 }
-                match other.compare_exchange(word.0, word.killed().0, Ordering::AcqRel, Ordering::SeqCst) {
+                match other.compare_exchange(word.0, word.aborted().0, Ordering::AcqRel, Ordering::SeqCst) {
                     Ok(_) => break,
-                    Err(now) => word = Word(now),
+                    Err(now) => word = TaggedPtr(now),
                 }
             }
         }
-        reached(Point::Resolved);
+        failpoint::hit(Failpoint::Resolved);
         let _ = slot.compare_exchange(pending.0, pending.committed().0, Ordering::SeqCst, Ordering::Relaxed);
         return;
     }
 }
 
 /// Whether a word has a node with this key. Dead and free words count as having none.
-fn has_key(word: Word, key: &[u8]) -> bool {
-    if word.is_dead() {
+fn has_key(word: TaggedPtr, key: &[u8]) -> bool {
+    if word.is_aborted() {
         return false;
     }
     // SAFETY: the thread has been pinned since before it read the word. A node that is live or pending in a slot is

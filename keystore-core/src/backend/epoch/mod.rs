@@ -38,46 +38,42 @@
 
 mod array;
 mod bucket;
-mod collector;
-#[cfg(test)]
-mod colliding;
-mod fresh;
-mod garbage;
+mod failpoint;
 mod insert;
-mod migrate;
-#[cfg(all(test, loom))]
-mod models;
-mod pause;
-mod pin;
-mod walk;
+mod prepared;
+mod reclaim;
+mod resize;
+mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
 
 use self::array::BucketArray;
-use self::bucket::{Bucket, VACATED};
-use self::fresh::Fresh;
-use self::garbage::Garbage;
+use self::bucket::{Bucket, TOMBSTONE};
+use self::failpoint::Failpoint;
 use self::insert::{Insertion, insert};
-use self::pause::{Point, reached};
-pub(crate) use self::pin::leave_seat;
-use self::pin::{Guard, owner, pin};
+use self::prepared::PreparedNode;
+use self::reclaim::garbage::Garbage;
+pub(crate) use self::reclaim::leave_participant;
+use self::reclaim::{Guard, owner, pin};
+use crate::account::{Account, counters::Event};
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::BackendKind;
-use crate::backend::load::{SPARSE, asks_whether_crowded};
-use crate::backend::memory::Pages;
-use crate::backend::prefetch::prefetch;
-use crate::backend::reentry::{self, Closure, OfCaller};
-use crate::backend::slot::Word;
+use crate::backend::common::hint::prefetch;
+use crate::backend::common::load_factor::{self, samples_load};
+use crate::backend::common::tagged_ptr::TaggedPtr;
+use crate::backend::common::zeroed_array::Pages;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
 use crate::keystore::Change;
-use crate::ledger::{Event, Ledger};
-use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::open::BackendKind;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table, describe, entered};
+use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::reentrancy::{self, Closure, UserClosure};
+use crate::table::{Action, Footprint, Survey, Table, describe, entered};
 
 /// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
@@ -119,7 +115,7 @@ where
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let pages = Pages::of(config);
-        let garbage = Garbage::new(Ledger::new(config, allocator, hasher)?)?;
+        let garbage = Garbage::new(Account::new(config, allocator, hasher)?)?;
         let initial_bits = config.initial_buckets.ilog2();
         let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, pages)?);
         Ok(Self::over(EpochTable { array, garbage, initial_bits, pages }, config))
@@ -144,14 +140,14 @@ where
 {
     /// The array that verbs start at. Where it is being moved, its `next` is where they may have to go on.
     array: AtomicPtr<BucketArray>,
-    /// The ledger is in there too: what is freed is accounted for.
+    /// The account is in there too: what is freed is accounted for.
     garbage: Garbage<A, S>,
     initial_bits: u32,
     pages: Pages,
 }
 
 /// A live word that was found, and where.
-type Found<'g> = (&'g AtomicU64, Word);
+type Found<'g> = (&'g AtomicU64, TaggedPtr);
 
 impl<A, S> EpochTable<A, S>
 where
@@ -192,7 +188,7 @@ where
         for slot in bucket.slots_with(tag) {
             // Acquire: the node's content was written before its word. And sequentially consistent, as the exchanges are and the
             // look at the tags is: a thread that wrote one key and then reads another must not be ahead of its own write.
-            let word = Word(slot.load(Ordering::SeqCst));
+            let word = TaggedPtr(slot.load(Ordering::SeqCst));
             if word.is_live_under(tag)
                 // SAFETY: a live word's node is retired only after the word was taken out of the table, and this
                 // thread has been pinned since before it read the word.
@@ -215,7 +211,9 @@ where
         loop {
             let bucket = array.bucket(hash);
             match array.next(guard) {
-                Some(next) if bucket.link().is_frozen() && array.unit(next, hash).is_moved() => array = next,
+                Some(next) if bucket.link().is_frozen() && array.unit(next, hash).is_migrated() => {
+                    array = next
+                }
                 _ => return (array, bucket),
             }
         }
@@ -223,13 +221,13 @@ where
 
     /// The bucket that `hash` is to be written in. A bucket that is being moved is moved first.
     #[inline]
-    fn settled_bucket<'g>(&self, hash: u64, guard: &'g Guard) -> Result<&'g Bucket> {
+    fn bucket_to_write<'g>(&self, hash: u64, guard: &'g Guard) -> Result<&'g Bucket> {
         let mut array = self.current(guard);
         loop {
             let bucket = array.bucket(hash);
             match array.next(guard) {
                 Some(next) if bucket.link().is_frozen() => {
-                    self.move_unit(array.unit(next, hash), guard)?;
+                    self.migrate_unit(array.unit(next, hash), guard)?;
                     array = next;
                 }
                 _ => return Ok(bucket),
@@ -259,8 +257,8 @@ where
     type Session = Guard;
 
     #[inline]
-    fn ledger(&self) -> &Ledger<A, S> {
-        &self.garbage.ledger
+    fn account(&self) -> &Account<A, S> {
+        &self.garbage.account
     }
 
     // Always: it is most of a read's instructions besides the look itself, and half as long again when called.
@@ -294,7 +292,7 @@ where
     #[inline]
     fn prefetch_node(&self, session: &Guard, hash: u64) {
         for slot in self.current(session).bucket(hash).slots_with(tag(hash)) {
-            if let Some(node) = Word(slot.load(Ordering::Relaxed)).node() {
+            if let Some(node) = TaggedPtr(slot.load(Ordering::Relaxed)).node() {
                 prefetch(node.as_ptr());
             }
         }
@@ -315,43 +313,43 @@ where
     }
 
     #[inline]
-    fn alter<'v, C: Closure>(
+    fn update_entry<'v, C: Closure>(
         &self,
         session: &Guard,
         hash: u64,
         key: &[u8],
         likely: Option<&[u8]>,
-        mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-        effected: impl FnOnce(Change),
+        mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        if reentry::is_deciding(self, key) {
+        if reentrancy::is_deciding(self, key) {
             return Err(Error::Busy { operation: "write" });
         }
         self.garbage.prepare()?;
         let mut decide = |old: Option<&[u8]>| C::deciding(self, key, || decide(old));
-        let mut fresh = Fresh::new(self.ledger());
+        let mut fresh = PreparedNode::new(self.account());
         if let Some(value) = likely {
             self.prefetch_bucket(session, hash);
             fresh.prepare(key, value);
         }
         loop {
-            let bucket = self.settled_bucket(hash, session)?;
+            let bucket = self.bucket_to_write(hash, session)?;
             let change = if let Some((slot, word)) = Self::find(bucket, tag(hash), key, session) {
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
                 // SAFETY: live when its word was read, and the thread has been pinned since.
                 let (new, change) = match decide(Some(unsafe { old.value() })) {
-                    Decision::Keep => {
-                        effected(Change::Kept);
+                    Action::Keep => {
+                        on_effect(Change::Kept);
                         return Ok(Change::Kept);
                     }
-                    Decision::Set(value) => {
+                    Action::Set(value) => {
                         // SAFETY: as above.
                         let replaced = unsafe { old.size() };
-                        (Word::new(tag(hash), fresh.with(key, &value, replaced)?)?, Change::Replaced)
+                        (TaggedPtr::new(tag(hash), fresh.with(key, &value, replaced)?)?, Change::Replaced)
                     }
-                    Decision::Delete => (Word(VACATED), Change::Deleted),
+                    Action::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted),
                 };
-                reached(Point::Decided);
+                failpoint::hit(Failpoint::Decided);
                 // Release: the new node's content goes before its word.
                 if slot.compare_exchange(word.0, new.0, Ordering::SeqCst, Ordering::Relaxed).is_err() {
                     continue;
@@ -366,12 +364,12 @@ where
                 if bucket.link().is_frozen() {
                     continue;
                 }
-                let Decision::Set(value) = decide(None) else {
-                    effected(Change::Absent);
+                let Action::Set(value) = decide(None) else {
+                    on_effect(Change::Absent);
                     return Ok(Change::Absent);
                 };
                 let node = fresh.with(key, &value, 0)?;
-                match insert(bucket, Word::new(tag(hash), node)?, key, session)? {
+                match insert(bucket, TaggedPtr::new(tag(hash), node)?, key, session)? {
                     Insertion::NotPlaced => continue,
                     Insertion::Lost => {
                         fresh.release();
@@ -381,18 +379,18 @@ where
                     }
                     Insertion::Committed { deep } => {
                         fresh.release();
-                        if asks_whether_crowded(hash, deep, || self.current(session).bits()) {
+                        if samples_load(hash, deep, || self.current(session).bits()) {
                             self.grow_if_crowded(session);
                         }
                     }
                 }
                 Change::Created
             };
-            effected(change);
+            on_effect(change);
             // Where memory is short, the move waits: this write is done.
             let array = self.current(session);
             if array.next(session).is_some() {
-                let _ = self.help_move(array, session);
+                let _ = self.help_resize(array, session);
             }
             return Ok(change);
         }
@@ -413,12 +411,12 @@ where
             // SAFETY: the walk's nodes are alive while it shows them.
             let key = unsafe { node.key() };
             let decide = |value: Option<&[u8]>| match value {
-                Some(value) if !keep(key, value) => Decision::Delete,
-                _ => Decision::Keep,
+                Some(value) if !keep(key, value) => Action::Delete,
+                _ => Action::Keep,
             };
-            self.alter::<OfCaller>(guard, hash, key, None, decide, |change| {
+            self.update_entry::<UserClosure>(guard, hash, key, None, decide, |change| {
                 if change == Change::Deleted {
-                    self.ledger().record(Event::DeleteHit);
+                    self.account().counters.record(Event::DeleteHit);
                     removed += 1;
                 }
             })?;
@@ -432,15 +430,15 @@ where
     }
 
     fn shrink(&self) -> Result<()> {
-        self.resize_for(self.ledger().entries(), false, &mut entered(self)?)
+        self.resize_for(self.account().counters.entries(), false, &mut entered(self)?)
     }
 
     fn shrink_if_sparse(&self, session: &Guard) {
         let array = self.current(session);
-        let sparse = self.ledger().entries() < SPARSE << array.bits();
+        let sparse = self.account().counters.entries() < load_factor::MIN << array.bits();
         if sparse && array.bits() > self.initial_bits && array.next(session).is_none() {
             // Lack of memory only delays it.
-            let _ = self.start_move(array, array.bits() - 1);
+            let _ = self.start_resize(array, array.bits() - 1);
         }
     }
 
@@ -492,11 +490,11 @@ where
                 let next = array.next(guard);
                 for (index, bucket) in array.buckets().iter().enumerate() {
                     let hash = index as u64;
-                    let arrived = from.is_none_or(|from| from.unit(array, hash).is_moved());
-                    let departed = next.is_some_and(|next| array.unit(next, hash).is_moved());
+                    let arrived = from.is_none_or(|from| from.unit(array, hash).is_migrated());
+                    let departed = next.is_some_and(|next| array.unit(next, hash).is_migrated());
                     if arrived && !departed {
                         for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
-                            word.node().into_iter().for_each(|node| self.ledger().destroy_node(node));
+                            word.node().into_iter().for_each(|node| self.account().heap.destroy_node(node));
                         }
                     }
                     if !departed {
@@ -520,105 +518,5 @@ where
             }
             self.garbage.free_all();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::reentry::OfCrate;
-    use crate::keystore::Keystore;
-
-    /// A hasher under which keys share their buckets, whatever the size of the table.
-    #[derive(Clone, Copy, Default)]
-    struct Colliding;
-
-    impl BuildHasher for Colliding {
-        type Hasher = Self;
-
-        fn build_hasher(&self) -> Self {
-            Self
-        }
-    }
-
-    impl std::hash::Hasher for Colliding {
-        fn write(&mut self, _: &[u8]) {}
-
-        fn finish(&self) -> u64 {
-            0x0123_4567_89ab_cdef
-        }
-    }
-
-    fn table(initial_buckets: usize) -> EpochTable<Global, Colliding> {
-        let config = Config { initial_buckets, ..Config::default() };
-        let garbage = Garbage::new(Ledger::new(&config, Global, Colliding).unwrap()).unwrap();
-        let initial_bits = config.initial_buckets.ilog2();
-        let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, Pages::Huge).unwrap());
-        EpochTable { array, garbage, initial_bits, pages: Pages::Huge }
-    }
-
-    fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
-        let hash = table.ledger().hash(key);
-        let record = |change| table.ledger().record_change(crate::ledger::Verb::Add, change);
-        table.alter::<OfCaller>(guard, hash, key, None, |_| Decision::Set(key.into()), record).unwrap();
-    }
-
-    /// A bucket's overflow chain is freed once its unit has moved, though the table still begins at the old array: so
-    /// nobody may look into it there.
-    #[test]
-    fn a_bucket_whose_unit_has_moved_is_not_looked_into() {
-        let table = table(4);
-        let keys: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n]).collect();
-        let guard = pin().unwrap();
-        // Moving is held up by a move that nobody helps: fill the bucket first, then start one by hand.
-        for key in &keys[..20] {
-            set(&table, key, &guard);
-        }
-        let hash = table.ledger().hash(b"any");
-        let old = table.current(&guard);
-        let old_chain = old.bucket(hash).chain(&guard).count();
-        assert!(old_chain > 1, "twenty entries of one hash have overflow buckets");
-        assert!(old.set_next(BucketArray::allocate(old.bits() + 1, Some(old.bits()), Pages::Huge).unwrap()));
-        let new = old.next(&guard).unwrap();
-        table.move_unit(old.unit(new, hash), &guard).unwrap();
-
-        assert!(std::ptr::eq(table.current(&guard), old), "the other units have not moved");
-        let (array, bucket) = table.bucket_to_read(hash, &guard);
-        assert!(std::ptr::eq(array, new));
-        assert_eq!(bucket.chain(&guard).count(), old_chain);
-        for key in &keys[..20] {
-            assert_eq!(
-                table.read::<OfCrate, _>(&guard, hash, key, <[u8]>::to_vec).unwrap().as_ref(),
-                Some(key)
-            );
-        }
-        assert!(table.footprint().unwrap().table_bytes > 0);
-    }
-
-    #[test]
-    fn a_closure_that_writes_the_key_it_decides_about_is_refused() {
-        let store = EpochKeystore::default();
-        store.set(b"key", b"old").unwrap();
-        let change = store.update(b"key", |_| {
-            assert_eq!(store.set(b"key", b"inner"), Err(Error::Busy { operation: "write" }));
-            assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"old"[..]));
-            assert_eq!(store.set(b"another", b"inner"), Ok(Change::Created));
-            crate::Update::Set(b"new".to_vec())
-        });
-        assert_eq!(change, Ok(Change::Replaced));
-        assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"new"[..]));
-    }
-
-    #[test]
-    fn keys_of_one_hash_are_kept_apart() {
-        let store = EpochKeystore::with_hasher(&Config::default(), Global, Colliding).unwrap();
-        for n in 0..2_000_u32 {
-            assert!(store.insert(&n.to_le_bytes(), b"first").unwrap());
-        }
-        for n in 0..2_000_u32 {
-            assert!(!store.insert(&n.to_le_bytes(), b"second").unwrap());
-            assert!(store.delete(&n.to_le_bytes()).unwrap());
-        }
-        assert_eq!(store.len().unwrap(), 0);
     }
 }

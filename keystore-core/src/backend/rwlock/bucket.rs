@@ -10,9 +10,9 @@ use std::ptr::{self, NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::lock::BucketLock;
-use crate::backend::memory::{CACHE_LINE, Zeroable};
-use crate::backend::slot::Word;
-use crate::backend::tags::Matches;
+use crate::backend::common::tagged_ptr::TaggedPtr;
+use crate::backend::common::tags::Matches;
+use crate::backend::common::zeroed_array::{CACHE_LINE, Zeroable};
 use crate::error::{Error, Result};
 use crate::node::Node;
 
@@ -45,18 +45,18 @@ pub(super) type Found<'a> = (&'a Slot, Node);
 
 impl Slot {
     #[inline]
-    pub(super) fn get(&self) -> Word {
-        Word(self.0.load(Ordering::Relaxed))
+    pub(super) fn get(&self) -> TaggedPtr {
+        TaggedPtr(self.0.load(Ordering::Relaxed))
     }
 
     #[inline]
-    pub(super) fn set(&self, word: Word) {
+    pub(super) fn set(&self, word: TaggedPtr) {
         self.0.store(word.0, Ordering::Relaxed);
     }
 
-    fn take(&self) -> Word {
+    fn take(&self) -> TaggedPtr {
         let word = self.get();
-        self.set(Word::EMPTY);
+        self.set(TaggedPtr::EMPTY);
         word
     }
 }
@@ -121,7 +121,7 @@ impl<L: BucketLock> Bucket<L> {
     /// The bucket's own slots that hold a word with this tag.
     #[inline]
     fn with_tag(&self, tag: u16) -> impl Iterator<Item = &Slot> {
-        const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<Word>()) };
+        const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<TaggedPtr>()) };
         let line = ptr::from_ref(self);
         // SAFETY: a bucket starts with a whole line, to whose slots nothing but whole words are stored.
         let matches = unsafe { Matches::of(line.cast(), Self::FIRST, SLOTS, tag) };
@@ -130,7 +130,7 @@ impl<L: BucketLock> Bucket<L> {
     }
 
     /// Where the slots begin, counted in words.
-    const FIRST: usize = (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<Word>();
+    const FIRST: usize = (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<TaggedPtr>();
 }
 
 impl Overflow {
@@ -271,7 +271,7 @@ impl Entries {
     /// # Safety
     /// The lock is held, either side, while the iterator is used.
     #[inline]
-    pub(super) unsafe fn words(&self) -> impl Iterator<Item = Word> {
+    pub(super) unsafe fn words(&self) -> impl Iterator<Item = TaggedPtr> {
         // SAFETY: the caller's promise.
         unsafe { self.occupied() }.map(|(_, word)| word)
     }
@@ -281,8 +281,8 @@ impl Entries {
     /// # Safety
     /// The lock is held, either side, while the iterator is used; a slot is written only under the exclusive side.
     #[inline]
-    pub(super) unsafe fn occupied(&self) -> impl Iterator<Item = (&Slot, Word)> {
-        self.slots().map(|slot| (slot, slot.get())).filter(|&(_, word)| word != Word::EMPTY)
+    pub(super) unsafe fn occupied(&self) -> impl Iterator<Item = (&Slot, TaggedPtr)> {
+        self.slots().map(|slot| (slot, slot.get())).filter(|&(_, word)| word != TaggedPtr::EMPTY)
     }
 
     /// The slot of `key` in the overflow buckets, and the node in it.
@@ -303,9 +303,9 @@ impl Entries {
     /// # Safety
     /// The lock is held exclusively.
     #[inline]
-    pub(super) unsafe fn push(&self, word: Word, spare: &mut Spare) -> Result<bool> {
+    pub(super) unsafe fn push(&self, word: TaggedPtr, spare: &mut Spare) -> Result<bool> {
         for (at, slot) in self.slots().enumerate() {
-            if slot.get() == Word::EMPTY {
+            if slot.get() == TaggedPtr::EMPTY {
                 slot.set(word);
                 return Ok(at >= SLOTS);
             }
@@ -329,9 +329,9 @@ impl Entries {
     ///
     /// # Safety
     /// The lock is held exclusively.
-    pub(super) unsafe fn divide(&self, second: impl Fn(Word) -> bool) {
+    pub(super) unsafe fn divide(&self, second: impl Fn(TaggedPtr) -> bool) {
         let divide = |slots: &[Slot]| {
-            for slot in slots.iter().filter(|slot| slot.get() != Word::EMPTY) {
+            for slot in slots.iter().filter(|slot| slot.get() != TaggedPtr::EMPTY) {
                 slot.set(slot.get().going_to_second(second(slot.get())));
             }
         };
@@ -351,9 +351,9 @@ impl Entries {
     /// # Safety
     /// The lock is held exclusively, and `place` takes none and does not panic: a word that it has
     /// not placed would be lost.
-    pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(Word, &mut Spare)) {
-        let mut place_all = |words: &[Word], spare: &mut Spare| {
-            words.iter().filter(|&&word| word != Word::EMPTY).for_each(|&word| place(word, spare));
+    pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(TaggedPtr, &mut Spare)) {
+        let mut place_all = |words: &[TaggedPtr], spare: &mut Spare| {
+            words.iter().filter(|&&word| word != TaggedPtr::EMPTY).for_each(|&word| place(word, spare));
         };
         // Each array is emptied before any of its words is placed, so `place` may push to this same bucket.
         let words = self.slots.each_ref().map(Slot::take);

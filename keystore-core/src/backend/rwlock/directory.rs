@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::bucket::Bucket;
 use super::lock::BucketLock;
-use crate::backend::memory::{Pages, Zeroed, try_box};
+use crate::backend::common::zeroed_array::{Pages, ZeroedArray, try_box};
 use crate::error::{Error, Result};
 use crate::system_memory::check_fits;
 
@@ -34,21 +34,21 @@ const SEGMENTS: usize = usize::BITS as usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Levels {
     /// The level that buckets are split to.
-    pub(super) wanted: u32,
+    pub(super) target: u32,
     /// The deepest level that a bucket may have.
     pub(super) deepest: u32,
-    /// Counts the times that `wanted` was raised.
+    /// Counts the times that `target` was raised.
     raised: u32,
 }
 
 impl Levels {
     fn pack(self) -> u64 {
-        u64::from(self.raised) << 32 | u64::from(self.deepest) << 16 | u64::from(self.wanted)
+        u64::from(self.raised) << 32 | u64::from(self.deepest) << 16 | u64::from(self.target)
     }
 
     fn unpack(packed: u64) -> Self {
         Self {
-            wanted: (packed & 0xffff) as u32,
+            target: (packed & 0xffff) as u32,
             deepest: (packed >> 16 & 0xffff) as u32,
             raised: (packed >> 32) as u32,
         }
@@ -64,9 +64,9 @@ pub(super) fn mask(bits: u32) -> usize {
 /// Where a hash lies in a table all of whose buckets have one level: the low bits of the hash that are a bucket's index,
 /// and below them, in 8 bits, how many levels that is below those of the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Settled(u64);
+struct LevelHint(u64);
 
-impl Settled {
+impl LevelHint {
     fn at(level: u32, initial_level: u32) -> Self {
         Self((mask(level) as u64) << 8 | u64::from(level - initial_level))
     }
@@ -87,14 +87,14 @@ pub(super) struct Directory<L> {
     initial_level: u32,
     /// Buckets at the start.
     initial: NonZeroUsize,
-    /// The [`Settled`] of the deepest level: a guess, for anyone who then looks at the bucket.
-    settled: AtomicU64,
+    /// The [`LevelHint`] of the deepest level: a guess, for anyone who then looks at the bucket.
+    level_hint: AtomicU64,
     levels: AtomicU64,
-    /// The next bucket to be brought to the wanted level by a writer who comes by.
-    pub(super) behind: AtomicUsize,
+    /// The next bucket to be brought to the target level by a writer who comes by.
+    pub(super) next_to_split: AtomicUsize,
     /// By segment, where bucket 0 would be if the segment began with it.
     origins: [AtomicPtr<Bucket<L>>; SEGMENTS],
-    segments: [AtomicPtr<Zeroed<Bucket<L>>>; SEGMENTS],
+    segments: [AtomicPtr<ZeroedArray<Bucket<L>>>; SEGMENTS],
     pages: Pages,
 }
 
@@ -103,13 +103,13 @@ impl<L: BucketLock> Directory<L> {
     /// when each is first used.
     pub(super) fn new(initial: usize, eager: bool, pages: Pages) -> Result<Self> {
         let level = initial.ilog2();
-        let levels = Levels { wanted: level, deepest: level, raised: 0 };
+        let levels = Levels { target: level, deepest: level, raised: 0 };
         let directory = Self {
             initial_level: level,
             initial: NonZeroUsize::new(initial).expect("a power of two"),
-            settled: AtomicU64::new(Settled::at(level, level).0),
+            level_hint: AtomicU64::new(LevelHint::at(level, level).0),
             levels: AtomicU64::new(levels.pack()),
-            behind: AtomicUsize::new(usize::MAX),
+            next_to_split: AtomicUsize::new(usize::MAX),
             origins: [const { AtomicPtr::new(null_mut()) }; SEGMENTS],
             segments: [const { AtomicPtr::new(null_mut()) }; SEGMENTS],
             pages,
@@ -136,30 +136,30 @@ impl<L: BucketLock> Directory<L> {
 
     /// Asks for one level more than `levels`, where those still hold.
     pub(super) fn raise(&self, levels: Levels) -> Result<()> {
-        let wanted = levels.wanted + 1;
-        if wanted > MAX_LEVEL {
+        let target = levels.target + 1;
+        if target > MAX_LEVEL {
             return Err(Error::OutOfMemory { requested: usize::MAX });
         }
         // The segments together, of which only the last one is new.
-        check_fits((1_usize << wanted).saturating_mul(size_of::<Bucket<L>>()))?;
-        self.provide_segment(wanted)?;
+        check_fits((1_usize << target).saturating_mul(size_of::<Bucket<L>>()))?;
+        self.provide_segment(target)?;
         let raised =
-            Levels { wanted, deepest: levels.deepest.max(wanted), raised: levels.raised.wrapping_add(1) };
+            Levels { target, deepest: levels.deepest.max(target), raised: levels.raised.wrapping_add(1) };
         if self.replace(levels, raised) {
-            self.behind.store(0, Ordering::Relaxed);
+            self.next_to_split.store(0, Ordering::Relaxed);
         }
         Ok(())
     }
 
     /// Asks for one level less than `levels`, where those still hold: the levels then, or `None`.
     pub(super) fn lower(&self, levels: Levels) -> Option<Levels> {
-        let lowered = Levels { wanted: levels.wanted - 1, ..levels };
+        let lowered = Levels { target: levels.target - 1, ..levels };
         self.replace(levels, lowered).then_some(lowered)
     }
 
-    /// Says that no bucket is deeper than wanted any more, where `levels` still hold.
-    pub(super) fn settle(&self, levels: Levels) {
-        self.replace(levels, Levels { deepest: levels.wanted, ..levels });
+    /// Says that no bucket is deeper than target any more, where `levels` still hold.
+    pub(super) fn set_uniform(&self, levels: Levels) {
+        self.replace(levels, Levels { deepest: levels.target, ..levels });
     }
 
     fn replace(&self, old: Levels, new: Levels) -> bool {
@@ -167,7 +167,7 @@ impl<L: BucketLock> Directory<L> {
             self.levels.compare_exchange(old.pack(), new.pack(), Ordering::AcqRel, Ordering::Relaxed);
         // Two that exchange the levels one after the other may do this the other way round: then it is a worse guess.
         if exchanged.is_ok() && new.deepest != old.deepest {
-            self.settled.store(Settled::at(new.deepest, self.initial_level).0, Ordering::Release);
+            self.level_hint.store(LevelHint::at(new.deepest, self.initial_level).0, Ordering::Release);
         }
         exchanged.is_ok()
     }
@@ -177,8 +177,8 @@ impl<L: BucketLock> Directory<L> {
     #[inline]
     pub(super) fn likely_owner(&self, hash: u64) -> (&Bucket<L>, usize) {
         // Acquire: the segments for that level are there.
-        let settled = Settled(self.settled.load(Ordering::Acquire));
-        (self.bucket(settled.index(hash)), settled.depth())
+        let hint = LevelHint(self.level_hint.load(Ordering::Acquire));
+        (self.bucket(hint.index(hash)), hint.depth())
     }
 
     /// The bucket that has `hash`, as far as can be told without its lock, and its index.
@@ -238,7 +238,7 @@ impl<L: BucketLock> Directory<L> {
         let first = if level == self.initial_level { 0 } else { 1 << (level - 1) };
         let place = &self.segments[level as usize];
         if place.load(Ordering::Acquire).is_null() {
-            let segment = Box::into_raw(try_box(Zeroed::new((1 << level) - first, self.pages)?)?);
+            let segment = Box::into_raw(try_box(ZeroedArray::new((1 << level) - first, self.pages)?)?);
             if place.compare_exchange(null_mut(), segment, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 // SAFETY: from a box, and nobody has seen it.
                 drop(unsafe { Box::from_raw(segment) });
@@ -255,7 +255,7 @@ impl<L: BucketLock> Directory<L> {
     pub(super) fn huge_page_bytes(&self) -> usize {
         let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
         // SAFETY: a segment is freed only with the directory.
-        segments.filter_map(|segment| unsafe { segment.as_ref() }).map(Zeroed::huge_page_bytes).sum()
+        segments.filter_map(|segment| unsafe { segment.as_ref() }).map(ZeroedArray::huge_page_bytes).sum()
     }
 
     /// Bytes of all segments.
@@ -263,7 +263,7 @@ impl<L: BucketLock> Directory<L> {
         let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
         // SAFETY: a segment is freed only with the directory.
         let lengths = segments.filter_map(|segment| unsafe { segment.as_ref() }).map(|s| s.as_slice().len());
-        lengths.map(Zeroed::<Bucket<L>>::bytes).sum::<usize>() + size_of::<Self>()
+        lengths.map(ZeroedArray::<Bucket<L>>::bytes).sum::<usize>() + size_of::<Self>()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lock_api::{GuardNoSend, RawRwLock, RawRwLockTimed};
 
-use crate::backend::reentry;
+use crate::sync::reentrancy;
 
 /// A lock that a bucket can have: [`SharedLock`], or [`NoLock`] for single-threaded mode. Sealed.
 pub trait BucketLock: RawLock {}
@@ -131,14 +131,14 @@ impl<'a, L: BucketLock> Shared<'a, L> {
         lock.try_lock_shared().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it, no longer than `patience`, unless the thread is inside a closure of a store: `None`
+    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a closure of a store: `None`
     /// there, and where that was not enough.
-    pub(super) fn lock(lock: &'a L, patience: Option<Duration>) -> Option<Self> {
+    pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
-            let state = reentry::wait_for_lock(
-                patience,
+            let state = reentrancy::wait_for_lock(
+                lock_timeout,
                 || lock.try_lock_shared(),
-                |patience| lock.try_lock_shared_for(patience),
+                |lock_timeout| lock.try_lock_shared_for(lock_timeout),
                 || lock.lock_shared(),
             );
             Some(Self { lock, state: ManuallyDrop::new(state?) })
@@ -153,14 +153,14 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
         lock.try_lock_exclusive().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it, no longer than `patience`, unless the thread is inside a closure of a store: `None`
+    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a closure of a store: `None`
     /// there, and where that was not enough.
-    pub(super) fn lock(lock: &'a L, patience: Option<Duration>) -> Option<Self> {
+    pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
-            let state = reentry::wait_for_lock(
-                patience,
+            let state = reentrancy::wait_for_lock(
+                lock_timeout,
                 || lock.try_lock_exclusive(),
-                |patience| lock.try_lock_exclusive_for(patience),
+                |lock_timeout| lock.try_lock_exclusive_for(lock_timeout),
                 || lock.lock_exclusive(),
             );
             Some(Self { lock, state: ManuallyDrop::new(state?) })
@@ -302,7 +302,7 @@ mod tests {
     fn inside_a_closure_a_held_lock_is_refused_and_a_shared_one_taken_again() {
         let lock = SharedLock::INIT;
         let reader = Shared::lock(&lock, None).unwrap();
-        reentry::inside(|| {
+        reentrancy::inside(|| {
             assert!(Exclusive::lock(&lock, None).is_none());
             assert!(Shared::lock(&lock, None).is_some(), "nobody waits to write");
         });

@@ -29,23 +29,23 @@ use self::bucket::{Bucket, Found, OVERFLOW_BYTES, Slot, Spare};
 use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock, SharedLock};
 use self::lock::{Exclusive, Shared};
+use crate::account::{Account, counters::Event};
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::BackendKind;
-use crate::backend::apart::apart;
-use crate::backend::cursor::Cursor;
-use crate::backend::load::{SPARSE, asks_whether_crowded};
-use crate::backend::memory::Pages;
-use crate::backend::prefetch::prefetch;
-use crate::backend::reentry::{self, Closure};
-use crate::backend::slot::Word;
+use crate::backend::common::cursor::Cursor;
+use crate::backend::common::hint::cold;
+use crate::backend::common::hint::prefetch;
+use crate::backend::common::load_factor::{self, samples_load};
+use crate::backend::common::tagged_ptr::TaggedPtr;
+use crate::backend::common::zeroed_array::Pages;
 use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
 use crate::keystore::Change;
-use crate::ledger::{Event, Ledger};
 use crate::node::Node;
+use crate::open::BackendKind;
 use crate::store::Store;
-use crate::table::{Decision, Footprint, Survey, Table, describe};
+use crate::sync::reentrancy::{self, Closure};
+use crate::table::{Action, Footprint, Survey, Table, describe};
 
 /// A store with a lock in every bucket. Best if threads mostly overwrite, or if memory must not
 /// wait to be reclaimed. See the [crate's page](crate) on choosing.
@@ -93,11 +93,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
-        let ledger = Ledger::new(config, allocator, hasher)?;
+        let account = Account::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
         let directory = Directory::new(config.initial_buckets, eager, Pages::of(config))?;
-        let patience = config.lock_timeout;
-        let table = RwLockTable { ledger, directory, patience, shrinking: L::INIT, _holds: PhantomData };
+        let lock_timeout = config.lock_timeout;
+        let table = RwLockTable { account, directory, lock_timeout, shrinking: L::INIT, _holds: PhantomData };
         Ok(Self::over(table, config))
     }
 }
@@ -114,14 +114,14 @@ impl Default for RwLockKeystore {
 
 /// The table behind [`RwLockKeystore`].
 pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
-    ledger: Ledger<A, S>,
+    account: Account<A, S>,
     directory: Directory<L>,
     /// How long a call waits for a lock.
-    patience: Option<Duration>,
+    lock_timeout: Option<Duration>,
     /// Held by the thread that shrinks the table.
     shrinking: L,
     /// The table holds locks and nodes: it can be sent and shared where those can.
-    _holds: PhantomData<(Bucket<L>, Word)>,
+    _holds: PhantomData<(Bucket<L>, TaggedPtr)>,
 }
 
 // SAFETY: slots, chains and nodes are touched only under the lock of their bucket, which is a lock between threads where
@@ -140,7 +140,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// The error for a lock that is held, where the thread must not wait for it, or has waited long enough.
     #[cold]
     fn refused(&self, operation: &'static str) -> Error {
-        reentry::refused(operation, self.patience)
+        reentrancy::refused(operation, self.lock_timeout)
     }
 
     /// Locks the bucket that has `hash`, by `lock`, where neither another's lock nor a change of the table is in the way.
@@ -157,16 +157,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
     /// Locks the bucket that has `hash` for reading: the guard and the bucket.
     fn locked_to_read<'a>(&'a self, hash: u64) -> Result<(Shared<'a, L>, &'a Bucket<L>)> {
-        let locked = self.locked(hash, |lock| Shared::lock(lock, self.patience));
+        let locked = self.locked(hash, |lock| Shared::lock(lock, self.lock_timeout));
         locked.map(|(guard, _, bucket, _)| (guard, bucket)).ok_or_else(|| self.refused("read"))
     }
 
     /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the guard and the bucket.
     fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
         loop {
-            let locked = self.locked(hash, |lock| Exclusive::lock(lock, self.patience));
+            let locked = self.locked(hash, |lock| Exclusive::lock(lock, self.lock_timeout));
             let Some((guard, index, bucket, level)) = locked else { return Err(self.refused("write")) };
-            if level >= self.directory.levels().wanted || reentry::is_inside() {
+            if level >= self.directory.levels().target || reentrancy::is_inside() {
                 return Ok((guard, bucket));
             }
             self.split(index, bucket);
@@ -195,7 +195,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Does what `decide` says of a key: [`alter`](Table::alter), from where its bucket is locked and looked through on.
+    /// Does what `decide` says of a key: [`update_entry`](Table::update_entry), from where its bucket is locked and looked through on.
     ///
     /// # Safety
     /// The guard is that of the bucket, which has the key's hash, and the key is where it was found.
@@ -208,38 +208,38 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         found: Option<Found<'_>>,
         hash: u64,
         key: &[u8],
-        mut decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-        effected: impl FnOnce(Change),
+        mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
         unsafe {
             let change = match found {
                 Some((slot, node)) => match C::inside(|| decide(Some(node.value()))) {
-                    Decision::Keep => Change::Kept,
-                    Decision::Set(value) if node.overwrite(&value) => Change::Replaced,
-                    Decision::Set(value) => {
-                        return self.replace(guard, slot, node, hash, key, &value, effected);
+                    Action::Keep => Change::Kept,
+                    Action::Set(value) if node.overwrite(&value) => Change::Replaced,
+                    Action::Set(value) => {
+                        return self.replace(guard, slot, node, hash, key, &value, on_effect);
                     }
-                    Decision::Delete => {
-                        slot.set(Word::EMPTY);
-                        self.ledger.destroy_node(node);
+                    Action::Delete => {
+                        slot.set(TaggedPtr::EMPTY);
+                        self.account.heap.destroy_node(node);
                         Change::Deleted
                     }
                 },
                 None => match C::inside(|| decide(None)) {
-                    Decision::Set(value) => return self.create(guard, bucket, hash, key, &value, effected),
-                    Decision::Keep | Decision::Delete => Change::Absent,
+                    Action::Set(value) => return self.create(guard, bucket, hash, key, &value, on_effect),
+                    Action::Keep | Action::Delete => Change::Absent,
                 },
             };
             // Before there is a result: so it need not be kept in memory meanwhile.
             drop(guard);
-            effected(change);
+            on_effect(change);
             Ok(change)
         }
     }
 
     /// Puts a node with this value in the place of `node`, in `slot`, where the key's hash is `hash`. Apart from
-    /// [`alter`](Table::alter), as is [`create`](Self::create), for an overwrite in place is fast because it is short.
+    /// [`update_entry`](Table::update_entry), as is [`create`](Self::create), for an overwrite in place is fast because it is short.
     ///
     /// # Safety
     /// The guard is that of the bucket with the slot, and the node is the one in it.
@@ -253,16 +253,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         value: &[u8],
-        effected: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY: the lock is held exclusively, so the slot and its node are ours.
         unsafe {
-            let new = self.ledger.create_node(key, value, node.size())?;
+            let new = self.account.heap.create_node(key, value, node.size())?;
             slot.set(self.word(tag(hash), new)?);
-            self.ledger.destroy_node(node);
+            self.account.heap.destroy_node(node);
         }
         drop(guard);
-        effected(Change::Replaced);
+        on_effect(Change::Replaced);
         Ok(Change::Replaced)
     }
 
@@ -278,24 +278,24 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         value: &[u8],
-        effected: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        let node = self.ledger.create_node(key, value, 0)?;
+        let node = self.account.heap.create_node(key, value, 0)?;
         let word = self.word(tag(hash), node)?;
         // SAFETY: the lock is held exclusively.
         match unsafe { bucket.entries.push(word, &mut Spare::none()) } {
             Ok(in_overflow) => {
                 drop(guard);
-                effected(Change::Created);
-                if asks_whether_crowded(hash, in_overflow, || self.directory.levels().wanted) {
+                on_effect(Change::Created);
+                if samples_load(hash, in_overflow, || self.directory.levels().target) {
                     self.grow_if_crowded();
                 }
-                self.bring_one_along();
+                self.help_split();
                 Ok(Change::Created)
             }
             Err(error) => {
                 // SAFETY: nobody else has seen the node.
-                unsafe { self.ledger.destroy_node(node) };
+                unsafe { self.account.heap.destroy_node(node) };
                 Err(error)
             }
         }
@@ -306,7 +306,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         &'a self,
         operation: &'static str,
         lock: impl Fn(&'a L) -> Option<G>,
-        mut visit: impl FnMut(&Bucket<L>, &dyn Fn(Word) -> bool) -> ControlFlow<()>,
+        mut visit: impl FnMut(&Bucket<L>, &dyn Fn(TaggedPtr) -> bool) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut cursor = Cursor::default();
         while let Some(hash) = cursor.next_hash() {
@@ -314,13 +314,13 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 return Err(self.refused(operation));
             };
             let whole = cursor.whole_bucket_ahead(level);
-            let is_ahead = |word: Word| {
+            let is_ahead = |word: TaggedPtr| {
                 whole
                     || word.node().is_some_and(|node| {
                         // SAFETY: a node in a locked bucket is alive.
                         let key = unsafe { node.key() };
                         // The user's code, under a lock: what it calls of a store must not wait.
-                        cursor.is_ahead(reentry::inside(|| self.ledger.hash(key)))
+                        cursor.is_ahead(reentrancy::inside(|| self.account.hash(key)))
                     })
             };
             if visit(bucket, &is_ahead).is_break() {
@@ -362,20 +362,14 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     type Session = ();
 
     #[inline]
-    fn ledger(&self) -> &Ledger<A, S> {
-        &self.ledger
+    fn account(&self) -> &Account<A, S> {
+        &self.account
     }
 
     #[inline]
     fn enter(&self) -> Option<()> {
         Some(())
     }
-
-    #[inline]
-    fn refresh(&self, (): &mut ()) {}
-
-    #[inline]
-    fn leave(&self, (): ()) {}
 
     #[inline]
     fn prefetch_bucket(&self, (): &(), hash: u64) {
@@ -401,7 +395,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     ) -> Result<Option<R>> {
         // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
         let Some((guard, bucket)) = self.locked_at_once(hash, Shared::try_lock) else {
-            return apart(move || {
+            return cold(move || {
                 let (guard, bucket) = self.locked_to_read(hash)?;
                 // SAFETY: see above.
                 Ok(unsafe { show::<C, _, _>(guard, bucket.find(tag(hash), key), visit) })
@@ -411,7 +405,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let found = unsafe { bucket.find_in_line(tag(hash), key) };
         if found.is_none() && !bucket.entries.are_in_line() {
             // SAFETY: see above.
-            return apart(move || unsafe {
+            return cold(move || unsafe {
                 Ok(show::<C, _, _>(guard, bucket.entries.find_in_chain(tag(hash), key), visit))
             });
         }
@@ -420,23 +414,23 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     }
 
     #[inline]
-    fn alter<'v, C: Closure>(
+    fn update_entry<'v, C: Closure>(
         &self,
         (): &(),
         hash: u64,
         key: &[u8],
         _likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Decision<'v>,
-        effected: impl FnOnce(Change),
+        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
         let Some((guard, bucket)) = self.locked_at_once(hash, Exclusive::try_lock) else {
-            return apart(move || {
+            return cold(move || {
                 let (guard, bucket) = self.locked_to_write(hash)?;
                 // SAFETY: see above.
                 unsafe {
                     let found = bucket.find(tag(hash), key);
-                    self.write::<C>(guard, bucket, found, hash, key, decide, effected)
+                    self.write::<C>(guard, bucket, found, hash, key, decide, on_effect)
                 }
             });
         };
@@ -444,24 +438,26 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let found = unsafe { bucket.find_in_line(tag(hash), key) };
         if found.is_none() && !bucket.entries.are_in_line() {
             // SAFETY: see above.
-            return apart(move || unsafe {
+            return cold(move || unsafe {
                 let found = bucket.entries.find_in_chain(tag(hash), key);
-                self.write::<C>(guard, bucket, found, hash, key, decide, effected)
+                self.write::<C>(guard, bucket, found, hash, key, decide, on_effect)
             });
         }
         // SAFETY: see above.
-        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide, effected) }
+        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide, on_effect) }
     }
 
     fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
         self.walk(
             "for_each",
-            |lock| Shared::lock(lock, self.patience),
+            |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, is_ahead| {
                 // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
                 unsafe {
-                    for node in bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(Word::node) {
-                        reentry::inside(|| visit(node.key(), node.value()))?;
+                    for node in
+                        bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(TaggedPtr::node)
+                    {
+                        reentrancy::inside(|| visit(node.key(), node.value()))?;
                     }
                 }
                 ControlFlow::Continue(())
@@ -473,16 +469,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let mut removed = 0;
         self.walk(
             "retain",
-            |lock| Exclusive::lock(lock, self.patience),
+            |lock| Exclusive::lock(lock, self.lock_timeout),
             |bucket, is_ahead| {
                 // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the bucket are ours.
                 unsafe {
                     for (slot, word) in bucket.entries.occupied() {
                         let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
-                        if !reentry::inside(|| keep(node.key(), node.value())) {
-                            slot.set(Word::EMPTY);
-                            self.ledger.destroy_node(node);
-                            self.ledger.record(Event::DeleteHit);
+                        if !reentrancy::inside(|| keep(node.key(), node.value())) {
+                            slot.set(TaggedPtr::EMPTY);
+                            self.account.heap.destroy_node(node);
+                            self.account.counters.record(Event::DeleteHit);
                             removed += 1;
                         }
                     }
@@ -503,11 +499,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     fn shrink_if_sparse(&self, (): &()) {
         let levels = self.directory.levels();
-        let sparse = self.ledger.entries() < SPARSE << levels.wanted;
+        let sparse = self.account.counters.entries() < load_factor::MIN << levels.target;
         // Inside a closure this thread may hold a bucket; while somebody shrinks, it is being done.
         if sparse
-            && levels.wanted > self.directory.initial_level()
-            && !reentry::is_inside()
+            && levels.target > self.directory.initial_level()
+            && !reentrancy::is_inside()
             && let Some(_shrinking) = Exclusive::try_lock(&self.shrinking)
         {
             // Lack of memory only delays it.
@@ -520,10 +516,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let mut outcome = Ok(());
         self.walk(
             "stats",
-            |lock| Shared::lock(lock, self.patience),
+            |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, _| {
                 // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-                let sizes = unsafe { bucket.entries.words().filter_map(Word::node).map(|node| node.size()) };
+                let sizes =
+                    unsafe { bucket.entries.words().filter_map(TaggedPtr::node).map(|node| node.size()) };
                 outcome = survey.add_bucket(sizes);
                 if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
@@ -540,7 +537,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         // Inside a closure a held bucket ends the walk: the chains behind it are left out.
         let _ = self.walk(
             "stats",
-            |lock| Shared::lock(lock, self.patience),
+            |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, _| {
                 // SAFETY: the walk holds the bucket's lock.
                 table_bytes += unsafe { bucket.entries.overflow_buckets() } * OVERFLOW_BYTES;
@@ -555,9 +552,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// The word for a fresh node, which is destroyed where it cannot have one.
     #[inline]
-    fn word(&self, tag: u16, node: Node) -> Result<Word> {
+    fn word(&self, tag: u16, node: Node) -> Result<TaggedPtr> {
         // SAFETY: the node is fresh: nobody else has seen it.
-        Word::new(tag, node).inspect_err(|_| unsafe { self.ledger.destroy_node(node) })
+        TaggedPtr::new(tag, node).inspect_err(|_| unsafe { self.account.heap.destroy_node(node) })
     }
 }
 
@@ -569,7 +566,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Drop for RwLockTable<A, L,
             unsafe {
                 entries.drain(Spare::none(), |word, _| {
                     if let Some(node) = word.node() {
-                        self.ledger.destroy_node(node);
+                        self.account.heap.destroy_node(node);
                     }
                 });
             }

@@ -3,7 +3,7 @@
 //! To grow, a writer who finds the table crowded asks for one level more ([`super::directory`]): one exchange, after the memory for the
 //! new buckets was had. From then on whoever locks a bucket to write, and finds it a level behind, splits it first, under its lock and
 //! the new bucket's; and every writer who adds an entry brings one more bucket along, so that those which nobody writes to
-//! follow. To shrink, the wanted level is lowered first, so that nobody splits any more, and then each bucket that is too deep is put
+//! follow. To shrink, the target level is lowered first, so that nobody splits any more, and then each bucket that is too deep is put
 //! back to where it was split from, under the same two locks. Locks are taken in the order of the buckets' indices.
 
 use std::hash::BuildHasher;
@@ -14,39 +14,39 @@ use super::bucket::{Bucket, Spare};
 use super::directory::{MAX_LEVEL, mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
 use crate::allocator::NodeAllocator;
-use crate::backend::load::{COMFORTABLE, GROW_ABOVE};
-use crate::backend::memory::Zeroed;
-use crate::backend::reentry;
-use crate::backend::slot::Word;
+use crate::backend::common::load_factor;
+use crate::backend::common::tagged_ptr::TaggedPtr;
+use crate::backend::common::zeroed_array::ZeroedArray;
 use crate::error::{Error, Result};
+use crate::sync::reentrancy;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Asks for one level more where the entries call for it. Lack of memory only delays it: buckets chain.
     #[cold]
     pub(super) fn grow_if_crowded(&self) {
         let levels = self.directory.levels();
-        if self.ledger.entries() > GROW_ABOVE << levels.wanted {
+        if self.account.counters.entries() > load_factor::MAX << levels.target {
             let _ = self.directory.raise(levels);
         }
     }
 
-    /// Splits one of the buckets that are behind the wanted level: a writer's share.
+    /// Splits one of the buckets that are behind the target level: a writer's share.
     #[inline]
-    pub(super) fn bring_one_along(&self) {
-        if self.directory.behind.load(Ordering::Relaxed) <= mask(self.directory.levels().wanted) {
-            self.split_next_behind();
+    pub(super) fn help_split(&self) {
+        if self.directory.next_to_split.load(Ordering::Relaxed) <= mask(self.directory.levels().target) {
+            self.split_next();
         }
     }
 
     #[cold]
-    fn split_next_behind(&self) {
+    fn split_next(&self) {
         // Inside a closure this thread may hold the very bucket.
-        if reentry::is_inside() {
+        if reentrancy::is_inside() {
             return;
         }
-        let wanted = self.directory.levels().wanted;
-        let index = self.directory.behind.fetch_add(1, Ordering::Relaxed);
-        if index <= mask(wanted) && self.directory.level(index).is_some_and(|level| level < wanted) {
+        let target = self.directory.levels().target;
+        let index = self.directory.next_to_split.fetch_add(1, Ordering::Relaxed);
+        if index <= mask(target) && self.directory.level(index).is_some_and(|level| level < target) {
             let bucket = self.directory.bucket(index);
             // One that is in use is split by those who use it.
             if let Some(_low) = Exclusive::try_lock(&bucket.lock) {
@@ -55,18 +55,18 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Brings bucket `index` to the wanted level. Its lock is held exclusively, and the thread is inside no closure.
+    /// Brings bucket `index` to the target level. Its lock is held exclusively, and the thread is inside no closure.
     pub(super) fn split(&self, index: usize, low: &Bucket<L>) {
         // Read under the lock: who shrinks lowers it before locking the buckets to put together.
-        let wanted = self.directory.levels().wanted;
-        while let Some(level) = self.directory.level(index).filter(|&level| level < wanted) {
+        let target = self.directory.levels().target;
+        while let Some(level) = self.directory.level(index).filter(|&level| level < target) {
             let high = self.directory.bucket(index + (1 << level));
-            let Some(_high) = Exclusive::lock(&high.lock, self.patience) else { return };
+            let Some(_high) = Exclusive::lock(&high.lock, self.lock_timeout) else { return };
             // The hasher is asked before a word is taken out of its place: if it panics, nothing
             // has moved. It is the user's code, under a lock: what it calls of a store must not
             // wait.
             // SAFETY: both locks are held exclusively.
-            reentry::inside(|| unsafe { low.entries.divide(|word| self.hash_bit(word, level)) });
+            reentrancy::inside(|| unsafe { low.entries.divide(|word| self.hash_bit(word, level)) });
             // SAFETY: as above, and `push` takes no lock and does not panic: what `drain` frees
             // suffices for it.
             unsafe {
@@ -85,23 +85,23 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
     /// Grows until there is room for `entries`.
     pub(super) fn grow_for(&self, entries: usize) -> Result<()> {
-        let buckets = entries.div_ceil(COMFORTABLE).max(1);
+        let buckets = entries.div_ceil(load_factor::TARGET).max(1);
         let level = buckets.checked_next_power_of_two().map_or(u32::MAX, usize::ilog2);
-        if level > self.directory.levels().wanted
-            && (level > MAX_LEVEL || Zeroed::<Bucket<L>>::probe(1 << level).is_err())
+        if level > self.directory.levels().target
+            && (level > MAX_LEVEL || ZeroedArray::<Bucket<L>>::probe(1 << level).is_err())
         {
             // Better to be refused before than on the way.
             return Err(Error::OutOfMemory { requested: buckets.saturating_mul(size_of::<Bucket<L>>()) });
         }
-        while self.directory.levels().wanted < level {
+        while self.directory.levels().target < level {
             self.directory.raise(self.directory.levels())?;
         }
-        for index in 0..=mask(self.directory.levels().wanted) {
+        for index in 0..=mask(self.directory.levels().target) {
             if self.directory.level(index).is_some() {
                 let bucket = self.directory.bucket(index);
-                let _low =
-                    Exclusive::lock(&bucket.lock, self.patience).ok_or_else(|| self.refused("reserve"))?;
-                if !reentry::is_inside() {
+                let _low = Exclusive::lock(&bucket.lock, self.lock_timeout)
+                    .ok_or_else(|| self.refused("reserve"))?;
+                if !reentrancy::is_inside() {
                     self.split(index, bucket);
                 }
             }
@@ -113,7 +113,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
         // One thread at a time: two would each take the other's unfinished work for done.
         let _shrinking =
-            Exclusive::lock(&self.shrinking, self.patience).ok_or_else(|| self.refused("shrink"))?;
+            Exclusive::lock(&self.shrinking, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
         self.shrink_alone()
     }
 
@@ -121,24 +121,24 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     pub(super) fn shrink_alone(&self) -> Result<()> {
         loop {
             let levels = self.directory.levels();
-            let halved = levels.wanted.max(1) - 1;
-            let fits = self.ledger.entries().div_ceil(COMFORTABLE) <= 1 << halved;
-            let lowered = if fits && levels.wanted > self.directory.initial_level() {
+            let halved = levels.target.max(1) - 1;
+            let fits = self.account.counters.entries().div_ceil(load_factor::TARGET) <= 1 << halved;
+            let lowered = if fits && levels.target > self.directory.initial_level() {
                 let Some(lowered) = self.directory.lower(levels) else { continue };
                 lowered
-            } else if levels.deepest > levels.wanted {
+            } else if levels.deepest > levels.target {
                 // Left over by a call that ran out of memory, or was overtaken by growth.
                 levels
             } else {
                 return Ok(());
             };
-            for level in (lowered.wanted..lowered.deepest).rev() {
+            for level in (lowered.target..lowered.deepest).rev() {
                 for high in 1 << level..1 << (level + 1) {
                     self.merge(high, level)?;
                 }
             }
             // Where somebody has asked for more meanwhile, the deepest level stays.
-            self.directory.settle(lowered);
+            self.directory.set_uniform(lowered);
         }
     }
 
@@ -146,9 +146,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     fn merge(&self, index: usize, level: u32) -> Result<()> {
         let parent = parent_of(index);
         let (low, high) = (self.directory.bucket(parent), self.directory.bucket(index));
-        let _low = Exclusive::lock(&low.lock, self.patience).ok_or_else(|| self.refused("shrink"))?;
-        let _high = Exclusive::lock(&high.lock, self.patience).ok_or_else(|| self.refused("shrink"))?;
-        if self.directory.level(index) != Some(level + 1) || self.directory.levels().wanted > level {
+        let _low = Exclusive::lock(&low.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
+        let _high = Exclusive::lock(&high.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
+        if self.directory.level(index) != Some(level + 1) || self.directory.levels().target > level {
             return Ok(());
         }
         // The last bucket's own six entries may need an overflow bucket more than it empties.
@@ -169,11 +169,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
     /// Bit `bit` of the hash of a word's key. The lock of the word's bucket is held. May ask the
     /// user's hasher, which may panic.
-    fn hash_bit(&self, word: Word, bit: u32) -> bool {
+    fn hash_bit(&self, word: TaggedPtr, bit: u32) -> bool {
         word.hash_bit(bit).unwrap_or_else(|| {
             let node = word.node().expect("only words with a node are moved");
             // SAFETY: a node in a locked bucket is alive.
-            self.ledger.hash(unsafe { node.key() }) >> bit & 1 == 1
+            self.account.hash(unsafe { node.key() }) >> bit & 1 == 1
         })
     }
 }

@@ -1,0 +1,178 @@
+//! What a store counts: each call, by its operation and its outcome.
+//!
+//! All statistics are sums of these events, and so is the number of entries: those created less
+//! those removed. The events that it needs are counted even if counters are turned off.
+
+use crate::account::sharded::ShardedCounters;
+use crate::config::Config;
+use crate::error::{Error, Result, code};
+use crate::error_counts::ErrorCounts;
+use crate::keystore::Change;
+use crate::stats::{NodeOperationStats, OperationStats};
+
+/// A call, as it is counted: which verb, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    AddAbsent,
+    AddKept,
+    AddCreated,
+    AddReplaced,
+    AddDeleted,
+    AddFailed,
+    FindHit,
+    FindMiss,
+    FindFailed,
+    DeleteHit,
+    DeleteMiss,
+    DeleteFailed,
+    FailedOutOfMemory,
+    FailedInvalidArgument,
+    FailedInvalidConfig,
+    FailedBusy,
+    FailedUnsupported,
+    FailedPoolExhausted,
+    FailedOther,
+}
+
+const EVENTS: usize = Event::FailedOther as usize + 1;
+
+/// The codes behind the `Failed…` events.
+const FAILURES: [(Event, i32); 7] = [
+    (Event::FailedOutOfMemory, code::OUT_OF_MEMORY),
+    (Event::FailedInvalidArgument, code::INVALID_ARGUMENT),
+    (Event::FailedInvalidConfig, code::INVALID_CONFIG),
+    (Event::FailedBusy, code::LOCK_NOT_ACQUIRED),
+    (Event::FailedUnsupported, code::UNSUPPORTED),
+    (Event::FailedPoolExhausted, code::POOL_EXHAUSTED),
+    (Event::FailedOther, code::GENERAL),
+];
+
+/// The kinds of call that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Add,
+    Find,
+    Delete,
+}
+
+/// The counters of one store.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    counts: ShardedCounters<EVENTS>,
+    /// Whether all events are counted, or only those that the number of entries needs.
+    counting: bool,
+}
+
+impl Counters {
+    /// Makes the counters of a store with this configuration, all zero.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        Ok(Self { counts: ShardedCounters::new()?, counting: config.counters })
+    }
+
+    /// The number of entries: those created less those removed. Exact while nobody writes.
+    pub(crate) fn entries(&self) -> usize {
+        let created = self.counts.sum(Event::AddCreated as usize);
+        let removed =
+            self.counts.sum(Event::AddDeleted as usize) + self.counts.sum(Event::DeleteHit as usize);
+        usize::try_from(created - removed).unwrap_or(0)
+    }
+
+    /// Records a call. What creates or removes an entry is always counted, for the number of entries comes from it.
+    #[inline]
+    pub(crate) fn record(&self, event: Event) {
+        if self.counting || matches!(event, Event::AddCreated | Event::AddDeleted | Event::DeleteHit) {
+            self.counts.add_outside_pools(event as usize, 1);
+        }
+    }
+
+    /// Records what a write did.
+    #[inline]
+    pub(crate) fn record_change(&self, operation: Operation, change: Change) {
+        self.record(match (change, operation) {
+            (Change::Created, _) => Event::AddCreated,
+            (Change::Replaced, _) => Event::AddReplaced,
+            (Change::Deleted, Operation::Delete) => Event::DeleteHit,
+            (Change::Deleted, _) => Event::AddDeleted,
+            (Change::Absent | Change::Kept, Operation::Delete) => Event::DeleteMiss,
+            (Change::Absent, _) => Event::AddAbsent,
+            (Change::Kept, _) => Event::AddKept,
+        });
+    }
+
+    /// Records a call that failed.
+    #[cold]
+    pub(crate) fn record_failure(&self, operation: Operation, error: &Error) {
+        self.record(match operation {
+            Operation::Add => Event::AddFailed,
+            Operation::Find => Event::FindFailed,
+            Operation::Delete => Event::DeleteFailed,
+        });
+        let code = error.code();
+        let event = FAILURES.iter().find(|failure| failure.1 == code).map_or(Event::FailedOther, |f| f.0);
+        self.record(event);
+    }
+
+    /// The counted calls, by verb, by what they did to nodes, and by error code.
+    pub(crate) fn operations(&self) -> (OperationStats, NodeOperationStats, ErrorCounts) {
+        if !self.counting {
+            return Default::default();
+        }
+        let count = |event: Event| u64::try_from(self.counts.sum(event as usize)).unwrap_or(0);
+        let created = count(Event::AddCreated);
+        let replaced = count(Event::AddReplaced);
+        let operations = OperationStats {
+            adds: created
+                + replaced
+                + count(Event::AddDeleted)
+                + count(Event::AddKept)
+                + count(Event::AddAbsent)
+                + count(Event::AddFailed),
+            finds: count(Event::FindHit) + count(Event::FindMiss) + count(Event::FindFailed),
+            deletes: count(Event::DeleteHit) + count(Event::DeleteMiss) + count(Event::DeleteFailed),
+            failed_adds: count(Event::AddFailed),
+            failed_finds: count(Event::FindMiss) + count(Event::FindFailed),
+            failed_deletes: count(Event::DeleteMiss) + count(Event::DeleteFailed),
+        };
+        let nodes = NodeOperationStats {
+            creates: created,
+            updates: replaced,
+            reads: count(Event::FindHit),
+            deletes: count(Event::DeleteHit) + count(Event::AddDeleted),
+            failed_creates: count(Event::AddFailed),
+        };
+        let errors = FAILURES.iter().map(|&(event, code)| (code, count(event))).collect();
+        (operations, nodes, errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_verb_and_by_what_came_of_them() {
+        let counters = Counters::new(&Config::default()).unwrap();
+        counters.record_change(Operation::Add, Change::Created);
+        counters.record_change(Operation::Add, Change::Replaced);
+        counters.record_change(Operation::Add, Change::Kept);
+        counters.record_change(Operation::Delete, Change::Deleted);
+        counters.record_change(Operation::Delete, Change::Absent);
+        counters.record(Event::FindHit);
+        counters.record_failure(Operation::Find, &Error::KeyLength { length: 0, max: 1 });
+        let (operations, nodes, errors) = counters.operations();
+        assert_eq!((operations.adds, operations.finds, operations.deletes), (3, 2, 2));
+        assert_eq!((operations.failed_adds, operations.failed_finds, operations.failed_deletes), (0, 1, 1));
+        assert_eq!((nodes.creates, nodes.updates, nodes.reads, nodes.deletes), (1, 1, 1, 1));
+        assert_eq!(errors, ErrorCounts::from([(-20, 1)]));
+        assert_eq!(counters.entries(), 0);
+    }
+
+    #[test]
+    fn entries_are_counted_where_calls_are_not() {
+        let counters = Counters::new(&Config { counters: false, ..Config::default() }).unwrap();
+        counters.record_change(Operation::Add, Change::Created);
+        counters.record(Event::FindHit);
+        assert_eq!(counters.entries(), 1);
+        assert_eq!(counters.operations(), Default::default());
+    }
+}

@@ -1,0 +1,46 @@
+//! What a store keeps beside its buckets: its node heap, its counters and its hasher.
+
+use std::fmt;
+use std::hash::BuildHasher;
+
+use crate::allocator::NodeAllocator;
+use crate::config::Config;
+use crate::error::Result;
+use crate::hash::hash_key;
+
+pub(crate) mod counters;
+pub(crate) mod node_heap;
+pub mod sharded;
+
+use self::counters::Counters;
+use self::node_heap::NodeHeap;
+
+/// See the module.
+pub(crate) struct Account<A, S> {
+    /// Allocates and frees the nodes, within the memory limit.
+    pub(crate) heap: NodeHeap<A>,
+    /// Counts the calls and the entries.
+    pub(crate) counters: Counters,
+    hasher: S,
+}
+
+/// Prints no hasher, since that may print its seed.
+impl<A, S> fmt::Debug for Account<A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("heap", &self.heap).finish_non_exhaustive()
+    }
+}
+
+impl<A: NodeAllocator, S: BuildHasher> Account<A, S> {
+    /// Makes the account of a store with this configuration, which is checked here.
+    pub(crate) fn new(config: &Config, allocator: A, hasher: S) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { heap: NodeHeap::new(config, allocator), counters: Counters::new(config)?, hasher })
+    }
+
+    /// Returns the hash of `key`.
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        hash_key(&self.hasher, key)
+    }
+}

@@ -1,0 +1,141 @@
+//! Where a store's nodes are allocated and freed, within its memory limit.
+//!
+//! All nodes of a store come from its heap, so the limits on values and memory are checked in one
+//! place.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::allocator::NodeAllocator;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::node::Node;
+
+/// A store's allocator with its memory limit.
+pub(crate) struct NodeHeap<A> {
+    allocator: A,
+    limit: Option<MemoryLimit>,
+}
+
+#[derive(Debug)]
+struct MemoryLimit {
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl<A> fmt::Debug for NodeHeap<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeHeap").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl<A: NodeAllocator> NodeHeap<A> {
+    /// Makes the heap of a store with this configuration.
+    pub(crate) fn new(config: &Config, allocator: A) -> Self {
+        let limit = config.memory_limit.map(|limit| MemoryLimit { limit, used: AtomicU64::new(0) });
+        Self { allocator, limit }
+    }
+
+    pub(crate) fn allocator(&self) -> &A {
+        &self.allocator
+    }
+
+    /// Whether there is a memory limit.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// A new node, with the limits on its parts and on memory checked. The key has passed [`Node::check_key`]. A node that is
+    /// to take the place of one of `replaced` bytes (0: of none) needs room only for what it is larger.
+    #[inline]
+    pub(crate) fn create_node(&self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
+        Node::check_value(value)?;
+        if self.limit.is_none() {
+            return Node::create(&self.allocator, key, value);
+        }
+        let bytes = Node::layout(key.len(), value.len())?.size();
+        self.charge(bytes, replaced)?;
+        Node::create(&self.allocator, key, value).inspect_err(|_| self.discharge(bytes))
+    }
+
+    /// Stops counting a node against the memory limit: it was removed, though a reader may be looking at it.
+    ///
+    /// # Safety
+    /// The node is alive and came from this account.
+    #[inline]
+    pub(crate) unsafe fn retire_node(&self, node: Node) {
+        if self.limit.is_some() {
+            // SAFETY: the caller's promise.
+            self.discharge(unsafe { node.size() });
+        }
+    }
+
+    /// Frees a node that was retired.
+    ///
+    /// # Safety
+    /// The node came from this account, was retired, is alive, and nobody uses it from here on.
+    #[inline]
+    pub(crate) unsafe fn free_node(&self, node: Node) {
+        // SAFETY: the caller's promise.
+        unsafe { node.destroy(&self.allocator) }
+    }
+
+    /// Retires and frees a node that nobody else has seen, or can see any more.
+    ///
+    /// # Safety
+    /// The node came from this account, is alive, and nobody uses it from here on.
+    #[inline]
+    pub(crate) unsafe fn destroy_node(&self, node: Node) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.retire_node(node);
+            self.free_node(node);
+        }
+    }
+
+    /// Counts `bytes` more against the memory limit, or refuses them; `replaced` bytes of what is counted will go.
+    fn charge(&self, bytes: usize, replaced: usize) -> Result<()> {
+        let Some(limit) = &self.limit else { return Ok(()) };
+        // In one step: a refused writer must not take room from others even for an instant.
+        let fits = |used: u64| {
+            let after = used.checked_add(bytes as u64)?;
+            (after.saturating_sub(replaced as u64) <= limit.limit).then_some(after)
+        };
+        match limit.used.fetch_update(Relaxed, Relaxed, fits) {
+            Ok(_) => Ok(()),
+            Err(used) => Err(Error::MemoryLimit { requested: bytes, used, limit: limit.limit }),
+        }
+    }
+
+    /// Takes back what [`charge`](Self::charge) counted.
+    #[inline]
+    fn discharge(&self, bytes: usize) {
+        if let Some(limit) = &self.limit {
+            limit.used.fetch_sub(bytes as u64, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocator::Global;
+
+    #[test]
+    fn a_node_past_the_memory_limit_is_refused_and_room_comes_back() {
+        let heap = NodeHeap::new(&Config { memory_limit: Some(200), ..Config::default() }, Global);
+        let node = heap.create_node(b"key", &[0; 100], 0).unwrap();
+        let error = heap.create_node(b"key", &[0; 100], 0).unwrap_err();
+        assert_eq!(error, Error::MemoryLimit { requested: 111, used: 111, limit: 200 });
+        let in_its_place = heap.create_node(b"key", &[0; 150], 111).unwrap();
+        // SAFETY: created above by this account, and not used again.
+        unsafe {
+            heap.destroy_node(node);
+            heap.destroy_node(in_its_place);
+        }
+        let node = heap.create_node(b"key", &[0; 100], 0).unwrap();
+        // SAFETY: as before.
+        unsafe { heap.destroy_node(node) };
+    }
+}

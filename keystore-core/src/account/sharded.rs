@@ -1,0 +1,106 @@
+//! Counters that threads do not contend for.
+//!
+//! If all threads add to one counter, every core must own its cache line in turn.
+//! [`ShardedCounters`] gives each thread with a [slot](crate::thread_slot) of its own a shard, which
+//! it writes with a plain load and store: no locked instruction, no shared line. The other threads
+//! share a few shards by atomic addition. A sum visits all shards. It is exact if nobody adds at the
+//! same time, and off by no more than the additions that overlap it.
+
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crossbeam_utils::CachePadded;
+
+use crate::error::{Error, Result};
+use crate::sync::thread_slot::{OWNED, SHARED, improve_slot, owned_slot, thread_slot};
+
+/// `N` counters, each split over threads.
+#[derive(Debug)]
+pub struct ShardedCounters<const N: usize> {
+    shards: Box<[CachePadded<[AtomicI64; N]>; OWNED + SHARED]>,
+}
+
+impl<const N: usize> ShardedCounters<N> {
+    /// `N` counters at zero.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where the shards cannot be allocated.
+    pub fn new() -> Result<Self> {
+        let mut shards = Vec::new();
+        shards.try_reserve_exact(OWNED + SHARED).map_err(|_| Error::OutOfMemory {
+            requested: (OWNED + SHARED) * size_of::<CachePadded<[AtomicI64; N]>>(),
+        })?;
+        shards.resize_with(OWNED + SHARED, || CachePadded::new([const { AtomicI64::new(0) }; N]));
+        let shards = shards.into_boxed_slice().try_into().expect("as many as were asked for");
+        Ok(Self { shards })
+    }
+
+    /// Adds `amount` to `counter` and returns what this thread's shard of it holds then: a number that is good for
+    /// "every so many additions", not a total.
+    ///
+    /// # Panics
+    /// If `counter` is not below `N`.
+    #[inline]
+    pub fn add(&self, counter: usize, amount: i64) -> i64 {
+        self.add_to_own(counter, amount).unwrap_or_else(|| self.add_first_or_shared(counter, amount))
+    }
+
+    /// As [`add`](Self::add), for a thread that is in no call of a pool: if it shares a shard, it gets one of
+    /// its own as soon as another thread has left one.
+    #[inline]
+    pub(crate) fn add_outside_pools(&self, counter: usize, amount: i64) -> i64 {
+        self.add_to_own(counter, amount).unwrap_or_else(|| {
+            improve_slot();
+            self.add_first_or_shared(counter, amount)
+        })
+    }
+
+    /// Adds to the thread's own shard, if it has one.
+    #[inline(always)]
+    fn add_to_own(&self, counter: usize, amount: i64) -> Option<i64> {
+        let shard = &self.shards[owned_slot()?];
+        // Only this thread writes this shard, so nothing comes between the load and the store.
+        let sum = shard[counter].load(Relaxed).wrapping_add(amount);
+        shard[counter].store(sum, Relaxed);
+        Some(sum)
+    }
+
+    /// [`add`](Self::add) for a thread that has no shard of its own, or none yet.
+    #[cold]
+    fn add_first_or_shared(&self, counter: usize, amount: i64) -> i64 {
+        let slot = thread_slot();
+        let shard = if slot < OWNED { slot } else { OWNED + slot % SHARED };
+        self.shards[shard][counter].fetch_add(amount, Relaxed).wrapping_add(amount)
+    }
+
+    /// The total of `counter`.
+    ///
+    /// # Panics
+    /// If `counter` is not below `N`.
+    #[must_use]
+    pub fn sum(&self, counter: usize) -> i64 {
+        self.shards.iter().map(|shard| shard[counter].load(Relaxed)).fold(0, i64::wrapping_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_addition_is_lost_with_more_threads_than_stripes() {
+        let counters = ShardedCounters::<2>::new().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..200 {
+                scope.spawn(|| {
+                    for _ in 0..1_000 {
+                        counters.add(0, 1);
+                        counters.add(1, -2);
+                    }
+                });
+            }
+        });
+        assert_eq!(counters.sum(0), 200_000);
+        assert_eq!(counters.sum(1), -400_000);
+    }
+}

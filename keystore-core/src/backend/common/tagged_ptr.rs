@@ -1,0 +1,133 @@
+//! A slot: a tag and a node pointer in one 64-bit word.
+//!
+//! ```text
+//! bit 63        48 47                 3 2     0
+//!     | tag: 16   | address of the node | flags |
+//! ```
+//!
+//! Nodes are aligned to 8 bytes and user-space addresses have 48 bits, so a word has room for a tag of the key's hash
+//! and three flags. A lookup compares tags and follows only the pointers behind equal ones.
+
+use std::ptr::NonNull;
+
+use crate::error::{Error, Result};
+use crate::hash::{TAG_BITS, TAG_SHIFT};
+use crate::node::Node;
+
+/// What a slot holds. A word of all zeros is a slot that never held anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct TaggedPtr(pub(crate) u64);
+
+const ADDRESS_BITS: u32 = 48;
+const ADDRESS: u64 = ((1 << ADDRESS_BITS) - 1) & !0b111;
+
+impl TaggedPtr {
+    /// The flags' bits.
+    pub(crate) const FLAGS: u64 = 0b111;
+
+    /// In a word of a bucket that splits: it goes to the second half.
+    pub(crate) const SECOND: u64 = 0b100;
+
+    /// The tag's bits.
+    #[cfg(feature = "epoch")]
+    pub(crate) const TAG: u64 = !((1 << ADDRESS_BITS) - 1);
+
+    /// A slot that never held anything.
+    #[cfg(feature = "rwlock")]
+    pub(crate) const EMPTY: Self = Self(0);
+
+    /// The word for `node` under `tag`, with no flag set.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a node above the 48 bits of address that a word has room for, which today's systems hand
+    /// out only to programs that ask for them.
+    #[inline]
+    pub(crate) fn new(tag: u16, node: Node) -> Result<Self> {
+        let address = node.as_ptr().expose_provenance() as u64;
+        if address & !ADDRESS != 0 {
+            return Err(Error::Unsupported {
+                operation: "storing a node",
+                reason: "its address has more than 48 bits",
+            });
+        }
+        Ok(Self(Self::under(tag).0 | address))
+    }
+
+    /// A word with this tag and nothing else.
+    #[inline]
+    pub(crate) const fn under(tag: u16) -> Self {
+        Self((tag as u64) << ADDRESS_BITS)
+    }
+
+    /// The node, or `None` for a word without one.
+    #[inline]
+    pub(crate) fn node(self) -> Option<Node> {
+        let address = (self.0 & ADDRESS) as usize;
+        NonNull::new(std::ptr::with_exposed_provenance_mut(address)).map(Node::from_ptr)
+    }
+
+    /// The word without any flag.
+    #[inline]
+    pub(crate) fn bare(self) -> Self {
+        Self(self.0 & !Self::FLAGS)
+    }
+
+    /// The word without any flag, but with the half of a split that it goes to.
+    #[inline]
+    #[cfg(feature = "rwlock")]
+    pub(crate) fn going_to_second(self, second: bool) -> Self {
+        Self(self.bare().0 | if second { Self::SECOND } else { 0 })
+    }
+
+    /// Whether the word goes to the second half of a split, by what was written into it.
+    #[inline]
+    pub(crate) fn goes_to_second(self) -> bool {
+        self.0 & Self::SECOND != 0
+    }
+
+    /// The tag.
+    #[inline]
+    pub(crate) fn tag(self) -> u16 {
+        (self.0 >> ADDRESS_BITS) as u16
+    }
+
+    /// Bit `bit` of the hash of the word's key, where the tag knows it.
+    #[inline]
+    pub(crate) fn hash_bit(self, bit: u32) -> Option<bool> {
+        let in_tag = bit.checked_sub(TAG_SHIFT).filter(|&in_tag| in_tag < TAG_BITS)?;
+        Some(self.tag() >> in_tag & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocator::Global;
+    use crate::hash::tag;
+
+    #[test]
+    fn a_word_gives_back_its_node_and_tag() {
+        let node = Node::create(&Global, b"key", b"value").unwrap();
+        let word = TaggedPtr::new(0xbeef, node).unwrap();
+        assert_eq!(word.node(), Some(node));
+        assert_eq!(word.tag(), 0xbeef);
+        assert_eq!(TaggedPtr(word.0 | 0b101).node(), Some(node), "flags do not disturb the address");
+        assert_eq!(TaggedPtr(0).node(), None);
+        // SAFETY: created above, and not used again.
+        unsafe { node.destroy(&Global) };
+    }
+
+    #[test]
+    fn the_tag_knows_the_bits_of_the_hash_that_it_holds() {
+        let node = Node::create(&Global, b"key", b"value").unwrap();
+        let hash = 0x1234_5678_9abc_def0_u64;
+        let word = TaggedPtr::new(tag(hash), node).unwrap();
+        for bit in 0..64 {
+            let known = (14..30).contains(&bit).then_some(hash >> bit & 1 == 1);
+            assert_eq!(word.hash_bit(bit), known, "bit {bit}");
+        }
+        // SAFETY: created above, and not used again.
+        unsafe { node.destroy(&Global) };
+    }
+}

@@ -1,0 +1,200 @@
+//! Looking for a tag in all the words of a cache line at once.
+//!
+//! A lookup that tries slot by slot ends at a slot that nobody can foresee, and the processor, which had guessed another one,
+//! throws away the work that it had begun on the next lookup. All tags compared together cost less than two slots one
+//! by one, and there is no such guess: the first word that fits is nearly always the right one.
+
+#[cfg(any(test, not(target_arch = "x86_64"), miri))]
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::backend::common::zeroed_array::CACHE_LINE;
+
+/// Words of a cache line.
+pub(crate) const WORDS: usize = 8;
+
+/// The words of a line that have some tag in their highest 16 bits, by their index, rising.
+///
+/// What a word held is known only for the instant of the look: whoever follows it loads it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Matches(u32);
+
+/// Bits of [`Matches`] to a word, of which the lowest tells.
+const STEP: u32 = 2;
+const LOWEST: u32 = 0x5555;
+/// The bits of the first two words.
+const FIRST_TWO: u32 = (1 << (2 * STEP)) - 1;
+
+impl Matches {
+    /// Looks at `count` words of a line, from the one at `first` on.
+    ///
+    /// # Safety
+    /// `line` is the start of a cache line whose memory is valid, and those words are written by nothing but whole aligned
+    /// stores while they are looked at.
+    #[inline]
+    pub(crate) unsafe fn of(line: *const u64, first: usize, count: usize, tag: u16) -> Self {
+        debug_assert!(line.addr().is_multiple_of(CACHE_LINE) && first + count <= WORDS);
+        let among = (LOWEST >> (STEP as usize * (WORDS - count))) << (STEP as usize * first);
+        // SAFETY: the caller's promise.
+        Self(unsafe { compare(line, among, tag) } & among)
+    }
+}
+
+#[cfg(loom)]
+impl Matches {
+    /// The same for words that are more than their memory: those of the model checker.
+    pub(crate) fn among(words: &[crate::sync::primitive::atomic::AtomicU64], tag: u16) -> Self {
+        use crate::sync::primitive::atomic::Ordering;
+
+        let held = words.iter().map(|word| (word.load(Ordering::SeqCst) >> 48) as u16);
+        let found = held.enumerate().filter(|(_, held)| *held == tag);
+        Self(found.fold(0, |bits, (word, _)| bits | 1 << (STEP as usize * word)))
+    }
+}
+
+impl Iterator for Matches {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let index = self.0.trailing_zeros() / STEP;
+        self.0 &= self.0 - 1;
+        Some(index as usize)
+    }
+}
+
+/// What [`compare`] shuffles: the second and the fourth quarter of either operand.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const ODD: i32 = 0b11_01_11_01;
+
+/// The upper halves of the four words of a line that begin at byte `AT`.
+///
+/// # Safety
+/// As for [`Matches::of`].
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+unsafe fn upper_halves<const AT: usize>(line: *const u64) -> std::arch::x86_64::__m128i {
+    let halves;
+    // SAFETY: the loads are within the line, which is aligned to more than 16 bytes; `compare` says
+    // why they are assembly.
+    unsafe {
+        std::arch::asm!(
+            "movaps {halves}, [{line} + {at}]",
+            "shufps {halves}, [{line} + {at} + 16], {odd}",
+            at = const AT,
+            odd = const ODD,
+            line = in(reg) line,
+            halves = out(xmm_reg) halves,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    halves
+}
+
+/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
+///
+/// # Safety
+/// As for [`Matches::of`].
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline]
+unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
+    use std::arch::asm;
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi16, _mm_srai_epi32,
+    };
+
+    // SAFETY: SSE2 is part of x86-64. The loads are within the line, which is aligned to more than 16 bytes. They are written
+    // as assembly because other threads may write to the line meanwhile, which Rust allows to nothing but atomics, and these
+    // have no vectors. Each word of a vector is what that word held at an instant: aligned words are loaded whole.
+    unsafe {
+        // The upper halves of the words, four to a vector. Two words that do not matter are not loaded: they may have been written
+        // just now, in pieces, and a vector would have to wait for that.
+        let low = if among & FIRST_TWO == 0 {
+            let low;
+            asm!(
+                "movaps {low}, [{line} + 16]",
+                "shufps {low}, {low}, {odd}",
+                odd = const ODD,
+                line = in(reg) line,
+                low = out(xmm_reg) low,
+                options(readonly, nostack, preserves_flags),
+            );
+            low
+        } else {
+            upper_halves::<0>(line)
+        };
+        let high = upper_halves::<32>(line);
+        // Of these the upper halves: all the tags in one vector. They are narrowed as signed numbers, which keeps all 16 bits.
+        let tags = _mm_packs_epi32(_mm_srai_epi32(low, 16), _mm_srai_epi32(high, 16));
+        _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag.cast_signed()))).cast_unsigned()
+    }
+}
+
+/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
+///
+/// # Safety
+/// As for [`Matches::of`].
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[inline]
+unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { portable(line, among, tag) }
+}
+
+/// The same for any processor, and for the tests to compare with.
+///
+/// # Safety
+/// As for [`Matches::of`].
+#[cfg(any(test, not(target_arch = "x86_64"), miri))]
+#[inline]
+unsafe fn portable(line: *const u64, among: u32, tag: u16) -> u32 {
+    let mut found = 0;
+    for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 1 != 0) {
+        // SAFETY: the caller's promise: within the line, and written by whole stores.
+        let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::SeqCst);
+        found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * word);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[repr(align(64))]
+    struct Line([u64; WORDS]);
+
+    fn matches(line: &Line, first: usize, count: usize, tag: u16) -> Vec<usize> {
+        // SAFETY: a line of its own, that nobody writes.
+        unsafe { Matches::of(line.0.as_ptr(), first, count, tag) }.collect()
+    }
+
+    #[test]
+    fn every_word_with_the_tag_is_found_and_no_other() {
+        const TAG: u64 = 0xbeef;
+        for chosen in 0..256_u32 {
+            // The tag's bits elsewhere in a word must not count.
+            let line = Line(std::array::from_fn(|n| {
+                if chosen >> n & 1 == 1 { TAG << 48 | 0x1234_5678 } else { TAG << 32 | TAG << 16 | TAG }
+            }));
+            for (first, count) in [(0, 8), (0, 7), (0, 6), (1, 6), (2, 6), (2, 3)] {
+                let expected: Vec<usize> = (first..first + count).filter(|n| chosen >> n & 1 == 1).collect();
+                assert_eq!(matches(&line, first, count, TAG as u16), expected, "{chosen:08b}");
+            }
+            // SAFETY: a line of its own, that nobody writes.
+            unsafe {
+                let fast = compare(line.0.as_ptr(), LOWEST, TAG as u16) & LOWEST;
+                assert_eq!(fast, portable(line.0.as_ptr(), LOWEST, TAG as u16));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tag_of_zero_or_of_all_ones_is_a_tag_like_another() {
+        let line = Line([0, u64::MAX, 1, 0xffff << 48, 0xfffe << 48, 1 << 48, 0, 7]);
+        assert_eq!(matches(&line, 0, 8, 0), [0, 2, 6, 7]);
+        assert_eq!(matches(&line, 0, 8, 0xffff), [1, 3]);
+    }
+}

@@ -1,0 +1,189 @@
+//! Memory that is asked for, not taken for granted: arrays of zeroed cache lines, which tables are made of, and boxes that
+//! report that there is none.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::fmt;
+use std::hint::black_box;
+use std::ptr::NonNull;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::system_memory::check_fits;
+
+/// The size and alignment of what an array is made of, bytes.
+pub(crate) const CACHE_LINE: usize = 64;
+
+/// The size and alignment of a huge page on x86-64 and, with 4 KiB pages, on AArch64.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Whether a large array is to lie in huge pages. It is a wish: a system that has none gives ordinary ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    Ordinary,
+    Huge,
+}
+
+impl Pages {
+    /// What a configuration wishes.
+    pub(crate) fn of(config: &Config) -> Self {
+        if config.huge_pages { Self::Huge } else { Self::Ordinary }
+    }
+
+    /// The alignment of an array of `bytes` bytes: that of the pages which it is to lie in.
+    fn alignment(self, bytes: usize) -> usize {
+        if self == Self::Huge && bytes >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE }
+    }
+}
+
+/// Types for which a line of zeros is a valid value, and which need no drop.
+///
+/// # Safety
+/// An all-zero `Self` is valid, and `Self` is aligned to at most [`CACHE_LINE`].
+pub(crate) unsafe trait Zeroable: Sized {
+    /// What zeros stand for, where it cannot be had by zeroing memory: the atomics of the model checker are more than their value.
+    #[cfg(loom)]
+    fn zero() -> Self {
+        // SAFETY: the trait's promise.
+        unsafe { std::mem::zeroed() }
+    }
+}
+
+/// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come from the system page by
+/// page, when they are first touched: making one costs nothing in proportion to its length.
+pub(crate) struct ZeroedArray<T> {
+    first: NonNull<T>,
+    length: usize,
+    block: NonNull<u8>,
+    /// What the block was allocated with.
+    layout: Layout,
+}
+
+impl<T: Zeroable> ZeroedArray<T> {
+    /// An array of `length` zeroed elements. One that the machine can never hold is refused before
+    /// the allocator is asked, for an allocator may promise memory that nobody has.
+    pub(crate) fn new(length: usize, pages: Pages) -> Result<Self> {
+        let alignment = pages.alignment(length.saturating_mul(size_of::<T>()));
+        let layout = Self::block_layout(length, alignment)?;
+        check_fits(layout.size())?;
+        // SAFETY: the layout has at least the bytes of one cache line. What is allocated and freed
+        // unused the compiler may leave out, and take the allocator's consent for granted; a box
+        // that it cannot look into forces it to ask.
+        let block = NonNull::new(black_box(unsafe { alloc_zeroed(layout) }))
+            .ok_or(Error::OutOfMemory { requested: layout.size() })?;
+        // Asking for the alignment through the layout makes general allocators clear the whole block by hand; asking
+        // for that much more and rounding up leaves large blocks to the system, which clears pages when they are touched.
+        let first = block.as_ptr().map_addr(|address| address.next_multiple_of(alignment)).cast();
+        // SAFETY: rounding up stays within the block, which is not at the null address.
+        let array = Self { first: unsafe { NonNull::new_unchecked(first) }, length, block, layout };
+        #[cfg(loom)]
+        for element in 0..length {
+            // SAFETY: within the array, which nobody has seen.
+            unsafe { array.first.add(element).write(T::zero()) };
+        }
+        if alignment == HUGE_PAGE {
+            advise_huge(array.first.cast(), array.huge_page_bytes());
+        }
+        Ok(array)
+    }
+
+    /// Bytes that huge pages were asked for: the whole ones, for what is left over is not worth one.
+    pub(crate) fn huge_page_bytes(&self) -> usize {
+        let bytes = self.length * size_of::<T>();
+        if self.layout.size() >= bytes + HUGE_PAGE { bytes / HUGE_PAGE * HUGE_PAGE } else { 0 }
+    }
+
+    /// Refuses an array of `length` elements that the system cannot give: by what the machine has,
+    /// and by what the allocator says now. Nothing of it is touched.
+    pub(crate) fn probe(length: usize) -> Result<()> {
+        Self::new(length, Pages::Ordinary).map(drop)
+    }
+
+    fn block_layout(length: usize, alignment: usize) -> Result<Layout> {
+        debug_assert!(align_of::<T>() <= CACHE_LINE);
+        length
+            .checked_mul(size_of::<T>())
+            .and_then(|size| size.checked_add(alignment))
+            .and_then(|size| Layout::from_size_align(size, 16).ok())
+            .ok_or(Error::OutOfMemory { requested: usize::MAX })
+    }
+
+    /// Bytes that an array of `length` elements takes.
+    pub(crate) fn bytes(length: usize) -> usize {
+        length.saturating_mul(size_of::<T>()).saturating_add(CACHE_LINE)
+    }
+
+    /// The elements.
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[T] {
+        // SAFETY: the block holds `length` elements from `first` on, all initialised by `Zeroable`'s promise.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.length) }
+    }
+}
+
+impl<T> fmt::Debug for ZeroedArray<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZeroedArray").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+impl<T> Drop for ZeroedArray<T> {
+    fn drop(&mut self) {
+        // SAFETY: the block was allocated with this layout.
+        unsafe { dealloc(self.block.as_ptr(), self.layout) }
+    }
+}
+
+// SAFETY: the array owns its elements.
+unsafe impl<T: Send> Send for ZeroedArray<T> {}
+// SAFETY: sharing the array shares its elements.
+unsafe impl<T: Sync> Sync for ZeroedArray<T> {}
+
+/// Asks the system for huge pages: `bytes` bytes from `start` on, both whole huge pages.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn advise_huge(start: NonNull<u8>, bytes: usize) {
+    use rustix::mm::{Advice, madvise};
+    // SAFETY: memory of ours; the advice changes neither its content nor who may use it. Where it fails, the kernel was built
+    // without huge pages.
+    let _ = unsafe { madvise(start.as_ptr().cast(), bytes, Advice::LinuxHugepage) };
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn advise_huge(_: NonNull<u8>, _: usize) {}
+
+/// A box, or the error where there is no memory for one.
+pub(crate) fn try_box<T>(value: T) -> Result<Box<T>> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested: size_of::<T>() })?;
+    one.push(value);
+    // SAFETY: a boxed slice of one element is a box of that element: the same address, size and alignment.
+    Ok(unsafe { Box::from_raw(Box::into_raw(one.into_boxed_slice()).cast()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // SAFETY: zeros are numbers.
+    unsafe impl Zeroable for [u64; 8] {}
+
+    #[test]
+    fn elements_are_zero_and_on_cache_lines() {
+        for (length, pages) in
+            [1, 3, 32_767, 32_768, 100_000].into_iter().flat_map(|n| [(n, Pages::Ordinary), (n, Pages::Huge)])
+        {
+            let array = ZeroedArray::<[u64; 8]>::new(length, pages).unwrap();
+            assert_eq!(array.as_slice().len(), length);
+            assert!(array.as_slice().iter().all(|line| *line == [0; 8]));
+            let large = pages == Pages::Huge && length >= 32_768;
+            let alignment = if large { HUGE_PAGE } else { CACHE_LINE };
+            assert_eq!(array.as_slice().as_ptr().addr() % alignment, 0);
+            assert_eq!(array.huge_page_bytes(), if large { length * 64 / HUGE_PAGE * HUGE_PAGE } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_length_that_no_memory_has_is_an_error() {
+        assert_eq!(ZeroedArray::<[u64; 8]>::new(usize::MAX / 8, Pages::Huge).unwrap_err().code(), -10);
+        assert_eq!(ZeroedArray::<[u64; 8]>::new(usize::MAX, Pages::Huge).unwrap_err().code(), -10);
+    }
+}

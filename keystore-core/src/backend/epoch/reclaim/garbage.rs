@@ -1,0 +1,374 @@
+//! Garbage: what was taken out of the table and may still be looked at.
+//!
+//! A piece of garbage is freed when a grace period has passed that started after it was taken out
+//! (see [`collector`](super::collector)). To start one for every removed node would be a shared
+//! counter on each write. So garbage is gathered in bags, one for every few threads. A full bag, 64
+//! pieces or 64 KiB, is sealed: it becomes a *batch*, which waits for the next grace period in a
+//! queue of its bag. Whoever seals a batch frees some of those before it whose time has come.
+//!
+//! All garbage stays with its table. When the table is dropped, nobody can be inside it, so all of
+//! it is freed at once, whatever the epoch says, and other stores' garbage is never touched.
+//!
+//! A thread that finds a bag in use takes the next one, so no thread waits for one that was stopped
+//! while it held a bag.
+//!
+//! *Memory may run out.* A write that has taken effect must be able to put its old node somewhere.
+//! So each write looks first whether bags have places left ([`Garbage::prepare`]), and is refused
+//! if they have not. The vectors of batches that were freed are used again, so in the long run bags
+//! need no memory.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::super::array::BucketArray;
+use super::super::bucket::Bucket;
+use super::super::failpoint::{self, Failpoint};
+use super::collector::{has_passed, next_grace};
+use super::{Guard, pin, request_renewal, revoke_idle_pins};
+use crate::account::Account;
+use crate::allocator::NodeAllocator;
+use crate::backend::common::hint::cold;
+use crate::error::{Error, Result};
+use crate::node::Node;
+use crate::sync::thread_slot::thread_slot;
+
+/// Bags. A power of two.
+const BAGS: usize = 16;
+
+/// Pieces in a full bag.
+const BAG_PIECES: usize = 64;
+
+/// Places that a full bag has left, for writes that are under way when no memory is left to seal
+/// it.
+const BAG_RESERVE: usize = 64;
+
+/// Bytes in a full bag.
+const BAG_BYTES: usize = 64 << 10;
+
+/// Batches that a thread frees, at most, when it has sealed one.
+const FREED_BY_SEALING: usize = 8;
+
+/// Vectors of freed batches that a bag keeps to use them again.
+const SPARE_VECTORS: usize = 4;
+
+/// Bytes of garbage above which writers stop to help it away. The promise is 16 MiB; this leaves room for what
+/// piles up while they do.
+const PRESSING_BYTES: usize = 4 << 20;
+
+/// Something that was taken out of the table.
+#[derive(Debug)]
+pub(in super::super) enum Piece {
+    Node(Node),
+    Overflow(*mut Bucket),
+    Array(*mut BucketArray),
+}
+
+// SAFETY: whoever takes a piece out of a bag owns it, on whichever thread.
+unsafe impl Send for Piece {}
+
+/// The account, and the garbage on its way out.
+#[derive(Debug)]
+pub(in super::super) struct Garbage<A: NodeAllocator, S: BuildHasher> {
+    pub(in super::super) account: Account<A, S>,
+    bags: Box<[CachePadded<Mutex<Bag>>]>,
+    /// Bytes in batches that are not freed yet.
+    batched_bytes: AtomicUsize,
+    /// Whether a write must look for places in the bags before it takes effect. True at first.
+    is_scarce: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Bag {
+    pieces: Vec<Piece>,
+    bytes: usize,
+    /// The batches that this bag became, the oldest first.
+    batches: VecDeque<Batch>,
+    spare: Vec<Vec<Piece>>,
+}
+
+/// A full bag, on its way out.
+#[derive(Debug)]
+struct Batch {
+    pieces: Vec<Piece>,
+    bytes: usize,
+    /// The grace period that must have passed.
+    grace: u64,
+}
+
+impl<A, S> Garbage<A, S>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    pub(in super::super) fn new(account: Account<A, S>) -> Result<Self> {
+        let mut bags = Vec::new();
+        let requested = BAGS * size_of::<CachePadded<Mutex<Bag>>>();
+        bags.try_reserve_exact(BAGS).map_err(|_| Error::OutOfMemory { requested })?;
+        bags.resize_with(BAGS, Default::default);
+        Ok(Self {
+            account,
+            bags: bags.into_boxed_slice(),
+            batched_bytes: AtomicUsize::new(0),
+            is_scarce: AtomicBool::new(true),
+        })
+    }
+
+    /// Makes sure that what a write is about to take out of the table can be retired.
+    ///
+    /// # Errors
+    /// -10 if the bags are full and there is no memory to seal one.
+    #[inline]
+    pub(in super::super) fn prepare(&self) -> Result<()> {
+        if self.is_scarce.load(Ordering::Relaxed) { cold(|| self.look_for_places()) } else { Ok(()) }
+    }
+
+    fn look_for_places(&self) -> Result<()> {
+        let start = thread_slot();
+        for round in 0..2 {
+            for at in start..start + BAGS {
+                let Some(mut bag) = self.bags[at % BAGS].try_lock() else { continue };
+                let bytes = if bag.is_full() { bag.seal() } else { None };
+                self.batched_bytes.fetch_add(bytes.unwrap_or(0), Ordering::Relaxed);
+                if !bag.is_full() && bag.has_places() {
+                    self.is_scarce.store(false, Ordering::Relaxed);
+                    return Ok(());
+                }
+            }
+            if round == 0 {
+                self.free_passed();
+            }
+        }
+        Err(Error::OutOfMemory { requested: (BAG_PIECES + BAG_RESERVE) * size_of::<Piece>() })
+    }
+
+    /// Retires a node: it is freed when no thread is pinned that could have seen it.
+    ///
+    /// # Safety
+    /// The node is alive and came from the account; no thread can come by it that pins from here on; it is retired once.
+    pub(in super::super) unsafe fn retire_node(&self, node: Node, guard: &Guard) {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe {
+            self.account.heap.retire_node(node);
+            node.size()
+        };
+        self.retire(Piece::Node(node), bytes, guard);
+    }
+
+    /// Retires a chain of overflow buckets.
+    ///
+    /// # Safety
+    /// As for a node, for each bucket of the chain.
+    pub(in super::super) unsafe fn retire_chain(&self, first: &Bucket, guard: &Guard) {
+        for bucket in first.chain(guard).skip(1) {
+            let bucket = std::ptr::from_ref(bucket).cast_mut();
+            self.retire(Piece::Overflow(bucket), size_of::<Bucket>(), guard);
+        }
+    }
+
+    /// Retires an array, without its overflow buckets and nodes.
+    ///
+    /// # Safety
+    /// As for a node.
+    pub(in super::super) unsafe fn retire_array(&self, array: &BucketArray, guard: &Guard) {
+        self.retire(Piece::Array(std::ptr::from_ref(array).cast_mut()), array.bytes(), guard);
+    }
+
+    #[inline]
+    fn retire(&self, piece: Piece, bytes: usize, guard: &Guard) {
+        let mut at = thread_slot();
+        let mut bag = loop {
+            match self.bags[at % BAGS].try_lock() {
+                Some(bag) => break bag,
+                None => at += 1,
+            }
+        };
+        failpoint::hit(Failpoint::BagHeld);
+        if bag.pieces.len() == bag.pieces.capacity() {
+            return cold(|| {
+                if bag.has_places() {
+                    bag.add(piece, bytes);
+                } else {
+                    drop(bag);
+                    self.retire_elsewhere(piece, bytes);
+                }
+            });
+        }
+        bag.add(piece, bytes);
+        if bag.is_full() {
+            cold(|| self.seal(bag, at % BAGS, guard));
+        }
+    }
+
+    /// Seals a full bag, and frees some of the batches that it became before.
+    fn seal(&self, mut bag: MutexGuard<'_, Bag>, at: usize, guard: &Guard) {
+        let Some(bytes) = bag.seal() else {
+            // It stays full, and the next piece may find memory.
+            self.is_scarce.store(true, Ordering::Relaxed);
+            return;
+        };
+        drop(bag);
+        self.batched_bytes.fetch_add(bytes, Ordering::Relaxed);
+        guard.batch_gathered();
+        self.free_passed_of(at, FREED_BY_SEALING);
+    }
+
+    /// Retires a piece for which its thread's bag has no place. [`prepare`](Self::prepare) has seen
+    /// that there are some, but threads that were under way with this one may have taken them.
+    fn retire_elsewhere(&self, piece: Piece, bytes: usize) {
+        self.is_scarce.store(true, Ordering::Relaxed);
+        let bags = self.bags.iter().filter_map(|bag| bag.try_lock());
+        if let Some(mut bag) = bags.into_iter().find(|bag| bag.pieces.len() < bag.pieces.capacity()) {
+            bag.add(piece, bytes);
+        }
+        // Else more than a thousand writes were under way when the last memory went, or a table was
+        // moved without any. What the piece takes is lost: to free it now could be too early for a
+        // reader.
+    }
+
+    /// Whether there is so much garbage that a writer should help it away.
+    #[inline]
+    pub(in super::super) fn is_pressing(&self) -> bool {
+        self.batched_bytes.load(Ordering::Relaxed) > PRESSING_BYTES
+    }
+
+    /// Helps garbage away: gives grace periods a chance to pass and frees what they let go. The
+    /// thread is not pinned.
+    #[cold]
+    pub(in super::super) fn relieve(&self) {
+        for round in 0..16 {
+            if round == 1 {
+                revoke_idle_pins();
+            }
+            request_renewal();
+            // A thread that cannot be pinned for lack of memory leaves it to others.
+            let Some(guard) = pin() else { break };
+            if round == 0 {
+                guard.start_grace();
+            } else {
+                guard.advance();
+            }
+            drop(guard);
+            self.free_passed();
+            if !self.is_pressing() {
+                break;
+            }
+            if round % 4 == 3 {
+                // A thread that is pinned may be waiting for this core.
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Frees all batches whose grace period has passed.
+    fn free_passed(&self) {
+        (0..BAGS).for_each(|at| self.free_passed_of(at, usize::MAX));
+    }
+
+    /// Frees the oldest batches of a bag, up to `limit`, as far as their grace periods have passed.
+    fn free_passed_of(&self, at: usize, limit: usize) {
+        let mut emptied = None;
+        for _ in 0..limit {
+            let Some(mut bag) = self.bags[at].try_lock() else { return };
+            bag.keep_spare(emptied.take());
+            let Some(mut batch) = bag.batches.pop_front_if(|batch| has_passed(batch.grace)) else { return };
+            drop(bag);
+            // SAFETY: the pieces were out of the table before a grace period started that has
+            // passed, so nobody looks at them any more; and a batch is taken out of its queue once.
+            unsafe { self.free_pieces(&mut batch.pieces) };
+            self.batched_bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
+            emptied = Some(batch.pieces);
+        }
+        if let Some(mut bag) = self.bags[at].try_lock() {
+            bag.keep_spare(emptied);
+        }
+    }
+
+    /// # Safety
+    /// Nobody uses the pieces from here on.
+    unsafe fn free_pieces(&self, pieces: &mut Vec<Piece>) {
+        // SAFETY: the caller's promise.
+        pieces.drain(..).for_each(|piece| unsafe { self.free_piece(piece) });
+    }
+
+    /// # Safety
+    /// Nobody uses the piece from here on.
+    #[inline(always)]
+    unsafe fn free_piece(&self, piece: Piece) {
+        // SAFETY: the caller's promise; what was retired came from where it is freed to.
+        unsafe {
+            match piece {
+                Piece::Node(node) => self.account.heap.free_node(node),
+                Piece::Overflow(bucket) => cold(|| Bucket::free(bucket)),
+                Piece::Array(array) => cold(|| BucketArray::free(array)),
+            }
+        }
+    }
+
+    /// Frees all of it now.
+    ///
+    /// # Safety
+    /// Nobody is in the table, and nobody will be.
+    pub(in super::super) unsafe fn free_all(&self) {
+        for bag in &self.bags {
+            let Bag { mut pieces, batches, .. } = std::mem::take(&mut *bag.lock());
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.free_pieces(&mut pieces);
+                batches.into_iter().for_each(|mut batch| self.free_pieces(&mut batch.pieces));
+            }
+        }
+    }
+
+    /// Bytes of all of it.
+    pub(in super::super) fn bytes(&self) -> usize {
+        let bags: usize = self.bags.iter().map(|bag| bag.lock().bytes).sum();
+        bags + self.batched_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Bag {
+    /// Adds a piece, for which there is a place.
+    #[inline]
+    fn add(&mut self, piece: Piece, bytes: usize) {
+        self.pieces.push(piece);
+        self.bytes += bytes;
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.pieces.len() >= BAG_PIECES || self.bytes >= BAG_BYTES
+    }
+
+    /// Whether there is a place for a piece. The first one gets the bag its memory.
+    fn has_places(&mut self) -> bool {
+        self.pieces.len() < self.pieces.capacity()
+            || self.pieces.is_empty() && self.pieces.try_reserve_exact(BAG_PIECES + BAG_RESERVE).is_ok()
+    }
+
+    /// Makes a batch of the bag, and empties it. Returns the batch's bytes, or `None` if there is
+    /// no memory for it.
+    fn seal(&mut self) -> Option<usize> {
+        self.batches.try_reserve(1).ok()?;
+        let mut empty = self.spare.pop().unwrap_or_default();
+        empty.try_reserve_exact(BAG_PIECES + BAG_RESERVE).ok()?;
+        let pieces = std::mem::replace(&mut self.pieces, empty);
+        let bytes = std::mem::take(&mut self.bytes);
+        // Under the lock: the batches of a queue wait for grace periods in order.
+        self.batches.push_back(Batch { pieces, bytes, grace: next_grace() });
+        Some(bytes)
+    }
+
+    /// Keeps the vector of a freed batch to use it again.
+    fn keep_spare(&mut self, emptied: Option<Vec<Piece>>) {
+        if let Some(emptied) = emptied
+            && self.spare.len() < SPARE_VECTORS
+            && self.spare.try_reserve(1).is_ok()
+        {
+            self.spare.push(emptied);
+        }
+    }
+}

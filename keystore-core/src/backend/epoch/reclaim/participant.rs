@@ -1,0 +1,133 @@
+//! The places of threads: found, taken, given up, and walked over.
+//!
+//! Participants lie in segments of 64, with a bit for each that says whether a thread has it. A thread
+//! takes the first free participant. Segments are never freed, so a participant may be looked at without a lock;
+//! but a participant that nobody has costs its bytes only. It holds no registration with crossbeam (but
+//! for the first few, which are taken again soon), and whoever walks over the participants passes it over,
+//! 64 of them at a glance.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+use super::Participant;
+
+/// Participants of a segment: the bits of a word.
+const PER_SEGMENT: usize = 64;
+
+/// The first segment; the others hang on it.
+static FIRST: AtomicPtr<Segment> = AtomicPtr::new(null_mut());
+
+/// Participants that threads have.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) struct Segment {
+    /// Which of the participants threads have, a bit for each.
+    taken: AtomicU64,
+    /// Which of the participants are being looked at by the thread that takes pins back. Used by it alone.
+    pub(super) looked_at: AtomicU64,
+    /// Segments before this one.
+    number: usize,
+    next: AtomicPtr<Self>,
+    participants: [Participant; PER_SEGMENT],
+}
+
+/// How many threads have a participant.
+pub(super) fn in_use() -> usize {
+    IN_USE.load(Ordering::Relaxed)
+}
+
+/// Takes a participant for the calling thread, or returns `None` if there is no memory for more of them.
+pub(super) fn take() -> Option<&'static Participant> {
+    let mut link = &FIRST;
+    let mut number = 0;
+    loop {
+        // SAFETY: segments are never freed.
+        let segment = match unsafe { link.load(Ordering::Acquire).as_ref() } {
+            Some(segment) => segment,
+            None => Segment::append(link, number)?,
+        };
+        if let Some(participant) = segment.take() {
+            IN_USE.fetch_add(1, Ordering::Relaxed);
+            return Some(participant);
+        }
+        link = &segment.next;
+        number += 1;
+    }
+}
+
+/// All segments.
+pub(super) fn segments() -> impl Iterator<Item = &'static Segment> {
+    // SAFETY: segments are never freed.
+    let first = unsafe { FIRST.load(Ordering::Acquire).as_ref() };
+    // SAFETY: as above.
+    std::iter::successors(first, |segment| unsafe { segment.next.load(Ordering::Acquire).as_ref() })
+}
+
+impl Segment {
+    /// Hangs a segment on `link`, or returns the one that another thread has hung there meanwhile.
+    #[cold]
+    fn append(link: &AtomicPtr<Self>, number: usize) -> Option<&'static Self> {
+        const LAYOUT: Layout = Layout::new::<Segment>();
+        // SAFETY: the layout has a size.
+        let block = NonNull::new(unsafe { alloc(LAYOUT) })?.cast::<Self>();
+        let segment = Self {
+            taken: AtomicU64::new(0),
+            looked_at: AtomicU64::new(0),
+            number,
+            next: AtomicPtr::new(null_mut()),
+            participants: std::array::from_fn(|at| Participant::new(number * PER_SEGMENT + at)),
+        };
+        // SAFETY: just allocated with the layout of a segment.
+        unsafe { block.write(segment) };
+        // Release: a thread that finds the segment finds its participants.
+        match link.compare_exchange(null_mut(), block.as_ptr(), Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: the segment is never freed from here on.
+            Ok(_) => Some(unsafe { block.as_ref() }),
+            Err(hung) => {
+                // SAFETY: nobody else has seen the block, and its participants own nothing yet. What
+                // another thread has hung there is never freed.
+                unsafe {
+                    dealloc(block.as_ptr().cast(), LAYOUT);
+                    hung.as_ref()
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> Option<&Participant> {
+        let mut taken = self.taken.load(Ordering::Relaxed);
+        while taken != u64::MAX {
+            let free = (!taken).trailing_zeros();
+            let all = taken | 1 << free;
+            // Acquire: what the last thread that had the participant did with it is seen.
+            match self.taken.compare_exchange_weak(taken, all, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(&self.participants[free as usize]),
+                Err(now) => taken = now,
+            }
+        }
+        None
+    }
+
+    /// Which of the participants threads have, a bit for each.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// The participants of the bits that are set.
+    pub(super) fn participants(&self, mut bits: u64) -> impl Iterator<Item = &Participant> {
+        std::iter::from_fn(move || {
+            let lowest = bits.trailing_zeros();
+            bits &= bits.wrapping_sub(1);
+            self.participants.get(lowest as usize)
+        })
+    }
+}
+
+/// Leaves a participant to other threads.
+pub(super) fn leave(participant: &Participant) {
+    let segment = segments().find(|segment| segment.number == participant.number / PER_SEGMENT);
+    let segment = segment.expect("a participant lies in a segment");
+    IN_USE.fetch_sub(1, Ordering::Relaxed);
+    segment.taken.fetch_and(!(1 << (participant.number % PER_SEGMENT)), Ordering::Release);
+}

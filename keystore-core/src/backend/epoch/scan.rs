@@ -1,0 +1,87 @@
+//! Walking the table, a bucket at a time, while others write, grow it and shrink it.
+
+use std::hash::BuildHasher;
+use std::ops::ControlFlow;
+
+use super::EpochTable;
+use super::reclaim::Guard;
+use crate::allocator::NodeAllocator;
+use crate::backend::common::cursor::Cursor;
+use crate::backend::common::tagged_ptr::TaggedPtr;
+use crate::error::{Error, Result};
+use crate::node::Node;
+use crate::table::{Survey, Table};
+
+impl<A, S> EpochTable<A, S>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// The live words of the bucket of `hash`, each key once, and how many bits of the hash chose the bucket.
+    fn snapshot(&self, hash: u64, words: &mut Vec<TaggedPtr>, guard: &Guard) -> Result<u32> {
+        words.clear();
+        let (array, bucket) = self.bucket_to_read(hash, guard);
+        for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
+            // SAFETY: the thread has been pinned since before it read any of these words, and is
+            // for as long as they are here.
+            let has_key_of = |other: &TaggedPtr| unsafe { key_of(*other) == key_of(word) };
+            // A key that was removed and inserted again meanwhile may be met in both of its slots.
+            if words.iter().any(|other| other.tag() == word.tag() && has_key_of(other)) {
+                continue;
+            }
+            words.try_reserve(1).map_err(|_| Error::OutOfMemory { requested: size_of::<TaggedPtr>() })?;
+            words.push(word);
+        }
+        Ok(array.bits())
+    }
+
+    /// Visits every bucket's live words, those that are still ahead.
+    pub(super) fn walk(
+        &self,
+        guard: &mut Guard,
+        mut visit: impl FnMut(Node, u64, &Guard) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut cursor = Cursor::default();
+        let mut words = Vec::new();
+        while let Some(hash) = cursor.next_hash() {
+            let bits = self.snapshot(hash, &mut words, guard)?;
+            for node in words.iter().filter_map(|word| word.node()) {
+                // SAFETY: live when it was read, and the thread has been pinned since.
+                let hash = self.account().hash(unsafe { node.key() });
+                if cursor.is_ahead(hash) && visit(node, hash, guard)?.is_break() {
+                    return Ok(());
+                }
+            }
+            cursor.pass_bucket(bits);
+            guard.repin();
+        }
+        Ok(())
+    }
+
+    /// Looks at every bucket.
+    pub(super) fn survey_buckets(&self, guard: &mut Guard) -> Result<Survey> {
+        let mut survey = Survey::default();
+        let mut cursor = Cursor::default();
+        let mut words = Vec::new();
+        while let Some(hash) = cursor.next_hash() {
+            let bits = self.snapshot(hash, &mut words, guard)?;
+            let sizes = words.iter().filter_map(|word| word.node()).map(|node| {
+                // SAFETY: live when its word was read, and the thread has been pinned since.
+                unsafe { node.size() }
+            });
+            survey.add_bucket(sizes)?;
+            cursor.pass_bucket(bits);
+            guard.repin();
+        }
+        Ok(survey)
+    }
+}
+
+/// Returns the key of a live word's node.
+///
+/// # Safety
+/// This thread has been pinned since before it read the word, and stays pinned for `'g`.
+unsafe fn key_of<'g>(word: TaggedPtr) -> Option<&'g [u8]> {
+    // SAFETY: a node is not freed while a thread is pinned that could have read its word.
+    word.node().map(|node| unsafe { node.key() })
+}

@@ -1,0 +1,276 @@
+//! Models of the table's protocols, for the model checker loom: `cargo xtask model`.
+//!
+//! A [`Model`] says what a table holds, and what a few threads do to it at the same time. loom runs it with every
+//! interleaving of their atomic accesses, and every value that a load may give, within the model's bound ([`explore`]). After each
+//! execution it is checked
+//!
+//! - that some order of the calls, each taken as one step, gives what they returned and what is left: they were linearizable;
+//! - that no key is in twice, in whichever array has its bucket;
+//! - that every node was written before it was read, was not freed before, and is freed once when the table is dropped;
+//! - where buckets are moved, that the move can be finished, and that the content is the same then.
+//!
+//! What is run is the table itself, [`EpochTable`], through its primitives. Bounds that all models share: a bucket has two slots instead
+//! of seven, tables have one bucket or two, a thread makes one or two calls, and what is retired stays until the end: that an epoch
+//! ends when it may is crossbeam's to show, and that nobody is at a node that was freed early, the sanitizers'.
+
+mod history;
+mod inserting;
+mod moving;
+mod pinning;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use self::history::{Answer, Call, Event, explained};
+use super::array::BucketArray;
+use super::*;
+use crate::sync::loom_model::{Bound::*, *};
+use crate::sync::primitive::access;
+use crate::sync::primitive::atomic::{begin, enter};
+use crate::sync::reentrancy::InternalClosure;
+
+/// A key: its own hash.
+type Key = u64;
+
+/// Two keys of one tag, and one of another. All of them fall into the first of two buckets.
+const A: Key = 0x8000_0001_0001_0000;
+const B: Key = 0x8000_0002_0001_0000;
+const C: Key = 0x8000_0003_0002_0000;
+/// A key that falls into the second of two buckets, with the tag of `A`.
+const D: Key = 0x8000_0004_0001_0001;
+
+/// What a thread does.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Read(Key),
+    /// Sets the key where it is absent.
+    Insert(Key, u8),
+    Set(Key, u8),
+    Delete(Key),
+    /// Moves the unit of a key.
+    Move(Key),
+    /// Does a writer's share of the move, and ends it where nothing is left to do.
+    Help,
+}
+use Step::*;
+
+/// What a table is being moved to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resize {
+    No,
+    /// From one bucket to two.
+    Grow,
+    /// From two buckets to one.
+    Shrink,
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+struct Model {
+    name: &'static str,
+    resize: Resize,
+    /// Done before the threads start, one step after the other.
+    before: &'static [Step],
+    threads: &'static [&'static [Step]],
+    /// Whether the hasher's second answer for a key differs from the first.
+    fickle: bool,
+    /// How far it goes in the short form, and in the thorough one.
+    bounds: [Bound; 2],
+}
+
+impl Model {
+    /// Runs every execution within the bounds.
+    fn check(self) {
+        explore(self.name, self.bounds, move || self.execute());
+    }
+
+    /// One execution: what the calls returned, and what was left.
+    fn execute(self) -> String {
+        access::forget();
+        begin(self.threads.len());
+        let world = World::new(self.resize, self.fickle);
+        let mut expected = BTreeMap::new();
+        for step in self.before {
+            if let Some(event) = world.step(*step) {
+                event.apply(&mut expected);
+            }
+        }
+        assert_eq!(world.content(), expected);
+        world.hang(self.resize);
+        let (first, others) = self.threads.split_first().expect("a model has a thread");
+        let others: Vec<_> = others
+            .iter()
+            .enumerate()
+            .map(|(other, steps)| {
+                let world = Arc::clone(&world);
+                loom::thread::spawn(move || {
+                    enter(other + 1);
+                    world.steps(steps)
+                })
+            })
+            .collect();
+        let mut threads = vec![world.steps(first)];
+        threads.extend(others.into_iter().map(|thread| thread.join().expect("a thread does not panic")));
+        let content = world.content();
+        assert!(
+            explained(&expected, &threads, &content),
+            "no order of the calls gives {content:?}, from {expected:?} by {threads:?}"
+        );
+        world.finish(self.resize);
+        assert_eq!(world.content(), content, "moving the rest changed the content");
+        drop(Arc::into_inner(world).expect("the threads have ended"));
+        assert_eq!(access::in_use(), 0, "a node, a bucket or an array was lost");
+        let answers: Vec<Vec<_>> =
+            threads.iter().map(|events| events.iter().map(|e| e.answer).collect()).collect();
+        format!("{answers:?} {content:?}")
+    }
+}
+
+/// A hasher for keys that are their own hash; or not, at each second call.
+#[derive(Clone, Debug)]
+struct Identity {
+    key: u64,
+    /// Calls so far, if each second answer is to be wrong. No access that the checker knows of: it
+    /// runs one thread at a time.
+    fickle: Option<Arc<std::sync::atomic::AtomicU64>>,
+}
+
+impl Identity {
+    fn new(fickle: bool) -> Self {
+        Self { key: 0, fickle: fickle.then(Arc::default) }
+    }
+}
+
+impl BuildHasher for Identity {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        self.key = u64::from_be_bytes(bytes.try_into().expect("a key of eight bytes"));
+    }
+
+    fn finish(&self) -> u64 {
+        let calls = self.fickle.as_ref().map_or(0, |calls| calls.fetch_add(1, Ordering::Relaxed));
+        self.key ^ calls % 2
+    }
+}
+
+/// The table of a model. Nothing of it is freed before the end, for garbage goes to crossbeam only in bags of 64 pieces.
+struct World(EpochTable<Global, Identity>);
+
+impl World {
+    fn new(resize: Resize, fickle: bool) -> Arc<Self> {
+        let initial_bits = u32::from(resize == Resize::Shrink);
+        let config = Config { initial_buckets: 1 << initial_bits, ..Config::default() };
+        let garbage = Garbage::new(Account::new(&config, Global, Identity::new(fickle)).unwrap()).unwrap();
+        let array = BucketArray::allocate(initial_bits, None, Pages::Ordinary).unwrap();
+        Arc::new(Self(EpochTable {
+            array: AtomicPtr::new(array),
+            garbage,
+            initial_bits,
+            pages: Pages::Ordinary,
+        }))
+    }
+
+    fn hang(&self, resize: Resize) {
+        let guard = pin().unwrap();
+        let array = self.0.current(&guard);
+        match resize {
+            Resize::No => {}
+            Resize::Grow => self.0.start_resize(array, array.bits() + 1).unwrap(),
+            Resize::Shrink => self.0.start_resize(array, array.bits() - 1).unwrap(),
+        }
+    }
+
+    fn steps(&self, steps: &[Step]) -> Vec<Event> {
+        steps.iter().filter_map(|step| self.step(*step)).collect()
+    }
+
+    /// Does a step: what was called, and what came of it, if it was a call.
+    fn step(&self, step: Step) -> Option<Event> {
+        let event = |key, call, answer| Some(Event { key, call, answer });
+        match step {
+            Read(key) => event(key, Call::Read, Answer::Read(self.read(key))),
+            Insert(key, value) => {
+                let answer = self.update_entry(key, |old| old.is_none().then_some([value]));
+                event(key, Call::Insert(value), Answer::Changed(answer))
+            }
+            Set(key, value) => {
+                event(key, Call::Set(value), Answer::Changed(self.update_entry(key, |_| Some([value]))))
+            }
+            Delete(key) => {
+                let delete = |_: Option<&[u8]>| Action::Delete;
+                event(key, Call::Delete, Answer::Changed(self.decide(key, delete)))
+            }
+            Move(key) => {
+                let guard = pin().unwrap();
+                let array = self.0.current(&guard);
+                if let Some(next) = array.next(&guard) {
+                    self.0.migrate_unit(array.unit(next, key), &guard).unwrap();
+                }
+                None
+            }
+            Help => {
+                let guard = pin().unwrap();
+                self.0.help_resize(self.0.current(&guard), &guard).unwrap();
+                None
+            }
+        }
+    }
+
+    fn read(&self, key: Key) -> Option<u8> {
+        self.0.read::<InternalClosure, _>(&pin().unwrap(), key, &key.to_be_bytes(), |value| value[0]).unwrap()
+    }
+
+    fn update_entry(&self, key: Key, set: impl Fn(Option<&[u8]>) -> Option<[u8; 1]>) -> Change {
+        self.decide(key, |old| set(old).map_or(Action::Keep, |value| Action::Set(value.to_vec().into())))
+    }
+
+    fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Action<'v>) -> Change {
+        self.0
+            .update_entry::<InternalClosure>(&pin().unwrap(), key, &key.to_be_bytes(), None, decide, |_| ())
+            .unwrap()
+    }
+
+    /// Finishes the move that was begun.
+    fn finish(&self, resize: Resize) {
+        let guard = pin().unwrap();
+        let bits = self.0.current(&guard).bits();
+        self.step(Help);
+        let array = self.0.current(&guard);
+        let wanted = match resize {
+            Resize::No => bits,
+            Resize::Grow => 1,
+            Resize::Shrink => 0,
+        };
+        assert_eq!(array.bits(), wanted, "the move cannot be finished");
+        assert!(array.next(&guard).is_none());
+    }
+
+    /// What is in the table, while nobody writes.
+    fn content(&self) -> BTreeMap<Key, u8> {
+        let guard = pin().unwrap();
+        let mut content = BTreeMap::new();
+        for hash in 0..2 {
+            let (array, bucket) = self.0.bucket_to_read(hash, &guard);
+            if hash as usize >= array.buckets().len() {
+                continue;
+            }
+            for node in bucket.words(&guard).filter(|(_, word)| word.is_live()) {
+                let node = node.1.node().expect("a live word has a node");
+                // SAFETY: nothing is freed before the end.
+                let (key, value) = unsafe { (node.key(), node.value()) };
+                let key = Key::from_be_bytes(key.try_into().unwrap());
+                assert!(content.insert(key, value[0]).is_none(), "key {key:#x} is in twice");
+            }
+        }
+        content
+    }
+}

@@ -1,0 +1,285 @@
+//! The store: every verb of [`Keystore`], made of the few primitives that a table has.
+//!
+//! A verb enters the table (which pins the epoch, where the backend has one), checks its arguments, hashes the key once, has
+//! the table do the one atomic step, and records what came of it: what it does once it is inside, for a [`Session`] as for a
+//! verb by itself, is written in [`verbs`](crate::verbs). A batch enters once, and walks its keys in groups of [`GROUP`]: all
+//! hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
+
+mod batch;
+mod operations;
+pub(crate) mod session;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::session::{Entered, Session};
+use crate::account::counters::Operation;
+use crate::allocator::NodeAllocator;
+use crate::config::{Config, Shrinking};
+use crate::error::{BatchError, Result};
+use crate::keystore::{Change, Exchange, Keystore, Update};
+use crate::stats::{MemoryStats, Metadata, Stats};
+use crate::sync::reentrancy::{InternalClosure, UserClosure};
+use crate::table::{Action, Table, cannot_enter, describe, entered};
+
+/// A store over the table `T` of some backend. Use it through the names that say which: `RwLockKeystore`,
+/// `EpochKeystore`, `DashMapKeystore`.
+pub struct Store<T> {
+    table: T,
+    shrinking: Shrinking,
+    opened_at: u64,
+    cleaned_up_at: AtomicU64,
+}
+
+#[expect(private_bounds, reason = "tables are the crate's own")]
+impl<T: Table> Store<T> {
+    /// Begins a session: many operations of this thread, faster than one by one with the lock-free backend. See [`Session`].
+    #[inline]
+    pub fn session(&self) -> Session<'_, T> {
+        Session::new(self)
+    }
+
+    #[inline]
+    pub(crate) fn table(&self) -> &T {
+        &self.table
+    }
+
+    /// A store over a fresh table.
+    pub(crate) fn over(table: T, config: &Config) -> Self {
+        Self { table, shrinking: config.shrinking, opened_at: now(), cleaned_up_at: AtomicU64::new(0) }
+    }
+
+    /// Sees to it that a table which shrinks by itself does.
+    #[cold]
+    pub(crate) fn shrink_if_sparse(&self, session: &T::Session) {
+        if self.shrinking == Shrinking::Automatic {
+            self.table.shrink_if_sparse(session);
+        }
+    }
+
+    /// Enters the table for one operation that writes.
+    #[inline]
+    fn enter_to_write(&self, operation: Operation) -> Result<Entered<'_, T>> {
+        let mut entered = self.enter(operation)?;
+        entered.will_write();
+        Ok(entered)
+    }
+
+    /// Enters the table for a call. A failure to enter is recorded.
+    #[inline(always)]
+    pub(crate) fn enter(&self, operation: Operation) -> Result<Entered<'_, T>> {
+        match Entered::new(self) {
+            Some(entered) => Ok(entered),
+            None => self.failed(operation, cannot_enter()),
+        }
+    }
+
+    fn mark_cleaned_up(&self) {
+        self.cleaned_up_at.store(now(), Relaxed);
+    }
+}
+
+impl<T: Table> Keystore for Store<T> {
+    #[inline]
+    fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.enter(Operation::Find)?.read::<UserClosure, _>(key, visit)
+    }
+
+    fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        Ok(self.read(key, |value| visit(value))?.is_some())
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.enter(Operation::Find)?.get(key)
+    }
+
+    #[inline]
+    fn contains(&self, key: &[u8]) -> Result<bool> {
+        self.enter(Operation::Find)?.contains(key)
+    }
+
+    #[inline]
+    fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
+        self.enter_to_write(Operation::Add)?.set(key, value)
+    }
+
+    #[inline]
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.enter_to_write(Operation::Add)?.insert(key, value)
+    }
+
+    #[inline]
+    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+        self.enter_to_write(Operation::Add)?.update(key, decide)
+    }
+
+    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+        self.update(key, decide)
+    }
+
+    fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
+        self.enter_to_write(Operation::Add)?.compare_exchange(key, expected, new)
+    }
+
+    #[inline]
+    fn delete(&self, key: &[u8]) -> Result<bool> {
+        self.enter_to_write(Operation::Delete)?.delete(key)
+    }
+
+    fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.enter_to_write(Operation::Delete)?.take(key)
+    }
+
+    fn read_many(
+        &self,
+        keys: &[&[u8]],
+        mut visit: impl FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError> {
+        self.in_groups(
+            Operation::Find,
+            keys,
+            |key| key,
+            |entered, index, hash, key| {
+                let shown =
+                    entered.read_hashed::<UserClosure, _>(hash, key, |value| visit(index, Some(value)));
+                if shown?.is_none() {
+                    visit(index, None);
+                }
+                Ok(())
+            },
+        )
+    }
+
+    fn read_many_dyn(
+        &self,
+        keys: &[&[u8]],
+        visit: &mut dyn FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError> {
+        self.read_many(keys, visit)
+    }
+
+    fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+        let mut created = 0;
+        self.in_groups(
+            Operation::Add,
+            entries,
+            |entry| entry.0,
+            |entered, _, hash, &(key, value)| {
+                let change = entered.update_hashed::<InternalClosure>(
+                    Operation::Add,
+                    hash,
+                    key,
+                    Some(value),
+                    |_| Action::Set(Cow::Borrowed(value)),
+                )?;
+                created += usize::from(change == Change::Created);
+                Ok(())
+            },
+        )?;
+        Ok(created)
+    }
+
+    fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError> {
+        let mut deleted = 0;
+        self.in_groups(
+            Operation::Delete,
+            keys,
+            |key| key,
+            |entered, _, hash, key| {
+                let change =
+                    entered.update_hashed::<InternalClosure>(Operation::Delete, hash, key, None, |_| {
+                        Action::Delete
+                    })?;
+                deleted += usize::from(change == Change::Deleted);
+                Ok(())
+            },
+        )?;
+        Ok(deleted)
+    }
+
+    fn len(&self) -> Result<usize> {
+        Ok(self.table.account().counters.entries())
+    }
+
+    fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+        self.table.scan(&mut entered(&self.table)?, visit)
+    }
+
+    fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+        self.for_each(|key, value| visit(key, value))
+    }
+
+    fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+        let removed = self.table.retain(&mut entered(&self.table)?, keep)?;
+        if removed > 0 && self.shrinking == Shrinking::Automatic {
+            // The walk is paid for; this is in proportion to it. Lack of memory only delays it.
+            let _ = self.table.shrink();
+        }
+        Ok(removed)
+    }
+
+    fn retain_dyn(&self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+        self.retain(|key, value| keep(key, value))
+    }
+
+    fn clear(&self) -> Result<()> {
+        self.retain(|_, _| false)?;
+        self.mark_cleaned_up();
+        Ok(())
+    }
+
+    fn reserve(&self, additional: usize) -> Result<()> {
+        self.table.reserve(self.table.account().counters.entries().saturating_add(additional))
+    }
+
+    fn shrink(&self) -> Result<()> {
+        self.table.shrink()?;
+        self.mark_cleaned_up();
+        Ok(())
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let survey = self.table.survey()?;
+        let (entries, collisions) = survey.distribution.summarise();
+        let footprint = self.table.footprint()?;
+        let account = self.table.account();
+        let (operations, nodes, errors) = account.counters.operations();
+        Ok(Stats {
+            metadata: Metadata { opened_at: self.opened_at, cleaned_up_at: self.cleaned_up_at.load(Relaxed) },
+            entries,
+            collisions,
+            memory: MemoryStats {
+                node_bytes: survey.node_bytes,
+                table_bytes: footprint.table_bytes,
+                garbage_bytes: footprint.garbage_bytes,
+                huge_page_bytes: footprint.huge_page_bytes,
+            },
+            pool: account.heap.allocator().stats(),
+            operations,
+            nodes,
+            errors,
+        })
+    }
+
+    fn table_bytes(&self) -> Result<u64> {
+        Ok(self.table.array_bytes()? as u64)
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(&self.table, "Keystore", f)
+    }
+}
+
+impl<T: Table> fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f)
+    }
+}
+
+/// Seconds since the Unix epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

@@ -1,0 +1,194 @@
+//! The verbs on one key, within a session: how each is made of the one atomic step that a table has.
+
+use std::borrow::Cow;
+
+use crate::account::counters::{Event, Operation};
+use crate::error::{Error, Result};
+use crate::hash::samples_entries;
+use crate::keystore::{Change, Exchange, Update};
+use crate::node::Node;
+use crate::store::Store;
+use crate::store::session::Entered;
+use crate::sync::reentrancy::{Closure, InternalClosure, UserClosure};
+use crate::table::{Action, Table};
+
+#[expect(private_bounds, reason = "tables are the crate's own")]
+impl<T: Table> Store<T> {
+    /// The hash of a key that keeps its limits.
+    #[inline]
+    pub(crate) fn checked_hash(&self, operation: Operation, key: &[u8]) -> Result<u64> {
+        match Node::check_key(key) {
+            Ok(()) => Ok(self.table().account().hash(key)),
+            Err(error) => self.failed(operation, error),
+        }
+    }
+
+    /// Records a call that failed, and returns its error. Apart from the rest, so that a call that succeeds moves no error.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn failed<R>(&self, operation: Operation, error: Error) -> Result<R> {
+        self.table().account().counters.record_failure(operation, &error);
+        Err(error)
+    }
+}
+
+impl<T: Table> Entered<'_, T> {
+    /// Shrinks a sparse table after 1 removal in 32, if shrinking is automatic.
+    #[inline(never)]
+    fn removed(&self, hash: u64) {
+        if samples_entries(hash) {
+            self.store.shrink_if_sparse(&self.session);
+        }
+    }
+
+    /// Shows the value of a key whose hash is known.
+    #[inline]
+    pub(crate) fn read_hashed<C: Closure, R>(
+        &self,
+        hash: u64,
+        key: &[u8],
+        visit: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        match self.store.table().read::<C, R>(&self.session, hash, key, visit) {
+            Ok(found) => {
+                self.store.table().account().counters.record(if found.is_some() {
+                    Event::FindHit
+                } else {
+                    Event::FindMiss
+                });
+                Ok(found)
+            }
+            Err(error) => self.store.failed(Operation::Find, error),
+        }
+    }
+
+    /// One atomic step on a key whose hash is known.
+    #[inline]
+    pub(crate) fn update_hashed<'v, C: Closure>(
+        &self,
+        operation: Operation,
+        hash: u64,
+        key: &[u8],
+        likely: Option<&[u8]>,
+        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+    ) -> Result<Change> {
+        let record = |change| self.store.table().account().counters.record_change(operation, change);
+        match self.store.table().update_entry::<C>(&self.session, hash, key, likely, decide, record) {
+            Ok(change) => {
+                if change == Change::Deleted {
+                    self.removed(hash);
+                }
+                Ok(change)
+            }
+            Err(error) => self.store.failed(operation, error),
+        }
+    }
+
+    #[inline]
+    fn update_entry<'v, C: Closure>(
+        &self,
+        operation: Operation,
+        key: &[u8],
+        likely: Option<&[u8]>,
+        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+    ) -> Result<Change> {
+        let hash = self.store.checked_hash(operation, key)?;
+        self.update_hashed::<C>(operation, hash, key, likely, decide)
+    }
+
+    #[inline]
+    pub(crate) fn read<C: Closure, R>(
+        &self,
+        key: &[u8],
+        visit: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let hash = self.store.checked_hash(Operation::Find, key)?;
+        self.read_hashed::<C, R>(hash, key, visit)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read::<InternalClosure, _>(key, copy)?.transpose()
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.read::<InternalClosure, _>(key, |_| ())?.is_some())
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
+        let decide = |_: Option<&[u8]>| Action::Set(Cow::Borrowed(value));
+        self.update_entry::<InternalClosure>(Operation::Add, key, Some(value), decide)
+    }
+
+    #[inline]
+    pub(crate) fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let change =
+            self.update_entry::<InternalClosure>(Operation::Add, key, Some(value), |old| match old {
+                Some(_) => Action::Keep,
+                None => Action::Set(Cow::Borrowed(value)),
+            })?;
+        Ok(change == Change::Created)
+    }
+
+    #[inline]
+    pub(crate) fn update(
+        &self,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
+        self.update_entry::<UserClosure>(Operation::Add, key, None, |old| match decide(old) {
+            Update::Keep => Action::Keep,
+            Update::Set(value) => Action::Set(Cow::Owned(value)),
+            Update::Delete => Action::Delete,
+        })
+    }
+
+    pub(crate) fn compare_exchange(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
+        let mut found = Ok(None);
+        let mut differs = false;
+        self.update_entry::<InternalClosure>(Operation::Add, key, new, |old| {
+            differs = old != expected;
+            match new {
+                _ if differs => {
+                    found = old.map(copy).transpose();
+                    Action::Keep
+                }
+                Some(value) => Action::Set(Cow::Borrowed(value)),
+                None => Action::Delete,
+            }
+        })?;
+        if differs { found.map(Exchange::Differs) } else { Ok(Exchange::Exchanged) }
+    }
+
+    #[inline]
+    pub(crate) fn delete(&self, key: &[u8]) -> Result<bool> {
+        let change =
+            self.update_entry::<InternalClosure>(Operation::Delete, key, None, |_| Action::Delete)?;
+        Ok(change == Change::Deleted)
+    }
+
+    pub(crate) fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut taken = Ok(None);
+        self.update_entry::<InternalClosure>(Operation::Delete, key, None, |old| {
+            taken = old.map(copy).transpose();
+            // A value that cannot be copied stays.
+            if taken.is_ok() { Action::Delete } else { Action::Keep }
+        })?;
+        taken
+    }
+}
+
+/// A copy of `bytes`, or the error where there is no memory for it.
+fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| Error::OutOfMemory { requested: bytes.len() })?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}

@@ -1,0 +1,302 @@
+//! A session: many operations of one thread on one store, which enters the table once.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+
+use crate::account::counters::Operation;
+use crate::error::Result;
+use crate::keystore::{Change, Exchange, Update};
+use crate::store::Store;
+use crate::sync::reentrancy::UserClosure;
+use crate::table::Table;
+
+/// Operations after which a session enters the table anew.
+const RENEWED_AFTER: u32 = 64;
+
+/// A thread that has entered a table, for one operation, a batch or a session. Leaves it when it is
+/// dropped. The operations are in [`operations`](super::operations).
+pub(crate) struct Entered<'s, T: Table> {
+    pub(super) store: &'s Store<T>,
+    /// What the table holds for the thread. Taken out when this is dropped.
+    pub(super) session: ManuallyDrop<T::Session>,
+    /// Whether anything was written, so that leaving may help to free garbage.
+    wrote: bool,
+}
+
+impl<'s, T: Table> Entered<'s, T> {
+    /// Enters the table, or returns `None` if there is no memory for it.
+    #[inline(always)]
+    pub(super) fn new(store: &'s Store<T>) -> Option<Self> {
+        Some(Self { store, session: ManuallyDrop::new(store.table().enter()?), wrote: false })
+    }
+
+    /// Notes that what follows writes.
+    #[inline(always)]
+    pub(super) fn will_write(&mut self) {
+        self.wrote = true;
+    }
+
+    /// Enters the table anew, so that what others removed can be freed.
+    #[inline]
+    pub(super) fn refresh(&mut self) {
+        self.store.table().refresh(&mut self.session);
+    }
+}
+
+impl<T: Table> Drop for Entered<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: the session is taken out here only, and not used after.
+        let session = unsafe { ManuallyDrop::take(&mut self.session) };
+        if self.wrote {
+            self.store.table().leave(session);
+        }
+    }
+}
+
+/// Many operations of one thread on a store, from [`Store::session`].
+///
+/// Entering a table takes its time: with the lock-free backend some ten instructions, and a locked one besides where the
+/// system is not Linux. A session does so once, and again after every 64 operations, so that what others remove meanwhile can be
+/// freed. With the other backends, which have nothing to enter, a session is as fast as the store.
+///
+/// While a session lies idle, its thread counts as looking at the store, and with the lock-free
+/// backend nothing that is removed or overwritten meanwhile, in any store of the process, can be
+/// freed: memory grows by as much, and comes back when the session goes on or ends. A session
+/// borrows its store, so the compiler makes the store outlive it, and it stays on its thread: a
+/// store cannot be dropped, or moved, while a session of it is in use.
+///
+/// ```compile_fail,E0505
+/// # use keystore_core::EpochKeystore;
+/// let store = EpochKeystore::default();
+/// let mut session = store.session();
+/// drop(store);
+/// session.contains(b"key");
+/// ```
+///
+/// ```
+/// # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
+/// use keystore_core::EpochKeystore;
+///
+/// let store = EpochKeystore::default();
+/// let mut session = store.session();
+/// for n in 0..1000_u32 {
+///     session.set(&n.to_le_bytes(), b"value")?;
+/// }
+/// assert_eq!(session.read(&7_u32.to_le_bytes(), |value| value.len())?, Some(5));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "epoch"))] fn main() {}
+/// ```
+#[expect(private_bounds, reason = "tables are the crate's own")]
+#[must_use = "a session that is dropped at once was entered for nothing"]
+pub struct Session<'s, T: Table> {
+    store: &'s Store<T>,
+    /// `None` if there was no memory to enter the table: the next operation tries again.
+    entered: Option<Entered<'s, T>>,
+    operations: u32,
+}
+
+#[expect(private_bounds, reason = "tables are the crate's own")]
+impl<'s, T: Table> Session<'s, T> {
+    #[inline]
+    pub(crate) fn new(store: &'s Store<T>) -> Self {
+        Self { store, entered: Entered::new(store), operations: 0 }
+    }
+
+    /// Starts one more operation: enters the table anew if it is time, or if that failed before.
+    #[inline]
+    fn begin(&mut self, operation: Operation) -> Result<&mut Entered<'s, T>> {
+        if self.operations == RENEWED_AFTER {
+            self.operations = 0;
+            if let Some(entered) = &mut self.entered {
+                entered.refresh();
+            }
+        }
+        self.operations += 1;
+        match &mut self.entered {
+            Some(entered) => Ok(entered),
+            none => Ok(none.insert(self.store.enter(operation)?)),
+        }
+    }
+
+    /// Starts one more operation that writes.
+    #[inline]
+    fn begin_write(&mut self, operation: Operation) -> Result<&mut Entered<'s, T>> {
+        let entered = self.begin(operation)?;
+        entered.will_write();
+        Ok(entered)
+    }
+
+    /// As [`Keystore::read`](crate::Keystore::read).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::read`](crate::Keystore::read).
+    #[inline]
+    pub fn read<R>(&mut self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.begin(Operation::Find)?.read::<UserClosure, _>(key, visit)
+    }
+
+    /// As [`Keystore::get`](crate::Keystore::get).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::get`](crate::Keystore::get).
+    #[inline]
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.begin(Operation::Find)?.get(key)
+    }
+
+    /// As [`Keystore::contains`](crate::Keystore::contains).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::contains`](crate::Keystore::contains).
+    #[inline]
+    pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
+        self.begin(Operation::Find)?.contains(key)
+    }
+
+    /// As [`Keystore::set`](crate::Keystore::set).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::set`](crate::Keystore::set).
+    #[inline]
+    pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
+        self.begin_write(Operation::Add)?.set(key, value)
+    }
+
+    /// As [`Keystore::insert`](crate::Keystore::insert).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::insert`](crate::Keystore::insert).
+    #[inline]
+    pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.begin_write(Operation::Add)?.insert(key, value)
+    }
+
+    /// As [`Keystore::update`](crate::Keystore::update).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::update`](crate::Keystore::update).
+    #[inline]
+    pub fn update(&mut self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+        self.begin_write(Operation::Add)?.update(key, decide)
+    }
+
+    /// As [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
+    pub fn compare_exchange(
+        &mut self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
+        self.begin_write(Operation::Add)?.compare_exchange(key, expected, new)
+    }
+
+    /// As [`Keystore::delete`](crate::Keystore::delete).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::delete`](crate::Keystore::delete).
+    #[inline]
+    pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
+        self.begin_write(Operation::Delete)?.delete(key)
+    }
+
+    /// As [`Keystore::take`](crate::Keystore::take).
+    ///
+    /// # Errors
+    /// Those of [`Keystore::take`](crate::Keystore::take).
+    pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.begin_write(Operation::Delete)?.take(key)
+    }
+}
+
+impl<T: Table> fmt::Debug for Session<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("operations", &self.operations).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "epoch", feature = "rwlock"))]
+mod tests {
+    use super::*;
+    use crate::{Config, EpochKeystore, Global, Keystore, RwLockKeystore};
+
+    fn every_verb<T: Table>(store: &Store<T>) {
+        let mut session = store.session();
+        assert_eq!(session.set(b"a", b"1"), Ok(Change::Created));
+        assert_eq!(session.set(b"a", b"2"), Ok(Change::Replaced));
+        assert_eq!(session.insert(b"a", b"3"), Ok(false));
+        assert_eq!(session.insert(b"b", b"4"), Ok(true));
+        assert_eq!(session.get(b"a"), Ok(Some(b"2".to_vec())));
+        assert_eq!(session.read(b"b", |value| value.to_vec()), Ok(Some(b"4".to_vec())));
+        assert_eq!(session.contains(b"c"), Ok(false));
+        let appended = |old: Option<&[u8]>| Update::Set([old.unwrap_or_default(), b"!"].concat());
+        assert_eq!(session.update(b"a", appended), Ok(Change::Replaced));
+        assert_eq!(session.compare_exchange(b"a", Some(b"2!"), Some(b"5")), Ok(Exchange::Exchanged));
+        let differs = Exchange::Differs(Some(b"5".to_vec()));
+        assert_eq!(session.compare_exchange(b"a", None, Some(b"6")), Ok(differs));
+        assert_eq!(session.take(b"a"), Ok(Some(b"5".to_vec())));
+        assert_eq!(session.delete(b"a"), Ok(false));
+        assert_eq!(session.delete(b"b"), Ok(true));
+        assert_eq!(session.set(b"", b"").unwrap_err().code(), -20);
+        // Far past a renewal, and through growth.
+        for n in 0..5_000_u32 {
+            assert_eq!(session.set(&n.to_be_bytes(), &n.to_le_bytes()), Ok(Change::Created));
+            assert_eq!(session.get(&(n / 2).to_be_bytes()), Ok(Some((n / 2).to_le_bytes().to_vec())));
+        }
+        drop(session);
+        assert_eq!(store.len(), Ok(5_000));
+        let stats = store.stats().unwrap();
+        assert_eq!(stats.operations.adds, 5_000 + 8);
+    }
+
+    #[test]
+    fn a_session_has_the_verbs_of_its_store() {
+        every_verb(&EpochKeystore::default());
+        every_verb(&RwLockKeystore::default());
+        every_verb(&RwLockKeystore::open_local(&Config::default(), Global).unwrap());
+    }
+
+    #[test]
+    fn a_busy_session_lets_garbage_go_and_an_idle_one_gives_it_back_when_it_ends() {
+        const OVERWRITES: u32 = 400_000;
+        let (store, value) = (EpochKeystore::default(), [0; 100]);
+        let garbage = || store.stats().unwrap().memory.garbage_bytes;
+        let overwrite = |session: &mut Session<'_, _>| {
+            for n in 0..OVERWRITES {
+                session.set(&(n % 64).to_be_bytes(), &value).unwrap();
+            }
+        };
+        let mut session = store.session();
+        let mut held = Vec::new();
+        // Other tests of this process pin too, and stop threads that are pinned; so one round may find what those hold.
+        while held.len() < 4 || *held.last().expect("four rounds") >= 16 << 20 {
+            overwrite(&mut session);
+            held.push(garbage());
+            assert!(held.len() < 40, "{held:?} bytes of garbage while sessions are busy");
+        }
+        let (idle, ready) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut session = store.session();
+                session.contains(b"anything").unwrap();
+                ready.wait();
+                idle.wait();
+                session.contains(b"anything").unwrap();
+            });
+            ready.wait();
+            overwrite(&mut session);
+            let held = garbage();
+            assert!(held > u64::from(OVERWRITES) * 100 / 2, "{held} bytes held while another session idles");
+            idle.wait();
+        });
+        drop(session);
+        for _ in 0..1_000 {
+            store.set(b"one more", &value).unwrap();
+        }
+        let left = garbage();
+        assert!(left < 16 << 20, "{left} bytes of garbage after all sessions ended");
+    }
+}

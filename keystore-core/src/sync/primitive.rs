@@ -1,0 +1,270 @@
+//! What threads share, in the shape that a model checker can take over.
+//!
+//! Ordinarily the atomics of this module are the standard library's, and [`access`] is nothing. Built with `--cfg loom`, they are
+//! those of [loom](https://docs.rs/loom), which runs a model again and again, each time with another interleaving of its
+//! threads and another choice among the values that a load may give under the language's memory model. So what is checked
+//! is the shipped code: the lock-free table's protocols take their atomics from here, and nothing else of them changes but
+//! how many slots a bucket has.
+//!
+//! *Sequential consistency.* loom takes a sequentially consistent access for one that acquires and releases, and only its fence
+//! for what it is. So under loom such a load is a fence and then the weaker load, which is how processors without an
+//! instruction of that kind are made to do it. It is one only if the last write of its thread was sequentially consistent
+//! too: a weaker write may be seen by others after a later load. So a protocol that needs both, and has but one, fails
+//! its model.
+//!
+//! *Nodes* are plain memory, which loom does not see. [`access`] tells it when one is written, read and freed. A read
+//! that the write does not happen before, and a use after the end, then fail the model.
+
+pub(crate) use self::checked::access;
+#[cfg(feature = "epoch")]
+pub(crate) use self::checked::atomic;
+
+#[cfg(not(loom))]
+mod checked {
+    #[cfg(feature = "epoch")]
+    pub(crate) mod atomic {
+        pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+    }
+
+    pub(crate) mod access {
+        /// The memory at `block` was written and is about to be shared.
+        #[inline(always)]
+        pub(crate) fn written(_block: *const u8) {}
+
+        /// The memory at `block` is read.
+        #[inline(always)]
+        pub(crate) fn read(_block: *const u8) {}
+
+        /// The memory at `block` goes back to where it came from.
+        #[inline(always)]
+        pub(crate) fn freed(_block: *const u8) {}
+    }
+}
+
+#[cfg(loom)]
+mod checked {
+    pub(crate) mod atomic {
+        use std::cell::Cell;
+
+        pub(crate) use loom::sync::atomic::Ordering;
+        use loom::sync::atomic::{self, Ordering::*};
+
+        thread_local! {
+            // All threads of a model run on one thread of the system.
+            static THREADS: Cell<usize> = const { Cell::new(1) };
+        }
+
+        loom::thread_local! {
+            /// Which of the model's threads this is.
+            static THREAD: Cell<usize> = Cell::new(0);
+            /// Whether the thread's last write was not sequentially consistent.
+            static WROTE_WEAKLY: Cell<bool> = Cell::new(false);
+        }
+
+        /// Tells how many threads the model has, before there is an atomic.
+        #[cfg(test)]
+        pub(crate) fn begin(threads: usize) {
+            THREADS.set(threads);
+        }
+
+        /// Tells which of the model's threads the calling one is; the first need not.
+        #[cfg(test)]
+        pub(crate) fn enter(thread: usize) {
+            THREAD.with(|number| number.set(thread));
+        }
+
+        /// What makes loom see that a load and a write of two threads could come in either order.
+        ///
+        /// loom keeps of an atomic only the last access, and where that is a load by the thread that writes next, as it is wherever
+        /// a thread looks and then exchanges, it does not see that the load of another thread before could come after the write
+        /// (its issues 166 and 392). So each load also counts in a number of its thread's own, and each write
+        /// in those of all other threads: relaxed, so that nothing is ordered by it, and read-modify-write, so that there is
+        /// but one value to read.
+        #[derive(Debug)]
+        struct Turns(Box<[atomic::AtomicUsize]>);
+
+        impl Turns {
+            fn new() -> Self {
+                Self((0..THREADS.get()).map(|_| atomic::AtomicUsize::new(0)).collect())
+            }
+
+            fn load(&self) {
+                self.0[THREAD.with(Cell::get)].fetch_add(1, Relaxed);
+            }
+
+            fn write(&self) {
+                let own = THREAD.with(Cell::get);
+                for turn in self.0.iter().enumerate().filter(|(thread, _)| *thread != own) {
+                    turn.1.fetch_add(1, Relaxed);
+                }
+            }
+        }
+
+        /// One of loom's atomics, with what loom does not know of it.
+        #[derive(Debug)]
+        pub(crate) struct Atomic<A> {
+            atomic: A,
+            turns: Turns,
+        }
+
+        pub(crate) type AtomicBool = Atomic<atomic::AtomicBool>;
+        pub(crate) type AtomicPtr<T> = Atomic<atomic::AtomicPtr<T>>;
+        pub(crate) type AtomicU64 = Atomic<atomic::AtomicU64>;
+        pub(crate) type AtomicUsize = Atomic<atomic::AtomicUsize>;
+
+        impl<A> Atomic<A> {
+            fn of(atomic: A) -> Self {
+                Self { atomic, turns: Turns::new() }
+            }
+
+            fn to_load(&self) -> &A {
+                self.turns.load();
+                &self.atomic
+            }
+
+            fn to_write(&self) -> &A {
+                self.turns.write();
+                &self.atomic
+            }
+        }
+
+        impl AtomicBool {
+            pub(crate) fn new(value: bool) -> Self {
+                Self::of(atomic::AtomicBool::new(value))
+            }
+
+            pub(crate) fn load(&self, ordering: Ordering) -> bool {
+                self.to_load().load(ordering)
+            }
+
+            pub(crate) fn swap(&self, value: bool, ordering: Ordering) -> bool {
+                self.to_write().swap(value, ordering)
+            }
+        }
+
+        impl<T> AtomicPtr<T> {
+            pub(crate) fn new(value: *mut T) -> Self {
+                Self::of(atomic::AtomicPtr::new(value))
+            }
+
+            pub(crate) fn load(&self, ordering: Ordering) -> *mut T {
+                self.to_load().load(ordering)
+            }
+
+            pub(crate) fn compare_exchange(
+                &self,
+                current: *mut T,
+                new: *mut T,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<*mut T, *mut T> {
+                self.to_write().compare_exchange(current, new, success, failure)
+            }
+        }
+
+        impl AtomicUsize {
+            pub(crate) fn new(value: usize) -> Self {
+                Self::of(atomic::AtomicUsize::new(value))
+            }
+
+            pub(crate) fn load(&self, ordering: Ordering) -> usize {
+                self.to_load().load(ordering)
+            }
+
+            pub(crate) fn fetch_add(&self, value: usize, ordering: Ordering) -> usize {
+                self.to_write().fetch_add(value, ordering)
+            }
+        }
+
+        /// Sequentially consistent accesses as a fence and an access: see the module above.
+        impl AtomicU64 {
+            pub(crate) fn new(value: u64) -> Self {
+                Self::of(atomic::AtomicU64::new(value))
+            }
+
+            pub(crate) fn load(&self, ordering: Ordering) -> u64 {
+                let atomic = self.to_load();
+                fence_for(ordering);
+                atomic.load(weaker(ordering, Acquire))
+            }
+
+            pub(crate) fn fetch_or(&self, bits: u64, ordering: Ordering) -> u64 {
+                let atomic = self.to_write();
+                fence_for(ordering);
+                let before = atomic.fetch_or(bits, weaker(ordering, AcqRel));
+                wrote(ordering);
+                before
+            }
+
+            pub(crate) fn compare_exchange(
+                &self,
+                current: u64,
+                new: u64,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<u64, u64> {
+                let atomic = self.to_write();
+                fence_for(if failure == SeqCst { failure } else { success });
+                let (if_equal, if_not) = (weaker(success, AcqRel), weaker(failure, Acquire));
+                let result = atomic.compare_exchange(current, new, if_equal, if_not);
+                if result.is_ok() {
+                    wrote(success);
+                }
+                result
+            }
+        }
+
+        fn fence_for(ordering: Ordering) {
+            if ordering == SeqCst && !WROTE_WEAKLY.with(Cell::get) {
+                atomic::fence(ordering);
+            }
+        }
+
+        fn wrote(ordering: Ordering) {
+            WROTE_WEAKLY.with(|weakly| weakly.set(ordering != SeqCst));
+        }
+
+        fn weaker(ordering: Ordering, instead: Ordering) -> Ordering {
+            if ordering == SeqCst { instead } else { ordering }
+        }
+    }
+
+    pub(crate) mod access {
+        use std::cell::RefCell;
+        use std::collections::HashMap;
+
+        use loom::cell::UnsafeCell;
+
+        thread_local! {
+            // All threads of a model run on one thread of the system.
+            static BLOCKS: RefCell<HashMap<usize, UnsafeCell<()>>> = RefCell::default();
+        }
+
+        pub(crate) fn written(block: *const u8) {
+            let earlier = BLOCKS.with_borrow_mut(|blocks| blocks.insert(block.addr(), UnsafeCell::new(())));
+            assert!(earlier.is_none(), "a block is written that is in use");
+        }
+
+        pub(crate) fn read(block: *const u8) {
+            BLOCKS
+                .with_borrow(|blocks| blocks.get(&block.addr()).expect("a freed block is read").with(|_| ()));
+        }
+
+        pub(crate) fn freed(block: *const u8) {
+            let cell = BLOCKS.with_borrow_mut(|blocks| blocks.remove(&block.addr()));
+            cell.expect("a block is freed twice").with_mut(|_| ());
+        }
+
+        /// How many blocks are written and not freed.
+        #[cfg(test)]
+        pub(crate) fn in_use() -> usize {
+            BLOCKS.with_borrow(HashMap::len)
+        }
+
+        /// Forgets what an execution that failed has left.
+        #[cfg(test)]
+        pub(crate) fn forget() {
+            BLOCKS.with_borrow_mut(HashMap::clear);
+        }
+    }
+}

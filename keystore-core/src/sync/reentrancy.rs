@@ -1,0 +1,234 @@
+//! Closures that call the store: how they are answered without anyone ever waiting for themselves.
+//!
+//! *Locks.* A closure that a caller hands to a verb of a locked backend runs while the thread holds a bucket's lock. If it calls a
+//! store, and that call had to wait for a lock, two threads could wait for each other, or one for itself, for ever. So a thread
+//! that is inside such a closure never waits: a lock that is free it takes, and for one that is held the call returns
+//! [`Error::Busy`](crate::Error::Busy). The mark is the thread's, not the store's, for waiting on another store from inside a closure could
+//! close the same circle.
+//!
+//! Closures of the crate's own call nobody, and are not marked ([`Closure`]).
+//!
+//! *Retries.* The lock-free backend asks a deciding closure again where the key was written meanwhile. A closure that
+//! writes the very key it decides about would be asked for ever; so that write is refused, with the same error.
+
+use std::cell::Cell;
+use std::ptr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::system_memory::allocator_has;
+
+/// How long a thread sleeps between two tries for a lock for which it cannot queue.
+const NAP: Duration = Duration::from_micros(100);
+
+/// What parking_lot takes for a thread that waits for the first time, and for a queue of a
+/// thousand.
+const QUEUE_BYTES: usize = 256 << 10;
+
+thread_local! {
+    /// Whether the thread has waited for a lock, so that parking_lot has its place.
+    static HAS_WAITED: Cell<bool> = const { Cell::new(false) };
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static DECIDING: Cell<*const ActiveUpdate> = const { Cell::new(ptr::null()) };
+}
+
+struct Inside;
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+/// Runs `closure` with this thread marked as inside a closure, also where it unwinds.
+#[inline]
+pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
+    DEPTH.set(DEPTH.get() + 1);
+    let _inside = Inside;
+    closure()
+}
+
+/// Whose a closure is that decides about a key.
+pub(crate) trait Closure {
+    /// Runs it with this thread marked as inside a closure, where it may call a store.
+    fn inside<R>(closure: impl FnOnce() -> R) -> R;
+
+    /// Runs it with this thread marked as deciding about `key` in `table`, where it may call a
+    /// store.
+    fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R;
+}
+
+/// A caller's closure, which may do anything.
+pub(crate) struct UserClosure;
+
+/// The crate's own closure, which calls no store and does not panic.
+pub(crate) struct InternalClosure;
+
+impl Closure for UserClosure {
+    #[inline]
+    fn inside<R>(closure: impl FnOnce() -> R) -> R {
+        inside(closure)
+    }
+
+    #[inline]
+    fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
+        deciding(table, key, closure)
+    }
+}
+
+impl Closure for InternalClosure {
+    #[inline]
+    fn inside<R>(closure: impl FnOnce() -> R) -> R {
+        closure()
+    }
+
+    #[inline]
+    fn deciding<T, R>(_: &T, _: &[u8], closure: impl FnOnce() -> R) -> R {
+        closure()
+    }
+}
+
+/// Whether this thread is inside a closure, and so must not wait.
+#[inline]
+pub(crate) fn is_inside() -> bool {
+    DEPTH.get() > 0
+}
+
+/// Waits for a lock that is held. If there is a limit to `lock_timeout`, `in_time` waits for that long,
+/// else `wait` waits. Returns `None` if that was not enough, and at once if this thread is inside a
+/// closure, and so must not wait.
+///
+/// A thread that waits in parking_lot for the first time takes memory for its place in the queue,
+/// and parking_lot cannot report that there is none. Such a thread polls with `try_lock` instead.
+pub(crate) fn wait_for_lock<G>(
+    lock_timeout: Option<Duration>,
+    try_lock: impl Fn() -> Option<G>,
+    in_time: impl FnOnce(Duration) -> Option<G>,
+    wait: impl FnOnce() -> G,
+) -> Option<G> {
+    if is_inside() {
+        return None;
+    }
+    if !HAS_WAITED.get() && !allocator_has(QUEUE_BYTES) {
+        return poll(lock_timeout, try_lock);
+    }
+    HAS_WAITED.set(true);
+    match lock_timeout {
+        Some(lock_timeout) => in_time(lock_timeout),
+        None => Some(wait()),
+    }
+}
+
+/// Tries for a lock again and again until `lock_timeout` is over, if it has an end.
+#[cold]
+pub(crate) fn poll<G>(lock_timeout: Option<Duration>, try_lock: impl Fn() -> Option<G>) -> Option<G> {
+    let begun = Instant::now();
+    loop {
+        let left = match lock_timeout {
+            Some(lock_timeout) => lock_timeout.checked_sub(begun.elapsed()),
+            None => Some(NAP),
+        };
+        if let Some(guard) = try_lock() {
+            return Some(guard);
+        }
+        sleep(left?.min(NAP));
+    }
+}
+
+/// The error for a lock that is held: where the thread must not wait for it, and where it has waited for `lock_timeout`.
+#[cold]
+pub(crate) fn refused(operation: &'static str, lock_timeout: Option<Duration>) -> Error {
+    match lock_timeout {
+        Some(waited) if !is_inside() => Error::LockTimeout { operation, waited },
+        _ => Error::Busy { operation },
+    }
+}
+
+/// A decision about a key that this thread is in the middle of, and the one around it.
+struct ActiveUpdate {
+    table: *const (),
+    /// The key, not its hash: a hasher may give another one when it is asked again.
+    key: *const [u8],
+    around: *const ActiveUpdate,
+}
+
+impl Drop for ActiveUpdate {
+    #[inline]
+    fn drop(&mut self) {
+        DECIDING.set(self.around);
+    }
+}
+
+/// Runs `closure` with this thread marked as deciding about `key` in `table`, also where it
+/// unwinds.
+#[inline]
+fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
+    let decision = ActiveUpdate { table: ptr::from_ref(table).cast(), key, around: DECIDING.get() };
+    DECIDING.set(&raw const decision);
+    closure()
+}
+
+/// Whether this thread is deciding about `key` in `table`.
+#[inline]
+pub(crate) fn is_deciding<T>(table: &T, key: &[u8]) -> bool {
+    let mut at = DECIDING.get();
+    // SAFETY: a decision is in the list only while it lives: it takes itself off when it is dropped, innermost first.
+    while let Some(decision) = unsafe { at.as_ref() } {
+        let is_table = ptr::eq(decision.table, ptr::from_ref(table).cast());
+        // SAFETY: a decision borrows its key from the call that made it, which lives as long as the
+        // decision.
+        if is_table && unsafe { &*decision.key } == key {
+            return true;
+        }
+        at = decision.around;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_polled_for_until_it_is_free_or_patience_is_over() {
+        let tries = Cell::new(0);
+        let third_time = || {
+            tries.set(tries.get() + 1);
+            (tries.get() == 3).then_some("locked")
+        };
+        assert_eq!(poll(None, third_time), Some("locked"));
+        let begun = Instant::now();
+        assert_eq!(poll::<()>(Some(Duration::from_millis(5)), || None), None);
+        assert!(begun.elapsed() >= Duration::from_millis(5));
+    }
+
+    #[test]
+    fn a_decision_is_known_to_what_it_calls_and_forgotten_after() {
+        let (table, other) = (1, 2);
+        deciding(&table, b"7", || {
+            deciding(&other, b"8", || {
+                assert!(is_deciding(&table, b"7") && is_deciding(&other, b"8"));
+                assert!(!is_deciding(&table, b"8") && !is_deciding(&other, b"7"));
+            });
+            assert!(!is_deciding(&other, b"8"));
+        });
+        assert!(
+            std::panic::catch_unwind(|| deciding(&table, b"7", || panic!("of a caller's closure"))).is_err()
+        );
+        assert!(!is_deciding(&table, b"7"));
+    }
+
+    #[test]
+    fn the_mark_ends_with_the_closure_also_by_panic() {
+        assert!(!is_inside());
+        inside(|| {
+            assert!(is_inside());
+            inside(|| assert!(is_inside()));
+            assert!(is_inside());
+        });
+        assert!(std::panic::catch_unwind(|| inside(|| panic!("of a caller's closure"))).is_err());
+        assert!(!is_inside());
+    }
+}
