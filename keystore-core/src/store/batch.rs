@@ -24,7 +24,7 @@ impl<T: Table> Store<T> {
         operation: Operation,
         items: &[I],
         key_of: impl Fn(&I) -> &[u8],
-        mut each: impl FnMut(&Entered<'_, T>, usize, u64, &I) -> Result<()>,
+        mut each: impl FnMut(&Entered<'_, T, false>, usize, u64, &I) -> Result<()>,
     ) -> Result<(), BatchError> {
         let mut entered = self.enter(operation).map_err(|error| BatchError { index: 0, error })?;
         let mut hashes = [0; GROUP];

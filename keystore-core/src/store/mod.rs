@@ -60,17 +60,9 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Enters the table for one operation that writes.
-    #[inline]
-    fn enter_to_write(&self, operation: Operation) -> Result<Entered<'_, T>> {
-        let mut entered = self.enter(operation)?;
-        entered.will_write();
-        Ok(entered)
-    }
-
-    /// Enters the table for a call. A failure to enter is recorded.
+    /// Enters the table for a call, which may write if `WRITES`. A failure to enter is recorded.
     #[inline(always)]
-    pub(crate) fn enter(&self, operation: Operation) -> Result<Entered<'_, T>> {
+    pub(crate) fn enter<const WRITES: bool>(&self, operation: Operation) -> Result<Entered<'_, T, WRITES>> {
         match Entered::new(self) {
             Some(entered) => Ok(entered),
             None => self.failed(operation, cannot_enter()),
@@ -85,7 +77,7 @@ impl<T: Table> Store<T> {
 impl<T: Table> Keystore for Store<T> {
     #[inline]
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        self.enter(Operation::Find)?.read::<UserClosure, _>(key, visit)
+        self.enter::<false>(Operation::Find)?.read::<UserClosure, _>(key, visit)
     }
 
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
@@ -93,27 +85,27 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.enter(Operation::Find)?.get(key)
+        self.enter::<false>(Operation::Find)?.get(key)
     }
 
     #[inline]
     fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.enter(Operation::Find)?.contains(key)
+        self.enter::<false>(Operation::Find)?.contains(key)
     }
 
     #[inline]
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.enter_to_write(Operation::Add)?.set(key, value)
+        self.enter::<true>(Operation::Add)?.set(key, value)
     }
 
     #[inline]
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.enter_to_write(Operation::Add)?.insert(key, value)
+        self.enter::<true>(Operation::Add)?.insert(key, value)
     }
 
     #[inline]
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.enter_to_write(Operation::Add)?.update(key, decide)
+        self.enter::<true>(Operation::Add)?.update(key, decide)
     }
 
     fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
@@ -121,16 +113,16 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
-        self.enter_to_write(Operation::Add)?.compare_exchange(key, expected, new)
+        self.enter::<true>(Operation::Add)?.compare_exchange(key, expected, new)
     }
 
     #[inline]
     fn delete(&self, key: &[u8]) -> Result<bool> {
-        self.enter_to_write(Operation::Delete)?.delete(key)
+        self.enter::<true>(Operation::Delete)?.delete(key)
     }
 
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.enter_to_write(Operation::Delete)?.take(key)
+        self.enter::<true>(Operation::Delete)?.take(key)
     }
 
     fn read_many(

@@ -32,7 +32,7 @@ impl<T: Table> Store<T> {
     }
 }
 
-impl<T: Table> Entered<'_, T> {
+impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
     /// Shrinks a sparse table after 1 removal in 32, if shrinking is automatic.
     #[inline(never)]
     fn removed(&self, hash: u64) {

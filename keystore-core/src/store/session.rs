@@ -15,25 +15,19 @@ const RENEWED_AFTER: u32 = 64;
 
 /// A thread that has entered a table, for one operation, a batch or a session. Leaves it when it is
 /// dropped. The operations are in [`operations`](super::operations).
-pub(crate) struct Entered<'s, T: Table> {
+///
+/// `WRITES` tells whether anything may be written: leaving then may help to free garbage.
+pub(crate) struct Entered<'s, T: Table, const WRITES: bool> {
     pub(super) store: &'s Store<T>,
     /// What the table holds for the thread. Taken out when this is dropped.
     pub(super) session: ManuallyDrop<T::Session>,
-    /// Whether anything was written, so that leaving may help to free garbage.
-    wrote: bool,
 }
 
-impl<'s, T: Table> Entered<'s, T> {
+impl<'s, T: Table, const WRITES: bool> Entered<'s, T, WRITES> {
     /// Enters the table, or returns `None` if there is no memory for it.
     #[inline(always)]
     pub(super) fn new(store: &'s Store<T>) -> Option<Self> {
-        Some(Self { store, session: ManuallyDrop::new(store.table().enter()?), wrote: false })
-    }
-
-    /// Notes that what follows writes.
-    #[inline(always)]
-    pub(super) fn will_write(&mut self) {
-        self.wrote = true;
+        Some(Self { store, session: ManuallyDrop::new(store.table().enter()?) })
     }
 
     /// Enters the table anew, so that what others removed can be freed.
@@ -43,13 +37,15 @@ impl<'s, T: Table> Entered<'s, T> {
     }
 }
 
-impl<T: Table> Drop for Entered<'_, T> {
+impl<T: Table, const WRITES: bool> Drop for Entered<'_, T, WRITES> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: the session is taken out here only, and not used after.
-        let session = unsafe { ManuallyDrop::take(&mut self.session) };
-        if self.wrote {
-            self.store.table().leave(session);
+        if WRITES {
+            // SAFETY: the session is taken out here only, and not used after.
+            self.store.table().leave(unsafe { ManuallyDrop::take(&mut self.session) });
+        } else {
+            // SAFETY: the session is dropped here only, and not used after.
+            unsafe { ManuallyDrop::drop(&mut self.session) }
         }
     }
 }
@@ -92,7 +88,7 @@ impl<T: Table> Drop for Entered<'_, T> {
 pub struct Session<'s, T: Table> {
     store: &'s Store<T>,
     /// `None` if there was no memory to enter the table: the next operation tries again.
-    entered: Option<Entered<'s, T>>,
+    entered: Option<Entered<'s, T, true>>,
     operations: u32,
 }
 
@@ -105,7 +101,7 @@ impl<'s, T: Table> Session<'s, T> {
 
     /// Starts one more operation: enters the table anew if it is time, or if that failed before.
     #[inline]
-    fn begin(&mut self, operation: Operation) -> Result<&mut Entered<'s, T>> {
+    fn begin(&mut self, operation: Operation) -> Result<&mut Entered<'s, T, true>> {
         if self.operations == RENEWED_AFTER {
             self.operations = 0;
             if let Some(entered) = &mut self.entered {
@@ -117,14 +113,6 @@ impl<'s, T: Table> Session<'s, T> {
             Some(entered) => Ok(entered),
             none => Ok(none.insert(self.store.enter(operation)?)),
         }
-    }
-
-    /// Starts one more operation that writes.
-    #[inline]
-    fn begin_write(&mut self, operation: Operation) -> Result<&mut Entered<'s, T>> {
-        let entered = self.begin(operation)?;
-        entered.will_write();
-        Ok(entered)
     }
 
     /// As [`Keystore::read`](crate::Keystore::read).
@@ -160,7 +148,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::set`](crate::Keystore::set).
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
-        self.begin_write(Operation::Add)?.set(key, value)
+        self.begin(Operation::Add)?.set(key, value)
     }
 
     /// As [`Keystore::insert`](crate::Keystore::insert).
@@ -169,7 +157,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::insert`](crate::Keystore::insert).
     #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
-        self.begin_write(Operation::Add)?.insert(key, value)
+        self.begin(Operation::Add)?.insert(key, value)
     }
 
     /// As [`Keystore::update`](crate::Keystore::update).
@@ -178,7 +166,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::update`](crate::Keystore::update).
     #[inline]
     pub fn update(&mut self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.begin_write(Operation::Add)?.update(key, decide)
+        self.begin(Operation::Add)?.update(key, decide)
     }
 
     /// As [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
@@ -191,7 +179,7 @@ impl<'s, T: Table> Session<'s, T> {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<Exchange> {
-        self.begin_write(Operation::Add)?.compare_exchange(key, expected, new)
+        self.begin(Operation::Add)?.compare_exchange(key, expected, new)
     }
 
     /// As [`Keystore::delete`](crate::Keystore::delete).
@@ -200,7 +188,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Those of [`Keystore::delete`](crate::Keystore::delete).
     #[inline]
     pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
-        self.begin_write(Operation::Delete)?.delete(key)
+        self.begin(Operation::Delete)?.delete(key)
     }
 
     /// As [`Keystore::take`](crate::Keystore::take).
@@ -208,7 +196,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// # Errors
     /// Those of [`Keystore::take`](crate::Keystore::take).
     pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.begin_write(Operation::Delete)?.take(key)
+        self.begin(Operation::Delete)?.take(key)
     }
 }
 
