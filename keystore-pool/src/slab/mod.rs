@@ -323,7 +323,7 @@ impl SlabPool {
         #[cfg(debug_assertions)]
         // SAFETY: `note_freed` found the block to be live.
         if unsafe { span::SlabSpan::class_of_block(block) } != class {
-            crate::audit::corrupt(
+            crate::debug_check::corrupt(
                 block.addr().get(),
                 "is freed with another layout than it was allocated with",
             );
