@@ -226,7 +226,7 @@ impl ArenaPool {
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
-    fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
+    fn allocate_slow(&self, layout: Layout) -> Result<NonNull<u8>> {
         if !is_small(layout) {
             check_layout(layout)?;
             return self.system.allocate_fallback(layout);
@@ -262,7 +262,7 @@ impl ArenaPool {
     /// # Safety
     /// That of `deallocate`.
     #[inline(never)]
-    unsafe fn free_slowly(&self, block: NonNull<u8>, layout: Layout) {
+    unsafe fn free_slow(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise; layouts that are not small were allocated of the system.
         unsafe {
             if !is_small(layout) {
@@ -317,7 +317,7 @@ unsafe impl NodeAllocator for ArenaPool {
             self.spans.note_allocated(block);
             return Ok(block);
         }
-        self.allocate_slowly(layout)
+        self.allocate_slow(layout)
     }
 
     #[inline(always)]
@@ -329,7 +329,7 @@ unsafe impl NodeAllocator for ArenaPool {
                 unsafe { self.bury(block) };
             }
             // SAFETY: the caller's promises.
-            _ => unsafe { self.free_slowly(block, layout) },
+            _ => unsafe { self.free_slow(block, layout) },
         }
     }
 

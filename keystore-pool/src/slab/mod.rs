@@ -133,7 +133,7 @@ impl Places for Core {
         self.caches.with_place(place, |cache| {
             for (depot, cache) in self.depots.iter().zip(&cache.classes) {
                 // SAFETY: the closure is the only one at this cache.
-                unsafe { depot.take_over(cache, &self.spans) };
+                unsafe { depot.drain(cache, &self.spans) };
             }
         });
     }
@@ -232,7 +232,7 @@ impl SlabPool {
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
-    fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
+    fn allocate_slow(&self, layout: Layout) -> Result<NonNull<u8>> {
         let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
         let (core, place) = (&*self.core, place());
         let block = core.caches.with_place(place, |cache| {
@@ -272,7 +272,7 @@ impl SlabPool {
     /// # Safety
     /// That of `deallocate`.
     #[inline(never)]
-    unsafe fn free_slowly(&self, block: NonNull<u8>, layout: Layout) {
+    unsafe fn free_slow(&self, block: NonNull<u8>, layout: Layout) {
         let Some(class) = class_of(layout) else {
             // SAFETY: the caller's promise, and no class: the block came from `allocate_large`.
             unsafe { self.system.deallocate(block, layout) };
@@ -291,8 +291,8 @@ impl SlabPool {
             // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
             // caller gives the block up.
             unsafe {
-                match magazines.room() {
-                    Some(room) => room.put(block),
+                match magazines.free_slot() {
+                    Some(slot) => slot.put(block),
                     None => core.depots[class].overflow(magazines, &core.spans, block),
                 }
             }
@@ -347,7 +347,7 @@ unsafe impl NodeAllocator for SlabPool {
             cache.live.add(layout);
             return Ok(block);
         }
-        self.allocate_slowly(layout)
+        self.allocate_slow(layout)
     }
 
     #[inline(always)]
@@ -355,16 +355,16 @@ unsafe impl NodeAllocator for SlabPool {
         if let Some(class) = fine_class_of(layout)
             && let Some(cache) = self.own_cache()
             && !self.fell_back.load(Relaxed)
-            && let Some(room) = cache.classes[class].room()
+            && let Some(slot) = cache.classes[class].free_slot()
         {
             self.check_freed(block, class);
             cache.live.subtract(layout);
             // SAFETY: this thread is the only one at its own cache, and the caller gives the block up.
-            unsafe { room.put(block) };
+            unsafe { slot.put(block) };
             return;
         }
         // SAFETY: the caller's promises.
-        unsafe { self.free_slowly(block, layout) };
+        unsafe { self.free_slow(block, layout) };
     }
 
     fn stats(&self) -> PoolStats {

@@ -313,7 +313,7 @@ fn a_refused_block_leaves_the_thread_its_magazine() {
     let class = class_of(layout(88)).unwrap();
     let magazine = || {
         assert_eq!(pool.allocate(layout(88)).unwrap_err().code(), -51);
-        pool.core.caches.with(|cache| cache.classes[class].hand().loaded)
+        pool.core.caches.with(|cache| cache.classes[class].pair().loaded)
     };
     let first = magazine();
     assert!(first.is_some());
@@ -340,7 +340,7 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
         assert_eq!(after, before + 2, "lists of 40 pools");
     });
     for pool in &pools {
-        let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.hand().loaded.is_some());
+        let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.pair().loaded.is_some());
         assert!(!pool.core.caches.iter().any(loaded), "an ended thread has left a magazine");
     }
 }
