@@ -100,7 +100,11 @@ mod error_counts;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod explore;
+#[doc(hidden)]
+pub mod fallible;
 mod hash;
+#[doc(hidden)]
+pub mod huge_pages;
 mod keystore;
 mod ledger;
 mod node;

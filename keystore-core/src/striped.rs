@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 
 use crossbeam_utils::CachePadded;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fallible::try_boxed_slice;
 use crate::thread_exit;
 
 /// How many live threads have a stripe of their own.
@@ -108,15 +109,11 @@ impl<const N: usize> Striped<N> {
     /// `N` counters at zero.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] where the stripes cannot be allocated.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) where the stripes cannot be allocated.
     pub fn new() -> Result<Self> {
-        let mut stripes = Vec::new();
-        stripes.try_reserve_exact(OWNED + SHARED).map_err(|_| Error::OutOfMemory {
-            requested: (OWNED + SHARED) * size_of::<CachePadded<[AtomicI64; N]>>(),
-        })?;
-        stripes.resize_with(OWNED + SHARED, || CachePadded::new([const { AtomicI64::new(0) }; N]));
-        let stripes = stripes.into_boxed_slice().try_into().expect("as many as were asked for");
-        Ok(Self { stripes })
+        let stripe = |_| CachePadded::new([const { AtomicI64::new(0) }; N]);
+        let stripes = try_boxed_slice(OWNED + SHARED, stripe)?;
+        Ok(Self { stripes: stripes.try_into().expect("as many as were asked for") })
     }
 
     /// Adds `amount` to `counter` and returns what this thread's stripe of it holds then: a number that is good for

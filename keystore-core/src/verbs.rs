@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::backend::reentry::{Closure, OfCaller, OfCrate};
 use crate::error::{Error, Result};
+use crate::fallible::try_vec;
 use crate::hash::asks_for_entries;
 use crate::keystore::{Change, Exchange, Update};
 use crate::ledger::{Event, Verb};
@@ -184,8 +185,7 @@ impl<T: Table> Store<T> {
 
 /// A copy of `bytes`, or the error where there is no memory for it.
 fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(|_| Error::OutOfMemory { requested: bytes.len() })?;
+    let mut copy = try_vec(bytes.len())?;
     copy.extend_from_slice(bytes);
     Ok(copy)
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use crate::allocator::NodeAllocator;
 use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
+#[cfg(any(feature = "rwlock", feature = "epoch", feature = "dashmap"))]
+use crate::fallible::try_box;
 use crate::keystore::Keystore;
 
 #[cfg(any(feature = "rwlock", feature = "epoch", feature = "dashmap"))]
@@ -98,11 +100,11 @@ where
     }
     Ok(match kind {
         #[cfg(feature = "rwlock")]
-        BackendKind::RwLock => memory::try_box(crate::RwLockKeystore::open(config, allocator)?)?,
+        BackendKind::RwLock => try_box(crate::RwLockKeystore::open(config, allocator)?)?,
         #[cfg(feature = "epoch")]
-        BackendKind::Epoch => memory::try_box(crate::EpochKeystore::open(config, allocator)?)?,
+        BackendKind::Epoch => try_box(crate::EpochKeystore::open(config, allocator)?)?,
         #[cfg(feature = "dashmap")]
-        BackendKind::DashMap => memory::try_box(crate::DashMapKeystore::open(config, allocator)?)?,
+        BackendKind::DashMap => try_box(crate::DashMapKeystore::open(config, allocator)?)?,
         #[allow(unreachable_patterns, reason = "reached only where a backend's feature is off")]
         other => return Err(not_built(other, config, allocator)),
     })
@@ -119,7 +121,7 @@ where
 {
     #[cfg(feature = "rwlock")]
     if kind == BackendKind::RwLock && config.concurrency == Concurrency::SingleThreaded {
-        return Ok(memory::try_box(crate::LocalKeystore::open_local(config, allocator)?)?);
+        return Ok(try_box(crate::LocalKeystore::open_local(config, allocator)?)?);
     }
     let config = Config { concurrency: Concurrency::MultiThreaded, ..config.clone() };
     open(kind, &config, allocator).map(|store| store as Box<dyn Keystore>)

@@ -15,8 +15,10 @@ use crossbeam_utils::CachePadded;
 
 use super::bucket::Bucket;
 use super::pin::Guard;
-use crate::backend::memory::{Pages, Zeroable, Zeroed, try_box};
+use crate::backend::memory::{Zeroable, Zeroed};
 use crate::error::Result;
+use crate::fallible::try_box;
+use crate::huge_pages::Pages;
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use crate::primitive::watch;
 

@@ -29,10 +29,11 @@ use std::ptr::{self, null_mut};
 
 use super::pause::{Point, reached};
 use super::pin::Guard;
-use crate::backend::memory::{Zeroable, try_box};
+use crate::backend::memory::Zeroable;
 use crate::backend::slot::Word;
 use crate::backend::tags::{self, Matches};
 use crate::error::Result;
+use crate::fallible::try_box;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::primitive::watch;
 

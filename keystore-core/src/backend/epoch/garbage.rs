@@ -32,6 +32,7 @@ use super::pin::{Guard, pin, request_renewal, take_back};
 use crate::allocator::NodeAllocator;
 use crate::backend::apart::apart;
 use crate::error::{Error, Result};
+use crate::fallible::try_boxed_slice;
 use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::striped::thread_slot;
@@ -105,16 +106,8 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     pub(super) fn new(ledger: Ledger<A, S>) -> Result<Self> {
-        let mut bags = Vec::new();
-        let requested = BAGS * size_of::<CachePadded<Mutex<Bag>>>();
-        bags.try_reserve_exact(BAGS).map_err(|_| Error::OutOfMemory { requested })?;
-        bags.resize_with(BAGS, Default::default);
-        Ok(Self {
-            ledger,
-            bags: bags.into_boxed_slice(),
-            batched_bytes: AtomicUsize::new(0),
-            is_scarce: AtomicBool::new(true),
-        })
+        let bags = try_boxed_slice(BAGS, |_| CachePadded::default())?;
+        Ok(Self { ledger, bags, batched_bytes: AtomicUsize::new(0), is_scarce: AtomicBool::new(true) })
     }
 
     /// Makes sure that what a write is about to take out of the table can be retired.

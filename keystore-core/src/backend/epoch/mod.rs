@@ -66,13 +66,13 @@ use self::pin::{Guard, owner, pin};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::BackendKind;
 use crate::backend::load::{SPARSE, asks_whether_crowded};
-use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure, OfCaller};
 use crate::backend::slot::Word;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
+use crate::huge_pages::Pages;
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -118,7 +118,7 @@ where
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
-        let pages = Pages::of(config);
+        let pages = Pages::new(config.huge_pages);
         let garbage = Garbage::new(Ledger::new(config, allocator, hasher)?)?;
         let initial_bits = config.initial_buckets.ilog2();
         let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, pages)?);

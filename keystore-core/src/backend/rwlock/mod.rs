@@ -34,13 +34,13 @@ use crate::backend::BackendKind;
 use crate::backend::apart::apart;
 use crate::backend::cursor::Cursor;
 use crate::backend::load::{SPARSE, asks_whether_crowded};
-use crate::backend::memory::Pages;
 use crate::backend::prefetch::prefetch;
 use crate::backend::reentry::{self, Closure};
 use crate::backend::slot::Word;
 use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
+use crate::huge_pages::Pages;
 use crate::keystore::Change;
 use crate::ledger::{Event, Ledger};
 use crate::node::Node;
@@ -95,7 +95,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let ledger = Ledger::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
-        let directory = Directory::new(config.initial_buckets, eager, Pages::of(config))?;
+        let directory = Directory::new(config.initial_buckets, eager, Pages::new(config.huge_pages))?;
         let patience = config.lock_timeout;
         let table = RwLockTable { ledger, directory, patience, shrinking: L::INIT, _holds: PhantomData };
         Ok(Self::over(table, config))
