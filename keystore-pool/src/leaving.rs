@@ -3,13 +3,13 @@
 //! A slab's magazine or an arena's span holds little memory, but it keeps its chunk of 2 MiB from
 //! going back to the system, and nobody else can get at it. So a thread that ends leaves none.
 //!
-//! Each place of [`PerThread`](crate::per_thread::PerThread) has a list of the pools that may keep
-//! something there. A pool joins the list of a place when a thread at that place gets its first
-//! magazine or span, and leaves it when a thread ends which had the place, or when the pool ends.
+//! Each slot of [`PerThread`](crate::per_thread::PerThread) has a list of the pools that may keep
+//! something there. A pool joins the list of a slot when a thread at that slot gets its first
+//! magazine or span, and leaves it when a thread ends which had the slot, or when the pool ends.
 //! So the end of a thread costs time in proportion to the pools that it used, not to those that are
 //! open.
 //!
-//! The lock of a list is held while its pools empty the place, so no pool ends meanwhile.
+//! The lock of a list is held while its pools empty the slot, so no pool ends meanwhile.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,19 +17,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keystore_core::thread_exit::Hook;
 
-use crate::per_thread::{PLACES, place};
+use crate::per_thread::{SLOTS, current_slot};
 
 /// A pool that keeps something at the places of threads.
 pub(crate) trait Places: Sync {
-    /// Whether the pool is on the list of a place.
-    fn is_listed(&self, place: usize) -> &AtomicBool;
+    /// Whether the pool is on the list of a slot.
+    fn is_listed(&self, slot: usize) -> &AtomicBool;
 
-    /// Takes back what the pool keeps at a place that the calling thread has, or shares.
-    fn empty(&self, place: usize);
+    /// Takes back what the pool keeps at a slot that the calling thread has, or shares.
+    fn empty(&self, slot: usize);
 }
 
-/// The pools that may keep something at each place.
-static LISTS: [Mutex<Vec<Listed>>; PLACES] = [const { Mutex::new(Vec::new()) }; PLACES];
+/// The pools that may keep something at each slot.
+static LISTS: [Mutex<Vec<Listed>>; SLOTS] = [const { Mutex::new(Vec::new()) }; SLOTS];
 
 static HOOK: Hook = Hook::new(empty_own_place);
 
@@ -38,64 +38,64 @@ struct Listed(NonNull<dyn Places>);
 // SAFETY: a pool's places may be used by any thread, by their own rules: `Places` asks for `Sync`.
 unsafe impl Send for Listed {}
 
-/// Locks the list of a place. Nothing unwinds under the lock.
-fn list(place: usize) -> MutexGuard<'static, Vec<Listed>> {
-    LISTS[place].lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the list of a slot. Nothing unwinds under the lock.
+fn list(slot: usize) -> MutexGuard<'static, Vec<Listed>> {
+    LISTS[slot].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes that a pool may keep something at the calling thread's place. To be called after the place
+/// Notes that a pool may keep something at the calling thread's slot. To be called after the slot
 /// may have got it, and not within
-/// [`PerThread::with_place`](crate::per_thread::PerThread::with_place).
+/// [`PerThread::with_slot`](crate::per_thread::PerThread::with_slot).
 ///
 /// # Safety
 /// The pool stays where it is until [`leave`] was called for it.
 #[inline]
-pub(crate) unsafe fn note<P: Places + 'static>(pool: &P, place: usize) {
-    if !pool.is_listed(place).load(Relaxed) {
-        join(NonNull::from(pool), pool.is_listed(place), place);
+pub(crate) unsafe fn note<P: Places + 'static>(pool: &P, slot: usize) {
+    if !pool.is_listed(slot).load(Relaxed) {
+        join(NonNull::from(pool), pool.is_listed(slot), slot);
     }
 }
 
 #[cold]
-fn join(pool: NonNull<dyn Places>, is_listed: &AtomicBool, place: usize) {
+fn join(pool: NonNull<dyn Places>, is_listed: &AtomicBool, slot: usize) {
     // A model's threads are all on one of the system's, whose end is not theirs.
     if cfg!(loom) {
         return;
     }
     HOOK.add();
-    let mut list = list(place);
-    // If there is no memory for the list, the next call tries again. Threads that share the place
+    let mut list = list(slot);
+    // If there is no memory for the list, the next call tries again. Threads that share the slot
     // may have come here together.
     if list.try_reserve(1).is_ok() && !is_listed.swap(true, Relaxed) {
         list.push(Listed(pool));
     }
 }
 
-/// Empties the calling thread's place, or the one that it shares, in the pools on its list.
+/// Empties the calling thread's slot, or the one that it shares, in the pools on its list.
 fn empty_own_place() {
-    let place = place();
-    for pool in list(place).drain(..) {
+    let slot = current_slot();
+    for pool in list(slot).drain(..) {
         // SAFETY: a pool leaves the lists before it ends, and the lock of this one is held.
         let pool = unsafe { pool.0.as_ref() };
-        // Before it is emptied: a thread that shares the place and fills it afterwards notes it
+        // Before it is emptied: a thread that shares the slot and fills it afterwards notes it
         // again.
-        pool.is_listed(place).store(false, Relaxed);
-        pool.empty(place);
+        pool.is_listed(slot).store(false, Relaxed);
+        pool.empty(slot);
     }
 }
 
 /// Takes a pool, which ends, off all lists. It looks at each under its lock, also at those that the pool
 /// is not on: a thread that ends may have taken it off and be at it still.
 pub(crate) fn leave<P: Places>(pool: &P) {
-    for place in 0..PLACES {
-        list(place).retain(|listed| !std::ptr::addr_eq(listed.0.as_ptr(), pool));
+    for slot in 0..SLOTS {
+        list(slot).retain(|listed| !std::ptr::addr_eq(listed.0.as_ptr(), pool));
     }
 }
 
-/// How many pools are on the list of the calling thread's place.
+/// How many pools are on the list of the calling thread's slot.
 #[cfg(all(test, not(loom)))]
 pub(crate) fn listed() -> usize {
-    list(place()).len()
+    list(current_slot()).len()
 }
 
 #[cfg(all(test, not(loom)))]
@@ -106,17 +106,17 @@ mod tests {
 
     use super::*;
 
-    /// A pool that takes its time to empty a place.
+    /// A pool that takes its time to empty a slot.
     struct Slow {
-        listed: [AtomicBool; PLACES],
+        listed: [AtomicBool; SLOTS],
         emptying: Barrier,
         has_left: AtomicBool,
         had_left: AtomicBool,
     }
 
     impl Places for Slow {
-        fn is_listed(&self, place: usize) -> &AtomicBool {
-            &self.listed[place]
+        fn is_listed(&self, slot: usize) -> &AtomicBool {
+            &self.listed[slot]
         }
 
         fn empty(&self, _: usize) {
@@ -129,17 +129,17 @@ mod tests {
     #[test]
     fn a_pool_ends_after_a_thread_that_is_emptying_its_place() {
         static POOL: Slow = Slow {
-            listed: [const { AtomicBool::new(false) }; PLACES],
+            listed: [const { AtomicBool::new(false) }; SLOTS],
             emptying: Barrier::new(2),
             has_left: AtomicBool::new(false),
             had_left: AtomicBool::new(false),
         };
         // SAFETY: the pool is static.
-        let thread = std::thread::spawn(|| unsafe { note(&POOL, place()) });
+        let thread = std::thread::spawn(|| unsafe { note(&POOL, current_slot()) });
         POOL.emptying.wait();
         leave(&POOL);
         POOL.has_left.store(true, Relaxed);
         thread.join().unwrap();
-        assert!(!POOL.had_left.load(Relaxed), "the pool was gone while its place was being emptied");
+        assert!(!POOL.had_left.load(Relaxed), "the pool was gone while its slot was being emptied");
     }
 }

@@ -311,7 +311,7 @@ unsafe impl NodeAllocator for ArenaPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         if is_small(layout)
-            && let Some(bump) = self.caches.own()
+            && let Some(bump) = self.caches.exclusive()
             && let Some(block) = bump.bump(layout)
         {
             self.spans.note_allocated(block);
@@ -322,7 +322,7 @@ unsafe impl NodeAllocator for ArenaPool {
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        match self.caches.own() {
+        match self.caches.exclusive() {
             Some(bump) if is_small(layout) => {
                 bump.live.subtract(layout);
                 // SAFETY: the caller's promises.

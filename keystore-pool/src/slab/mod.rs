@@ -21,7 +21,7 @@ use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
 use crate::leaving::{self, Places};
-use crate::per_thread::{LiveCount, Owned, PerThread, place};
+use crate::per_thread::{ExclusiveSlots, LiveCount, PerThread, current_slot};
 use crate::span::{SpanOptions, Spans, check_layout};
 use crate::stable::Stable;
 use crate::system::SystemPool;
@@ -107,7 +107,7 @@ impl Default for SlabOptions {
 /// ```
 pub struct SlabPool {
     /// The threads' own caches, which lie in `core`.
-    own: Owned<Cache>,
+    exclusive_caches: ExclusiveSlots<Cache>,
     /// Whether a block of a size class was ever taken from the system. Until then, none needs to be looked up.
     fell_back: AtomicBool,
     when_full: WhenFull,
@@ -125,12 +125,12 @@ struct Core {
 }
 
 impl Places for Core {
-    fn is_listed(&self, place: usize) -> &AtomicBool {
-        &self.caches.at(place).is_listed
+    fn is_listed(&self, slot: usize) -> &AtomicBool {
+        &self.caches.get(slot).is_listed
     }
 
-    fn empty(&self, place: usize) {
-        self.caches.with_place(place, |cache| {
+    fn empty(&self, slot: usize) {
+        self.caches.with_slot(slot, |cache| {
             for (depot, cache) in self.depots.iter().zip(&cache.classes) {
                 // SAFETY: the closure is the only one at this cache.
                 unsafe { depot.drain(cache, &self.spans) };
@@ -205,8 +205,14 @@ impl SlabPool {
             depots: depots.into_boxed_slice().try_into().expect("one for each class"),
             spans,
         })?;
-        let own = core.caches.owned();
-        Ok(Self { own, fell_back: AtomicBool::new(false), when_full: options.when_full, core, system })
+        let exclusive_caches = core.caches.exclusive_slots();
+        Ok(Self {
+            exclusive_caches,
+            fell_back: AtomicBool::new(false),
+            when_full: options.when_full,
+            core,
+            system,
+        })
     }
 
     /// Returns free memory to the system: the calling thread's magazines and those at the depots are emptied, and all chunks
@@ -225,17 +231,17 @@ impl SlabPool {
 
     /// The calling thread's cache, where it has one of its own.
     #[inline(always)]
-    fn own_cache(&self) -> Option<&Cache> {
+    fn exclusive_cache(&self) -> Option<&Cache> {
         // SAFETY: the caches live as long as the pool.
-        unsafe { self.own.get() }
+        unsafe { self.exclusive_caches.get() }
     }
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
     fn allocate_slow(&self, layout: Layout) -> Result<NonNull<u8>> {
         let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
-        let (core, place) = (&*self.core, place());
-        let block = core.caches.with_place(place, |cache| {
+        let (core, slot) = (&*self.core, current_slot());
+        let block = core.caches.with_slot(slot, |cache| {
             let magazines = &cache.classes[class];
             // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
             let block = unsafe {
@@ -263,7 +269,7 @@ impl SlabPool {
             }
         });
         // SAFETY: it stays where it is, and leaves the lists before it is freed.
-        unsafe { leaving::note(core, place) };
+        unsafe { leaving::note(core, slot) };
         block
     }
 
@@ -284,8 +290,8 @@ impl SlabPool {
             return unsafe { self.system.deallocate(block, layout) };
         }
         self.check_freed(block, class);
-        let (core, place) = (&*self.core, place());
-        core.caches.with_place(place, |cache| {
+        let (core, slot) = (&*self.core, current_slot());
+        core.caches.with_slot(slot, |cache| {
             let magazines = &cache.classes[class];
             cache.live.subtract(layout);
             // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
@@ -298,7 +304,7 @@ impl SlabPool {
             }
         });
         // SAFETY: it stays where it is, and leaves the lists before it is freed.
-        unsafe { leaving::note(core, place) };
+        unsafe { leaving::note(core, slot) };
     }
 
     /// A block of a layout that has no class.
@@ -339,7 +345,7 @@ unsafe impl NodeAllocator for SlabPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         if let Some(class) = fine_class_of(layout)
-            && let Some(cache) = self.own_cache()
+            && let Some(cache) = self.exclusive_cache()
             // SAFETY: this thread is the only one at its own cache.
             && let Some(block) = unsafe { cache.classes[class].pop() }
         {
@@ -353,7 +359,7 @@ unsafe impl NodeAllocator for SlabPool {
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if let Some(class) = fine_class_of(layout)
-            && let Some(cache) = self.own_cache()
+            && let Some(cache) = self.exclusive_cache()
             && !self.fell_back.load(Relaxed)
             && let Some(slot) = cache.classes[class].free_slot()
         {

@@ -126,7 +126,7 @@ fn chunks_that_have_become_empty_go_back() {
     // A place that is shared is emptied whenever a thread of it ends, in the middle of this too. While
     // other tests have crowds of threads, this one waits for a place of its own.
     let has_own_place = || {
-        let own = place() < keystore_core::striped::OWNED;
+        let own = current_slot() < keystore_core::striped::OWNED;
         if own {
             chunks_go_back();
         }
