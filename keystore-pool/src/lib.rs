@@ -56,9 +56,9 @@
 //! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and
 //! its parts: `class` sizes, `span` blocks of one size, `magazine` what threads cache, `depot`
 //! where they trade · `arena` · `system` · `any_pool` the choice at run time · `per_thread` places of
-//! one's own · `leaving` threads that end · `registry` whose an address is · `primitive` what
-//! threads share, or a model checker's · `list` links within elements · `stable` a value that stays
-//! where it is · `shared` one with several owners · `debug_check` the checks of debug builds.
+//! one's own · `registry` whose an address is · `primitive` what
+//! threads share, or a model checker's · `list` links within elements
+//! · `shared` one with several owners · `debug_check` the checks of debug builds.
 //!
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
@@ -75,8 +75,6 @@ mod arena;
 mod chunk;
 #[cfg(all(debug_assertions, any(feature = "slab", feature = "arena")))]
 mod debug_check;
-#[cfg(feature = "slab")]
-mod leaving;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod list;
 #[cfg(all(test, loom, feature = "slab", feature = "arena"))]
@@ -92,8 +90,6 @@ mod shared;
 mod slab;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod span;
-#[cfg(feature = "slab")]
-mod stable;
 mod system;
 #[cfg(all(test, not(loom), feature = "slab", feature = "arena"))]
 mod tests;

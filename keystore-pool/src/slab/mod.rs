@@ -17,20 +17,22 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
+use keystore_core::fallible::try_boxed_slice;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
-use crate::leaving::{self, Places};
 use crate::per_thread::{ExclusiveSlots, LiveCount, PerThread, current_slot};
 use crate::span::{SpanOptions, Spans, check_layout};
-use crate::stable::Stable;
 use crate::system::SystemPool;
 
+mod aliasable_box;
 mod class;
 mod depot;
 mod magazine;
 mod span;
+mod thread_exit;
 
+use aliasable_box::AliasableBox;
 use class::{CLASSES, ClassIndex, TABLE, class_of, fine_class_of};
 use depot::Depot;
 use magazine::ClassCache;
@@ -112,7 +114,7 @@ pub struct SlabPool {
     fell_back: AtomicBool,
     when_full: WhenFull,
     /// It may be on the lists for threads that end, which have its address.
-    core: Stable<Core>,
+    core: AliasableBox<Core>,
     system: SystemPool,
 }
 
@@ -122,17 +124,26 @@ struct Core {
     caches: PerThread<Cache>,
     depots: Box<[CachePadded<Depot>; CLASSES]>,
     spans: Spans,
+    /// Called before a slot is drained.
+    #[cfg(test)]
+    before_draining: Option<fn()>,
 }
 
-impl Places for Core {
-    fn is_listed(&self, slot: usize) -> &AtomicBool {
-        &self.caches.get(slot).is_listed
+impl Core {
+    /// Returns the flag that tells if a slot's list of pools has this one.
+    fn is_registered(&self, slot: usize) -> &AtomicBool {
+        &self.caches.get(slot).is_registered
     }
 
-    fn empty(&self, slot: usize) {
+    /// Returns the blocks in a slot's magazines to their spans. The slot is the calling thread's.
+    fn drain_slot(&self, slot: usize) {
+        #[cfg(test)]
+        if let Some(wait) = self.before_draining {
+            wait();
+        }
         self.caches.with_slot(slot, |cache| {
             for (depot, cache) in self.depots.iter().zip(&cache.classes) {
-                // SAFETY: the closure is the only one at this cache.
+                // SAFETY: inside `with_slot` this thread is the only one in the slot.
                 unsafe { depot.drain(cache, &self.spans) };
             }
         });
@@ -142,7 +153,7 @@ impl Places for Core {
 /// What a thread has of its own.
 #[derive(Debug)]
 struct Cache {
-    is_listed: AtomicBool,
+    is_registered: AtomicBool,
     /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
     classes: [ClassCache; CLASSES],
@@ -151,7 +162,7 @@ struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self {
-            is_listed: AtomicBool::new(false),
+            is_registered: AtomicBool::new(false),
             live: LiveCount::default(),
             classes: array::from_fn(|_| ClassCache::default()),
         }
@@ -196,14 +207,14 @@ impl SlabPool {
             registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
         let system = SystemPool::new()?;
-        let mut depots = Vec::new();
-        let requested = CLASSES * size_of::<CachePadded<Depot>>();
-        depots.try_reserve_exact(CLASSES).map_err(|_| Error::OutOfMemory { requested })?;
-        depots.extend((0..CLASSES).map(|class| CachePadded::new(Depot::new(class, &TABLE[class]))));
-        let core = Stable::new(Core {
+        let depot = |class| CachePadded::new(Depot::new(class, &TABLE[class]));
+        let depots = try_boxed_slice(CLASSES, depot)?;
+        let core = AliasableBox::new(Core {
             caches: PerThread::new()?,
-            depots: depots.into_boxed_slice().try_into().expect("one for each class"),
+            depots: depots.try_into().expect("one for each class"),
             spans,
+            #[cfg(test)]
+            before_draining: None,
         })?;
         let exclusive_caches = core.caches.exclusive_slots();
         Ok(Self {
@@ -269,7 +280,7 @@ impl SlabPool {
             }
         });
         // SAFETY: it stays where it is, and leaves the lists before it is freed.
-        unsafe { leaving::note(core, slot) };
+        unsafe { thread_exit::register_thread(core, slot) };
         block
     }
 
@@ -304,7 +315,7 @@ impl SlabPool {
             }
         });
         // SAFETY: it stays where it is, and leaves the lists before it is freed.
-        unsafe { leaving::note(core, slot) };
+        unsafe { thread_exit::register_thread(core, slot) };
     }
 
     /// A block of a layout that has no class.
@@ -383,7 +394,7 @@ unsafe impl NodeAllocator for SlabPool {
 
 impl Drop for SlabPool {
     fn drop(&mut self) {
-        leaving::leave(&*self.core);
+        thread_exit::unregister(&*self.core);
         let Core { caches, depots, .. } = self.core.get_mut();
         for (class, depot) in depots.iter_mut().enumerate() {
             depot.free_magazines(caches.iter().map(|cache| &cache.classes[class]));

@@ -329,12 +329,12 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
         let thread = scope.spawn(|| {
             // Other tests run beside this one; a thread with a number of its own shares its list
             // with none.
-            let before = leaving::listed();
+            let before = thread_exit::registered_pools();
             for _ in 0..2 {
                 Block::allocate(&pools[3], layout(88), 1).unwrap().free(&pools[3]);
                 Block::allocate(&pools[7], layout(24), 2).unwrap().free(&pools[7]);
             }
-            (before, leaving::listed())
+            (before, thread_exit::registered_pools())
         });
         let (before, after) = thread.join().unwrap();
         assert_eq!(after, before + 2, "lists of 40 pools");
@@ -348,7 +348,7 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
 #[test]
 fn a_pool_that_ends_before_a_thread_that_used_it_leaves_the_threads_list() {
     std::thread::spawn(|| {
-        let before = leaving::listed();
+        let before = thread_exit::registered_pools();
         let [first, second, third] = [(); 3].map(|()| pool(SlabOptions::default()));
         for used in [&first, &second, &third] {
             Block::allocate(used, layout(88), 1).unwrap().free(used);
@@ -356,7 +356,7 @@ fn a_pool_that_ends_before_a_thread_that_used_it_leaves_the_threads_list() {
         for ended in [second, third, first] {
             drop(ended);
         }
-        assert_eq!(leaving::listed(), before);
+        assert_eq!(thread_exit::registered_pools(), before);
     })
     .join()
     .unwrap();
