@@ -78,8 +78,8 @@
 //!
 //! `keystore` the trait and its promises · `store` the verbs, made once for all backends · `table`
 //! what a backend has to provide · `verbs` and `session` each verb on one key · `backend` the three
-//! · `node` an entry's bytes · `hash` how a hash is cut · `account` limits and counts · `striped`
-//! counters that scale. The whole map is docs/architecture.md in the repository.
+//! · `node` an entry's bytes · `hash` how a hash is cut · `account` limits and counts · `sync`
+//! what threads share. The whole map is docs/architecture.md in the repository.
 
 // On docs.rs: which feature brings an item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -98,7 +98,11 @@ mod backend;
 mod config;
 mod error;
 mod error_counts;
+#[doc(hidden)]
+pub mod fallible;
 mod hash;
+#[doc(hidden)]
+pub mod huge_pages;
 mod keystore;
 mod node;
 mod open;

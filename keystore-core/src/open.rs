@@ -77,17 +77,11 @@ where
     }
     Ok(match kind {
         #[cfg(feature = "rwlock")]
-        BackendKind::RwLock => {
-            crate::backend::common::zeroed_array::try_box(crate::RwLockKeystore::open(config, allocator)?)?
-        }
+        BackendKind::RwLock => crate::fallible::try_box(crate::RwLockKeystore::open(config, allocator)?)?,
         #[cfg(feature = "epoch")]
-        BackendKind::Epoch => {
-            crate::backend::common::zeroed_array::try_box(crate::EpochKeystore::open(config, allocator)?)?
-        }
+        BackendKind::Epoch => crate::fallible::try_box(crate::EpochKeystore::open(config, allocator)?)?,
         #[cfg(feature = "dashmap")]
-        BackendKind::DashMap => {
-            crate::backend::common::zeroed_array::try_box(crate::DashMapKeystore::open(config, allocator)?)?
-        }
+        BackendKind::DashMap => crate::fallible::try_box(crate::DashMapKeystore::open(config, allocator)?)?,
         #[allow(unreachable_patterns, reason = "reached only where a backend's feature is off")]
         other => return Err(not_built(other, config, allocator)),
     })
@@ -104,9 +98,7 @@ where
 {
     #[cfg(feature = "rwlock")]
     if kind == BackendKind::RwLock && config.concurrency == Concurrency::SingleThreaded {
-        return Ok(crate::backend::common::zeroed_array::try_box(crate::LocalKeystore::open_local(
-            config, allocator,
-        )?)?);
+        return Ok(crate::fallible::try_box(crate::LocalKeystore::open_local(config, allocator)?)?);
     }
     let config = Config { concurrency: Concurrency::MultiThreaded, ..config.clone() };
     open(kind, &config, allocator).map(|store| store as Box<dyn Keystore>)

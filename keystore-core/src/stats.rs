@@ -6,8 +6,9 @@
 //! Later versions may add numbers. Who makes statistics, as a store or pool of another crate does,
 //! begins with `Stats::default()` and sets the fields that it has.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::error_counts::ErrorCounts;
+use crate::fallible::try_reserve;
 
 /// A picture of a store, from [`Keystore::stats`](crate::Keystore::stats).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -188,8 +189,7 @@ impl Distribution {
         match self.buckets_with.binary_search_by_key(&entries, |&(entries, _)| entries) {
             Ok(at) => self.buckets_with[at].1 += 1,
             Err(at) => {
-                let requested = size_of::<(usize, u64)>();
-                self.buckets_with.try_reserve(1).map_err(|_| Error::OutOfMemory { requested })?;
+                try_reserve(&mut self.buckets_with, 1)?;
                 self.buckets_with.insert(at, (entries, 1));
             }
         }

@@ -55,10 +55,10 @@
 //!
 //! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and
 //! its parts: `class` sizes, `span` blocks of one size, `magazine` what threads cache, `depot`
-//! where they trade · `arena` · `system` · `kind` the choice at run time · `per_thread` places of
-//! one's own · `leaving` threads that end · `registry` whose an address is · `primitive` what
-//! threads share, or a model checker's · `list` links within elements · `stable` a value that stays
-//! where it is · `shared` one with several owners · `audit` the checks of debug builds.
+//! where they trade · `arena` · `system` · `any_pool` the choice at run time · `per_thread` places of
+//! one's own · `registry` whose an address is · `primitive` what
+//! threads share, or a model checker's · `list` links within elements
+//! · `shared` one with several owners · `debug_check` the checks of debug builds.
 //!
 //! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
@@ -68,15 +68,13 @@
 
 use std::fmt;
 
+mod any_pool;
 #[cfg(feature = "arena")]
 mod arena;
-#[cfg(all(debug_assertions, any(feature = "slab", feature = "arena")))]
-mod audit;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod chunk;
-mod kind;
-#[cfg(feature = "slab")]
-mod leaving;
+#[cfg(all(debug_assertions, any(feature = "slab", feature = "arena")))]
+mod debug_check;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod list;
 #[cfg(all(test, loom, feature = "slab", feature = "arena"))]
@@ -92,15 +90,13 @@ mod shared;
 mod slab;
 #[cfg(any(feature = "slab", feature = "arena"))]
 mod span;
-#[cfg(feature = "slab")]
-mod stable;
 mod system;
 #[cfg(all(test, not(loom), feature = "slab", feature = "arena"))]
 mod tests;
 
+pub use any_pool::{AnyPool, PoolKind};
 #[cfg(feature = "arena")]
 pub use arena::{ArenaOptions, ArenaPool};
-pub use kind::{AnyPool, PoolKind};
 pub use shared::Shared;
 #[cfg(feature = "slab")]
 pub use slab::{SlabOptions, SlabPool, WhenFull};

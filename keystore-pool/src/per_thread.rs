@@ -1,9 +1,12 @@
-//! One value for each thread.
+//! Per-thread values: thread-local storage that belongs to a pool.
 //!
-//! The first [`OWNED`] live threads have a place of their own, chosen by [`thread_slot`]; nobody else enters it, so it
-//! needs no lock. The threads beyond share [`SHARED`] places, each behind a lock. When a thread ends, its number and with it
-//! its place and all that lies in it pass to the next thread: what threads that have ended leave behind is bounded by the
-//! number of places, not of threads, also where nothing sweeps up after them.
+//! A [`PerThread`] has two kinds of slots. The first [`OWNED`] live threads each have an *exclusive*
+//! slot, chosen by [`thread_slot`]. No other thread enters it, so it needs no lock. Further threads
+//! use [`SHARED`] *shared* slots, each behind a lock.
+//!
+//! When a thread ends, its number passes to the next thread, and with it the slot and everything in
+//! it. So the memory that ended threads leave behind is bounded by the number of slots and not by
+//! the number of threads, even if nothing cleans up after them.
 
 use std::alloc::Layout;
 #[cfg(feature = "slab")]
@@ -11,35 +14,40 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
+use keystore_core::fallible::try_boxed_slice;
 use keystore_core::thread_slot::OWNED;
-use keystore_core::{Error, PoolStats, Result};
+use keystore_core::{PoolStats, Result};
 
 use crate::primitive::{Mutex, thread_slot};
 
-/// How many places the threads share that have none of their own.
+/// Number of shared slots.
 const SHARED: usize = 16;
 
-/// How many places there are.
+/// Number of slots.
 #[cfg(feature = "slab")]
-pub(crate) const PLACES: usize = OWNED + SHARED;
+pub(crate) const SLOTS: usize = OWNED + SHARED;
 
-/// The place of the calling thread: its own, below [`OWNED`], or the one that it shares.
+/// Returns the index of the calling thread's slot: below [`OWNED`] if it is exclusive.
 #[inline]
-pub(crate) fn place() -> usize {
+pub(crate) fn current_slot() -> usize {
     match thread_slot() {
-        own if own < OWNED => own,
+        slot if slot < OWNED => slot,
         other => OWNED + other % SHARED,
     }
 }
 
-/// A `T` for each thread. Everybody may read all of them, so the parts of `T` are atomic; only the thread that is
-/// at its own (by [`own`](Self::own) or [`with`](Self::with)) writes, so loads and stores of it can be relaxed and need no read-modify-write.
+/// A `T` for each thread.
+///
+/// Any thread may read all of them, so the parts of `T` are atomic. Only the thread that has entered
+/// a slot (by [`exclusive`](Self::exclusive) or [`with`](Self::with)) writes there. So its loads and
+/// stores can be relaxed, and need no read-modify-write.
 #[derive(Debug)]
 pub(crate) struct PerThread<T> {
-    owned: Box<[CachePadded<T>]>,
+    exclusive: Box<[CachePadded<T>]>,
     shared: Box<[CachePadded<Shared<T>>]>,
 }
 
+/// A value that several threads use one after another.
 #[derive(Debug, Default)]
 struct Shared<T> {
     lock: Mutex<()>,
@@ -47,126 +55,131 @@ struct Shared<T> {
 }
 
 impl<T: Default> PerThread<T> {
+    /// Makes default values for all slots.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self { owned: filled(OWNED)?, shared: filled(SHARED)? })
+        Ok(Self {
+            exclusive: try_boxed_slice(OWNED, |_| CachePadded::default())?,
+            shared: try_boxed_slice(SHARED, |_| CachePadded::default())?,
+        })
     }
 }
 
-fn filled<T: Default>(count: usize) -> Result<Box<[T]>> {
-    let mut values = Vec::new();
-    values
-        .try_reserve_exact(count)
-        .map_err(|_| Error::OutOfMemory { requested: count.saturating_mul(size_of::<T>()) })?;
-    values.resize_with(count, T::default);
-    Ok(values.into_boxed_slice())
-}
-
-/// The places that threads have of their own, found without a look at the [`PerThread`]: for fast paths.
+/// The address of the exclusive slots, for fast paths: it saves a load from the [`PerThread`].
 #[cfg(feature = "slab")]
 #[derive(Debug)]
-pub(crate) struct Owned<T>(NonNull<[CachePadded<T>]>);
+pub(crate) struct ExclusiveSlots<T>(NonNull<[CachePadded<T>]>);
 
 #[cfg(feature = "slab")]
-impl<T> Owned<T> {
-    /// That of the calling thread, as [`PerThread::own`].
+impl<T> ExclusiveSlots<T> {
+    /// Returns the calling thread's value, as [`PerThread::exclusive`] does.
     ///
     /// # Safety
-    /// The `PerThread` that this was taken of lives for `'a`.
+    /// The `PerThread` that this came from lives for `'a`.
     #[inline]
     pub(crate) unsafe fn get<'a>(&self) -> Option<&'a T> {
-        // SAFETY: the caller's promise; a box stays where it is when its owner moves.
+        // SAFETY: the caller promises that the `PerThread` lives for `'a`. Its slots are in a box,
+        // which stays at its address if the owner moves.
         unsafe { self.0.as_ref() }.get(thread_slot()).map(|value| &**value)
     }
 }
 
-// SAFETY: it is used like a reference to the values.
+// SAFETY: it gives out nothing but shared references to `T`, which may be sent if `T` is `Sync`.
 #[cfg(feature = "slab")]
-unsafe impl<T: Sync> Send for Owned<T> {}
-// SAFETY: as above.
+unsafe impl<T: Sync> Send for ExclusiveSlots<T> {}
+// SAFETY: threads that share it get shared references to `T`, which is `Sync`.
 #[cfg(feature = "slab")]
-unsafe impl<T: Sync> Sync for Owned<T> {}
+unsafe impl<T: Sync> Sync for ExclusiveSlots<T> {}
 
 impl<T> PerThread<T> {
-    /// The places that threads have of their own.
+    /// Returns the address of the exclusive slots.
     #[cfg(feature = "slab")]
-    pub(crate) fn owned(&self) -> Owned<T> {
-        Owned(NonNull::from(&*self.owned))
+    pub(crate) fn exclusive_slots(&self) -> ExclusiveSlots<T> {
+        ExclusiveSlots(NonNull::from(&*self.exclusive))
     }
 
-    /// The calling thread's value if it has one of its own: what a fast path uses. No other thread is at it
-    /// for as long as this one runs, and what earlier ones wrote there is visible.
+    /// Returns the calling thread's value if its slot is exclusive: the fast path.
+    ///
+    /// No other thread enters the slot while this one runs, and what earlier threads wrote there is
+    /// visible.
     #[cfg(feature = "arena")]
     #[inline]
-    pub(crate) fn own(&self) -> Option<&T> {
-        self.owned.get(thread_slot()).map(|value| &**value)
+    pub(crate) fn exclusive(&self) -> Option<&T> {
+        self.exclusive.get(thread_slot()).map(|value| &**value)
     }
 
-    /// Runs `work` on the calling thread's value, own or shared. No other thread is at it meanwhile, and what earlier
-    /// ones wrote there is visible. `work` must not call `with` of the same `PerThread`.
+    /// Runs `work` on the calling thread's value, whether its slot is exclusive or shared.
+    ///
+    /// No other thread is in the slot during the call, and what earlier threads wrote there is
+    /// visible. `work` must not call `with` of the same `PerThread`.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&T) -> R) -> R {
-        self.with_place(place(), work)
+        self.with_slot(current_slot(), work)
     }
 
-    /// [`with`](Self::with) for a thread that knows its place.
-    pub(crate) fn with_place<R>(&self, place: usize, work: impl FnOnce(&T) -> R) -> R {
-        match self.owned.get(place) {
+    /// Does the same as [`with`](Self::with) for a caller that knows its [`current_slot`].
+    pub(crate) fn with_slot<R>(&self, slot: usize, work: impl FnOnce(&T) -> R) -> R {
+        match self.exclusive.get(slot) {
             Some(value) => work(value),
             None => {
-                let shared = &self.shared[place - OWNED];
+                let shared = &self.shared[slot - OWNED];
                 let _guard = shared.lock.lock();
                 work(&shared.value)
             }
         }
     }
 
-    /// The value at a place. Everybody may read it.
+    /// Returns the value of a slot, to read it.
     #[cfg(feature = "slab")]
-    pub(crate) fn at(&self, place: usize) -> &T {
-        match self.owned.get(place) {
+    pub(crate) fn get(&self, slot: usize) -> &T {
+        match self.exclusive.get(slot) {
             Some(value) => value,
-            None => &self.shared[place - OWNED].value,
+            None => &self.shared[slot - OWNED].value,
         }
     }
 
-    /// All values, by their places, whoever they belong to.
+    /// Iterates over the values of all slots, to read them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.owned.iter().map(|value| &**value).chain(self.shared.iter().map(|shared| &shared.value))
+        let exclusive = self.exclusive.iter().map(|value| &**value);
+        exclusive.chain(self.shared.iter().map(|shared| &shared.value))
     }
 }
 
-/// What a thread has allocated and what it has freed. A thread that frees what others allocated counts more freed than allocated;
-/// the total is right.
+/// Counts of what a thread has allocated and freed.
+///
+/// A thread that frees blocks of other threads counts more freed than allocated. The total over all
+/// threads is right.
 #[derive(Debug, Default)]
 pub(crate) struct LiveCount {
     allocated: AtomicI64,
     freed: AtomicI64,
-    /// Bytes allocated less those freed.
+    /// Bytes allocated minus bytes freed.
     bytes: AtomicI64,
 }
 
 impl LiveCount {
-    /// Counts an allocated block. Only the thread at this count may call it.
+    /// Counts an allocated block. Only the thread in this slot may call it.
     #[inline(always)]
     pub(crate) fn add(&self, layout: Layout) {
         raise(&self.allocated, 1);
         raise(&self.bytes, layout.size() as i64);
     }
 
-    /// Counts a freed block. Only the thread at this count may call it.
+    /// Counts a freed block. Only the thread in this slot may call it.
     #[inline(always)]
     pub(crate) fn subtract(&self, layout: Layout) {
         raise(&self.freed, 1);
         raise(&self.bytes, -(layout.size() as i64));
     }
 
-    /// How many blocks were ever allocated here.
+    /// Returns the number of blocks ever allocated here.
     #[cfg(feature = "arena")]
     pub(crate) fn allocated(&self) -> i64 {
         self.allocated.load(Relaxed)
     }
 
-    /// Statistics with the totals of these counts. While threads count, the parts of a total are of different
-    /// instants and can seem to be negative.
+    /// Returns statistics with the totals of these counts.
+    ///
+    /// While threads count, the parts of a total are read at different instants. A total that would
+    /// be negative is reported as 0.
     pub(crate) fn total<'a>(counts: impl Iterator<Item = &'a Self>) -> PoolStats {
         let (nodes, bytes) = counts.fold((0_i64, 0_i64), |(nodes, bytes), count| {
             let live = count.allocated.load(Relaxed).wrapping_sub(count.freed.load(Relaxed));
@@ -178,7 +191,7 @@ impl LiveCount {
         stats
     }
 
-    /// Forgets what was counted. Only while no thread counts.
+    /// Sets the counts to zero. No thread counts during the call.
     #[cfg(feature = "arena")]
     pub(crate) fn clear(&self) {
         self.allocated.store(0, Relaxed);

@@ -7,10 +7,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use keystore_core::{Error, Result};
+use keystore_core::Result;
+use keystore_core::fallible::try_box;
 
-/// Owns a `T` together with its clones: `Arc`, but it reports that there is no memory. `Arc::new`
-/// ends the process, and stable Rust has no other.
+/// Owns a `T` together with its clones, as `Arc` does, but reports a lack of memory. `Arc::new` ends
+/// the process instead, and stable Rust has no other constructor.
 pub struct Shared<T>(NonNull<Counted<T>>);
 
 struct Counted<T> {
@@ -19,18 +20,14 @@ struct Counted<T> {
 }
 
 impl<T> Shared<T> {
-    /// Shares a value, with one owner for now.
+    /// Makes the first owner of a value.
     ///
     /// # Errors
     /// -10 if there is no memory for it.
     pub fn new(value: T) -> Result<Self> {
-        let mut one = Vec::new();
-        let requested = size_of::<Counted<T>>();
-        one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested })?;
-        one.push(Counted { owners: AtomicUsize::new(1), value });
-        let first = Box::into_raw(one.into_boxed_slice()).cast::<Counted<T>>();
+        let counted = Box::into_raw(try_box(Counted { owners: AtomicUsize::new(1), value })?);
         // SAFETY: a box is not at address 0.
-        Ok(Self(unsafe { NonNull::new_unchecked(first) }))
+        Ok(Self(unsafe { NonNull::new_unchecked(counted) }))
     }
 }
 
@@ -39,7 +36,7 @@ impl<T> Deref for Shared<T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: valid while it has owners.
+        // SAFETY: the value lives while it has owners, and `self` is one.
         unsafe { &self.0.as_ref().value }
     }
 }
@@ -52,9 +49,9 @@ impl<T: fmt::Debug> fmt::Debug for Shared<T> {
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        // SAFETY: valid while it has owners.
+        // SAFETY: the value lives while it has owners, and `self` is one.
         let owners = unsafe { &self.0.as_ref().owners };
-        // Owners that are forgotten count on: their number must not come round to 0.
+        // Owners that are leaked stay in the count, which must not overflow to 0.
         if owners.fetch_add(1, Relaxed) > isize::MAX as usize {
             abort();
         }
@@ -64,22 +61,23 @@ impl<T> Clone for Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: valid while it has owners. Release: what this one did comes before the end.
+        // Release: what this owner did happens before the value is dropped.
+        // SAFETY: the value lives while it has owners, and `self` is one until the subtraction.
         if unsafe { self.0.as_ref() }.owners.fetch_sub(1, Release) > 1 {
             return;
         }
-        // SAFETY: as above. Acquire: what the others did comes before this. A load and not a fence,
-        // which ThreadSanitizer does not understand.
+        // Acquire: what the other owners did happens before this. It is a load and not a fence,
+        // because ThreadSanitizer does not understand fences.
+        // SAFETY: this was the last owner, so no other thread drops the value.
         unsafe { self.0.as_ref() }.owners.load(Acquire);
-        let one = NonNull::slice_from_raw_parts(self.0, 1);
-        // SAFETY: it came from a boxed slice of one, and this was the last owner.
-        drop(unsafe { Box::from_raw(one.as_ptr()) });
+        // SAFETY: `new` got the address from a box, and this was the last owner.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 
-// SAFETY: each owner may use the value, and the last one drops it.
+// SAFETY: each owner may use the value from its thread (`Sync`), and the last one drops it (`Send`).
 unsafe impl<T: Send + Sync> Send for Shared<T> {}
-// SAFETY: as above.
+// SAFETY: a reference to an owner can be cloned into an owner, so `Send` is needed here, too.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
 #[cfg(all(test, not(loom)))]

@@ -40,7 +40,7 @@ pub(crate) struct SpanHeader {
     /// Of the chunk, in its first span; unused in the others.
     chunk: ChunkHeader,
     #[cfg(debug_assertions)]
-    live: crate::audit::LiveBlocks,
+    live: crate::debug_check::LiveBlocks,
 }
 
 #[derive(Debug)]
@@ -225,7 +225,7 @@ impl Spans {
         // SAFETY: the span is ours alone until it is handed out.
         unsafe {
             let header = span.cast::<SpanHeader>().as_ptr();
-            (&raw mut (*header).live).write(crate::audit::LiveBlocks::new());
+            (&raw mut (*header).live).write(crate::debug_check::LiveBlocks::new());
         }
         Ok(span)
     }
@@ -383,7 +383,7 @@ impl Spans {
         {
             let address = block.addr().get();
             if !self.owns(block) {
-                crate::audit::corrupt(address, "is not of this pool");
+                crate::debug_check::corrupt(address, "is not of this pool");
             }
             // SAFETY: the registry knows the chunk. Its spans that were never used have a header of undefined content,
             // which may let a wrong address pass: a check that finds less, not one that does harm.

@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_utils::CachePadded;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fallible::try_boxed_slice;
 use crate::sync::thread_slot::{OWNED, SHARED, improve_slot, owned_slot, thread_slot};
 
 /// `N` counters, each split over threads.
@@ -24,15 +25,11 @@ impl<const N: usize> ShardedCounters<N> {
     /// `N` counters at zero.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] where the shards cannot be allocated.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if the shards cannot be allocated.
     pub fn new() -> Result<Self> {
-        let mut shards = Vec::new();
-        shards.try_reserve_exact(OWNED + SHARED).map_err(|_| Error::OutOfMemory {
-            requested: (OWNED + SHARED) * size_of::<CachePadded<[AtomicI64; N]>>(),
-        })?;
-        shards.resize_with(OWNED + SHARED, || CachePadded::new([const { AtomicI64::new(0) }; N]));
-        let shards = shards.into_boxed_slice().try_into().expect("as many as were asked for");
-        Ok(Self { shards })
+        let shard = |_| CachePadded::new([const { AtomicI64::new(0) }; N]);
+        let shards = try_boxed_slice(OWNED + SHARED, shard)?;
+        Ok(Self { shards: shards.try_into().expect("as many as were asked for") })
     }
 
     /// Adds `amount` to `counter` and returns what this thread's shard of it holds then: a number that is good for

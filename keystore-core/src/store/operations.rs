@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::account::counters::{Event, Operation};
 use crate::error::{Error, Result};
+use crate::fallible::try_vec;
 use crate::hash::samples_entries;
 use crate::keystore::{Change, Exchange, Update};
 use crate::node::Node;
@@ -187,8 +188,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
 
 /// A copy of `bytes`, or the error where there is no memory for it.
 fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(|_| Error::OutOfMemory { requested: bytes.len() })?;
+    let mut copy = try_vec(bytes.len())?;
     copy.extend_from_slice(bytes);
     Ok(copy)
 }

@@ -29,18 +29,18 @@ impl BiasedCount {
     /// Takes off a block that is given up: whether the span is free by that. It then is the caller's, and all that was done with it
     /// on any thread comes before.
     #[inline(always)]
-    pub(super) fn bury(&self) -> bool {
-        self.take_off(1)
+    pub(super) fn decrement(&self) -> bool {
+        self.subtract(1)
     }
 
-    /// Takes off the bias, less the blocks that were `born`, when the thread leaves the span: as [`bury`](Self::bury).
+    /// Takes off the bias, less the blocks that were `allocated`, when the thread leaves the span: as [`decrement`](Self::decrement).
     #[inline(always)]
-    pub(super) fn leave(&self, born: usize) -> bool {
-        self.take_off(BIAS - born)
+    pub(super) fn remove_bias(&self, allocated: usize) -> bool {
+        self.subtract(BIAS - allocated)
     }
 
     #[inline(always)]
-    fn take_off(&self, amount: usize) -> bool {
+    fn subtract(&self, amount: usize) -> bool {
         self.span.used();
         if self.count.fetch_sub(amount, Release) != amount {
             return false;

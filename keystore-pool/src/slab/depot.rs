@@ -11,8 +11,8 @@ use std::ptr::NonNull;
 use keystore_core::Result;
 
 use super::class::{Class, ClassIndex};
-use super::magazine::{ClassCache, Hand, Magazine, Stack};
-use super::span::{Put, SlabSpan};
+use super::magazine::{ClassCache, Magazine, MagazinePair, Stack};
+use super::span::{SlabSpan, Transition};
 use crate::list::List;
 use crate::primitive::Mutex;
 use crate::span::Spans;
@@ -22,7 +22,7 @@ use crate::span::Spans;
 const SHRINKING_SHARE: usize = 16;
 
 /// A class of so few spans gives nothing up: its free blocks could keep few chunks from going back.
-const KEPT_SPANS: usize = 2;
+const SPANS_NEVER_SHRUNK: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Depot {
@@ -74,44 +74,44 @@ impl Depot {
     /// # Safety
     /// The caller is the only thread at `cache`, which is of this class, and has found it to be empty.
     pub(super) unsafe fn refill(&self, cache: &ClassCache, spans: &Spans) -> Result<NonNull<u8>> {
-        let mut hand = cache.hand();
-        debug_assert_eq!(hand.rounds, 0);
-        if hand.spare_rounds > 0 {
-            hand.swap();
+        let mut pair = cache.pair();
+        debug_assert_eq!(pair.rounds, 0);
+        if pair.spare_rounds > 0 {
+            pair.swap();
         } else {
             let mut state = self.state.lock();
             if let Some(full) = state.full.pop() {
-                if let Some(emptied) = hand.loaded.replace(full) {
-                    match hand.spare {
-                        None => hand.spare = Some(emptied),
+                if let Some(emptied) = pair.loaded.replace(full) {
+                    match pair.spare {
+                        None => pair.spare = Some(emptied),
                         // SAFETY: the emptied magazine was the cache's, and is no more.
                         Some(_) => unsafe { state.empty.push(emptied) },
                     }
                 }
-                hand.rounds = self.class.rounds;
+                pair.rounds = self.class.rounds;
             } else {
-                hand.loaded = hand.loaded.or_else(|| state.empty_magazine());
-                let Some(loaded) = hand.loaded else {
+                pair.loaded = pair.loaded.or_else(|| state.empty_magazine());
+                let Some(loaded) = pair.loaded else {
                     // No memory for a magazine: one block at a time.
                     let mut block = [NonNull::dangling()];
-                    self.take(&mut state, spans, &mut block)?;
+                    self.fill(&mut state, spans, &mut block)?;
                     return Ok(block[0]);
                 };
                 // SAFETY: the magazine is the cache's, and no class has more rounds than fit.
                 let rounds = unsafe { Magazine::rounds(loaded, self.class.rounds) };
-                match self.take(&mut state, spans, rounds) {
-                    Ok(taken) => hand.rounds = taken as u32,
+                match self.fill(&mut state, spans, rounds) {
+                    Ok(taken) => pair.rounds = taken as u32,
                     Err(error) => {
                         // The magazine stays the cache's, empty.
-                        hand.limit = self.class.rounds;
-                        cache.set_hand(hand);
+                        pair.limit = self.class.rounds;
+                        cache.set_pair(pair);
                         return Err(error);
                     }
                 }
             }
         }
-        hand.limit = self.class.rounds;
-        cache.set_hand(hand);
+        pair.limit = self.class.rounds;
+        cache.set_pair(pair);
         // SAFETY: the caller's promise.
         let block = unsafe { cache.pop() };
         Ok(block.expect("a magazine that was just loaded has a round"))
@@ -124,58 +124,58 @@ impl Depot {
     /// block of this class from these spans that nobody uses.
     pub(super) unsafe fn overflow(&self, cache: &ClassCache, spans: &Spans, block: NonNull<u8>) {
         let rounds = self.class.rounds;
-        let mut hand = cache.hand();
-        if hand.rounds == rounds && hand.spare.is_some() && hand.spare_rounds == 0 {
-            hand.swap();
+        let mut pair = cache.pair();
+        if pair.rounds == rounds && pair.spare.is_some() && pair.spare_rounds == 0 {
+            pair.swap();
         } else {
             let mut state = self.state.lock();
-            let was_shrinking = hand.loaded.is_some() && hand.limit < rounds;
-            // SAFETY: the caller's promise covers what is in the hand, too.
+            let was_shrinking = pair.loaded.is_some() && pair.limit < rounds;
+            // SAFETY: the caller's promise covers what is in the pair, too.
             unsafe {
-                self.make_room(&mut state, &mut hand, spans);
+                self.ensure_free_slot(&mut state, &mut pair, spans);
                 let shrinking =
-                    self.give_up_excess(&mut state, spans) || was_shrinking && state.out <= state.shrunk_to;
+                    self.return_excess(&mut state, spans) || was_shrinking && state.out <= state.shrunk_to;
                 let share = (state.out / SHRINKING_SHARE).min(rounds as usize) as u32;
-                if hand.loaded.is_none() || shrinking && share < rounds {
-                    self.empty_hand(&mut state, &mut hand, spans);
-                    hand.limit = if hand.loaded.is_some() { share } else { 0 };
-                    cache.set_hand(hand);
-                    self.put(&mut state, spans, &[block]);
+                if pair.loaded.is_none() || shrinking && share < rounds {
+                    self.return_pair(&mut state, &mut pair, spans);
+                    pair.limit = if pair.loaded.is_some() { share } else { 0 };
+                    cache.set_pair(pair);
+                    self.return_blocks(&mut state, spans, &[block]);
                     state.shrunk_to = state.out;
                     return;
                 }
             }
         }
-        hand.limit = rounds;
-        cache.set_hand(hand);
-        let room = cache.room().expect("a magazine that was just emptied has room");
+        pair.limit = rounds;
+        cache.set_pair(pair);
+        let slot = cache.free_slot().expect("a magazine that was just emptied has room");
         // SAFETY: the caller's promise.
-        unsafe { room.put(block) };
+        unsafe { slot.put(block) };
     }
 
     /// Makes the loaded magazine one that is not full, where there is memory for a magazine.
     ///
     /// # Safety
-    /// The hand is the caller's.
-    unsafe fn make_room(&self, state: &mut State, hand: &mut Hand, spans: &Spans) {
-        if hand.rounds < self.class.rounds && hand.loaded.is_some() {
+    /// The pair is the caller's.
+    unsafe fn ensure_free_slot(&self, state: &mut State, pair: &mut MagazinePair, spans: &Spans) {
+        if pair.rounds < self.class.rounds && pair.loaded.is_some() {
             return;
         }
         // SAFETY: the magazines are the caller's. Those that are not empty are full: `rounds` was not under the
         // class's, and a spare magazine is one that was loaded and emptied or filled.
         unsafe {
-            if let Some(filled) = hand.loaded.take() {
-                if let Some(spare) = hand.spare.replace(filled) {
+            if let Some(filled) = pair.loaded.take() {
+                if let Some(spare) = pair.spare.replace(filled) {
                     state.full.push(spare);
                 }
-                hand.spare_rounds = hand.rounds;
+                pair.spare_rounds = pair.rounds;
             }
-            hand.rounds = 0;
-            hand.loaded = state.empty_magazine();
-            if hand.loaded.is_none() {
+            pair.rounds = 0;
+            pair.loaded = state.empty_magazine();
+            if pair.loaded.is_none() {
                 // No memory for another magazine: empty one of those that there are.
-                self.empty_hand(state, hand, spans);
-                hand.swap();
+                self.return_pair(state, pair, spans);
+                pair.swap();
             }
         }
     }
@@ -184,36 +184,38 @@ impl Depot {
     ///
     /// # Safety
     /// `spans` are those of this depot.
-    unsafe fn give_up_excess(&self, state: &mut State, spans: &Spans) -> bool {
-        let mut gave_up = false;
-        while state.spans > KEPT_SPANS && state.full_blocks(self.class) > self.share(state.out) {
+    unsafe fn return_excess(&self, state: &mut State, spans: &Spans) -> bool {
+        let mut returned = false;
+        while state.spans > SPANS_NEVER_SHRUNK
+            && state.full_blocks(self.class) > self.full_block_limit(state.out)
+        {
             let Some(full) = state.full.pop() else { break };
             // SAFETY: a magazine of the depot, with all its rounds.
             unsafe {
-                self.unload(state, spans, full, self.class.rounds);
+                self.return_magazine(state, spans, full, self.class.rounds);
                 state.empty.push(full);
             }
-            gave_up = true;
+            returned = true;
         }
-        gave_up
+        returned
     }
 
     /// How many blocks the depot may keep in full magazines while `out` are not in their spans: of a few, up to half, so
     /// that a thread which only frees always finds its magazines wanted by one that only allocates; of many, a
     /// thirty-second; none where what threads may have in their own magazines could be all.
-    fn share(&self, out: usize) -> usize {
+    fn full_block_limit(&self, out: usize) -> usize {
         if out < 3 * self.class.rounds as usize { 0 } else { (out / 2).min(1024 + out / 32) }
     }
 
     /// Returns all blocks of a thread's magazines to their spans.
     ///
     /// # Safety
-    /// The hand is the caller's.
-    unsafe fn empty_hand(&self, state: &mut State, hand: &mut Hand, spans: &Spans) {
-        for (magazine, rounds) in [(hand.loaded, &mut hand.rounds), (hand.spare, &mut hand.spare_rounds)] {
+    /// The pair is the caller's.
+    unsafe fn return_pair(&self, state: &mut State, pair: &mut MagazinePair, spans: &Spans) {
+        for (magazine, rounds) in [(pair.loaded, &mut pair.rounds), (pair.spare, &mut pair.spare_rounds)] {
             if let Some(magazine) = magazine {
                 // SAFETY: the magazine is the caller's, with so many rounds.
-                unsafe { self.unload(state, spans, magazine, *rounds) };
+                unsafe { self.return_magazine(state, spans, magazine, *rounds) };
             }
             *rounds = 0;
         }
@@ -224,21 +226,21 @@ impl Depot {
     ///
     /// # Safety
     /// The caller is the only thread at `cache`, which is of this class.
-    pub(super) unsafe fn take_over(&self, cache: &ClassCache, spans: &Spans) {
-        let mut hand = cache.hand();
-        if hand.loaded.is_none() {
+    pub(super) unsafe fn drain(&self, cache: &ClassCache, spans: &Spans) {
+        let mut pair = cache.pair();
+        if pair.loaded.is_none() {
             return;
         }
         let mut state = self.state.lock();
         // SAFETY: the caller's promise.
         unsafe {
-            self.empty_hand(&mut state, &mut hand, spans);
-            for magazine in [hand.loaded, hand.spare].into_iter().flatten() {
+            self.return_pair(&mut state, &mut pair, spans);
+            for magazine in [pair.loaded, pair.spare].into_iter().flatten() {
                 state.empty.push(magazine);
             }
-            self.give_up_excess(&mut state, spans);
+            self.return_excess(&mut state, spans);
         }
-        cache.set_hand(Hand::NONE);
+        cache.set_pair(MagazinePair::NONE);
     }
 
     /// Gives up all that can be: the blocks in a thread's magazines and those at the depot return to their spans, and
@@ -248,13 +250,13 @@ impl Depot {
     /// The caller is the only thread at `cache`, which is of this class.
     pub(super) unsafe fn trim(&self, cache: &ClassCache, spans: &Spans) {
         let mut state = self.state.lock();
-        let mut hand = cache.hand();
+        let mut pair = cache.pair();
         // SAFETY: the caller's promise.
         unsafe {
-            self.empty_hand(&mut state, &mut hand, spans);
-            cache.set_hand(hand);
+            self.return_pair(&mut state, &mut pair, spans);
+            cache.set_pair(pair);
             while let Some(full) = state.full.pop() {
-                self.unload(&mut state, spans, full, self.class.rounds);
+                self.return_magazine(&mut state, spans, full, self.class.rounds);
                 state.empty.push(full);
             }
         }
@@ -263,7 +265,7 @@ impl Depot {
 
     /// Fills the first rounds of a magazine from spans, with at least one block: how many. The last round, which comes out
     /// first, has the lowest address, so that a thread walks through memory upwards.
-    fn take(&self, state: &mut State, spans: &Spans, rounds: &mut [NonNull<u8>]) -> Result<usize> {
+    fn fill(&self, state: &mut State, spans: &Spans, rounds: &mut [NonNull<u8>]) -> Result<usize> {
         let mut left = rounds.len();
         while left > 0 {
             let span = match state.usable.first() {
@@ -284,7 +286,7 @@ impl Depot {
             // SAFETY: spans of the list are of this class, and the lock is held.
             unsafe {
                 left -= SlabSpan::take(span, self.class, &mut rounds[..left]);
-                if SlabSpan::is_empty(span) {
+                if SlabSpan::is_exhausted(span) {
                     state.usable.remove(span);
                 }
             }
@@ -299,28 +301,34 @@ impl Depot {
     ///
     /// # Safety
     /// The magazine is the caller's and has so many rounds, all of this class and used by nobody.
-    unsafe fn unload(&self, state: &mut State, spans: &Spans, magazine: NonNull<Magazine>, rounds: u32) {
+    unsafe fn return_magazine(
+        &self,
+        state: &mut State,
+        spans: &Spans,
+        magazine: NonNull<Magazine>,
+        rounds: u32,
+    ) {
         // SAFETY: the caller's promise.
-        unsafe { self.put(state, spans, Magazine::rounds(magazine, rounds)) };
+        unsafe { self.return_blocks(state, spans, Magazine::rounds(magazine, rounds)) };
     }
 
     /// Returns blocks to their spans, and spans to the pool that are whole by that.
     ///
     /// # Safety
     /// The blocks are of this class and these spans, are not in their spans, and nobody uses them.
-    unsafe fn put(&self, state: &mut State, spans: &Spans, mut blocks: &[NonNull<u8>]) {
+    unsafe fn return_blocks(&self, state: &mut State, spans: &Spans, mut blocks: &[NonNull<u8>]) {
         state.out -= blocks.len();
         while let Some(first) = blocks.first() {
             let span = SlabSpan::of(*first);
             // SAFETY: the caller's promise; the lock is held. A span is in the list while it has blocks.
             unsafe {
-                let (count, put) = SlabSpan::put(span, self.class, blocks);
+                let (count, transition) = SlabSpan::return_blocks(span, self.class, blocks);
                 blocks = &blocks[count..];
-                match put {
-                    Put::More => {}
-                    Put::Usable => state.usable.push(span),
-                    Put::Whole | Put::WholeAtOnce => {
-                        if put == Put::Whole {
+                match transition {
+                    Transition::StaysPartial => {}
+                    Transition::ExhaustedToPartial => state.usable.push(span),
+                    Transition::PartialToFree | Transition::ExhaustedToFree => {
+                        if transition == Transition::PartialToFree {
                             state.usable.remove(span);
                         }
                         state.spans -= 1;
@@ -335,8 +343,8 @@ impl Depot {
     pub(super) fn free_magazines<'a>(&mut self, caches: impl Iterator<Item = &'a ClassCache>) {
         let state = self.state.get_mut();
         for cache in caches {
-            let hand = cache.hand();
-            for magazine in [hand.loaded, hand.spare].into_iter().flatten() {
+            let pair = cache.pair();
+            for magazine in [pair.loaded, pair.spare].into_iter().flatten() {
                 // SAFETY: the pool ends, so no thread is at the cache, whose own the magazine was.
                 unsafe { state.empty.push(magazine) };
             }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 /// The most blocks in a magazine: with its link, 512 bytes.
 pub(super) const MAX_ROUNDS: usize = 63;
 
-/// Room for blocks. How many there are, and in which of the places, its holder knows.
+/// FreeSlot for blocks. How many there are, and in which of the places, its holder knows.
 #[repr(C)]
 #[derive(Debug)]
 pub(super) struct Magazine {
@@ -118,12 +118,12 @@ pub(super) struct ClassCache {
 }
 
 /// A place in a loaded magazine that holds so many blocks.
-pub(super) struct Room<'c> {
+pub(super) struct FreeSlot<'c> {
     cache: &'c ClassCache,
     rounds: u32,
 }
 
-impl Room<'_> {
+impl FreeSlot<'_> {
     /// Puts a block there.
     ///
     /// # Safety
@@ -139,7 +139,7 @@ impl Room<'_> {
 
 /// What a [`ClassCache`] holds, taken out to be rearranged. A magazine that is not there has no rounds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hand {
+pub(super) struct MagazinePair {
     pub(super) loaded: Option<NonNull<Magazine>>,
     pub(super) rounds: u32,
     pub(super) limit: u32,
@@ -147,7 +147,7 @@ pub(super) struct Hand {
     pub(super) spare_rounds: u32,
 }
 
-impl Hand {
+impl MagazinePair {
     /// No magazines.
     pub(super) const NONE: Self = Self { loaded: None, rounds: 0, limit: 0, spare: None, spare_rounds: 0 };
 
@@ -174,14 +174,14 @@ impl ClassCache {
 
     /// The next free place of the loaded magazine, if it has one.
     #[inline(always)]
-    pub(super) fn room(&self) -> Option<Room<'_>> {
+    pub(super) fn free_slot(&self) -> Option<FreeSlot<'_>> {
         let rounds = self.rounds.load(Relaxed);
-        (rounds < self.limit.load(Relaxed)).then_some(Room { cache: self, rounds })
+        (rounds < self.limit.load(Relaxed)).then_some(FreeSlot { cache: self, rounds })
     }
 
     /// What is here. The caller is at this cache, and puts back what it made of it.
-    pub(super) fn hand(&self) -> Hand {
-        Hand {
+    pub(super) fn pair(&self) -> MagazinePair {
+        MagazinePair {
             loaded: NonNull::new(self.loaded.load(Relaxed)),
             rounds: self.rounds.load(Relaxed),
             limit: self.limit.load(Relaxed),
@@ -190,13 +190,13 @@ impl ClassCache {
         }
     }
 
-    pub(super) fn set_hand(&self, hand: Hand) {
+    pub(super) fn set_pair(&self, pair: MagazinePair) {
         let address = |magazine: Option<NonNull<Magazine>>| magazine.map_or(null_mut(), NonNull::as_ptr);
-        self.loaded.store(address(hand.loaded), Relaxed);
-        self.rounds.store(hand.rounds, Relaxed);
-        self.limit.store(hand.limit, Relaxed);
-        self.spare.store(address(hand.spare), Relaxed);
-        self.spare_rounds.store(hand.spare_rounds, Relaxed);
+        self.loaded.store(address(pair.loaded), Relaxed);
+        self.rounds.store(pair.rounds, Relaxed);
+        self.limit.store(pair.limit, Relaxed);
+        self.spare.store(address(pair.spare), Relaxed);
+        self.spare_rounds.store(pair.spare_rounds, Relaxed);
     }
 
     /// Blocks in both magazines.

@@ -17,20 +17,22 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
+use keystore_core::fallible::try_boxed_slice;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::chunk::Pages;
-use crate::leaving::{self, Places};
-use crate::per_thread::{LiveCount, Owned, PerThread, place};
+use crate::per_thread::{ExclusiveSlots, LiveCount, PerThread, current_slot};
 use crate::span::{SpanOptions, Spans, check_layout};
-use crate::stable::Stable;
 use crate::system::SystemPool;
 
+mod aliasable_box;
 mod class;
 mod depot;
 mod magazine;
 mod span;
+mod thread_exit;
 
+use aliasable_box::AliasableBox;
 use class::{CLASSES, ClassIndex, TABLE, class_of, fine_class_of};
 use depot::Depot;
 use magazine::ClassCache;
@@ -107,12 +109,12 @@ impl Default for SlabOptions {
 /// ```
 pub struct SlabPool {
     /// The threads' own caches, which lie in `core`.
-    own: Owned<Cache>,
+    exclusive_caches: ExclusiveSlots<Cache>,
     /// Whether a block of a size class was ever taken from the system. Until then, none needs to be looked up.
     fell_back: AtomicBool,
     when_full: WhenFull,
     /// It may be on the lists for threads that end, which have its address.
-    core: Stable<Core>,
+    core: AliasableBox<Core>,
     system: SystemPool,
 }
 
@@ -122,18 +124,27 @@ struct Core {
     caches: PerThread<Cache>,
     depots: Box<[CachePadded<Depot>; CLASSES]>,
     spans: Spans,
+    /// Called before a slot is drained.
+    #[cfg(test)]
+    before_draining: Option<fn()>,
 }
 
-impl Places for Core {
-    fn is_listed(&self, place: usize) -> &AtomicBool {
-        &self.caches.at(place).is_listed
+impl Core {
+    /// Returns the flag that tells if a slot's list of pools has this one.
+    fn is_registered(&self, slot: usize) -> &AtomicBool {
+        &self.caches.get(slot).is_registered
     }
 
-    fn empty(&self, place: usize) {
-        self.caches.with_place(place, |cache| {
+    /// Returns the blocks in a slot's magazines to their spans. The slot is the calling thread's.
+    fn drain_slot(&self, slot: usize) {
+        #[cfg(test)]
+        if let Some(wait) = self.before_draining {
+            wait();
+        }
+        self.caches.with_slot(slot, |cache| {
             for (depot, cache) in self.depots.iter().zip(&cache.classes) {
-                // SAFETY: the closure is the only one at this cache.
-                unsafe { depot.take_over(cache, &self.spans) };
+                // SAFETY: inside `with_slot` this thread is the only one in the slot.
+                unsafe { depot.drain(cache, &self.spans) };
             }
         });
     }
@@ -142,7 +153,7 @@ impl Places for Core {
 /// What a thread has of its own.
 #[derive(Debug)]
 struct Cache {
-    is_listed: AtomicBool,
+    is_registered: AtomicBool,
     /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
     classes: [ClassCache; CLASSES],
@@ -151,7 +162,7 @@ struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self {
-            is_listed: AtomicBool::new(false),
+            is_registered: AtomicBool::new(false),
             live: LiveCount::default(),
             classes: array::from_fn(|_| ClassCache::default()),
         }
@@ -196,17 +207,23 @@ impl SlabPool {
             registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
         let system = SystemPool::new()?;
-        let mut depots = Vec::new();
-        let requested = CLASSES * size_of::<CachePadded<Depot>>();
-        depots.try_reserve_exact(CLASSES).map_err(|_| Error::OutOfMemory { requested })?;
-        depots.extend((0..CLASSES).map(|class| CachePadded::new(Depot::new(class, &TABLE[class]))));
-        let core = Stable::new(Core {
+        let depot = |class| CachePadded::new(Depot::new(class, &TABLE[class]));
+        let depots = try_boxed_slice(CLASSES, depot)?;
+        let core = AliasableBox::new(Core {
             caches: PerThread::new()?,
-            depots: depots.into_boxed_slice().try_into().expect("one for each class"),
+            depots: depots.try_into().expect("one for each class"),
             spans,
+            #[cfg(test)]
+            before_draining: None,
         })?;
-        let own = core.caches.owned();
-        Ok(Self { own, fell_back: AtomicBool::new(false), when_full: options.when_full, core, system })
+        let exclusive_caches = core.caches.exclusive_slots();
+        Ok(Self {
+            exclusive_caches,
+            fell_back: AtomicBool::new(false),
+            when_full: options.when_full,
+            core,
+            system,
+        })
     }
 
     /// Returns free memory to the system: the calling thread's magazines and those at the depots are emptied, and all chunks
@@ -225,17 +242,17 @@ impl SlabPool {
 
     /// The calling thread's cache, where it has one of its own.
     #[inline(always)]
-    fn own_cache(&self) -> Option<&Cache> {
+    fn exclusive_cache(&self) -> Option<&Cache> {
         // SAFETY: the caches live as long as the pool.
-        unsafe { self.own.get() }
+        unsafe { self.exclusive_caches.get() }
     }
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
-    fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
+    fn allocate_slow(&self, layout: Layout) -> Result<NonNull<u8>> {
         let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
-        let (core, place) = (&*self.core, place());
-        let block = core.caches.with_place(place, |cache| {
+        let (core, slot) = (&*self.core, current_slot());
+        let block = core.caches.with_slot(slot, |cache| {
             let magazines = &cache.classes[class];
             // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
             let block = unsafe {
@@ -263,7 +280,7 @@ impl SlabPool {
             }
         });
         // SAFETY: it stays where it is, and leaves the lists before it is freed.
-        unsafe { leaving::note(core, place) };
+        unsafe { thread_exit::register_thread(core, slot) };
         block
     }
 
@@ -272,7 +289,7 @@ impl SlabPool {
     /// # Safety
     /// That of `deallocate`.
     #[inline(never)]
-    unsafe fn free_slowly(&self, block: NonNull<u8>, layout: Layout) {
+    unsafe fn free_slow(&self, block: NonNull<u8>, layout: Layout) {
         let Some(class) = class_of(layout) else {
             // SAFETY: the caller's promise, and no class: the block came from `allocate_large`.
             unsafe { self.system.deallocate(block, layout) };
@@ -284,21 +301,21 @@ impl SlabPool {
             return unsafe { self.system.deallocate(block, layout) };
         }
         self.check_freed(block, class);
-        let (core, place) = (&*self.core, place());
-        core.caches.with_place(place, |cache| {
+        let (core, slot) = (&*self.core, current_slot());
+        core.caches.with_slot(slot, |cache| {
             let magazines = &cache.classes[class];
             cache.live.subtract(layout);
             // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
             // caller gives the block up.
             unsafe {
-                match magazines.room() {
-                    Some(room) => room.put(block),
+                match magazines.free_slot() {
+                    Some(slot) => slot.put(block),
                     None => core.depots[class].overflow(magazines, &core.spans, block),
                 }
             }
         });
         // SAFETY: it stays where it is, and leaves the lists before it is freed.
-        unsafe { leaving::note(core, place) };
+        unsafe { thread_exit::register_thread(core, slot) };
     }
 
     /// A block of a layout that has no class.
@@ -323,7 +340,7 @@ impl SlabPool {
         #[cfg(debug_assertions)]
         // SAFETY: `note_freed` found the block to be live.
         if unsafe { span::SlabSpan::class_of_block(block) } != class {
-            crate::audit::corrupt(
+            crate::debug_check::corrupt(
                 block.addr().get(),
                 "is freed with another layout than it was allocated with",
             );
@@ -339,7 +356,7 @@ unsafe impl NodeAllocator for SlabPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         if let Some(class) = fine_class_of(layout)
-            && let Some(cache) = self.own_cache()
+            && let Some(cache) = self.exclusive_cache()
             // SAFETY: this thread is the only one at its own cache.
             && let Some(block) = unsafe { cache.classes[class].pop() }
         {
@@ -347,24 +364,24 @@ unsafe impl NodeAllocator for SlabPool {
             cache.live.add(layout);
             return Ok(block);
         }
-        self.allocate_slowly(layout)
+        self.allocate_slow(layout)
     }
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if let Some(class) = fine_class_of(layout)
-            && let Some(cache) = self.own_cache()
+            && let Some(cache) = self.exclusive_cache()
             && !self.fell_back.load(Relaxed)
-            && let Some(room) = cache.classes[class].room()
+            && let Some(slot) = cache.classes[class].free_slot()
         {
             self.check_freed(block, class);
             cache.live.subtract(layout);
             // SAFETY: this thread is the only one at its own cache, and the caller gives the block up.
-            unsafe { room.put(block) };
+            unsafe { slot.put(block) };
             return;
         }
         // SAFETY: the caller's promises.
-        unsafe { self.free_slowly(block, layout) };
+        unsafe { self.free_slow(block, layout) };
     }
 
     fn stats(&self) -> PoolStats {
@@ -377,7 +394,7 @@ unsafe impl NodeAllocator for SlabPool {
 
 impl Drop for SlabPool {
     fn drop(&mut self) {
-        leaving::leave(&*self.core);
+        thread_exit::unregister(&*self.core);
         let Core { caches, depots, .. } = self.core.get_mut();
         for (class, depot) in depots.iter_mut().enumerate() {
             depot.free_magazines(caches.iter().map(|cache| &cache.classes[class]));

@@ -121,7 +121,7 @@ fn end_against_allocating(name: &str, kept: usize, expected: &[&str]) {
         let freed = addresses(&given);
         let other = spawn(1, &pool, |pool| {
             free(pool, given);
-            pool.core.empty(place());
+            pool.core.drain_slot(current_slot());
         });
         let got = blocks(&*pool, 4);
         other.join().unwrap();
@@ -142,7 +142,7 @@ fn ending_against_trimming() {
         let given = blocks(&*pool, 3);
         let other = spawn(1, &pool, |pool| {
             free(pool, given);
-            pool.core.empty(place());
+            pool.core.drain_slot(current_slot());
         });
         pool.trim();
         other.join().unwrap();

@@ -40,15 +40,15 @@ unsafe impl Send for SlabSpan {}
 
 /// What putting blocks back made of their span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Put {
+pub(super) enum Transition {
     /// It had none, and belongs among those to take from.
-    Usable,
+    ExhaustedToPartial,
     /// It had some, and has more.
-    More,
+    StaysPartial,
     /// It had some, and has all its blocks.
-    Whole,
+    PartialToFree,
     /// It had none, and has all its blocks.
-    WholeAtOnce,
+    ExhaustedToFree,
 }
 
 impl SlabSpan {
@@ -83,7 +83,7 @@ impl SlabSpan {
     }
 
     /// Takes blocks, up to as many as fit `rounds`, in the order of their addresses from the last place to the first: how
-    /// many. Whether the span still has some is left for [`is_empty`](Self::is_empty) to tell.
+    /// many. Whether the span still has some is left for [`is_exhausted`](Self::is_empty) to tell.
     ///
     /// # Safety
     /// `span` was formatted for this class, and the depot's lock is held.
@@ -121,7 +121,7 @@ impl SlabSpan {
     ///
     /// # Safety
     /// `span` was formatted, and the depot's lock is held.
-    pub(super) unsafe fn is_empty(span: NonNull<Self>) -> bool {
+    pub(super) unsafe fn is_exhausted(span: NonNull<Self>) -> bool {
         // SAFETY: the caller's promise.
         unsafe { (*span.as_ptr()).free == 0 }
     }
@@ -137,7 +137,11 @@ impl SlabSpan {
     /// # Safety
     /// There is a block; `span` is the first one's, formatted for this class; all blocks are of this class and nobody uses
     /// them; the depot's lock is held.
-    pub(super) unsafe fn put(span: NonNull<Self>, class: &Class, blocks: &[NonNull<u8>]) -> (usize, Put) {
+    pub(super) unsafe fn return_blocks(
+        span: NonNull<Self>,
+        class: &Class,
+        blocks: &[NonNull<u8>],
+    ) -> (usize, Transition) {
         let first_block = span.addr().get() + class.first;
         let number = |block: &NonNull<u8>| {
             // Blocks of other spans give numbers that are too large.
@@ -162,15 +166,15 @@ impl SlabSpan {
             let place = Self::bitmap(span).add(word);
             place.write(place.read() | bits);
             (*fields).first_word = (*fields).first_word.min(word);
-            let before = (*fields).free;
-            (*fields).free = before + count;
-            let put = match (before == 0, before + count == class.blocks) {
-                (true, true) => Put::WholeAtOnce,
-                (true, false) => Put::Usable,
-                (false, true) => Put::Whole,
-                (false, false) => Put::More,
+            let free_before = (*fields).free;
+            (*fields).free = free_before + count;
+            let transition = match (free_before == 0, free_before + count == class.blocks) {
+                (true, true) => Transition::ExhaustedToFree,
+                (true, false) => Transition::ExhaustedToPartial,
+                (false, true) => Transition::PartialToFree,
+                (false, false) => Transition::StaysPartial,
             };
-            (count, put)
+            (count, transition)
         }
     }
 

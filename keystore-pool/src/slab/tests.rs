@@ -126,7 +126,7 @@ fn chunks_that_have_become_empty_go_back() {
     // A place that is shared is emptied whenever a thread of it ends, in the middle of this too. While
     // other tests have crowds of threads, this one waits for a place of its own.
     let has_own_place = || {
-        let own = place() < keystore_core::thread_slot::OWNED;
+        let own = current_slot() < keystore_core::thread_slot::OWNED;
         if own {
             chunks_go_back();
         }
@@ -313,7 +313,7 @@ fn a_refused_block_leaves_the_thread_its_magazine() {
     let class = class_of(layout(88)).unwrap();
     let magazine = || {
         assert_eq!(pool.allocate(layout(88)).unwrap_err().code(), -51);
-        pool.core.caches.with(|cache| cache.classes[class].hand().loaded)
+        pool.core.caches.with(|cache| cache.classes[class].pair().loaded)
     };
     let first = magazine();
     assert!(first.is_some());
@@ -329,18 +329,18 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
         let thread = scope.spawn(|| {
             // Other tests run beside this one; a thread with a number of its own shares its list
             // with none.
-            let before = leaving::listed();
+            let before = thread_exit::registered_pools();
             for _ in 0..2 {
                 Block::allocate(&pools[3], layout(88), 1).unwrap().free(&pools[3]);
                 Block::allocate(&pools[7], layout(24), 2).unwrap().free(&pools[7]);
             }
-            (before, leaving::listed())
+            (before, thread_exit::registered_pools())
         });
         let (before, after) = thread.join().unwrap();
         assert_eq!(after, before + 2, "lists of 40 pools");
     });
     for pool in &pools {
-        let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.hand().loaded.is_some());
+        let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.pair().loaded.is_some());
         assert!(!pool.core.caches.iter().any(loaded), "an ended thread has left a magazine");
     }
 }
@@ -348,7 +348,7 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
 #[test]
 fn a_pool_that_ends_before_a_thread_that_used_it_leaves_the_threads_list() {
     std::thread::spawn(|| {
-        let before = leaving::listed();
+        let before = thread_exit::registered_pools();
         let [first, second, third] = [(); 3].map(|()| pool(SlabOptions::default()));
         for used in [&first, &second, &third] {
             Block::allocate(used, layout(88), 1).unwrap().free(used);
@@ -356,7 +356,7 @@ fn a_pool_that_ends_before_a_thread_that_used_it_leaves_the_threads_list() {
         for ended in [second, third, first] {
             drop(ended);
         }
-        assert_eq!(leaving::listed(), before);
+        assert_eq!(thread_exit::registered_pools(), before);
     })
     .join()
     .unwrap();

@@ -1,38 +1,20 @@
-//! Memory that is asked for, not taken for granted: arrays of zeroed cache lines, which tables are made of, and boxes that
-//! report that there is none.
+//! Arrays of zeroed cache lines, which tables are made of. They report a lack of memory.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt;
 use std::hint::black_box;
 use std::ptr::NonNull;
 
-use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::huge_pages::{HUGE_PAGE, Pages, advise_huge};
 use crate::system_memory::check_fits;
 
 /// The size and alignment of what an array is made of, bytes.
 pub(crate) const CACHE_LINE: usize = 64;
 
-/// The size and alignment of a huge page on x86-64 and, with 4 KiB pages, on AArch64.
-const HUGE_PAGE: usize = 2 << 20;
-
-/// Whether a large array is to lie in huge pages. It is a wish: a system that has none gives ordinary ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pages {
-    Ordinary,
-    Huge,
-}
-
-impl Pages {
-    /// What a configuration wishes.
-    pub(crate) fn of(config: &Config) -> Self {
-        if config.huge_pages { Self::Huge } else { Self::Ordinary }
-    }
-
-    /// The alignment of an array of `bytes` bytes: that of the pages which it is to lie in.
-    fn alignment(self, bytes: usize) -> usize {
-        if self == Self::Huge && bytes >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE }
-    }
+/// Returns the alignment of an array of `bytes` bytes: the size of the pages that it is to lie in.
+fn alignment(pages: Pages, bytes: usize) -> usize {
+    if pages == Pages::Huge && bytes >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE }
 }
 
 /// Types for which a line of zeros is a valid value, and which need no drop.
@@ -62,7 +44,7 @@ impl<T: Zeroable> ZeroedArray<T> {
     /// An array of `length` zeroed elements. One that the machine can never hold is refused before
     /// the allocator is asked, for an allocator may promise memory that nobody has.
     pub(crate) fn new(length: usize, pages: Pages) -> Result<Self> {
-        let alignment = pages.alignment(length.saturating_mul(size_of::<T>()));
+        let alignment = alignment(pages, length.saturating_mul(size_of::<T>()));
         let layout = Self::block_layout(length, alignment)?;
         check_fits(layout.size())?;
         // SAFETY: the layout has at least the bytes of one cache line. What is allocated and freed
@@ -137,27 +119,6 @@ impl<T> Drop for ZeroedArray<T> {
 unsafe impl<T: Send> Send for ZeroedArray<T> {}
 // SAFETY: sharing the array shares its elements.
 unsafe impl<T: Sync> Sync for ZeroedArray<T> {}
-
-/// Asks the system for huge pages: `bytes` bytes from `start` on, both whole huge pages.
-#[cfg(all(target_os = "linux", not(miri)))]
-fn advise_huge(start: NonNull<u8>, bytes: usize) {
-    use rustix::mm::{Advice, madvise};
-    // SAFETY: memory of ours; the advice changes neither its content nor who may use it. Where it fails, the kernel was built
-    // without huge pages.
-    let _ = unsafe { madvise(start.as_ptr().cast(), bytes, Advice::LinuxHugepage) };
-}
-
-#[cfg(not(all(target_os = "linux", not(miri))))]
-fn advise_huge(_: NonNull<u8>, _: usize) {}
-
-/// A box, or the error where there is no memory for one.
-pub(crate) fn try_box<T>(value: T) -> Result<Box<T>> {
-    let mut one = Vec::new();
-    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory { requested: size_of::<T>() })?;
-    one.push(value);
-    // SAFETY: a boxed slice of one element is a box of that element: the same address, size and alignment.
-    Ok(unsafe { Box::from_raw(Box::into_raw(one.into_boxed_slice()).cast()) })
-}
 
 #[cfg(test)]
 mod tests {

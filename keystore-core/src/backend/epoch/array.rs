@@ -15,8 +15,10 @@ use crossbeam_utils::CachePadded;
 
 use super::bucket::Bucket;
 use super::reclaim::Guard;
-use crate::backend::common::zeroed_array::{Pages, Zeroable, ZeroedArray, try_box};
+use crate::backend::common::zeroed_array::{Zeroable, ZeroedArray};
 use crate::error::Result;
+use crate::fallible::try_box;
+use crate::huge_pages::Pages;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 

@@ -31,8 +31,9 @@ use super::failpoint::{self, Failpoint};
 use super::reclaim::Guard;
 use crate::backend::common::tagged_ptr::TaggedPtr;
 use crate::backend::common::tags::{self, Matches};
-use crate::backend::common::zeroed_array::{Zeroable, try_box};
+use crate::backend::common::zeroed_array::Zeroable;
 use crate::error::Result;
+use crate::fallible::try_box;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 

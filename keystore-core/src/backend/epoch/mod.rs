@@ -64,10 +64,10 @@ use crate::allocator::{Global, NodeAllocator};
 use crate::backend::common::hint::prefetch;
 use crate::backend::common::load_factor::{self, samples_load};
 use crate::backend::common::tagged_ptr::TaggedPtr;
-use crate::backend::common::zeroed_array::Pages;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
+use crate::huge_pages::Pages;
 use crate::keystore::Change;
 use crate::open::BackendKind;
 use crate::store::Store;
@@ -114,7 +114,7 @@ where
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
-        let pages = Pages::of(config);
+        let pages = Pages::new(config.huge_pages);
         let garbage = Garbage::new(Account::new(config, allocator, hasher)?)?;
         let initial_bits = config.initial_buckets.ilog2();
         let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, pages)?);

@@ -8,7 +8,8 @@ use super::reclaim::Guard;
 use crate::allocator::NodeAllocator;
 use crate::backend::common::cursor::Cursor;
 use crate::backend::common::tagged_ptr::TaggedPtr;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fallible::try_push;
 use crate::node::Node;
 use crate::table::{Survey, Table};
 
@@ -29,8 +30,7 @@ where
             if words.iter().any(|other| other.tag() == word.tag() && has_key_of(other)) {
                 continue;
             }
-            words.try_reserve(1).map_err(|_| Error::OutOfMemory { requested: size_of::<TaggedPtr>() })?;
-            words.push(word);
+            try_push(words, word)?;
         }
         Ok(array.bits())
     }

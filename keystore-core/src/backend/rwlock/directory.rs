@@ -20,8 +20,10 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::bucket::Bucket;
 use super::lock::BucketLock;
-use crate::backend::common::zeroed_array::{Pages, ZeroedArray, try_box};
+use crate::backend::common::zeroed_array::ZeroedArray;
 use crate::error::{Error, Result};
+use crate::fallible::try_box;
+use crate::huge_pages::Pages;
 use crate::system_memory::check_fits;
 
 /// The deepest level there can be: what memory can hold.

@@ -32,14 +32,13 @@ use self::lock::{Exclusive, Shared};
 use crate::account::{Account, counters::Event};
 use crate::allocator::{Global, NodeAllocator};
 use crate::backend::common::cursor::Cursor;
-use crate::backend::common::hint::cold;
-use crate::backend::common::hint::prefetch;
+use crate::backend::common::hint::{cold, prefetch};
 use crate::backend::common::load_factor::{self, samples_load};
 use crate::backend::common::tagged_ptr::TaggedPtr;
-use crate::backend::common::zeroed_array::Pages;
 use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
+use crate::huge_pages::Pages;
 use crate::keystore::Change;
 use crate::node::Node;
 use crate::open::BackendKind;
@@ -95,7 +94,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let account = Account::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
-        let directory = Directory::new(config.initial_buckets, eager, Pages::of(config))?;
+        let directory = Directory::new(config.initial_buckets, eager, Pages::new(config.huge_pages))?;
         let lock_timeout = config.lock_timeout;
         let table = RwLockTable { account, directory, lock_timeout, shrinking: L::INIT, _holds: PhantomData };
         Ok(Self::over(table, config))

@@ -33,6 +33,7 @@ use crate::account::Account;
 use crate::allocator::NodeAllocator;
 use crate::backend::common::hint::cold;
 use crate::error::{Error, Result};
+use crate::fallible::try_boxed_slice;
 use crate::node::Node;
 use crate::sync::thread_slot::thread_slot;
 
@@ -105,16 +106,8 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     pub(in super::super) fn new(account: Account<A, S>) -> Result<Self> {
-        let mut bags = Vec::new();
-        let requested = BAGS * size_of::<CachePadded<Mutex<Bag>>>();
-        bags.try_reserve_exact(BAGS).map_err(|_| Error::OutOfMemory { requested })?;
-        bags.resize_with(BAGS, Default::default);
-        Ok(Self {
-            account,
-            bags: bags.into_boxed_slice(),
-            batched_bytes: AtomicUsize::new(0),
-            is_scarce: AtomicBool::new(true),
-        })
+        let bags = try_boxed_slice(BAGS, |_| CachePadded::default())?;
+        Ok(Self { account, bags, batched_bytes: AtomicUsize::new(0), is_scarce: AtomicBool::new(true) })
     }
 
     /// Makes sure that what a write is about to take out of the table can be retired.

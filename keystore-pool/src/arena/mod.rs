@@ -99,7 +99,7 @@ struct Bump {
     /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
     /// Blocks that had ever been allocated here when the thread started on its span.
-    before: AtomicI64,
+    start_count: AtomicI64,
 }
 
 impl Bump {
@@ -121,12 +121,12 @@ impl Bump {
     /// Starts on a span.
     fn start(&self, span: NonNull<u8>) {
         self.next.store(span.as_ptr().wrapping_add(FIRST_BLOCK), Relaxed);
-        self.before.store(self.live.allocated(), Relaxed);
+        self.start_count.store(self.live.allocated(), Relaxed);
     }
 
     /// Blocks handed out of the span.
-    fn born(&self) -> usize {
-        (self.live.allocated() - self.before.load(Relaxed)) as usize
+    fn allocated(&self) -> usize {
+        (self.live.allocated() - self.start_count.load(Relaxed)) as usize
     }
 
     /// Leaves the span, if there is one.
@@ -217,16 +217,16 @@ impl ArenaPool {
 
     /// Leaves the thread's span to its live blocks, or returns it where it has none.
     fn seal(&self, bump: &Bump) -> Option<NonNull<u8>> {
-        let born = bump.born();
+        let allocated = bump.allocated();
         let span = bump.leave()?;
         // SAFETY: the thread was on the span.
         let live = unsafe { live_of(span) };
-        live.leave(born).then_some(span)
+        live.remove_bias(allocated).then_some(span)
     }
 
     /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
     #[inline(never)]
-    fn allocate_slowly(&self, layout: Layout) -> Result<NonNull<u8>> {
+    fn allocate_slow(&self, layout: Layout) -> Result<NonNull<u8>> {
         if !is_small(layout) {
             check_layout(layout)?;
             return self.system.allocate_fallback(layout);
@@ -262,14 +262,14 @@ impl ArenaPool {
     /// # Safety
     /// That of `deallocate`.
     #[inline(never)]
-    unsafe fn free_slowly(&self, block: NonNull<u8>, layout: Layout) {
+    unsafe fn free_slow(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise; layouts that are not small were allocated of the system.
         unsafe {
             if !is_small(layout) {
                 return self.system.deallocate(block, layout);
             }
             self.caches.with(|bump| bump.live.subtract(layout));
-            self.bury(block);
+            self.free_block(block);
         }
     }
 
@@ -278,13 +278,13 @@ impl ArenaPool {
     /// # Safety
     /// The block is live, and given up.
     #[inline]
-    unsafe fn bury(&self, block: NonNull<u8>) {
+    unsafe fn free_block(&self, block: NonNull<u8>) {
         self.spans.note_freed(block);
         let span = span_of(block);
         // SAFETY: the block is live, so its span is one that the arena started on; where the count says that it is free, it
         // is this call's.
         unsafe {
-            if live_of(span).bury() {
+            if live_of(span).decrement() {
                 self.free_span(span);
             }
         }
@@ -311,25 +311,25 @@ unsafe impl NodeAllocator for ArenaPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         if is_small(layout)
-            && let Some(bump) = self.caches.own()
+            && let Some(bump) = self.caches.exclusive()
             && let Some(block) = bump.bump(layout)
         {
             self.spans.note_allocated(block);
             return Ok(block);
         }
-        self.allocate_slowly(layout)
+        self.allocate_slow(layout)
     }
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        match self.caches.own() {
+        match self.caches.exclusive() {
             Some(bump) if is_small(layout) => {
                 bump.live.subtract(layout);
                 // SAFETY: the caller's promises.
-                unsafe { self.bury(block) };
+                unsafe { self.free_block(block) };
             }
             // SAFETY: the caller's promises.
-            _ => unsafe { self.free_slowly(block, layout) },
+            _ => unsafe { self.free_slow(block, layout) },
         }
     }
 

@@ -102,15 +102,17 @@ impl AnyPool {
             #[cfg(feature = "slab")]
             PoolKind::Slab => Shared::new(SlabPool::from_config(config)?).map(Self::Slab),
             #[cfg(not(feature = "slab"))]
-            PoolKind::Slab => {
-                Err(not_built("making the pool slab", "feature \"slab\" of keystore-pool is not enabled"))
-            }
+            PoolKind::Slab => Err(feature_disabled(
+                "making the pool slab",
+                "feature \"slab\" of keystore-pool is not enabled",
+            )),
             #[cfg(feature = "arena")]
             PoolKind::Arena => Shared::new(ArenaPool::from_config(config)?).map(Self::Arena),
             #[cfg(not(feature = "arena"))]
-            PoolKind::Arena => {
-                Err(not_built("making the pool arena", "feature \"arena\" of keystore-pool is not enabled"))
-            }
+            PoolKind::Arena => Err(feature_disabled(
+                "making the pool arena",
+                "feature \"arena\" of keystore-pool is not enabled",
+            )),
             PoolKind::System => Shared::new(SystemPool::new()?).map(Self::System),
         }
     }
@@ -130,12 +132,12 @@ impl AnyPool {
 
 /// Returns the error for a pool whose feature is off.
 #[cfg(not(all(feature = "slab", feature = "arena")))]
-fn not_built(operation: &'static str, reason: &'static str) -> Error {
+fn feature_disabled(operation: &'static str, reason: &'static str) -> Error {
     Error::Unsupported { operation, reason }
 }
 
 /// Evaluates an expression for the pool that it is.
-macro_rules! of_kind {
+macro_rules! dispatch {
     ($any:expr, $pool:ident => $call:expr) => {
         match $any {
             #[cfg(feature = "slab")]
@@ -151,17 +153,17 @@ macro_rules! of_kind {
 unsafe impl NodeAllocator for AnyPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
-        of_kind!(self, pool => pool.allocate(layout))
+        dispatch!(self, pool => pool.allocate(layout))
     }
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promises are those of the pool behind.
-        of_kind!(self, pool => unsafe { pool.deallocate(block, layout) })
+        dispatch!(self, pool => unsafe { pool.deallocate(block, layout) })
     }
 
     fn stats(&self) -> PoolStats {
-        of_kind!(self, pool => pool.stats())
+        dispatch!(self, pool => pool.stats())
     }
 }
 
