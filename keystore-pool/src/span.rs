@@ -18,10 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use keystore_core::system_memory::check_fits;
 use keystore_core::{Error, PoolStats, Result};
 
-use crate::chunk::{self, CHUNK, Pages, Reserve};
+use crate::chunk::{self, CHUNK, Reserve};
 use crate::list::{Linked, Links, List};
 use crate::primitive::Mutex;
 use crate::registry::Registry;
+use keystore_core::huge_pages::Pages;
 
 /// Bytes of a span, and its alignment.
 pub(crate) const SPAN: usize = 64 << 10;

@@ -7,8 +7,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
+use crate::primitive::access::Region;
 use crate::primitive::atomic::AtomicUsize;
-use crate::primitive::watch::Shared;
 
 /// More than the blocks that fit a span.
 const BIAS: usize = 1 << 24;
@@ -17,13 +17,13 @@ const BIAS: usize = 1 << 24;
 #[derive(Debug)]
 pub(super) struct BiasedCount {
     count: AtomicUsize,
-    span: Shared,
+    span: Region,
 }
 
 impl BiasedCount {
     /// That of a span which a thread starts on.
     pub(super) fn new() -> Self {
-        Self { count: AtomicUsize::new(BIAS), span: Shared::new() }
+        Self { count: AtomicUsize::new(BIAS), span: Region::new() }
     }
 
     /// Takes off a block that is given up: whether the span is free by that. It then is the caller's, and all that was done with it
@@ -41,14 +41,14 @@ impl BiasedCount {
 
     #[inline(always)]
     fn subtract(&self, amount: usize) -> bool {
-        self.span.used();
+        self.span.access();
         if self.count.fetch_sub(amount, Release) != amount {
             return false;
         }
         // The end of every block's use comes before the span's next one. A load and not a fence, which ThreadSanitizer does not
         // understand: it reads what the last of them wrote, each of which goes on with what the others released.
         self.count.load(Acquire);
-        self.span.ended();
+        self.span.end();
         true
     }
 }

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::Relaxed};
 
 use keystore_core::{Config, NodeAllocator, PoolStats, Result};
 
-use crate::chunk::Pages;
 use crate::per_thread::{LiveCount, PerThread};
 use crate::span::{MAX_ALIGN, SPAN, SpanHeader, SpanOptions, Spans, check_layout, span_of};
 use crate::system::SystemPool;
+use keystore_core::huge_pages::Pages;
 
 mod biased;
 
@@ -181,7 +181,7 @@ impl ArenaPool {
         let spans = Spans::new(&SpanOptions {
             reserved: options.preallocated_bytes,
             capacity: None,
-            pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
+            pages: Pages::new(options.huge_pages),
             registered: false,
         })?;
         Ok(Self { caches: PerThread::new()?, spans, system: SystemPool::new()? })

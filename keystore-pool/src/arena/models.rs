@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::models::{All, Block, blocks, explore, finish, free, spawn};
-use crate::primitive::watch;
+use crate::primitive::access;
 
 /// A pool whose first thread is on a span that is full but for less than a block, and the blocks that live there: the first two.
 fn full_span() -> (Arc<ArenaPool>, Block, Block) {
-    watch::forget();
+    access::reset();
     let options = ArenaOptions { huge_pages: false, ..ArenaOptions::default() };
     let pool = Arc::new(ArenaPool::with_options(&options).unwrap());
     let mut live = blocks(&*pool, (SPAN - FIRST_BLOCK) / LARGEST);

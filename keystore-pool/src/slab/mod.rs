@@ -20,10 +20,10 @@ use crossbeam_utils::CachePadded;
 use keystore_core::fallible::try_boxed_slice;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
-use crate::chunk::Pages;
 use crate::per_thread::{ExclusiveSlots, LiveCount, PerThread, current_slot};
 use crate::span::{SpanOptions, Spans, check_layout};
 use crate::system::SystemPool;
+use keystore_core::huge_pages::Pages;
 
 mod aliasable_box;
 mod class;
@@ -203,7 +203,7 @@ impl SlabPool {
         let spans = Spans::new(&SpanOptions {
             reserved: options.preallocated_bytes,
             capacity: options.capacity,
-            pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
+            pages: Pages::new(options.huge_pages),
             registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
         let system = SystemPool::new()?;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::models::{All, Block, blocks, explore, finish, free, spawn};
-use crate::primitive::watch;
+use crate::primitive::access;
 
 fn pool() -> Arc<SlabPool> {
-    watch::forget();
+    access::reset();
     Arc::new(SlabPool::with_options(&SlabOptions { huge_pages: false, ..SlabOptions::default() }).unwrap())
 }
 
