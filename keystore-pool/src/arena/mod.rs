@@ -182,7 +182,7 @@ impl ArenaPool {
             reserved: options.preallocated_bytes,
             capacity: None,
             pages: Pages::new(options.huge_pages),
-            registered: false,
+            has_registry: false,
         })?;
         Ok(Self { caches: PerThread::new()?, spans, system: SystemPool::new()? })
     }
@@ -239,7 +239,7 @@ impl ArenaPool {
                     bump.bump(layout).expect("a fresh span has room for the largest block")
                 }
             };
-            self.spans.note_allocated(block);
+            self.spans.record_allocated(block);
             Ok(block)
         })
     }
@@ -279,7 +279,7 @@ impl ArenaPool {
     /// The block is live, and given up.
     #[inline]
     unsafe fn free_block(&self, block: NonNull<u8>) {
-        self.spans.note_freed(block);
+        self.spans.record_freed(block);
         let span = span_of(block);
         // SAFETY: the block is live, so its span is one that the arena started on; where the count says that it is free, it
         // is this call's.
@@ -314,7 +314,7 @@ unsafe impl NodeAllocator for ArenaPool {
             && let Some(bump) = self.caches.exclusive()
             && let Some(block) = bump.bump(layout)
         {
-            self.spans.note_allocated(block);
+            self.spans.record_allocated(block);
             return Ok(block);
         }
         self.allocate_slow(layout)

@@ -204,7 +204,7 @@ impl SlabPool {
             reserved: options.preallocated_bytes,
             capacity: options.capacity,
             pages: Pages::new(options.huge_pages),
-            registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
+            has_registry: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
         let system = SystemPool::new()?;
         let depot = |class| CachePadded::new(Depot::new(class, &TABLE[class]));
@@ -263,7 +263,7 @@ impl SlabPool {
             };
             match block {
                 Ok(block) => {
-                    self.core.spans.note_allocated(block);
+                    self.core.spans.record_allocated(block);
                     cache.live.add(layout);
                     Ok(block)
                 }
@@ -293,7 +293,7 @@ impl SlabPool {
         let Some(class) = class_of(layout) else {
             // SAFETY: the caller's promise, and no class: the block came from `allocate_large`.
             unsafe { self.system.deallocate(block, layout) };
-            self.discharge_large(layout);
+            self.uncharge_large(layout);
             return;
         };
         if self.fell_back.load(Relaxed) && !self.core.spans.owns(block) {
@@ -324,21 +324,21 @@ impl SlabPool {
         if self.when_full == WhenFull::Refuse {
             self.core.spans.charge(layout.size())?;
         }
-        self.system.allocate_fallback(layout).inspect_err(|_| self.discharge_large(layout))
+        self.system.allocate_fallback(layout).inspect_err(|_| self.uncharge_large(layout))
     }
 
-    fn discharge_large(&self, layout: Layout) {
+    fn uncharge_large(&self, layout: Layout) {
         if self.when_full == WhenFull::Refuse {
-            self.core.spans.discharge(layout.size());
+            self.core.spans.uncharge(layout.size());
         }
     }
 
     /// Ends a debug build where the block is not live, or of another class.
     #[inline]
     fn check_freed(&self, block: NonNull<u8>, class: ClassIndex) {
-        self.core.spans.note_freed(block);
+        self.core.spans.record_freed(block);
         #[cfg(debug_assertions)]
-        // SAFETY: `note_freed` found the block to be live.
+        // SAFETY: `record_freed` found the block to be live.
         if unsafe { span::SlabSpan::class_of_block(block) } != class {
             crate::debug_check::corrupt(
                 block.addr().get(),
@@ -360,7 +360,7 @@ unsafe impl NodeAllocator for SlabPool {
             // SAFETY: this thread is the only one at its own cache.
             && let Some(block) = unsafe { cache.classes[class].pop() }
         {
-            self.core.spans.note_allocated(block);
+            self.core.spans.record_allocated(block);
             cache.live.add(layout);
             return Ok(block);
         }
