@@ -36,7 +36,7 @@ fn one_live_block_keeps_its_span_and_no_other() {
     let mut live: Vec<_> = (0..nodes).map(|_| Block::allocate(&pool, layout(88), 3).unwrap()).collect();
     let first = live.swap_remove(0);
     live.into_iter().for_each(|block| block.free(&pool));
-    // As much again fits where the others were, though not in the first one's span.
+    // As many blocks again fit where the others were, but not in the span of the first one.
     for _ in 0..10 {
         let span = first.address() & !(SPAN - 1);
         let again: Vec<_> = (0..nodes).map(|_| Block::allocate(&pool, layout(88), 4).unwrap()).collect();
@@ -60,7 +60,7 @@ fn a_reset_frees_all_at_once() {
             Block::allocate(&pool, layout(88), round).unwrap();
         }
         let large = Block::allocate(&pool, layout(100_000), round).unwrap();
-        // SAFETY: none of the blocks but the large one is used again, and this is the only thread.
+        // SAFETY: of these blocks only the large one is used again, and this is the only thread.
         unsafe { pool.reset() };
         assert_eq!((pool.stats().live_nodes, pool.stats().live_bytes), (1, 100_000));
         assert_eq!(pool.stats().held_bytes, CHUNK as u64 + 100_000);
@@ -77,7 +77,7 @@ fn a_system_that_refuses_is_an_error_and_nothing_is_lost() {
     pool.spans.refuse.store(false, Relaxed);
     let mut live = vec![Block::allocate(&pool, layout(88), 1).unwrap()];
     pool.spans.refuse.store(true, Relaxed);
-    // The chunk that there is serves until it is full; then each call fails for itself.
+    // The pool's chunk serves until it is full. Then each call fails.
     let error = loop {
         match Block::allocate(&pool, layout(8000), 2) {
             Ok(block) => live.push(block),
