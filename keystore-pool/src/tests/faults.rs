@@ -1,14 +1,14 @@
-//! Broken promises are caught in debug builds. Each fault ends a process of its own.
+//! Debug builds detect broken promises. Each test breaks one in another process, which ends.
 #![cfg(debug_assertions)]
 
 use keystore_core::{Config, NodeAllocator};
 
-use super::{alone, layout};
+use super::{layout, run_in_own_process};
 use crate::{AnyPool, PoolKind};
 
 const FAULT: &str = "KEYSTORE_POOL_TEST_FAULT";
 
-/// Does something forbidden, named by the environment; nothing without.
+/// Breaks the promise that the environment names, if it names one.
 #[test]
 fn commit_the_fault_that_is_asked_for() {
     let Ok(asked) = std::env::var(FAULT) else { return };
@@ -16,7 +16,8 @@ fn commit_the_fault_that_is_asked_for() {
     let pool = AnyPool::new(kind.parse::<PoolKind>().unwrap(), &Config::default()).unwrap();
     let block = pool.allocate(layout(88)).unwrap();
     let _keep = pool.allocate(layout(88)).unwrap();
-    // SAFETY: none: the promises are broken on purpose. The pool ends the process before it does harm.
+    // SAFETY: there is none: the promises are broken on purpose. The pool ends the process before that
+    // does harm.
     unsafe {
         match fault {
             "twice" => {
@@ -35,7 +36,7 @@ fn commit_the_fault_that_is_asked_for() {
 }
 
 fn expect(fault: &str, message: &str) {
-    let output = alone("tests::faults::commit_the_fault_that_is_asked_for", FAULT, fault);
+    let output = run_in_own_process("tests::faults::commit_the_fault_that_is_asked_for", FAULT, fault);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.status.code() != Some(101), "{fault}: {errors}");
     assert!(errors.contains("error -52") && errors.contains(message), "{fault}: {errors}");

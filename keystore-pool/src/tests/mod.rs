@@ -1,4 +1,4 @@
-//! What holds for every pool.
+//! Tests of every pool.
 
 #[cfg(not(miri))]
 mod faults;
@@ -12,7 +12,7 @@ use keystore_core::{Config, NodeAllocator, Result};
 
 use crate::{AnyPool, PoolKind};
 
-/// One pool of each kind.
+/// Makes a pool of each kind.
 fn pools() -> impl Iterator<Item = AnyPool> {
     PoolKind::ALL.into_iter().map(|kind| AnyPool::new(kind, &Config::default()).unwrap())
 }
@@ -21,27 +21,27 @@ pub(crate) fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).unwrap()
 }
 
-/// A live block, filled with a pattern of its own: where two blocks overlap, one of them loses its pattern.
+/// A live block, filled with a pattern. If two blocks overlap, one of them loses its pattern.
 pub(crate) struct Block {
     start: NonNull<u8>,
     layout: Layout,
     pattern: u8,
 }
 
-// SAFETY: a block is memory of its own.
+// SAFETY: the block owns its memory, and any thread may use and free it.
 unsafe impl Send for Block {}
 
 impl Block {
     pub(crate) fn allocate(pool: &impl NodeAllocator, layout: Layout, pattern: u8) -> Result<Self> {
         let start = pool.allocate(layout)?;
         assert!(start.addr().get().is_multiple_of(layout.align()));
-        // SAFETY: the block is ours and has the layout's size.
+        // SAFETY: the block was just allocated, and has the layout's size.
         unsafe { start.write_bytes(pattern, layout.size()) };
         Ok(Self { start, layout, pattern })
     }
 
     pub(crate) fn free(self, pool: &impl NodeAllocator) {
-        // SAFETY: the block was allocated with this layout from this pool, and is given up here.
+        // SAFETY: the block was allocated with this layout from this pool, and `self` ends here.
         unsafe {
             let bytes = std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size());
             assert!(bytes.iter().all(|byte| *byte == self.pattern), "another block lies in this one");
@@ -54,9 +54,9 @@ impl Block {
     }
 }
 
-/// Runs one test of this program in a process of its own, with a variable in its environment.
+/// Runs one test of this program in another process, with a variable in its environment.
 #[cfg(not(miri))]
-fn alone(test: &str, variable: &str, value: &str) -> std::process::Output {
+fn run_in_own_process(test: &str, variable: &str, value: &str) -> std::process::Output {
     std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(variable, value)
@@ -129,7 +129,7 @@ fn preallocating_more_than_there_is_makes_no_pool() {
     assert_eq!(SlabPool::with_options(&options).unwrap_err().code(), -10);
 }
 
-/// Bytes of address space that the process has.
+/// Returns the bytes of address space that the process has mapped.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn mapped_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -140,9 +140,9 @@ fn mapped_bytes() -> usize {
 #[test]
 fn a_pool_that_is_dropped_returns_all_its_memory() {
     const ALONE: &str = "KEYSTORE_POOL_TEST_ALONE";
-    // Other tests map and unmap meanwhile: only a process of its own can tell.
+    // Other tests map and unmap memory, so this one runs in another process.
     if std::env::var_os(ALONE).is_none() {
-        let output = alone("tests::a_pool_that_is_dropped_returns_all_its_memory", ALONE, "1");
+        let output = run_in_own_process("tests::a_pool_that_is_dropped_returns_all_its_memory", ALONE, "1");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
@@ -152,7 +152,7 @@ fn a_pool_that_is_dropped_returns_all_its_memory() {
             let pool = AnyPool::new(kind, &config).unwrap();
             for number in 0..100_000 {
                 let block = Block::allocate(&pool, layout(88), number as u8).unwrap();
-                // Two of three stay live: their memory is the pool's.
+                // Two of three blocks stay live. The pool frees their memory.
                 if number % 3 == 0 {
                     block.free(&pool);
                 }
