@@ -1,5 +1,6 @@
-//! The cost of a block: each pool beside mimalloc, which is the global allocator here. So `SystemPool` is
-//! mimalloc with counters, and `Global` is mimalloc without them: the one for a pool to beat.
+//! The cost of a block: each pool beside mimalloc, which is the global allocator here. So
+//! `SystemPool` is mimalloc with counters, and `Global` is mimalloc without them: the one for a
+//! pool to beat.
 //!
 //! If a run reports a time for many blocks, that is for allocating and freeing all of them.
 
@@ -21,6 +22,9 @@ static MIMALLOC: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A node of a 16-byte key and a 64-byte value.
 const NODE: usize = 88;
 
+/// A group of measurements.
+type Group<'g> = BenchmarkGroup<'g, WallTime>;
+
 /// Returns the layout of a node. The optimiser does not know its size, as with a real node.
 fn layout() -> Layout {
     Layout::from_size_align(black_box(NODE), 8).expect("a valid layout")
@@ -39,8 +43,8 @@ fn allocate(pool: &impl NodeAllocator) -> NonNull<u8> {
 /// # Safety
 /// The block came from [`allocate`] with this pool, and is not used again.
 unsafe fn free(pool: &impl NodeAllocator, block: NonNull<u8>) {
-    // SAFETY: the caller promises that `allocate` made the block. So it starts with its size, and has
-    // this layout.
+    // SAFETY: the caller promises that `allocate` made the block. So it starts with its size, and
+    // has this layout.
     unsafe {
         let size = block.cast::<u64>().read() as usize;
         pool.deallocate(block, Layout::from_size_align_unchecked(size, 8));
@@ -48,7 +52,7 @@ unsafe fn free(pool: &impl NodeAllocator, block: NonNull<u8>) {
 }
 
 /// Allocates and frees one block at a time, on one thread.
-fn pair(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator) {
+fn pair(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator) {
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
             let block = allocate(pool);
@@ -58,13 +62,17 @@ fn pair(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAl
     });
 }
 
+/// A linear congruential generator: Knuth's MMIX.
+const FACTOR: u64 = 6_364_136_223_846_793_005;
+const INCREMENT: u64 = 1_442_695_040_888_963_407;
+
 /// Replaces a random one of many live blocks, as a store does that overwrites.
-fn churn(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator, live: usize) {
+fn churn(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, live: usize) {
     group.bench_function(name, |bencher| {
         let mut blocks: Vec<_> = (0..live).map(|_| allocate(pool)).collect();
         let mut random = 1_u64;
         bencher.iter(|| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random.wrapping_mul(FACTOR).wrapping_add(INCREMENT);
             let victim = ((random >> 32) as usize * live) >> 32;
             let fresh = allocate(pool);
             // SAFETY: the block is live, and another one replaces it in the vector.
@@ -76,7 +84,7 @@ fn churn(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeA
 }
 
 /// Allocates `count` blocks, then frees all of them in the order of their allocation.
-fn bulk(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator, count: usize) {
+fn bulk(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, count: usize) {
     group.throughput(Throughput::Elements(count as u64));
     let mut blocks = Vec::with_capacity(count);
     group.bench_function(name, |bencher| {
@@ -88,8 +96,9 @@ fn bulk(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAl
     });
 }
 
-/// Measures allocating alone. Few blocks lie in memory that the pool has; for many it must get more.
-fn grow(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator, count: usize) {
+/// Measures allocating alone. Few blocks lie in memory that the pool has; for many it must get
+/// more.
+fn grow(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, count: usize) {
     group.throughput(Throughput::Elements(count as u64));
     let mut blocks = Vec::with_capacity(count);
     group.bench_function(name, |bencher| {
@@ -113,9 +122,9 @@ struct Sent(Vec<NonNull<u8>>);
 // SAFETY: the blocks are memory that only the holder of this uses, on any thread.
 unsafe impl Send for Sent {}
 
-/// One thread allocates and another frees. Batches of blocks pass between them, so that the channel costs
-/// little.
-fn cross(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &(impl NodeAllocator + Sync)) {
+/// One thread allocates and another frees. Batches of blocks pass between them, so that the channel
+/// costs little.
+fn cross(group: &mut Group<'_>, name: &str, pool: &(impl NodeAllocator + Sync)) {
     const BATCH: usize = 500;
     group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function(name, |bencher| {
@@ -154,7 +163,7 @@ fn cross(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &(impl Node
 macro_rules! every_pool {
     ($criterion:expr, $group:literal, |$named:ident, $name:ident, $pool:ident| $run:expr) => {{
         let mut $named = $criterion.benchmark_group($group);
-        let run_on = |$named: &mut BenchmarkGroup<'_, WallTime>| {
+        let run_on = |$named: &mut Group<'_>| {
             {
                 let ($name, $pool) = ("mimalloc", &Global);
                 $run;
@@ -168,8 +177,8 @@ macro_rules! every_pool {
                 $run;
             }
             {
-                let ($name, $pool) =
-                    ("any-slab", &AnyPool::new(PoolKind::Slab, &Config::default()).expect("memory"));
+                let any = AnyPool::new(PoolKind::Slab, &Config::default()).expect("memory");
+                let ($name, $pool) = ("any-slab", &any);
                 $run;
             }
             {
@@ -184,11 +193,17 @@ macro_rules! every_pool {
 
 fn benches(criterion: &mut Criterion) {
     every_pool!(criterion, "pair, same thread", |group, name, pool| pair(group, name, pool));
-    every_pool!(criterion, "1,000 blocks and back", |group, name, pool| bulk(group, name, pool, 1_000));
-    every_pool!(criterion, "replace one of 100,000", |group, name, pool| churn(group, name, pool, 100_000));
+    every_pool!(criterion, "1,000 blocks and back", |group, name, pool| {
+        bulk(group, name, pool, 1_000);
+    });
+    every_pool!(criterion, "replace one of 100,000", |group, name, pool| {
+        churn(group, name, pool, 100_000);
+    });
     every_pool!(criterion, "freed on another thread", |group, name, pool| cross(group, name, pool));
     every_pool!(criterion, "allocate 10,000", |group, name, pool| grow(group, name, pool, 10_000));
-    every_pool!(criterion, "allocate 1,000,000", |group, name, pool| grow(group, name, pool, 1_000_000));
+    every_pool!(criterion, "allocate 1,000,000", |group, name, pool| {
+        grow(group, name, pool, 1_000_000);
+    });
 }
 
 criterion_group! {

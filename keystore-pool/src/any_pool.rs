@@ -19,7 +19,8 @@ use crate::system::SystemPool;
 /// It parses and prints also the names of pools that are not compiled in; [`AnyPool::new`] refuses
 /// these. The default is the pool to take unless there is a reason for another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum PoolKind {
     /// Size classes and per-thread caches.
@@ -56,17 +57,16 @@ impl FromStr for PoolKind {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| Error::invalid_argument("pool", format_args!("{name:?}"), "slab, arena or system"))
+        const EXPECTED: &str = "slab, arena or system";
+        let unknown = || Error::invalid_argument("pool", format_args!("{name:?}"), EXPECTED);
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
     }
 }
 
 /// A pool of a kind that is chosen at run time.
 ///
-/// Clones are the same pool. Its memory is freed when the last clone is dropped. Each call costs one
-/// branch more than the pool's own call.
+/// Clones are the same pool. Its memory is freed when the last clone is dropped. Each call costs
+/// one branch more than the pool's own call.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
@@ -152,8 +152,8 @@ macro_rules! dispatch {
     };
 }
 
-// SAFETY: every call goes to the one pool inside, which keeps the trait's promises. Clones share that
-// pool, and it lives until the last clone is dropped.
+// SAFETY: every call goes to the one pool inside, which keeps the trait's promises. Clones share
+// that pool, and it lives until the last clone is dropped.
 unsafe impl NodeAllocator for AnyPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {

@@ -1,8 +1,8 @@
 //! Memory from the system, 2 MiB at a time.
 //!
-//! A *chunk* is [`CHUNK`] bytes at a multiple of [`CHUNK`]: one huge page, if the system has those. On
-//! Unix a chunk is mapped directly, so that it really goes back to the system when a pool releases
-//! it. Elsewhere, and under Miri, which has no `mmap`, it comes from the global allocator.
+//! A *chunk* is [`CHUNK`] bytes at a multiple of [`CHUNK`]: one huge page, if the system has those.
+//! On Unix a chunk is mapped directly, so that it really goes back to the system when a pool
+//! releases it. Elsewhere, and under Miri, which has no `mmap`, it comes from the global allocator.
 
 use std::ptr::NonNull;
 
@@ -200,7 +200,8 @@ mod system {
     unsafe impl Send for Reserve {}
 
     pub(super) unsafe fn release(chunk: NonNull<u8>) {
-        // SAFETY: `new` allocated it with this layout, and the caller promises that nothing uses it.
+        // SAFETY: `new` allocated it with this layout, and the caller promises that nothing uses
+        // it.
         unsafe { dealloc(chunk.as_ptr(), LAYOUT) };
     }
 }

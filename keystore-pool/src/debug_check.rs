@@ -4,6 +4,7 @@
 //! debug build ends the process at the call, with a message that has the code -52. Continuing would
 //! corrupt memory, and a pool's methods do not unwind.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use keystore_core::code::POOL_CORRUPT;
@@ -13,7 +14,7 @@ use crate::span::SPAN;
 /// Ends the process: the caller broke a promise of `deallocate`.
 #[cold]
 #[inline(never)]
-pub(crate) fn corrupt(block: usize, fault: &str) -> ! {
+pub(crate) fn corrupt(block: usize, fault: impl Display) -> ! {
     eprintln!("keystore-pool: error {POOL_CORRUPT}: pool corrupt: block {block:#x} {fault}");
     std::process::abort()
 }
@@ -43,12 +44,13 @@ impl LiveBlocks {
     pub(crate) fn remove(&self, address: usize) {
         let (word, bit) = Self::locate(address);
         if word.map_or(0, |word| self.0[word].fetch_and(!bit, Relaxed)) & bit == 0 {
-            corrupt(address, "is freed, but is not in use: freed twice, or not the start of a block");
+            const CAUSES: &str = "freed twice, or not the start of a block";
+            corrupt(address, format_args!("is freed, but is not in use: {CAUSES}"));
         }
     }
 
-    /// Returns the index of the word that has the bit of `address`, and the bit. The index is `None`
-    /// if no block can start there.
+    /// Returns the index of the word that has the bit of `address`, and the bit. The index is
+    /// `None` if no block can start there.
     fn locate(address: usize) -> (Option<usize>, u64) {
         let grain = address % SPAN / GRAIN;
         (address.is_multiple_of(GRAIN).then_some(grain / 64), 1 << (grain % 64))

@@ -48,8 +48,8 @@ impl<T: Linked> List<T> {
     /// The element is in no list now. It is valid while it is in this list, and only the list uses
     /// its links.
     pub(crate) unsafe fn push(&mut self, element: NonNull<T>) {
-        // SAFETY: the element is valid and only this list uses its links: the caller promises it now,
-        // and did so for the first element when that was pushed.
+        // SAFETY: the element is valid and only this list uses its links: the caller promises it
+        // now, and did so for the first element when that was pushed.
         unsafe {
             T::links(element).write(Links { previous: null_mut(), next: self.first });
             if let Some(first) = self.first() {
@@ -105,11 +105,12 @@ mod tests {
 
     #[test]
     fn elements_leave_from_the_front_the_middle_and_the_end() {
-        let [a, b, c] = [(); 3].map(|()| NonNull::from(Box::leak(Box::new(Element(Links::UNLINKED)))));
+        let element = |()| NonNull::from(Box::leak(Box::new(Element(Links::UNLINKED))));
+        let [a, b, c] = [(); 3].map(element);
         for removed in [a, b, c] {
             let mut list = List::EMPTY;
-            // SAFETY: the elements live until the end of the test. They are in no list when they are
-            // pushed, and in this one when they are removed.
+            // SAFETY: the elements live until the end of the test. They are in no list when they
+            // are pushed, and in this one when they are removed.
             unsafe {
                 list.push(a);
                 list.push(b);

@@ -12,8 +12,8 @@
 //! - that the pool holds no memory once all blocks are freed and all threads have ended.
 //!
 //! All models share these bounds: two or three threads, each with an exclusive slot; a few calls by
-//! each; blocks of 8 KiB, so that a span has seven and a magazine two. The state of a single slot is
-//! not checked (see `primitive`), and neither is how a slot passes to the next thread.
+//! each; blocks of 8 KiB, so that a span has seven and a magazine two. The state of a single slot
+//! is not checked (see `primitive`), and neither is how a slot passes to the next thread.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;

@@ -1,12 +1,13 @@
 //! Atomics and locks that a model checker can replace.
 //!
-//! In ordinary builds this module has the standard library's, and [`access`] does nothing. In builds
-//! with `--cfg loom` it has those of [loom](https://docs.rs/loom). loom runs a model with every
-//! interleaving of its threads, and with every value that the memory model lets a load return. So
-//! the code that orders one thread's use of memory before another's is checked as it is shipped.
+//! In ordinary builds this module has the standard library's, and [`access`] does nothing. In
+//! builds with `--cfg loom` it has those of [loom](https://docs.rs/loom). loom runs a model with
+//! every interleaving of its threads, and with every value that the memory model lets a load
+//! return. So the code that orders one thread's use of memory before another's is checked as it is
+//! shipped.
 //!
-//! Atomics that only the thread in a slot writes (magazines, counts, the arena's next byte) stay the
-//! standard library's, for they order nothing.
+//! Atomics that only the thread in a slot writes (magazines, counts, the arena's next byte) stay
+//! the standard library's, for they order nothing.
 //!
 //! *Blocks* are plain memory, which loom does not track. Models report each use of a block to
 //! [`access`]. A use fails the model if it does not happen after all earlier uses of the memory, or

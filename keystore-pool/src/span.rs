@@ -5,12 +5,12 @@
 //! span, 64 KiB   | header | content, as the pool defines it   |
 //! ```
 //!
-//! If each size class, or each thread, had a whole chunk, a pool would hold mostly unused memory. So
-//! it takes a span instead, and many spans share the chunk's huge page. Rounding a block's address
-//! down gives its span and its chunk.
+//! If each size class, or each thread, had a whole chunk, a pool would hold mostly unused memory.
+//! So it takes a span instead, and many spans share the chunk's huge page. Rounding a block's
+//! address down gives its span and its chunk.
 //!
-//! A chunk whose spans are all vacant goes back to the system. The pool keeps one such chunk, and as
-//! many as were preallocated, so that it does not map and unmap in turns at a boundary.
+//! A chunk whose spans are all vacant goes back to the system. The pool keeps one such chunk, and
+//! as many as were preallocated, so that it does not map and unmap in turns at a boundary.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -140,7 +140,8 @@ impl Chunks {
         let number = vacant.trailing_zeros() as usize;
         *vacant &= *vacant - 1;
         if *vacant == 0 {
-            // SAFETY: the caller promises that the chunk is in `partial`, so it is in no other list.
+            // SAFETY: the caller promises that the chunk is in `partial`, so it is in no other
+            // list.
             unsafe {
                 self.partial.remove(chunk);
                 self.full.push(chunk);
@@ -179,8 +180,8 @@ impl Chunks {
         is_empty.then_some(chunk)
     }
 
-    /// Adds an empty chunk to the list `empty`, unless the pool has as many as it keeps. Returns true
-    /// if it was added.
+    /// Adds an empty chunk to the list `empty`, unless the pool has as many as it keeps. Returns
+    /// true if it was added.
     ///
     /// # Safety
     /// The chunk is in no list, and all of its spans are vacant.
@@ -189,7 +190,8 @@ impl Chunks {
             return false;
         }
         self.empty_count += 1;
-        // SAFETY: the caller promises that the chunk is in no list. It stays mapped while in this one.
+        // SAFETY: the caller promises that the chunk is in no list. It stays mapped while in this
+        // one.
         unsafe { self.empty.push(chunk) };
         true
     }
@@ -199,8 +201,8 @@ impl Spans {
     /// Makes an allocator of spans, and maps what is to be reserved.
     ///
     /// # Errors
-    /// -20 if the capacity is below one chunk, or below what is to be reserved. -10 if the machine can
-    /// never hold so much, or if the system refuses it.
+    /// -20 if the capacity is below one chunk, or below what is to be reserved. -10 if the machine
+    /// can never hold so much, or if the system refuses it.
     pub(crate) fn new(options: &SpanOptions) -> Result<Self> {
         let capacity = options.capacity.unwrap_or(usize::MAX);
         if capacity < CHUNK {
@@ -254,7 +256,8 @@ impl Spans {
     /// # Errors
     /// -51 if they exceed it. Nothing is counted then.
     pub(crate) fn charge(&self, bytes: usize) -> Result<()> {
-        let within = |charged: usize| charged.checked_add(bytes).filter(|sum| *sum <= self.capacity);
+        let fits = |sum: &usize| *sum <= self.capacity;
+        let within = |charged: usize| charged.checked_add(bytes).filter(fits);
         match self.charged.fetch_update(Relaxed, Relaxed, within) {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::PoolExhausted { requested: bytes, capacity: self.capacity }),
@@ -266,8 +269,8 @@ impl Spans {
         self.charged.fetch_sub(bytes, Relaxed);
     }
 
-    /// Returns true if a live block of the pool lies in a span, and false if the pool got its memory
-    /// elsewhere. Without a registry the answer is always true.
+    /// Returns true if a live block of the pool lies in a span, and false if the pool got its
+    /// memory elsewhere. Without a registry the answer is always true.
     #[inline]
     pub(crate) fn owns(&self, block: NonNull<u8>) -> bool {
         self.registry.as_ref().is_none_or(|registry| registry.contains(block.addr().get()))
@@ -322,7 +325,8 @@ impl Spans {
             return Err(error);
         }
         let chunk = memory.cast::<ChunkHeader>();
-        // SAFETY: only this call has the chunk's address. It is aligned, and longer than its header.
+        // SAFETY: only this call has the chunk's address. It is aligned, and longer than its
+        // header.
         unsafe { chunk.write(ChunkHeader { links: Links::UNLINKED, vacant: ALL_VACANT }) };
         Ok(chunk)
     }

@@ -12,7 +12,8 @@ use keystore_core::{Global, NodeAllocator, PoolStats, Result};
 /// It preallocates nothing, has no capacity, and returns memory at once. It does not know what the
 /// global allocator holds beyond the live blocks, so `held_bytes` is `live_bytes`.
 ///
-/// Each call costs the global allocator's call, and two additions to counters that threads do not share.
+/// Each call costs the global allocator's call, and two additions to counters that threads do not
+/// share.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
@@ -62,8 +63,8 @@ impl SystemPool {
         Ok(block)
     }
 
-    /// Adds the blocks of [`allocate_fallback`](Self::allocate_fallback) to the statistics of the pool
-    /// that called it.
+    /// Adds the blocks of [`allocate_fallback`](Self::allocate_fallback) to the statistics of the
+    /// pool that called it.
     #[cfg(any(feature = "slab", feature = "arena"))]
     pub(crate) fn add_fallbacks_to(&self, stats: &mut PoolStats) {
         let own = self.stats();
@@ -93,8 +94,8 @@ unsafe impl NodeAllocator for SystemPool {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller promises that the block came from `allocate` above with this layout, so it
-        // came from `Global`, and that nothing uses it.
+        // SAFETY: the caller promises that the block came from `allocate` above with this layout,
+        // so it came from `Global`, and that nothing uses it.
         unsafe { Global.deallocate(block, layout) };
         self.counters.add(LIVE_NODES, -1);
         self.counters.add(LIVE_BYTES, -(layout.size() as i64));

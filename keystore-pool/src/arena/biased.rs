@@ -1,12 +1,13 @@
 //! A span's live-block count; the decrement to zero owns the span.
 //!
-//! Allocating does not touch the count. A span starts with a *bias*, far above the number of blocks that
-//! fit, and its thread counts the blocks that it allocates. When the thread leaves the span, it
-//! subtracts the bias minus that number. From then on, the count is the number of live blocks.
+//! Allocating does not touch the count. A span starts with a *bias*, far above the number of blocks
+//! that fit, and its thread counts the blocks that it allocates. When the thread leaves the span,
+//! it subtracts the bias minus that number. From then on, the count is the number of live blocks.
 //!
-//! For example, a thread allocates 700 blocks of a span, and 200 of them are freed: the count is the bias
-//! minus 200. The thread leaves and subtracts the bias minus 700, so the count is 500. Other allocators
-//! and reference counts do the same, under the names *biased* and *deferred* reference counting.
+//! For example, a thread allocates 700 blocks of a span, and 200 of them are freed: the count is
+//! the bias minus 200. The thread leaves and subtracts the bias minus 700, so the count is 500.
+//! Other allocators and reference counts do the same, under the names *biased* and *deferred*
+//! reference counting.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -31,14 +32,15 @@ impl BiasedCount {
 
     /// Subtracts a block that is freed, and returns true if the span is free by that.
     ///
-    /// If it returns true, the caller owns the span. All uses of it, on any thread, happened before.
+    /// If it returns true, the caller owns the span. All uses of it, on any thread, happened
+    /// before.
     #[inline(always)]
     pub(super) fn decrement(&self) -> bool {
         self.subtract(1)
     }
 
-    /// Removes the bias when the thread that allocated this number of blocks leaves the span. The result
-    /// is that of [`decrement`](Self::decrement).
+    /// Removes the bias when the thread that allocated this number of blocks leaves the span. The
+    /// result is that of [`decrement`](Self::decrement).
     #[inline(always)]
     pub(super) fn remove_bias(&self, allocated: usize) -> bool {
         self.subtract(BIAS - allocated)

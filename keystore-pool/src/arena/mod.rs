@@ -1,8 +1,9 @@
 //! The arena pool: bump allocation. Memory is reused when all blocks in it are dead.
 //!
-//! A thread has a span of 64 KiB and a pointer to its first unused byte. Allocating moves the pointer. For
-//! a block nothing is kept, and for a span one number: the count of its live blocks. The thread that
-//! decrements it to 0 frees the span. Allocating does not touch that count: see [`biased`].
+//! A thread has a span of 64 KiB and a pointer to its first unused byte. Allocating moves the
+//! pointer. For a block nothing is kept, and for a span one number: the count of its live blocks.
+//! The thread that decrements it to 0 frees the span. Allocating does not touch that count: see
+//! [`biased`].
 
 use std::alloc::Layout;
 use std::fmt;
@@ -20,14 +21,14 @@ mod biased;
 
 use biased::BiasedCount;
 
-/// The largest block, bytes. It is an eighth of a span, so no more is wasted at the end of a span that
-/// the next block does not fit.
+/// The largest block, bytes. It is an eighth of a span, so no more is wasted at the end of a span
+/// that the next block does not fit.
 const LARGEST: usize = SPAN / 8;
 
 /// Options of an [`ArenaPool`].
 ///
-/// Every field has a default: nothing preallocated, huge pages. Later versions may add fields, so end
-/// with `..ArenaOptions::default()`.
+/// Every field has a default: nothing preallocated, huge pages. Later versions may add fields, so
+/// end with `..ArenaOptions::default()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -35,11 +36,11 @@ const LARGEST: usize = SPAN / 8;
     serde(default, deny_unknown_fields)
 )]
 pub struct ArenaOptions {
-    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. The pool keeps
-    /// as many chunks when they become empty, and does not touch them before they are used.
+    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. The pool
+    /// keeps as many chunks when they become empty, and does not touch them before they are used.
     pub preallocated_bytes: usize,
-    /// True if chunks are to lie in huge pages. It has an effect on Linux only. Huge pages are faster,
-    /// but each chunk takes 2 MiB of memory as soon as it is touched.
+    /// True if chunks are to lie in huge pages. It has an effect on Linux only. Huge pages are
+    /// faster, but each chunk takes 2 MiB of memory as soon as it is touched.
     pub huge_pages: bool,
 }
 
@@ -51,23 +52,23 @@ impl Default for ArenaOptions {
 
 /// Bump allocation: each block lies right behind the one allocated before it.
 ///
-/// - *Best for* entries that live and die together: a store that is filled and read, or cleared as a
-///   whole ([`reset`](Self::reset) does that at once). Allocating is an addition, and blocks take no
-///   more than their bytes, rounded up to 8.
-/// - *Wrong for* a load that overwrites or deletes at random. A span of 64 KiB is reused only when its
-///   last block dies, so one long-lived block in each span keeps all of them. A store whose entries
-///   are replaced at random comes to hold many times its content.
+/// - *Best for* entries that live and die together: a store that is filled and read, or cleared as
+///   a whole ([`reset`](Self::reset) does that at once). Allocating is an addition, and blocks take
+///   no more than their bytes, rounded up to 8.
+/// - *Wrong for* a load that overwrites or deletes at random. A span of 64 KiB is reused only when
+///   its last block dies, so one long-lived block in each span keeps all of them. A store whose
+///   entries are replaced at random comes to hold many times its content.
 /// - *Sizes.* Layouts over 8,192 bytes come from the system's allocator and count as fallbacks.
 ///   Alignments up to 64 bytes are served. Larger ones, and layouts of 0 bytes, are
 ///   [`Error::InvalidArgument`](keystore_core::Error::InvalidArgument).
-/// - *Time.* Allocating takes a few instructions, and the pool's lock once in 64 KiB. Freeing takes one
-///   atomic subtraction, on any thread.
-/// - *Memory.* A span whose blocks are all dead serves any thread again. A chunk of 2 MiB that is unused
-///   as a whole goes back to the system, except for one chunk and those preallocated. Each of the
-///   first 64 live threads that allocate has its own span, and the others share 16. The rest of a
-///   thread's span passes to the next thread.
-/// - *Dropping the pool* frees its memory, even if blocks in it are live. Live blocks of the system's
-///   allocator are leaked.
+/// - *Time.* Allocating takes a few instructions, and the pool's lock once in 64 KiB. Freeing takes
+///   one atomic subtraction, on any thread.
+/// - *Memory.* A span whose blocks are all dead serves any thread again. A chunk of 2 MiB that is
+///   unused as a whole goes back to the system, except for one chunk and those preallocated. Each
+///   of the first 64 live threads that allocate has its own span, and the others share 16. The rest
+///   of a thread's span passes to the next thread.
+/// - *Dropping the pool* frees its memory, even if blocks in it are live. Live blocks of the
+///   system's allocator are leaked.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
@@ -95,12 +96,12 @@ struct ArenaSpan {
 
 const FIRST_BLOCK: usize = size_of::<ArenaSpan>().next_multiple_of(MAX_ALIGN);
 
-/// The content of a thread's slot: its span, and its counts. Only the thread in the slot writes here.
-/// Others read the counts.
+/// The content of a thread's slot: its span, and its counts. Only the thread in the slot writes
+/// here. Others read the counts.
 #[derive(Debug, Default)]
 struct Bump {
-    /// The first unused byte of the span, or its end if it is full. Null without a span. A span ends at
-    /// a multiple of its size, so this gives the number of unused bytes, too.
+    /// The first unused byte of the span, or its end if it is full. Null without a span. A span
+    /// ends at a multiple of its size, so this gives the number of unused bytes, too.
     next: AtomicPtr<u8>,
     live: LiveCount,
     /// Number of blocks ever allocated here when the thread started on its span.
@@ -113,7 +114,10 @@ impl Bump {
     fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
         let next = self.next.load(Relaxed);
         let left = next.addr().wrapping_neg() & (SPAN - 1);
-        let padding = if layout.align() <= 8 { 0 } else { next.addr().wrapping_neg() & (layout.align() - 1) };
+        let padding = match layout.align() {
+            ..=8 => 0,
+            align => next.addr().wrapping_neg() & (align - 1),
+        };
         let size = padding + layout.size().next_multiple_of(8);
         if size > left {
             return None;
@@ -148,8 +152,8 @@ impl Bump {
 /// A thread has started on `span`, and it was not released since. This holds for all of `'a`.
 #[inline]
 unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a BiasedCount {
-    // SAFETY: the caller promises that a thread has started on the span, which initialised the count
-    // (`change_span`). It is atomic, so it may be shared.
+    // SAFETY: the caller promises that a thread has started on the span, which initialised the
+    // count (`change_span`). It is atomic, so it may be shared.
     unsafe { &(*span.cast::<ArenaSpan>().as_ptr()).live }
 }
 
@@ -193,25 +197,25 @@ impl ArenaPool {
         Ok(Self { caches: PerThread::new()?, spans, system: SystemPool::new()? })
     }
 
-    /// Frees all blocks at once, except those over 8,192 bytes, which must be freed one by one. It takes
-    /// time in proportion to the chunks held, not to the blocks.
+    /// Frees all blocks at once, except those over 8,192 bytes, which must be freed one by one. It
+    /// takes time in proportion to the chunks held, not to the blocks.
     ///
     /// # Safety
-    /// No block of up to 8,192 bytes that was allocated before this call is used or freed after it, and
-    /// no other thread uses the pool during the call. A store over the pool must have been forgotten,
-    /// or be empty without removed entries whose memory is not freed yet.
+    /// No block of up to 8,192 bytes that was allocated before this call is used or freed after it,
+    /// and no other thread uses the pool during the call. A store over the pool must have been
+    /// forgotten, or be empty without removed entries whose memory is not freed yet.
     pub unsafe fn reset(&self) {
         for bump in self.caches.iter() {
             bump.leave();
             bump.live.clear();
         }
-        // SAFETY: the caller promises that no block of a span is used any more, and the loop above has
-        // taken all threads off their spans.
+        // SAFETY: the caller promises that no block of a span is used any more, and the loop above
+        // has taken all threads off their spans.
         unsafe { self.spans.release_all() };
     }
 
-    /// Returns to the system all chunks that have neither a live block nor a thread's span, preallocated
-    /// ones included.
+    /// Returns to the system all chunks that have neither a live block nor a thread's span,
+    /// preallocated ones included.
     pub fn trim(&self) {
         self.caches.with(|bump| {
             if let Some(span) = self.seal(bump) {
@@ -222,12 +226,13 @@ impl ArenaPool {
         self.spans.trim();
     }
 
-    /// Takes the thread off its span. Returns the span if it has no live blocks: the caller owns it then.
-    /// Otherwise the thread that frees the last block owns it.
+    /// Takes the thread off its span. Returns the span if it has no live blocks: the caller owns it
+    /// then. Otherwise the thread that frees the last block owns it.
     fn seal(&self, bump: &Bump) -> Option<NonNull<u8>> {
         let allocated = bump.allocated();
         let span = bump.leave()?;
-        // SAFETY: the thread had started on the span, which is not released before its bias is removed.
+        // SAFETY: the thread had started on the span, which is not released before its bias is
+        // removed.
         let live = unsafe { live_of(span) };
         live.remove_bias(allocated).then_some(span)
     }
@@ -259,8 +264,8 @@ impl ArenaPool {
             Some(old) => old,
             None => self.spans.acquire()?,
         };
-        // SAFETY: `seal` and `acquire` return a span that no other thread uses, and it is longer than
-        // its header.
+        // SAFETY: `seal` and `acquire` return a span that no other thread uses, and it is longer
+        // than its header.
         unsafe { (&raw mut (*span.cast::<ArenaSpan>().as_ptr()).live).write(BiasedCount::new()) };
         bump.start(span);
         Ok(())
@@ -290,8 +295,8 @@ impl ArenaPool {
     unsafe fn free_block(&self, block: NonNull<u8>) {
         self.spans.record_freed(block);
         let span = span_of(block);
-        // SAFETY: the block counts as live, so a thread has started on its span, which was not released
-        // since. The decrement that returns true owns the span.
+        // SAFETY: the block counts as live, so a thread has started on its span, which was not
+        // released since. The decrement that returns true owns the span.
         unsafe {
             if live_of(span).decrement() {
                 self.free_span(span);
@@ -317,10 +322,10 @@ fn is_small(layout: Layout) -> bool {
     layout.size().wrapping_sub(1) < LARGEST && layout.align() <= MAX_ALIGN
 }
 
-// SAFETY: between two starts on a span, each of its bytes is handed out at most once. A thread starts on
-// a span again only when all of its blocks have been freed: its count cannot be 0 earlier, because
-// each live block counts one, and a thread that is on the span keeps the bias. Nothing unwinds: the
-// `expect` states that an unused span fits the largest small layout.
+// SAFETY: between two starts on a span, each of its bytes is handed out at most once. A thread
+// starts on a span again only when all of its blocks have been freed: its count cannot be 0
+// earlier, because each live block counts one, and a thread that is on the span keeps the bias.
+// Nothing unwinds: the `expect` states that an unused span fits the largest small layout.
 unsafe impl NodeAllocator for ArenaPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -339,8 +344,8 @@ unsafe impl NodeAllocator for ArenaPool {
         match self.caches.exclusive() {
             Some(bump) if is_small(layout) => {
                 bump.live.subtract(layout);
-                // SAFETY: the caller promises that the block came from here with this layout, which is
-                // small, and that nothing uses it.
+                // SAFETY: the caller promises that the block came from here with this layout, which
+                // is small, and that nothing uses it.
                 unsafe { self.free_block(block) };
             }
             // SAFETY: the caller promises that the block came from here with this layout, and that

@@ -1,10 +1,11 @@
-//! Models of a span that becomes free: exactly one thread must find that none of its blocks is live.
+//! Models of a span that becomes free: exactly one thread must find that none of its blocks is
+//! live.
 //!
-//! At the start, a thread is on a span that is full, and the first two of its blocks are live. They are
-//! freed, and the thread leaves the span. Each thread that frees one allocates two more afterwards, so
-//! that it may get the same memory. The model fails if a thread finds the span free too early, if two
-//! threads find it free, or if a use does not happen before the next one. If no thread finds it free,
-//! the pool still holds memory at the end.
+//! At the start, a thread is on a span that is full, and the first two of its blocks are live. They
+//! are freed, and the thread leaves the span. Each thread that frees one allocates two more
+//! afterwards, so that it may get the same memory. The model fails if a thread finds the span free
+//! too early, if two threads find it free, or if a use does not happen before the next one. If no
+//! thread finds it free, the pool still holds memory at the end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,15 +28,16 @@ fn full_span() -> (Arc<ArenaPool>, Block, Block) {
 
 /// Returns the outcome: for each thread, if its blocks are in the same span or in another.
 fn outcome(span: usize, got: &[Vec<Block>]) -> String {
-    got.iter().map(|blocks| if blocks[0].address() / SPAN == span { "same " } else { "other " }).collect()
+    let is_same = |blocks: &Vec<Block>| blocks[0].address() / SPAN == span;
+    got.iter().map(|blocks| if is_same(blocks) { "same " } else { "other " }).collect()
 }
 
 fn expect(outcomes: &BTreeSet<String>, expected: &[&str]) {
     assert!(outcomes.iter().map(String::as_str).eq(expected.iter().copied()), "{outcomes:?}");
 }
 
-/// One thread leaves the span, after it has freed a block there, while another frees the last block. One
-/// of them allocates from the span again.
+/// One thread leaves the span, after it has freed a block there, while another frees the last
+/// block. One of them allocates from the span again.
 #[test]
 fn leaving_against_freeing() {
     let outcomes = explore("leaving a span against freeing its last block", [All, All], || {
@@ -100,8 +102,8 @@ fn leaving_against_two_that_free() {
     expect(&outcomes, &["other other same ", "other same other ", "same other other "]);
 }
 
-/// A thread trims the pool while another frees the last block of a chunk. The chunk goes back to the
-/// system in that call, or later.
+/// A thread trims the pool while another frees the last block of a chunk. The chunk goes back to
+/// the system in that call, or later.
 #[test]
 fn trimming_against_freeing() {
     let outcomes = explore("giving a chunk back against freeing its last block", [All, All], || {

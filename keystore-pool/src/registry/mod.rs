@@ -1,8 +1,8 @@
 //! The set of chunks that a pool holds, as a radix tree over addresses.
 //!
-//! A pool that hands out its own blocks and the system's must tell them apart by their addresses when
-//! they are freed. It cannot look at the bytes before a foreign block, which may not even be mapped. A
-//! lookup takes two loads and no lock.
+//! A pool that hands out its own blocks and the system's must tell them apart by their addresses
+//! when they are freed. It cannot look at the bytes before a foreign block, which may not even be
+//! mapped. A lookup takes two loads and no lock.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::{NonNull, null_mut};
@@ -14,8 +14,8 @@ use keystore_core::{Error, Result};
 use crate::chunk::CHUNK;
 use crate::primitive::atomic::{AtomicPtr, AtomicU64};
 
-/// Number of bits of the addresses that systems give to a process: 47 or 48 on 64-bit machines, unless
-/// the process asks for more. A model has few, because loom tracks each entry of the root.
+/// Number of bits of the addresses that systems give to a process: 47 or 48 on 64-bit machines,
+/// unless the process asks for more. A model has few, because loom tracks each entry of the root.
 const ADDRESS_BITS: u32 = if cfg!(loom) {
     33
 } else if usize::BITS < 48 {
@@ -30,16 +30,16 @@ const LEAF_WORDS: usize = (1 << LEAF_BITS) / 64;
 
 type Leaf = [AtomicU64; LEAF_WORDS];
 
-/// A set of chunks. It takes 32 KiB, and 2 KiB for every 32 GiB of address space that has a chunk of
-/// the set.
+/// A set of chunks. It takes 32 KiB, and 2 KiB for every 32 GiB of address space that has a chunk
+/// of the set.
 #[derive(Debug)]
 pub(crate) struct Registry {
     /// The root: a leaf for each 32 GiB of address space, null if it has no chunk of the set.
     leaves: Box<[AtomicPtr<Leaf>]>,
 }
 
-/// Returns the position of a chunk's bit: the index of its leaf, of the word there, and of the bit in
-/// that word.
+/// Returns the position of a chunk's bit: the index of its leaf, of the word there, and of the bit
+/// in that word.
 #[inline]
 fn locate(address: usize) -> (usize, usize, u32) {
     let chunk = address / CHUNK;

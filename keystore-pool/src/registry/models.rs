@@ -1,4 +1,5 @@
-//! Models of the registry: a lookup while chunks are inserted and removed. The lookup takes no lock.
+//! Models of the registry: a lookup while chunks are inserted and removed. The lookup takes no
+//! lock.
 
 use std::ptr::without_provenance_mut;
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! Size classes: the sizes of blocks, and which of them a layout gets.
 //!
-//! Classes are 8 bytes apart up to 256 bytes, so a node wastes less than 8 bytes. Above, there are four
-//! to a doubling, so it wastes less than a fifth. A layout over [`LARGEST`] has no class.
+//! Classes are 8 bytes apart up to 256 bytes, so a node wastes less than 8 bytes. Above, there are
+//! four to a doubling, so it wastes less than a fifth. A layout over [`LARGEST`] has no class.
 //!
-//! Blocks are aligned as follows. Those of a span start at a cache line, 64 bytes. A layout's size is
-//! rounded up to its alignment, and to 8, to choose a class. Up to 256 bytes the class has exactly
-//! that size. Above, every class is a multiple of 64 bytes. So blocks are aligned in both cases.
+//! Blocks are aligned as follows. Those of a span start at a cache line, 64 bytes. A layout's size
+//! is rounded up to its alignment, and to 8, to choose a class. Up to 256 bytes the class has
+//! exactly that size. Above, every class is a multiple of 64 bytes. So blocks are aligned in both
+//! cases.
 
 use std::alloc::Layout;
 
@@ -81,8 +82,8 @@ const fn size_of_class(index: ClassIndex) -> usize {
     base + base / STEPS * (step % STEPS + 1)
 }
 
-/// Returns the class of a layout of up to 256 bytes, aligned to at most 8. For others it is `None`, and
-/// [`class_of`] knows. This one is inlined where blocks are allocated and freed.
+/// Returns the class of a layout of up to 256 bytes, aligned to at most 8. For others it is `None`,
+/// and [`class_of`] knows. This one is inlined where blocks are allocated and freed.
 #[inline(always)]
 pub(super) fn fine_class_of(layout: Layout) -> Option<ClassIndex> {
     let below = layout.size().wrapping_sub(1);
@@ -116,10 +117,10 @@ mod tests {
         for align in [1, 2, 4, 8, 16, 32, 64] {
             for size in 1..=LARGEST {
                 let got = class_size(size, align).unwrap();
-                let best =
-                    TABLE.iter().map(|class| class.size).find(|class| *class >= size.next_multiple_of(align));
+                let least = size.next_multiple_of(align);
+                let best = TABLE.iter().map(|class| class.size).find(|class| *class >= least);
                 assert_eq!(Some(got), best, "{size} bytes at {align}");
-                assert!(got.is_multiple_of(align.max(8)), "{got} bytes for an alignment of {align}");
+                assert!(got.is_multiple_of(align.max(8)), "{got} bytes aligned to {align}");
                 let layout = Layout::from_size_align(size, align).unwrap();
                 assert!(fine_class_of(layout).is_none_or(|class| Some(class) == class_of(layout)));
             }

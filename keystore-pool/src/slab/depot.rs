@@ -24,8 +24,8 @@ use crate::span::Spans;
 /// back to the system.
 const SHRINKING_SHARE: usize = 16;
 
-/// A class with at most this many spans returns no blocks, for they could keep few chunks from going
-/// back to the system.
+/// A class with at most this many spans returns no blocks, for they could keep few chunks from
+/// going back to the system.
 const SPANS_NEVER_SHRUNK: usize = 2;
 
 #[derive(Debug)]
@@ -124,8 +124,8 @@ impl Depot {
         Ok(block.expect("a magazine that was just loaded has a round"))
     }
 
-    /// Frees a block for a thread whose loaded magazine is full: loads another one, or returns blocks
-    /// to their spans.
+    /// Frees a block for a thread whose loaded magazine is full: loads another one, or returns
+    /// blocks to their spans.
     ///
     /// # Safety
     /// The caller is the only thread that uses `cache`, which is of this class. The loaded magazine
@@ -147,8 +147,8 @@ impl Depot {
             let share = (state.out / SHRINKING_SHARE).min(rounds as usize) as u32;
             if pair.loaded.is_none() || shrinking && share < rounds {
                 pair.limit = if pair.loaded.is_some() { share } else { 0 };
-                // SAFETY: only the caller uses the pair, and it gives the block up. Both have blocks
-                // of this class and of `spans`, which are this depot's.
+                // SAFETY: only the caller uses the pair, and it gives the block up. Both have
+                // blocks of this class and of `spans`, which are this depot's.
                 unsafe {
                     self.return_pair(&mut state, &mut pair, spans);
                     cache.set_pair(pair);
@@ -193,8 +193,8 @@ impl Depot {
         }
     }
 
-    /// Returns the blocks of full magazines that exceed the depot's limit to their spans. The result
-    /// is true if there were any.
+    /// Returns the blocks of full magazines that exceed the depot's limit to their spans. The
+    /// result is true if there were any.
     ///
     /// # Safety
     /// `spans` are this depot's.
@@ -209,12 +209,12 @@ impl Depot {
         returned
     }
 
-    /// Returns the most blocks that the depot may keep in full magazines, if `out` blocks are not in
-    /// their spans.
+    /// Returns the most blocks that the depot may keep in full magazines, if `out` blocks are not
+    /// in their spans.
     ///
-    /// Of a few blocks this is up to half, so that a thread which only frees can pass its magazines to
-    /// one that only allocates. Of many it is a thirty-second. It is 0 if all of these blocks may be
-    /// in the threads' magazines.
+    /// Of a few blocks this is up to half, so that a thread which only frees can pass its magazines
+    /// to one that only allocates. Of many it is a thirty-second. It is 0 if all of these blocks
+    /// may be in the threads' magazines.
     fn full_block_limit(&self, out: usize) -> usize {
         if out < 3 * self.class.rounds as usize { 0 } else { (out / 2).min(1024 + out / 32) }
     }
@@ -224,7 +224,9 @@ impl Depot {
     /// # Safety
     /// Only the caller uses the pair, which is of this class. `spans` are this depot's.
     unsafe fn return_pair(&self, state: &mut State, pair: &mut MagazinePair, spans: &Spans) {
-        for (magazine, rounds) in [(pair.loaded, &mut pair.rounds), (pair.spare, &mut pair.spare_rounds)] {
+        let loaded = (pair.loaded, &mut pair.rounds);
+        let spare = (pair.spare, &mut pair.spare_rounds);
+        for (magazine, rounds) in [loaded, spare] {
             if let Some(magazine) = magazine {
                 // SAFETY: the caller promises that only it uses the pair, in which the magazine has
                 // this number of rounds. They are of this class and these spans.
@@ -255,11 +257,11 @@ impl Depot {
         }
         // SAFETY: the caller promises that the spans are this depot's.
         unsafe { self.return_excess(&mut state, spans) };
-        cache.set_pair(MagazinePair::NONE);
+        cache.set_pair(MagazinePair::default());
     }
 
-    /// Returns as much memory as possible: all blocks in the thread's and in the depot's magazines to
-    /// their spans, and the depot's magazines to the system.
+    /// Returns as much memory as possible: all blocks in the thread's and in the depot's magazines
+    /// to their spans, and the depot's magazines to the system.
     ///
     /// # Safety
     /// The caller is the only thread that uses `cache`, which is of this class. `spans` are this
@@ -276,8 +278,8 @@ impl Depot {
         state.empty.free_all();
     }
 
-    /// Returns the blocks of one of the depot's full magazines to their spans. The result is false if
-    /// there is none.
+    /// Returns the blocks of one of the depot's full magazines to their spans. The result is false
+    /// if there is none.
     ///
     /// # Safety
     /// `spans` are this depot's.
@@ -292,8 +294,8 @@ impl Depot {
         true
     }
 
-    /// Fills `rounds` from its beginning with free blocks of the spans, and returns how many it took:
-    /// at least one.
+    /// Fills `rounds` from its beginning with free blocks of the spans, and returns how many it
+    /// took: at least one.
     ///
     /// The last round is used first, and has the lowest address. So a thread walks through memory
     /// upwards.
@@ -306,8 +308,8 @@ impl Depot {
                 None if left < rounds.len() => break,
                 None => self.add_span(state, spans)?,
             };
-            // SAFETY: spans of the list were formatted for this class, and the lock is held: `state`
-            // comes from its guard.
+            // SAFETY: spans of the list were formatted for this class, and the lock is held:
+            // `state` comes from its guard.
             unsafe {
                 left -= SlabSpan::take(span, self.class, &mut rounds[..left]);
                 if SlabSpan::is_exhausted(span) {
@@ -338,8 +340,8 @@ impl Depot {
     /// Returns the blocks of a magazine to their spans.
     ///
     /// # Safety
-    /// Only the caller uses the magazine, and it has this number of rounds. They are of this class and
-    /// of `spans`, which are this depot's, and nothing uses them.
+    /// Only the caller uses the magazine, and it has this number of rounds. They are of this class
+    /// and of `spans`, which are this depot's, and nothing uses them.
     unsafe fn return_rounds(
         &self,
         state: &mut State,
@@ -374,8 +376,8 @@ impl Depot {
             }
             if matches!(transition, Transition::PartialToFree | Transition::ExhaustedToFree) {
                 state.spans -= 1;
-                // SAFETY: `add_span` acquired the span. All of its blocks are in it, so nothing uses
-                // it, and it is in no list.
+                // SAFETY: `add_span` acquired the span. All of its blocks are in it, so nothing
+                // uses it, and it is in no list.
                 unsafe { spans.release(span.cast()) };
             }
         }

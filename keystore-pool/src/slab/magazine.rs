@@ -58,8 +58,8 @@ impl Magazine {
     /// Returns the first `count` rounds.
     ///
     /// # Safety
-    /// `magazine` points to a magazine that only the caller uses during `'a`, and `count` is at most
-    /// [`MAX_ROUNDS`].
+    /// `magazine` points to a magazine that only the caller uses during `'a`, and `count` is at
+    /// most [`MAX_ROUNDS`].
     pub(super) unsafe fn rounds<'a>(magazine: NonNull<Self>, count: u32) -> &'a mut [NonNull<u8>] {
         debug_assert!(count as usize <= MAX_ROUNDS);
         // SAFETY: the caller promises exclusive use and a count within the array, all elements of
@@ -118,8 +118,8 @@ unsafe impl Send for Stack {}
 
 /// A thread's two magazines for one class.
 ///
-/// Only the thread in the slot that this is in (see [`PerThread`](crate::per_thread::PerThread)) uses
-/// it. Its parts are atomic because the slot passes to other threads later.
+/// Only the thread in the slot that this is in (see [`PerThread`](crate::per_thread::PerThread))
+/// uses it. Its parts are atomic because the slot passes to other threads later.
 #[derive(Debug, Default)]
 pub(super) struct ClassCache {
     loaded: AtomicPtr<Magazine>,
@@ -142,7 +142,8 @@ impl FreeSlot<'_> {
     /// Puts a block in the slot.
     ///
     /// # Safety
-    /// The caller is the only thread that uses the cache, and has not used it since it got this slot.
+    /// The caller is the only thread that uses the cache, and has not used it since it got this
+    /// slot.
     #[inline(always)]
     pub(super) unsafe fn put(self, block: NonNull<u8>) {
         // SAFETY: the number of rounds is below the limit, so there is a magazine with a round of
@@ -154,7 +155,7 @@ impl FreeSlot<'_> {
 
 /// A copy of a [`ClassCache`]'s content, to rearrange it and store it again. A magazine that is
 /// `None` has 0 rounds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MagazinePair {
     pub(super) loaded: Option<NonNull<Magazine>>,
     pub(super) rounds: u32,
@@ -164,9 +165,6 @@ pub(super) struct MagazinePair {
 }
 
 impl MagazinePair {
-    /// A pair without magazines.
-    pub(super) const NONE: Self = Self { loaded: None, rounds: 0, limit: 0, spare: None, spare_rounds: 0 };
-
     /// Exchanges the loaded and the spare magazine.
     pub(super) fn swap(&mut self) {
         std::mem::swap(&mut self.loaded, &mut self.spare);

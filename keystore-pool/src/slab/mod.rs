@@ -1,14 +1,14 @@
 //! The slab pool: blocks of fixed sizes, cached for each thread.
 //!
 //! ```text
-//! thread     loaded and spare magazine, for each size class        no lock
-//! depot      full and empty magazines, one depot a class           the class's lock, once in 63 calls
-//! spans      64 KiB of blocks of one size, with a bitmap           the same lock
-//! chunks     2 MiB from the system, in huge pages                  the pool's lock, once a span
+//! thread     loaded and spare magazine, for each size class     no lock
+//! depot      full and empty magazines, one depot a class        the class's lock, once in 63 calls
+//! spans      64 KiB of blocks of one size, with a bitmap        the same lock
+//! chunks     2 MiB from the system, in huge pages               the pool's lock, once a span
 //! ```
 //!
-//! The design is Bonwick's ("The Slab Allocator", USENIX 1994, and with Adams, "Magazines and Vmem",
-//! USENIX 2001), with bitmaps in place of lists through the free blocks.
+//! The design is Bonwick's ("The Slab Allocator", USENIX 1994, and with Adams, "Magazines and
+//! Vmem", USENIX 2001), with bitmaps in place of lists through the free blocks.
 
 use std::alloc::Layout;
 use std::array;
@@ -39,15 +39,16 @@ use magazine::ClassCache;
 
 /// What a [`SlabPool`] does when it has reached its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum WhenFull {
     /// Blocks come from the system's allocator, one by one, and count as fallbacks. The capacity
     /// bounds the pool's own memory, not the process's.
     #[default]
     UseSystem,
-    /// Allocating fails with [`Error::PoolExhausted`], -51. The capacity bounds all memory for blocks,
-    /// also for those that are too large for a size class.
+    /// Allocating fails with [`Error::PoolExhausted`], -51. The capacity bounds all memory for
+    /// blocks, also for those that are too large for a size class.
     Refuse,
 }
 
@@ -67,44 +68,46 @@ pub struct SlabOptions {
     pub capacity: Option<usize>,
     /// What the pool does when it has reached its capacity.
     pub when_full: WhenFull,
-    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. They serve all
-    /// sizes. The pool keeps as many chunks when they become empty, and does not touch them before
-    /// they are used.
+    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. They serve
+    /// all sizes. The pool keeps as many chunks when they become empty, and does not touch them
+    /// before they are used.
     pub preallocated_bytes: usize,
-    /// True if chunks are to lie in huge pages. It has an effect on Linux only. Huge pages are faster,
-    /// but each chunk takes 2 MiB of memory as soon as it is touched.
+    /// True if chunks are to lie in huge pages. It has an effect on Linux only. Huge pages are
+    /// faster, but each chunk takes 2 MiB of memory as soon as it is touched.
     pub huge_pages: bool,
 }
 
 impl Default for SlabOptions {
     fn default() -> Self {
-        Self { capacity: None, when_full: WhenFull::UseSystem, preallocated_bytes: 0, huge_pages: true }
+        let when_full = WhenFull::default();
+        Self { capacity: None, when_full, preallocated_bytes: 0, huge_pages: true }
     }
 }
 
 /// Fixed size classes, with a cache of free blocks for each thread: the pool to take by default.
 ///
 /// - *Sizes.* Classes are 8 bytes apart up to 256 bytes, and four to a doubling up to 8,192 bytes.
-///   Larger layouts come from the system's allocator and count as fallbacks. Alignments up to 64 bytes
-///   are served. Larger ones, and layouts of 0 bytes, are [`Error::InvalidArgument`].
-/// - *Time.* Allocating and freeing take a few instructions, on any thread. Once in 63 calls (fewer for
-///   blocks over 128 bytes) a thread locks the size class to trade a whole magazine. A thread calls
-///   the system once in 2 MiB.
+///   Larger layouts come from the system's allocator and count as fallbacks. Alignments up to 64
+///   bytes are served. Larger ones, and layouts of 0 bytes, are [`Error::InvalidArgument`].
+/// - *Time.* Allocating and freeing take a few instructions, on any thread. Once in 63 calls (fewer
+///   for blocks over 128 bytes) a thread locks the size class to trade a whole magazine. A thread
+///   calls the system once in 2 MiB.
 /// - *Memory.* A free block serves its size class first. 64 KiB that are free as a whole serve any
-///   class. A chunk of 2 MiB that is free as a whole goes back to the system, except for one chunk and
-///   those preallocated. A thread holds back at most two magazines for each size class, each of 63
-///   blocks or 8 KiB (at least two blocks). When it ends, their blocks return to their spans.
+///   class. A chunk of 2 MiB that is free as a whole goes back to the system, except for one chunk
+///   and those preallocated. A thread holds back at most two magazines for each size class, each of
+///   63 blocks or 8 KiB (at least two blocks). When it ends, their blocks return to their spans.
 ///   [`trim`](Self::trim) returns as much as possible. The statistics do not include the pool's own
 ///   tables: some 150 KiB, and half a KiB for each magazine.
-/// - *Dropping the pool* frees its memory, even if blocks in it are live. Live blocks of the system's
-///   allocator are leaked.
+/// - *Dropping the pool* frees its memory, even if blocks in it are live. Live blocks of the
+///   system's allocator are leaked.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
 /// use keystore_core::{Config, Keystore, RwLockKeystore};
 /// use keystore_pool::{SlabOptions, SlabPool};
 ///
-/// let pool = SlabPool::with_options(&SlabOptions { preallocated_bytes: 4 << 20, ..SlabOptions::default() })?;
+/// let options = SlabOptions { preallocated_bytes: 4 << 20, ..SlabOptions::default() };
+/// let pool = SlabPool::with_options(&options)?;
 /// let store = RwLockKeystore::open(&Config::default(), pool)?;
 /// store.set(b"key", b"value")?;
 /// assert_eq!(store.stats()?.pool.live_nodes, 1);
@@ -198,7 +201,8 @@ impl SlabPool {
     pub fn from_config(config: &Config) -> Result<Self> {
         let preallocated_bytes = crate::preallocated_bytes(config)?;
         let huge_pages = config.huge_pages;
-        Self::with_options(&SlabOptions { preallocated_bytes, huge_pages, ..SlabOptions::default() })
+        let options = SlabOptions { preallocated_bytes, huge_pages, ..SlabOptions::default() };
+        Self::with_options(&options)
     }
 
     /// Makes a pool with these options.
@@ -234,9 +238,10 @@ impl SlabPool {
 
     /// Returns free memory to the system.
     ///
-    /// It empties the calling thread's magazines and those of all depots. Then it returns the chunks
-    /// that have no live block and no block in another thread's magazine, preallocated ones included.
-    /// It takes time in proportion to the free blocks. Other threads can use the pool during that.
+    /// It empties the calling thread's magazines and those of all depots. Then it returns the
+    /// chunks that have no live block and no block in another thread's magazine, preallocated ones
+    /// included. It takes time in proportion to the free blocks. Other threads can use the pool
+    /// during that.
     pub fn trim(&self) {
         let core = &*self.core;
         core.caches.with(|cache| {
@@ -263,8 +268,8 @@ impl SlabPool {
         let (core, slot) = (&*self.core, current_slot());
         let block = core.caches.with_slot(slot, |cache| {
             let magazines = &cache.classes[class];
-            // SAFETY: inside `with_slot` this thread is the only one in the slot. `refill` is called
-            // only if the loaded magazine is empty.
+            // SAFETY: inside `with_slot` this thread is the only one in the slot. `refill` is
+            // called only if the loaded magazine is empty.
             let block = unsafe {
                 match magazines.pop() {
                     Some(block) => Ok(block),
@@ -279,8 +284,8 @@ impl SlabPool {
                 }
                 Err(Error::PoolExhausted { .. }) if self.when_full == WhenFull::UseSystem => {
                     let block = self.system.allocate_fallback(layout)?;
-                    // A thread that frees the block got it from this one, and sees the store: passing
-                    // the block on orders the two.
+                    // A thread that frees the block got it from this one, and sees the store:
+                    // passing the block on orders the two.
                     self.fell_back.store(true, Relaxed);
                     Ok(block)
                 }
@@ -309,8 +314,8 @@ impl SlabPool {
             return;
         };
         if self.fell_back.load(Relaxed) && !self.core.spans.owns(block) {
-            // SAFETY: the caller promises that the block came from here with this layout. It is in no
-            // span, so it came from `system`.
+            // SAFETY: the caller promises that the block came from here with this layout. It is in
+            // no span, so it came from `system`.
             return unsafe { self.system.deallocate(block, layout) };
         }
         self.check_freed(block, class);
@@ -364,10 +369,10 @@ impl SlabPool {
     }
 }
 
-// SAFETY: a block is in one place at a time: its span, a magazine, or with a user. Blocks of a span do
-// not overlap, and spans do not. The class table ensures size and alignment. A span goes back only if
-// all its blocks are in it. Nothing unwinds: only a broken invariant panics, and a lack of memory is
-// an error.
+// SAFETY: a block is in one place at a time: its span, a magazine, or with a user. Blocks of a span
+// do not overlap, and spans do not. The class table ensures size and alignment. A span goes back
+// only if all its blocks are in it. Nothing unwinds: only a broken invariant panics, and a lack of
+// memory is an error.
 unsafe impl NodeAllocator for SlabPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {

@@ -1,8 +1,8 @@
 //! Models of magazines that pass through a depot, and of threads that end.
 //!
-//! A magazine of the largest class has two blocks. After a thread has freed five blocks, it has a loaded
-//! and a spare magazine, and a full one is at the depot. A thread that allocates takes that one, or
-//! free blocks of the spans.
+//! A magazine of the largest class has two blocks. After a thread has freed five blocks, it has a
+//! loaded and a spare magazine, and a full one is at the depot. A thread that allocates takes that
+//! one, or free blocks of the spans.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::primitive::access;
 
 fn pool() -> Arc<SlabPool> {
     access::reset();
-    Arc::new(SlabPool::with_options(&SlabOptions { huge_pages: false, ..SlabOptions::default() }).unwrap())
+    let options = SlabOptions { huge_pages: false, ..SlabOptions::default() };
+    Arc::new(SlabPool::with_options(&options).unwrap())
 }
 
 /// Returns the number of blocks that a thread got at the addresses of freed ones.
@@ -36,8 +37,8 @@ fn live(pool: &SlabPool) -> u64 {
     out - pool.core.caches.iter().map(cached).sum::<u64>()
 }
 
-/// One thread frees until a full magazine is at the depot. Another allocates: it gets both blocks of the
-/// magazine, or fresh ones.
+/// One thread frees until a full magazine is at the depot. Another allocates: it gets both blocks
+/// of the magazine, or fresh ones.
 #[test]
 fn freeing_against_allocating() {
     let outcomes = explore("a full magazine from one thread to another", [All, All], || {
@@ -58,8 +59,8 @@ fn freeing_against_allocating() {
     expect(&outcomes, &["0", "2"]);
 }
 
-/// Both threads free until a full magazine is at the depot. Then they allocate until they need one: the
-/// magazine that they freed into, or the other thread's.
+/// Both threads free until a full magazine is at the depot. Then they allocate until they need one:
+/// the magazine that they freed into, or the other thread's.
 #[test]
 fn trading_both_ways() {
     let outcomes = explore("full magazines both ways", [All, All], || {
@@ -103,8 +104,8 @@ fn two_take_what_one_frees() {
     expect(&outcomes, &["00", "01", "10"]);
 }
 
-/// A thread ends with blocks in its magazines, while another allocates. That one gets these blocks or
-/// others.
+/// A thread ends with blocks in its magazines, while another allocates. That one gets these blocks
+/// or others.
 #[test]
 fn ending_against_allocating() {
     end_against_allocating("a thread that ends against allocating", 3, &["0", "2", "4"]);
@@ -113,7 +114,8 @@ fn ending_against_allocating() {
 /// The same with all blocks of a span, which returns to the pool when all of them are free.
 #[test]
 fn ending_with_a_span_against_allocating() {
-    end_against_allocating("a thread that ends with a span against allocating", 0, &["0", "1", "2", "4"]);
+    let name = "a thread that ends with a span against allocating";
+    end_against_allocating(name, 0, &["0", "1", "2", "4"]);
 }
 
 /// Runs the model: the first thread keeps `kept` blocks, and the thread that ends has four.
@@ -138,8 +140,8 @@ fn end_against_allocating(name: &str, kept: usize, expected: &[&str]) {
     expect(&outcomes, expected);
 }
 
-/// A thread ends with the last blocks of a chunk, while another trims the pool. The chunk goes back to
-/// the system in that call, or later.
+/// A thread ends with the last blocks of a chunk, while another trims the pool. The chunk goes back
+/// to the system in that call, or later.
 #[test]
 fn ending_against_trimming() {
     let outcomes = explore("a thread that ends against giving a chunk back", [All, All], || {

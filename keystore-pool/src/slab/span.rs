@@ -7,9 +7,9 @@
 //! A block is *free* here if it is in its span: not allocated, and in no magazine. A span is
 //! *exhausted* if none of its blocks is free, *partial* if some are, and *free* if all are.
 //!
-//! A bitmap has three advantages over a list through the free blocks. Returning a block does not touch
-//! it, taking many follows no chain of cache misses, and blocks are taken in the order of their
-//! addresses. The lock of the class's depot guards everything in the headers.
+//! A bitmap has three advantages over a list through the free blocks. Returning a block does not
+//! touch it, taking many follows no chain of cache misses, and blocks are taken in the order of
+//! their addresses. The lock of the class's depot guards everything in the headers.
 
 use std::ptr::NonNull;
 
@@ -58,8 +58,14 @@ impl SlabSpan {
     /// Initialises a span with free blocks of a class.
     ///
     /// # Safety
-    /// `span` came from [`Spans::acquire`](crate::span::Spans::acquire), and only the caller uses it.
-    pub(super) unsafe fn format(span: NonNull<u8>, index: ClassIndex, class: &Class) -> NonNull<Self> {
+    /// `span` came from [`Spans::acquire`](crate::span::Spans::acquire), and only the caller uses
+    /// it.
+    pub(super) unsafe fn format(
+        span: NonNull<u8>,
+        // The index of `class`.
+        index: ClassIndex,
+        class: &Class,
+    ) -> NonNull<Self> {
         let slab = span.cast::<Self>();
         let fields = slab.as_ptr();
         // SAFETY: the caller promises exclusive use of a span, which is aligned and longer than its
@@ -88,32 +94,32 @@ impl SlabSpan {
         unsafe { span.add(1).cast::<u64>().add(index) }
     }
 
-    /// Takes up to as many free blocks as `rounds` has elements, and returns how many it took.
+    /// Takes up to as many free blocks as `to` has elements, and returns how many it took.
     ///
-    /// It fills `rounds` from the last element to the first, in the order of addresses. The span may
-    /// be [exhausted](Self::is_exhausted) afterwards.
+    /// It fills `to` from the last element to the first, in the order of addresses. The span
+    /// may be [exhausted](Self::is_exhausted) afterwards.
     ///
     /// # Safety
-    /// `span` was [formatted](Self::format) for this class, and the caller holds the depot's lock.
-    pub(super) unsafe fn take(span: NonNull<Self>, class: &Class, rounds: &mut [NonNull<u8>]) -> usize {
-        let fields = span.as_ptr();
+    /// `slab` was [formatted](Self::format) for this class, and the caller holds the depot's lock.
+    pub(super) unsafe fn take(slab: NonNull<Self>, class: &Class, to: &mut [NonNull<u8>]) -> usize {
+        let fields = slab.as_ptr();
         // SAFETY: the caller promises a formatted span, and its lock guards these fields. The first
         // block lies within the span.
         let (first_block, free, mut index) =
-            unsafe { (span.cast::<u8>().add(class.first), (*fields).free, (*fields).first_word) };
-        let wanted = rounds.len().min(free);
+            unsafe { (slab.cast::<u8>().add(class.first), (*fields).free, (*fields).first_word) };
+        let wanted = to.len().min(free);
         let mut taken = 0;
         while taken < wanted {
             // SAFETY: more blocks are free than were taken, so this index is within the bitmap.
-            let word = unsafe { Self::word(span, index) };
+            let word = unsafe { Self::word(slab, index) };
             // SAFETY: the bitmap is initialised, and the lock guards it.
             let mut bits = unsafe { word.read() };
             while bits != 0 && taken < wanted {
                 let number = index * 64 + bits.trailing_zeros() as usize;
                 taken += 1;
-                let round = rounds.len() - taken;
+                let last = to.len() - taken;
                 // SAFETY: only bits of the class's blocks are set, and these lie within the span.
-                rounds[round] = unsafe { first_block.add(number * class.size) };
+                to[last] = unsafe { first_block.add(number * class.size) };
                 bits &= bits - 1;
             }
             // SAFETY: the lock guards the bitmap.
@@ -151,8 +157,9 @@ impl SlabSpan {
     /// number of blocks returned, and what that did to the span.
     ///
     /// # Safety
-    /// There is a block. `span` is the first one's, and was [formatted](Self::format) for this class.
-    /// All blocks are of this class, and nothing uses them. The caller holds the depot's lock.
+    /// There is a block. `span` is the first one's, and was [formatted](Self::format) for this
+    /// class. All blocks are of this class, and nothing uses them. The caller holds the depot's
+    /// lock.
     pub(super) unsafe fn return_blocks(
         span: NonNull<Self>,
         class: &Class,
@@ -179,8 +186,8 @@ impl SlabSpan {
             bits |= 1 << (number % 64);
             count += 1;
         }
-        // SAFETY: the caller promises a formatted span whose lock it holds. The first block is of this
-        // span and class, so its word is within the bitmap.
+        // SAFETY: the caller promises a formatted span whose lock it holds. The first block is of
+        // this span and class, so its word is within the bitmap.
         let (free, first_word) = unsafe {
             *Self::word(span, word).as_ptr() |= bits;
             let fields = span.as_ptr();

@@ -6,6 +6,12 @@ fn pool(options: SlabOptions) -> SlabPool {
     SlabPool::with_options(&options).unwrap()
 }
 
+/// Makes a pool that refuses what exceeds one chunk.
+fn refusing_pool() -> SlabPool {
+    let options = SlabOptions { capacity: Some(CHUNK), ..SlabOptions::default() };
+    pool(SlabOptions { when_full: WhenFull::Refuse, ..options })
+}
+
 fn blocks(pool: &SlabPool, count: usize, size: usize) -> Vec<Block> {
     (0..count).map(|number| Block::allocate(pool, layout(size), number as u8).unwrap()).collect()
 }
@@ -84,9 +90,7 @@ fn a_pool_that_refuses_says_how_much_it_has() {
 
 #[test]
 fn large_blocks_give_their_share_of_the_capacity_back() {
-    let options =
-        SlabOptions { capacity: Some(CHUNK), when_full: WhenFull::Refuse, ..SlabOptions::default() };
-    let pool = pool(options);
+    let pool = refusing_pool();
     for _ in 0..10 {
         let large = Block::allocate(&pool, layout(CHUNK - 1), 1).unwrap();
         assert_eq!(pool.allocate(layout(88)).unwrap_err().code(), -51);
@@ -99,9 +103,10 @@ fn large_blocks_give_their_share_of_the_capacity_back() {
 fn options_that_contradict_are_named() {
     let too_small = SlabOptions { capacity: Some(CHUNK - 1), ..SlabOptions::default() };
     let error = SlabPool::with_options(&too_small).unwrap_err();
-    assert_eq!(error.to_string(), "pool capacity is 2097151: it must be at least 2097152 bytes (2 MiB)");
+    let expected = "pool capacity is 2097151: it must be at least 2097152 bytes (2 MiB)";
+    assert_eq!(error.to_string(), expected);
     let contradicting =
-        SlabOptions { capacity: Some(CHUNK), preallocated_bytes: CHUNK + 1, ..SlabOptions::default() };
+        SlabOptions { capacity: Some(CHUNK), preallocated_bytes: CHUNK + 1, ..Default::default() };
     assert_eq!(SlabPool::with_options(&contradicting).unwrap_err().code(), -20);
 }
 
@@ -178,17 +183,18 @@ fn a_content_that_is_replaced_ten_times_takes_a_tenth_more_than_it_asks() {
 #[test]
 fn threads_that_have_ended_strand_little() {
     let pool = SlabPool::new().unwrap();
-    let touch = |size: usize| blocks(&pool, 200, size).into_iter().for_each(|block| block.free(&pool));
+    let free = |live: Vec<Block>| live.into_iter().for_each(|block| block.free(&pool));
     for _ in 0..1000 {
         std::thread::scope(|scope| {
-            scope.spawn(|| (16..512).step_by(40).for_each(touch));
+            scope.spawn(|| (16..512).step_by(40).for_each(|size| free(blocks(&pool, 200, size))));
         });
     }
     assert_eq!(pool.stats().live_nodes, 0);
     assert!(pool.stats().held_bytes <= 4 * CHUNK as u64, "{:?}", pool.stats());
 }
 
-/// Runs `work` on 1,000 threads that use a pool and meet at the barrier. Waits until all have ended.
+/// Runs `work` on 1,000 threads that use a pool and meet at the barrier. Waits until all have
+/// ended.
 #[cfg(not(miri))]
 fn run_on_1000_threads(pool: &SlabPool, work: impl Fn(&SlabPool, &std::sync::Barrier) + Sync) {
     let barrier = std::sync::Barrier::new(1000);
@@ -238,7 +244,8 @@ fn a_thread_that_ends_leaves_nothing_in_its_magazines() {
         });
         thread.join().unwrap()
     });
-    let cached: u64 = pool.core.caches.iter().flat_map(|cache| &cache.classes).map(ClassCache::blocks).sum();
+    let classes = pool.core.caches.iter().flat_map(|cache| &cache.classes);
+    let cached: u64 = classes.map(ClassCache::blocks).sum();
     assert_eq!((cached, live_by_structure(&pool), pool.stats().live_nodes), (0, 10, 10));
     live.into_iter().for_each(|block| block.free(&pool));
     pool.trim();
@@ -253,7 +260,10 @@ fn a_pool_ends_while_threads_that_used_it_do() {
         // A scope waits for its threads' closures, not for their destructors.
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| blocks(&pool, 70, 88).into_iter().for_each(|block| block.free(&pool)));
+                scope.spawn(|| {
+                    let live = blocks(&pool, 70, 88);
+                    live.into_iter().for_each(|block| block.free(&pool));
+                });
             }
         });
     }
@@ -272,8 +282,8 @@ fn a_class_that_shrinks_and_grows_is_cached_again() {
     assert!(cached >= 63, "{cached}");
 }
 
-/// Returns the number of live blocks, as the depots and the magazines count them. The pool itself uses
-/// other counts.
+/// Returns the number of live blocks, as the depots and the magazines count them. The pool itself
+/// uses other counts.
 fn live_by_structure(pool: &SlabPool) -> u64 {
     let out: u64 = pool.core.depots.iter().map(|depot| depot.blocks_out()).sum();
     let cached = |cache: &Cache| cache.classes.iter().map(ClassCache::blocks).sum::<u64>();
@@ -297,16 +307,15 @@ fn magazines_and_depots_account_for_every_block() {
         });
         freeing.join().unwrap()
     });
-    assert_eq!((live_by_structure(&pool), pool.stats().live_nodes), (kept.len() as u64, kept.len() as u64));
+    assert_eq!(live_by_structure(&pool), kept.len() as u64);
+    assert_eq!(pool.stats().live_nodes, kept.len() as u64);
     kept.into_iter().for_each(|block| block.free(&pool));
     assert_eq!(live_by_structure(&pool), 0);
 }
 
 #[test]
 fn a_refused_block_leaves_the_thread_its_magazine() {
-    let options =
-        SlabOptions { capacity: Some(CHUNK), when_full: WhenFull::Refuse, ..SlabOptions::default() };
-    let pool = pool(options);
+    let pool = refusing_pool();
     let mut live = Vec::new();
     while let Ok(block) = Block::allocate(&pool, layout(8192), 1) {
         live.push(block);
@@ -328,8 +337,8 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
     let pools: Vec<_> = (0..40).map(|_| pool(SlabOptions::default())).collect();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            // Other tests run at the same time. A thread with an exclusive slot shares its list with no
-            // other thread.
+            // Other tests run at the same time. A thread with an exclusive slot shares its list
+            // with no other thread.
             let before = thread_exit::registered_pools();
             for _ in 0..2 {
                 Block::allocate(&pools[3], layout(88), 1).unwrap().free(&pools[3]);
@@ -341,7 +350,8 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
         assert_eq!(after, before + 2, "lists of 40 pools");
     });
     for pool in &pools {
-        let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.pair().loaded.is_some());
+        let is_loaded = |class: &ClassCache| class.pair().loaded.is_some();
+        let loaded = |cache: &Cache| cache.classes.iter().any(is_loaded);
         assert!(!pool.core.caches.iter().any(loaded), "an ended thread has left a magazine");
     }
 }

@@ -44,7 +44,8 @@ impl Block {
         // SAFETY: the block was allocated with this layout from this pool, and `self` ends here.
         unsafe {
             let bytes = std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size());
-            assert!(bytes.iter().all(|byte| *byte == self.pattern), "another block lies in this one");
+            let is_kept = bytes.iter().all(|byte| *byte == self.pattern);
+            assert!(is_kept, "another block lies in this one");
             pool.deallocate(self.start, self.layout);
         }
     }
@@ -93,7 +94,8 @@ fn every_size_and_alignment_gets_a_block_of_its_own() {
             }
         }
         let stats = pool.stats();
-        assert_eq!((stats.live_nodes, stats.live_bytes), (blocks.len() as u64, bytes), "{}", pool.kind());
+        let kind = pool.kind();
+        assert_eq!((stats.live_nodes, stats.live_bytes), (blocks.len() as u64, bytes), "{kind}");
         assert!(stats.held_bytes >= stats.live_bytes);
         if pool.kind() != PoolKind::System {
             assert_eq!(stats.fallbacks, 3 * 4, "{}: those over 8192 bytes", pool.kind());
@@ -101,7 +103,8 @@ fn every_size_and_alignment_gets_a_block_of_its_own() {
         }
         blocks.into_iter().for_each(|block| block.free(&pool));
         let stats = pool.stats();
-        assert_eq!((stats.live_nodes, stats.live_bytes, stats.fallback_bytes), (0, 0, 0), "{}", pool.kind());
+        let live = (stats.live_nodes, stats.live_bytes, stats.fallback_bytes);
+        assert_eq!(live, (0, 0, 0), "{kind}");
     }
 }
 
@@ -113,8 +116,8 @@ fn preallocated_memory_is_held_from_the_start_and_used_first() {
         let held = pool.stats().held_bytes;
         assert_eq!(held, 4 << 20, "2^15 nodes of 96 bytes are two chunks");
         let nodes = if cfg!(miri) { 100 } else { 1 << 15 };
-        let blocks: Vec<_> =
-            (0..nodes).map(|number| Block::allocate(&pool, layout(88), number as u8).unwrap()).collect();
+        let allocate = |number| Block::allocate(&pool, layout(88), number as u8).unwrap();
+        let blocks: Vec<_> = (0..nodes).map(allocate).collect();
         assert_eq!(pool.stats().held_bytes, held, "{kind}");
         blocks.into_iter().for_each(|block| block.free(&pool));
         assert_eq!(pool.stats().held_bytes, held, "{kind}: what was preallocated is kept");
@@ -142,7 +145,8 @@ fn a_pool_that_is_dropped_returns_all_its_memory() {
     const ALONE: &str = "KEYSTORE_POOL_TEST_ALONE";
     // Other tests map and unmap memory, so this one runs in another process.
     if std::env::var_os(ALONE).is_none() {
-        let output = run_in_own_process("tests::a_pool_that_is_dropped_returns_all_its_memory", ALONE, "1");
+        const TEST: &str = "tests::a_pool_that_is_dropped_returns_all_its_memory";
+        let output = run_in_own_process(TEST, ALONE, "1");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }

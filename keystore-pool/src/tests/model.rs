@@ -85,6 +85,10 @@ fn run_steps(pool: &AnyPool, steps: &[Step], repeat: usize) {
     assert_eq!(pool.stats().held_bytes, 0, "all memory is back");
 }
 
+/// Limits of the number of steps. Miri is slow, so it gets fewer.
+const MANY: usize = if cfg!(miri) { 30 } else { 300 };
+const FEW: usize = if cfg!(miri) { 4 } else { 60 };
+
 proptest! {
     #![proptest_config(Config {
         cases: if cfg!(miri) { 2 } else { 64 },
@@ -93,23 +97,25 @@ proptest! {
     })]
 
     #[test]
-    fn any_order_of_calls_keeps_blocks_apart_and_counts(steps in vec(step(), 1..if cfg!(miri) { 30 } else { 300 })) {
+    fn any_order_of_calls_keeps_blocks_apart_and_counts(steps in vec(step(), 1..MANY)) {
         for pool in pools() {
             run_steps(&pool, &steps, 1);
         }
     }
 
     #[test]
-    fn many_blocks_of_each_size_move_magazines(steps in vec(step(), 1..if cfg!(miri) { 4 } else { 60 })) {
+    fn many_blocks_of_each_size_move_magazines(steps in vec(step(), 1..FEW)) {
         for pool in pools() {
             run_steps(&pool, &steps, 80);
         }
     }
 
     #[test]
-    fn a_pool_that_is_full_half_of_the_time_keeps_blocks_apart(steps in vec(step(), 1..if cfg!(miri) { 4 } else { 60 })) {
-        let options = SlabOptions { capacity: Some(2 << 20), when_full: WhenFull::UseSystem, ..SlabOptions::default() };
-        let pool = AnyPool::Slab(crate::Shared::new(SlabPool::with_options(&options).unwrap()).unwrap());
+    fn a_pool_that_is_full_half_of_the_time_keeps_blocks_apart(steps in vec(step(), 1..FEW)) {
+        let when_full = WhenFull::UseSystem;
+        let options = SlabOptions { capacity: Some(2 << 20), when_full, ..SlabOptions::default() };
+        let pool = SlabPool::with_options(&options).unwrap();
+        let pool = AnyPool::Slab(crate::Shared::new(pool).unwrap());
         run_steps(&pool, &steps, 80);
     }
 }

@@ -39,7 +39,8 @@ fn blocks_freed_on_another_thread_come_back() {
         });
         let stats = pool.stats();
         assert_quiet(&stats, &pool.kind());
-        assert!(stats.held_bytes <= 2 << 20, "{}: 1000 blocks at a time take {stats:?}", pool.kind());
+        let kind = pool.kind();
+        assert!(stats.held_bytes <= 2 << 20, "{kind}: 1000 blocks at a time take {stats:?}");
     }
 }
 
@@ -59,7 +60,8 @@ fn threads_that_come_and_go_leak_nothing() {
                             let mut live: Vec<Block> = Vec::new();
                             for number in 0..blocks {
                                 let size = some_size(&mut random);
-                                live.push(Block::allocate(pool, layout(size), number as u8).unwrap());
+                                let block = Block::allocate(pool, layout(size), number as u8);
+                                live.push(block.unwrap());
                                 if random.random_bool(0.4) {
                                     let victim = random.random_range(0..live.len());
                                     live.swap_remove(victim).free(pool);
@@ -84,8 +86,8 @@ fn threads_that_come_and_go_leak_nothing() {
 fn threads_that_swap_blocks_keep_them_apart() {
     let (threads, steps, shelf) = if cfg!(miri) { (3, 60, 20) } else { (8, 50_000, 1000) };
     for pool in pools() {
-        // Every thread puts blocks on a shelf, and frees those that it replaces. Any thread may have
-        // allocated them.
+        // Every thread puts blocks on a shelf, and frees those that it replaces. Any thread may
+        // have allocated them.
         let places: Vec<_> = (0..shelf).map(|_| std::sync::Mutex::new(None::<Block>)).collect();
         thread::scope(|scope| {
             for seed in 0..threads {
@@ -104,7 +106,8 @@ fn threads_that_swap_blocks_keep_them_apart() {
                 });
             }
         });
-        let left: Vec<Block> = places.into_iter().filter_map(|place| place.into_inner().unwrap()).collect();
+        let left = places.into_iter().filter_map(|place| place.into_inner().unwrap());
+        let left: Vec<Block> = left.collect();
         assert_eq!(pool.stats().live_nodes, left.len() as u64);
         left.into_iter().for_each(|block| block.free(&pool));
         assert_quiet(&pool.stats(), &pool.kind());
@@ -126,8 +129,8 @@ fn stats_while_threads_work_do_not_run_away() {
                 })
                 .collect();
             while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
-                // At most one block of each thread is live. While the counts are summed, it may be freed
-                // and another one allocated.
+                // At most one block of each thread is live. While the counts are summed, it may be
+                // freed and another one allocated.
                 assert!(pool.stats().live_nodes < 1000);
             }
         });
