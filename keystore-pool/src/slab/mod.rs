@@ -416,7 +416,7 @@ unsafe impl NodeAllocator for SlabPool {
 
 impl Drop for SlabPool {
     fn drop(&mut self) {
-        thread_exit::unregister(&*self.core);
+        thread_exit::unregister(&self.core);
         let Core { caches, depots, .. } = self.core.get_mut();
         for (class, depot) in depots.iter_mut().enumerate() {
             depot.free_magazines(caches.iter().map(|cache| &cache.classes[class]));
