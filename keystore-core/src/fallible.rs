@@ -1,8 +1,8 @@
 //! Boxes and vectors that report a lack of memory.
 //!
-//! `Box::new` and `Vec::push` end the process if there is no memory. The functions of this module return
-//! [`Error::OutOfMemory`] instead, and leave everything as it was. They are public so that the pools
-//! use them, too, and are no part of the documented interface.
+//! `Box::new` and `Vec::push` end the process if there is no memory. The functions of this module
+//! return [`Error::OutOfMemory`] instead, and leave everything as it was. They are public so that
+//! the pools use them, too, and are no part of the documented interface.
 
 use crate::error::{Error, Result};
 
@@ -53,8 +53,8 @@ pub fn try_reserve<T>(vector: &mut Vec<T>, additional: usize) -> Result<()> {
 /// Appends a value to a vector.
 ///
 /// # Errors
-/// -10 if the vector is full and there is no memory for more. The vector is unchanged, and the value
-/// is dropped.
+/// -10 if the vector is full and there is no memory for more. The vector is unchanged, and the
+/// value is dropped.
 #[inline]
 pub fn try_push<T>(vector: &mut Vec<T>, value: T) -> Result<()> {
     try_reserve(vector, 1)?;

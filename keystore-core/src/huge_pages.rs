@@ -1,9 +1,9 @@
 //! Huge pages: memory that the system maps 2 MiB at a time.
 //!
 //! A huge page saves entries of the processor's translation cache (TLB), so that random reads of a
-//! large table miss it less. Linux gives huge pages to memory that is advised with `madvise`, if it was
-//! built and set up for them. Elsewhere the advice does nothing. The module is public so that the
-//! pools use it, too, and is no part of the documented interface.
+//! large table miss it less. Linux gives huge pages to memory that is advised with `madvise`, if it
+//! was built and set up for them. Elsewhere the advice does nothing. The module is public so that
+//! the pools use it, too, and is no part of the documented interface.
 
 use std::ptr::NonNull;
 

@@ -1,7 +1,8 @@
-//! What a block costs: each pool beside mimalloc, which is the global allocator here and so what `SystemPool` is made of.
+//! The cost of a block: each pool beside mimalloc, which is the global allocator here. So
+//! `SystemPool` is mimalloc with counters, and `Global` is mimalloc without them: the one for a
+//! pool to beat.
 //!
-//! `Global` is mimalloc without counting: what a pool has to beat. Where a run reports a time for many blocks, it is for
-//! allocating and freeing all of them.
+//! If a run reports a time for many blocks, that is for allocating and freeing all of them.
 
 use std::alloc::Layout;
 use std::hint::black_box;
@@ -21,7 +22,10 @@ static MIMALLOC: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A node of a 16-byte key and a 64-byte value.
 const NODE: usize = 88;
 
-/// The layout, hidden from the optimiser as a node's is by its lengths.
+/// A group of measurements.
+type Group<'g> = BenchmarkGroup<'g, WallTime>;
+
+/// Returns the layout of a node. The optimiser does not know its size, as with a real node.
 fn layout() -> Layout {
     Layout::from_size_align(black_box(NODE), 8).expect("a valid layout")
 }
@@ -29,7 +33,7 @@ fn layout() -> Layout {
 /// Allocates a block and writes its header, as a node does.
 fn allocate(pool: &impl NodeAllocator) -> NonNull<u8> {
     let block = pool.allocate(layout()).expect("memory");
-    // SAFETY: the block is ours, and longer than a word.
+    // SAFETY: the block was just allocated, is aligned to 8, and is longer than a word.
     unsafe { block.cast::<u64>().write(NODE as u64) };
     block
 }
@@ -39,56 +43,62 @@ fn allocate(pool: &impl NodeAllocator) -> NonNull<u8> {
 /// # Safety
 /// The block came from [`allocate`] with this pool, and is not used again.
 unsafe fn free(pool: &impl NodeAllocator, block: NonNull<u8>) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `allocate` made the block. So it starts with its size, and
+    // has this layout.
     unsafe {
         let size = block.cast::<u64>().read() as usize;
         pool.deallocate(block, Layout::from_size_align_unchecked(size, 8));
     }
 }
 
-/// A block at a time, on one thread.
-fn pair(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator) {
+/// Allocates and frees one block at a time, on one thread.
+fn pair(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator) {
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
             let block = allocate(pool);
-            // SAFETY: allocated just above.
+            // SAFETY: it was allocated just above, and is not used again.
             unsafe { free(pool, black_box(block)) };
         });
     });
 }
 
-/// Many live blocks, of which a random one is replaced: a store that overwrites.
-fn churn(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator, live: usize) {
+/// A linear congruential generator: Knuth's MMIX.
+const FACTOR: u64 = 6_364_136_223_846_793_005;
+const INCREMENT: u64 = 1_442_695_040_888_963_407;
+
+/// Replaces a random one of many live blocks, as a store does that overwrites.
+fn churn(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, live: usize) {
     group.bench_function(name, |bencher| {
         let mut blocks: Vec<_> = (0..live).map(|_| allocate(pool)).collect();
         let mut random = 1_u64;
         bencher.iter(|| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random.wrapping_mul(FACTOR).wrapping_add(INCREMENT);
             let victim = ((random >> 32) as usize * live) >> 32;
             let fresh = allocate(pool);
-            // SAFETY: a live block, which is replaced by another.
+            // SAFETY: the block is live, and another one replaces it in the vector.
             unsafe { free(pool, std::mem::replace(&mut blocks[victim], fresh)) };
         });
-        // SAFETY: the blocks are live, and go with the vector.
+        // SAFETY: the blocks are live, and the vector that had them ends here.
         blocks.into_iter().for_each(|block| unsafe { free(pool, block) });
     });
 }
 
-/// So many blocks, then all of them back, in the order of their allocation.
-fn bulk(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator, count: usize) {
+/// Allocates `count` blocks, then frees all of them in the order of their allocation.
+fn bulk(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, count: usize) {
     group.throughput(Throughput::Elements(count as u64));
     let mut blocks = Vec::with_capacity(count);
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
             blocks.extend((0..count).map(|_| allocate(pool)));
-            // SAFETY: allocated just above.
+            // SAFETY: they were allocated just above, and the vector is drained.
             blocks.drain(..).for_each(|block| unsafe { free(pool, block) });
         });
     });
 }
 
-/// The time for allocating alone: of few blocks, in memory that the pool has; of many, in memory that it has to get.
-fn grow(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAllocator, count: usize) {
+/// Measures allocating alone. Few blocks lie in memory that the pool has; for many it must get
+/// more.
+fn grow(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, count: usize) {
     group.throughput(Throughput::Elements(count as u64));
     let mut blocks = Vec::with_capacity(count);
     group.bench_function(name, |bencher| {
@@ -98,7 +108,7 @@ fn grow(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAl
                 let start = Instant::now();
                 blocks.extend((0..count).map(|_| allocate(pool)));
                 spent += start.elapsed();
-                // SAFETY: allocated just above.
+                // SAFETY: they were allocated just above, and the vector is drained.
                 blocks.drain(..).for_each(|block| unsafe { free(pool, block) });
             }
             spent
@@ -106,14 +116,15 @@ fn grow(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &impl NodeAl
     });
 }
 
-/// A block on its way to the thread that frees it.
+/// Blocks on their way to the thread that frees them.
 struct Sent(Vec<NonNull<u8>>);
 
-// SAFETY: the blocks are memory that nobody else uses.
+// SAFETY: the blocks are memory that only the holder of this uses, on any thread.
 unsafe impl Send for Sent {}
 
-/// One thread allocates, another frees; batches of blocks travel between them, so that the channel costs little.
-fn cross(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &(impl NodeAllocator + Sync)) {
+/// One thread allocates and another frees. Batches of blocks pass between them, so that the channel
+/// costs little.
+fn cross(group: &mut Group<'_>, name: &str, pool: &(impl NodeAllocator + Sync)) {
     const BATCH: usize = 500;
     group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function(name, |bencher| {
@@ -126,7 +137,7 @@ fn cross(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &(impl Node
             thread::scope(|scope| {
                 scope.spawn(move || {
                     for mut sent in arriving {
-                        // SAFETY: live blocks, which this thread was given.
+                        // SAFETY: the blocks are live, and were sent to this thread.
                         sent.0.drain(..).for_each(|block| unsafe { free(pool, block) });
                         if back.send(sent).is_err() {
                             return;
@@ -140,7 +151,7 @@ fn cross(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &(impl Node
                     there.send(sent).expect("the other thread runs");
                 }
                 drop(there);
-                // Until all of it is freed.
+                // Waits until all blocks are freed.
                 while returning.recv().is_ok() {}
                 start.elapsed()
             })
@@ -152,7 +163,7 @@ fn cross(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pool: &(impl Node
 macro_rules! every_pool {
     ($criterion:expr, $group:literal, |$named:ident, $name:ident, $pool:ident| $run:expr) => {{
         let mut $named = $criterion.benchmark_group($group);
-        let run_on = |$named: &mut BenchmarkGroup<'_, WallTime>| {
+        let run_on = |$named: &mut Group<'_>| {
             {
                 let ($name, $pool) = ("mimalloc", &Global);
                 $run;
@@ -166,8 +177,8 @@ macro_rules! every_pool {
                 $run;
             }
             {
-                let ($name, $pool) =
-                    ("any-slab", &AnyPool::new(PoolKind::Slab, &Config::default()).expect("memory"));
+                let any = AnyPool::new(PoolKind::Slab, &Config::default()).expect("memory");
+                let ($name, $pool) = ("any-slab", &any);
                 $run;
             }
             {
@@ -182,11 +193,17 @@ macro_rules! every_pool {
 
 fn benches(criterion: &mut Criterion) {
     every_pool!(criterion, "pair, same thread", |group, name, pool| pair(group, name, pool));
-    every_pool!(criterion, "1,000 blocks and back", |group, name, pool| bulk(group, name, pool, 1_000));
-    every_pool!(criterion, "replace one of 100,000", |group, name, pool| churn(group, name, pool, 100_000));
+    every_pool!(criterion, "1,000 blocks and back", |group, name, pool| {
+        bulk(group, name, pool, 1_000);
+    });
+    every_pool!(criterion, "replace one of 100,000", |group, name, pool| {
+        churn(group, name, pool, 100_000);
+    });
     every_pool!(criterion, "freed on another thread", |group, name, pool| cross(group, name, pool));
     every_pool!(criterion, "allocate 10,000", |group, name, pool| grow(group, name, pool, 10_000));
-    every_pool!(criterion, "allocate 1,000,000", |group, name, pool| grow(group, name, pool, 1_000_000));
+    every_pool!(criterion, "allocate 1,000,000", |group, name, pool| {
+        grow(group, name, pool, 1_000_000);
+    });
 }
 
 criterion_group! {

@@ -1,4 +1,4 @@
-//! Choosing a pool at run time.
+//! A pool that is chosen at run time.
 
 use std::alloc::Layout;
 use std::fmt;
@@ -14,11 +14,13 @@ use crate::SlabPool;
 use crate::shared::Shared;
 use crate::system::SystemPool;
 
-/// A pool, by name. Parses from and prints as `slab`, `arena`, `system`, also those that are not
-/// compiled in: [`AnyPool::new`] refuses these. The default is the one to take unless there is a reason
-/// not to.
+/// The name of a pool: `slab`, `arena` or `system`.
+///
+/// It parses and prints also the names of pools that are not compiled in; [`AnyPool::new`] refuses
+/// these. The default is the pool to take unless there is a reason for another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum PoolKind {
     /// Size classes and per-thread caches.
@@ -31,10 +33,10 @@ pub enum PoolKind {
 }
 
 impl PoolKind {
-    /// All of them. A later version may have more: do not rely on the length.
+    /// All kinds. A later version may have more: do not rely on the length.
     pub const ALL: [Self; 3] = [Self::Slab, Self::Arena, Self::System];
 
-    /// The name it parses from and prints as.
+    /// Returns the name that it parses from and prints as.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,15 +57,16 @@ impl FromStr for PoolKind {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| Error::invalid_argument("pool", format_args!("{name:?}"), "slab, arena or system"))
+        const EXPECTED: &str = "slab, arena or system";
+        let unknown = || Error::invalid_argument("pool", format_args!("{name:?}"), EXPECTED);
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)
     }
 }
 
-/// A pool of the kind chosen at run time. Clones are the same pool: its memory goes when the last one does. Each call
-/// costs one branch more than the pool's own.
+/// A pool of a kind that is chosen at run time.
+///
+/// Clones are the same pool. Its memory is freed when the last clone is dropped. Each call costs
+/// one branch more than the pool's own call.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
@@ -91,11 +94,11 @@ pub enum AnyPool {
 }
 
 impl AnyPool {
-    /// A pool of this kind, with what `config` wants preallocated.
+    /// Makes a pool of this kind, and preallocates what `config` asks for.
     ///
     /// # Errors
-    /// -21 names what is wrong with the configuration; -43 names the feature of a pool that is not
-    /// compiled in; -10 if memory cannot be had.
+    /// -21 for a configuration outside its limits, -43 if the pool is not compiled in (it names the
+    /// feature), -10 if there is no memory.
     pub fn new(kind: PoolKind, config: &Config) -> Result<Self> {
         config.validate()?;
         match kind {
@@ -117,7 +120,7 @@ impl AnyPool {
         }
     }
 
-    /// What kind it is.
+    /// Returns the kind of the pool.
     #[must_use]
     pub fn kind(&self) -> PoolKind {
         match self {
@@ -136,7 +139,7 @@ fn feature_disabled(operation: &'static str, reason: &'static str) -> Error {
     Error::Unsupported { operation, reason }
 }
 
-/// Evaluates an expression for the pool that it is.
+/// Evaluates an expression with the pool inside an [`AnyPool`].
 macro_rules! dispatch {
     ($any:expr, $pool:ident => $call:expr) => {
         match $any {
@@ -149,7 +152,8 @@ macro_rules! dispatch {
     };
 }
 
-// SAFETY: every call goes to the one pool behind, which keeps the promises; clones share it.
+// SAFETY: every call goes to the one pool inside, which keeps the trait's promises. Clones share
+// that pool, and it lives until the last clone is dropped.
 unsafe impl NodeAllocator for AnyPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -158,7 +162,8 @@ unsafe impl NodeAllocator for AnyPool {
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises are those of the pool behind.
+        // SAFETY: the caller promises that the block came from a clone of `self`, which is the same
+        // pool, with this layout, and that nothing uses it.
         dispatch!(self, pool => unsafe { pool.deallocate(block, layout) })
     }
 

@@ -1,64 +1,64 @@
 //! Memory from the system, 2 MiB at a time.
 //!
-//! A *chunk* is [`CHUNK`] bytes at a multiple of [`CHUNK`]: one huge page where the system has those. On Unix chunks are
-//! mapped straight from the system, so that what a pool gives back is really given back; elsewhere (and under Miri,
-//! which knows no system) they come from the global allocator.
+//! A *chunk* is [`CHUNK`] bytes at a multiple of [`CHUNK`]: one huge page, if the system has those.
+//! On Unix a chunk is mapped directly, so that it really goes back to the system when a pool
+//! releases it. Elsewhere, and under Miri, which has no `mmap`, it comes from the global allocator.
 
 use std::ptr::NonNull;
 
+use keystore_core::huge_pages::{HUGE_PAGE, Pages, advise_huge};
 use keystore_core::{Error, Result};
 
-use crate::primitive::watch;
+use crate::primitive::access;
 
-/// Bytes of a chunk, and its alignment: the size of a huge page on x86-64 and, with 4 KiB pages, on AArch64.
-pub(crate) const CHUNK: usize = 2 << 20;
+/// Bytes of a chunk, and its alignment.
+pub(crate) const CHUNK: usize = HUGE_PAGE;
 
-/// Whether a chunk is to lie in a huge page. It is a wish: a system that has none gives ordinary memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pages {
-    Ordinary,
-    Huge,
-}
-
-/// Chunks that were had from the system together and are handed out one by one; dropping it gives back the rest. Those
-/// not yet handed out have not been touched: on Unix they take address space and no memory.
+/// Chunks that were mapped together and are handed out one by one.
+///
+/// Dropping it returns the rest to the system. The chunks in it have not been touched: on Unix they
+/// take address space and no memory.
 #[derive(Debug)]
 pub(crate) struct Reserve(system::Reserve);
 
 impl Reserve {
-    /// Of no chunks.
+    /// A reserve without chunks.
     pub(crate) const EMPTY: Self = Self(system::Reserve::EMPTY);
 
-    /// Of `count` chunks, or -10.
+    /// Maps `count` chunks.
+    ///
+    /// # Errors
+    /// -10 if the system refuses.
     pub(crate) fn new(count: usize) -> Result<Self> {
         let bytes = count.saturating_mul(CHUNK);
         // No object is larger than `isize::MAX`, and rounding to the alignment takes a chunk more.
         if bytes > isize::MAX as usize - CHUNK {
             return Err(Error::OutOfMemory { requested: bytes });
         }
-        match count {
-            0 => Ok(Self::EMPTY),
-            _ => system::Reserve::new(count).map(Self).ok_or(Error::OutOfMemory { requested: bytes }),
+        if count == 0 {
+            return Ok(Self::EMPTY);
         }
+        system::Reserve::new(count).map(Self).ok_or(Error::OutOfMemory { requested: bytes })
     }
 
-    /// The next chunk, whose content is undefined. The caller owns it until it [releases](release) it.
+    /// Removes a chunk, whose content is undefined. The caller owns it until it [releases](release)
+    /// it.
     pub(crate) fn take(&mut self, pages: Pages) -> Option<NonNull<u8>> {
         let chunk = self.0.take()?;
         if pages == Pages::Huge {
-            system::advise_huge(chunk);
+            advise_huge(chunk, CHUNK);
         }
         Some(chunk)
     }
 }
 
-/// Gives a chunk back to the system.
+/// Returns a chunk to the system.
 ///
 /// # Safety
-/// `chunk` came from [`Reserve::take`], and nobody uses it from here on.
+/// `chunk` came from [`Reserve::take`], and nothing uses it from here on.
 pub(crate) unsafe fn release(chunk: NonNull<u8>) {
-    watch::ended(chunk, CHUNK);
-    // SAFETY: the caller's promise.
+    access::unmapped(chunk, CHUNK);
+    // SAFETY: the caller promises that the chunk came from `take` and is not used any more.
     unsafe { system::release(chunk) }
 }
 
@@ -85,13 +85,14 @@ mod system {
             if next.addr().is_multiple_of(CHUNK) {
                 return Some(Self { next, left: count });
             }
-            // Not on a boundary: take a chunk more than needed, and give back what lies before and behind.
-            // SAFETY: mapped just above with this length, and used by nobody.
+            // The mapping is not aligned. Map a chunk more, and unmap what lies before and behind.
+            // SAFETY: it was mapped just above with this length, and nothing uses it.
             unsafe { unmap(next, bytes) };
             let start = map(bytes + CHUNK)?;
             let before = start.addr().next_multiple_of(CHUNK) - start.addr();
-            // SAFETY: `before` and `bytes` together lie within the mapping, whose ends are used by nobody. Page sizes
-            // divide `CHUNK`, and the mapping starts on a page, so both ends are whole pages.
+            // SAFETY: `before` and `bytes` together lie within the mapping, and nothing uses its
+            // ends. Page sizes divide `CHUNK` and the mapping starts on a page, so both ends are
+            // whole pages.
             unsafe {
                 let next = start.add(before);
                 unmap(start, before);
@@ -110,47 +111,39 @@ mod system {
 
     impl Drop for Reserve {
         fn drop(&mut self) {
-            // SAFETY: the chunks left were handed to nobody.
+            // SAFETY: these chunks are mapped, and `take` has not handed them out.
             unsafe { unmap(self.next, self.left * CHUNK) };
         }
     }
 
-    // SAFETY: a reserve owns its memory, which is bound to no thread.
+    // SAFETY: a reserve owns its memory, and any thread may use and unmap it.
     unsafe impl Send for Reserve {}
 
     fn map(bytes: usize) -> Option<*mut u8> {
-        // SAFETY: a new anonymous mapping, at an address of the system's choice, touches no memory that is in use.
-        let memory = unsafe {
-            mmap_anonymous(null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
-        };
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new anonymous mapping, at an address that the system chooses, touches no memory
+        // that is in use.
+        let memory = unsafe { mmap_anonymous(null_mut(), bytes, access, MapFlags::PRIVATE) };
         memory.ok().map(<*mut _>::cast)
     }
 
+    /// Returns memory to the system.
+    ///
     /// # Safety
-    /// Whole pages, of one mapping of ours, that nobody uses.
+    /// The bytes are whole pages of a mapping that this module made, and nothing uses them.
     unsafe fn unmap(start: *mut u8, bytes: usize) {
         if bytes > 0 {
-            // SAFETY: the caller's promise. It fails only where splitting a mapping passes the process's limit of
-            // mappings; the pages then stay with the process, which is a leak and no danger.
+            // SAFETY: the caller promises that these are pages of ours that nothing uses. The call
+            // fails only if splitting a mapping exceeds the process's limit of mappings. The pages
+            // then stay mapped: a leak, and no danger.
             let _ = unsafe { munmap(start.cast(), bytes) };
         }
     }
 
     pub(super) unsafe fn release(chunk: NonNull<u8>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that nothing uses the chunk, and `new` mapped it.
         unsafe { unmap(chunk.as_ptr(), CHUNK) };
     }
-
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn advise_huge(chunk: NonNull<u8>) {
-        use rustix::mm::{Advice, madvise};
-        // SAFETY: a whole mapped chunk; the advice changes neither its content nor who may use it. Where it fails, the
-        // kernel was built without huge pages.
-        let _ = unsafe { madvise(chunk.as_ptr().cast(), CHUNK, Advice::LinuxHugepage) };
-    }
-
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(super) fn advise_huge(_: NonNull<u8>) {}
 }
 
 #[cfg(not(all(unix, not(miri))))]
@@ -165,7 +158,7 @@ mod system {
         Err(_) => unreachable!(),
     };
 
-    /// Chunks linked through their first word.
+    /// Chunks that are linked through their first word.
     #[derive(Debug)]
     pub(super) struct Reserve {
         first: *mut u8,
@@ -179,7 +172,7 @@ mod system {
             for _ in 0..count {
                 // SAFETY: the layout has a size.
                 let chunk = NonNull::new(unsafe { alloc(LAYOUT) })?;
-                // SAFETY: the chunk is ours, and a word fits it.
+                // SAFETY: the chunk was just allocated, is aligned, and is longer than a pointer.
                 unsafe { chunk.cast::<*mut u8>().write(reserve.first) };
                 reserve.first = chunk.as_ptr();
             }
@@ -188,7 +181,7 @@ mod system {
 
         pub(super) fn take(&mut self) -> Option<NonNull<u8>> {
             let chunk = NonNull::new(self.first)?;
-            // SAFETY: a chunk of the reserve begins with the address of the next.
+            // SAFETY: `new` wrote the address of the next chunk to the start of each.
             self.first = unsafe { chunk.cast::<*mut u8>().read() };
             Some(chunk)
         }
@@ -197,21 +190,20 @@ mod system {
     impl Drop for Reserve {
         fn drop(&mut self) {
             while let Some(chunk) = self.take() {
-                // SAFETY: handed to nobody.
+                // SAFETY: the chunk was in the reserve, so it was not handed out.
                 unsafe { release(chunk) };
             }
         }
     }
 
-    // SAFETY: a reserve owns its memory, which is bound to no thread.
+    // SAFETY: a reserve owns its memory, and any thread may use and free it.
     unsafe impl Send for Reserve {}
 
     pub(super) unsafe fn release(chunk: NonNull<u8>) {
-        // SAFETY: allocated with this layout; the caller gives it up.
+        // SAFETY: `new` allocated it with this layout, and the caller promises that nothing uses
+        // it.
         unsafe { dealloc(chunk.as_ptr(), LAYOUT) };
     }
-
-    pub(super) fn advise_huge(_: NonNull<u8>) {}
 }
 
 #[cfg(test)]
@@ -225,11 +217,11 @@ mod tests {
         assert_eq!(chunks.len(), 3);
         for (number, chunk) in chunks.iter().enumerate() {
             assert_eq!(chunk.as_ptr().addr() % CHUNK, 0);
-            // SAFETY: the chunk is ours.
+            // SAFETY: the test owns the chunk.
             unsafe { chunk.write_bytes(number as u8 + 1, CHUNK) };
         }
         for (number, chunk) in chunks.into_iter().enumerate() {
-            // SAFETY: written just above; nobody uses it after its release.
+            // SAFETY: it was written just above, and is not used after its release.
             unsafe {
                 assert_eq!(chunk.add(CHUNK - 1).read(), number as u8 + 1);
                 release(chunk);

@@ -1,22 +1,24 @@
-//! keystore-pool: where the nodes of a store come from.
+//! keystore-pool: allocators for the nodes of a store.
 //!
 //! # The idea
 //!
-//! A store allocates one block for each entry and frees it when the entry goes or is replaced. The blocks are small, of a few
-//! sizes, are freed with the layout that they were allocated with, and often on another thread. A general allocator cannot
-//! count on any of that; a pool can. Each pool here implements [`NodeAllocator`], so that every backend of keystore-core runs
-//! on every pool.
+//! A store allocates one block for each entry, and frees it when the entry is removed or replaced.
+//! The blocks are small and have few sizes. They are freed with the layout that they were allocated
+//! with, and often on another thread. A pool can rely on all of that, and a general allocator
+//! cannot. Each pool here implements [`NodeAllocator`], so every backend of keystore-core runs on
+//! every pool.
 //!
 //! # Choosing a pool
 //!
 //! | | [`SlabPool`] | [`ArenaPool`] | [`SystemPool`] |
 //! |---|---|---|---|
-//! | a block comes from | a free list of its size, in the thread's cache | the next bytes of the thread's span | the global allocator |
-//! | a freed block | is used again at once, for its size | is used again when all of its 64 KiB are dead | as the global allocator does |
-//! | best for | stores whose entries come, change and go | entries that live and die together | little memory, odd sizes, comparison |
-//! | wrong for | rare, huge values | random overwriting and deleting | |
+//! | a block comes from | the thread's cache | the thread's span | the global allocator |
+//! | a freed block serves | its size, at once | any, once its 64 KiB are dead | any |
+//! | best for | entries that change | entries that die together | odd sizes, little memory |
+//! | wrong for | rare, huge values | random overwriting | |
 //!
-//! Take [`SlabPool`] unless you know that your entries die together. [`AnyPool`] chooses at run time, by a [`PoolKind`].
+//! Take [`SlabPool`] unless you know that your entries die together. [`AnyPool`] chooses at run
+//! time, by a [`PoolKind`].
 //!
 //! ```
 //! # #[cfg(feature = "slab")] fn main() -> keystore_core::Result<()> {
@@ -31,42 +33,47 @@
 //! # #[cfg(not(feature = "slab"))] fn main() {}
 //! ```
 //!
-//! A pool may also be shared by several stores: a reference, an [`Arc`](std::sync::Arc) or a clone of [`AnyPool`] is an
-//! allocator too.
+//! Several stores can share a pool: a reference, an [`Arc`](std::sync::Arc) and a clone of
+//! [`AnyPool`] are allocators, too.
 //!
 //! # Statistics
 //!
-//! [`NodeAllocator::stats`] tells the nodes and bytes that are live, the bytes held of the system, and what had to be
-//! taken from the system's allocator. The numbers are exact while no thread allocates or frees, and cost the other calls
-//! next to nothing: each thread counts for itself.
+//! [`NodeAllocator::stats`] returns the live nodes and bytes, the bytes held from the system, and
+//! the blocks that the system's allocator had to serve. The numbers are exact while no thread
+//! allocates or frees. Counting costs the other calls little, because each thread counts in its own
+//! slot.
 //!
 //! # Faults
 //!
-//! Running out of memory is an error of the call that asked, and nothing is lost by it. Freeing a block twice, with another
-//! layout, or to a pool that it did not come from cannot happen from safe code; in debug builds slab and arena end the process
-//! at the call, with a message that bears the code -52.
+//! A lack of memory is an error of the call that needed it, and has no other effect. Safe code
+//! cannot free a block twice, with another layout, or to another pool. In debug builds slab and
+//! arena detect this, and end the process at the call with a message that has the code -52.
 //!
 //! # Features
 //!
-//! `slab`, `arena`: the pools, on by default; a build without one does not compile it. `serde`: `Serialize` and `Deserialize` for
-//! [`PoolKind`] and the options.
+//! `slab`, `arena`: the pools, on by default. A build without one does not compile it. `serde`:
+//! `Serialize` and `Deserialize` for [`PoolKind`] and the options.
 //!
-//! # Where things are
+//! # Modules
 //!
-//! `chunk` memory from the system · `span` chunks cut into spans, for slab and arena · `slab` and
-//! its parts: `class` sizes, `span` blocks of one size, `magazine` what threads cache, `depot`
-//! where they trade · `arena` · `system` · `any_pool` the choice at run time · `per_thread` places of
-//! one's own · `registry` whose an address is · `primitive` what
-//! threads share, or a model checker's · `list` links within elements
-//! · `shared` one with several owners · `debug_check` the checks of debug builds.
+//! - `any_pool`: the pool that is chosen at run time; `shared`: one with several owners
+//! - `slab`: size classes (`class`), spans of one size (`span`), the threads' caches (`magazine`),
+//!   where threads trade blocks (`depot`), what happens when a thread ends (`thread_exit`)
+//! - `arena`: bump allocation, and a span's live-block count (`biased`)
+//! - `system`: the global allocator with counters
+//! - `chunk`: memory from the system; `span`: chunks cut into spans, for slab and arena
+//! - `registry`: the set of a pool's chunks; `list`: intrusive lists
+//! - `per_thread`: a slot for each thread; `primitive`: atomics and locks, or a model checker's
+//! - `debug_check`: the checks of debug builds
 //!
-//! [`NodeAllocator`]: keystore_core::NodeAllocator
 //! [`NodeAllocator::stats`]: keystore_core::NodeAllocator::stats
 
-// On docs.rs: which feature brings an item.
+// On docs.rs, show which feature each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::fmt;
+
+use keystore_core::NodeAllocator;
 
 mod any_pool;
 #[cfg(feature = "arena")]
@@ -102,8 +109,8 @@ pub use shared::Shared;
 pub use slab::{SlabOptions, SlabPool, WhenFull};
 pub use system::SystemPool;
 
-/// Writes a line about a pool: what it holds and has handed out, and no address.
-fn describe(pool: &impl keystore_core::NodeAllocator, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Formats a pool for debugging: what it holds and has allocated, without addresses.
+fn describe(pool: &impl NodeAllocator, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let stats = pool.stats();
     f.debug_struct(name)
         .field("live_nodes", &stats.live_nodes)
@@ -112,12 +119,15 @@ fn describe(pool: &impl keystore_core::NodeAllocator, name: &str, f: &mut fmt::F
         .finish_non_exhaustive()
 }
 
-/// Bytes that a pool reserves for each node which [`Config::preallocation`](keystore_core::Config::preallocation) asks for: a
-/// node of a 16-byte key and a 64-byte value takes 88, and the rest is for the pool's own headers. Stores of larger
-/// nodes reserve for fewer of them.
+/// Bytes that a pool preallocates for each node of
+/// [`Config::preallocation`](keystore_core::Config::preallocation).
+///
+/// A node of a 16-byte key and a 64-byte value takes 88 bytes, and the rest is for the pool's
+/// headers. For larger nodes the preallocated memory holds fewer.
 pub const NOMINAL_NODE: usize = 96;
 
-/// The bytes that `config` wants reserved: its preallocation factor times its initial buckets, in nominal nodes.
+/// Returns the bytes that `config` preallocates: the factor times the initial buckets, in nominal
+/// nodes.
 #[cfg(any(feature = "slab", feature = "arena"))]
 fn preallocated_bytes(config: &keystore_core::Config) -> keystore_core::Result<usize> {
     config.validate()?;

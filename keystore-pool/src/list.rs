@@ -1,8 +1,9 @@
-//! A doubly linked list whose links lie in the elements: joining and leaving it allocates nothing and takes one step.
+//! An intrusive doubly linked list: the links lie in the elements. Adding and removing an element
+//! takes constant time and allocates nothing.
 
 use std::ptr::{NonNull, null_mut};
 
-/// An element's place in its list.
+/// The neighbours of an element in its list.
 #[derive(Debug)]
 pub(crate) struct Links<T> {
     previous: *mut T,
@@ -10,43 +11,45 @@ pub(crate) struct Links<T> {
 }
 
 impl<T> Links<T> {
-    /// In no list.
+    /// The links of an element that is in no list.
     pub(crate) const UNLINKED: Self = Self { previous: null_mut(), next: null_mut() };
 }
 
-/// What can be in a list.
+/// An element that can be in a list.
 ///
 /// # Safety
-/// `links` gives the address of the links within the element, always the same one.
+/// `links` returns the address of a field of the element, the same one in every call.
 pub(crate) unsafe trait Linked: Sized {
-    /// Where the element keeps its links.
+    /// Returns the address of the element's links.
     ///
     /// # Safety
-    /// `element` is valid.
+    /// `element` points to an initialised element.
     unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>>;
 }
 
-/// The list. It does not own its elements.
+/// A list. It does not own its elements.
 #[derive(Debug)]
 pub(crate) struct List<T> {
     first: *mut T,
 }
 
 impl<T: Linked> List<T> {
-    /// Of nothing.
+    /// A list without elements.
     pub(crate) const EMPTY: Self = Self { first: null_mut() };
 
-    /// The element that was pushed last.
+    /// Returns the element that was pushed last.
     pub(crate) fn first(&self) -> Option<NonNull<T>> {
         NonNull::new(self.first)
     }
 
-    /// Puts `element` in front.
+    /// Adds an element at the front.
     ///
     /// # Safety
-    /// The element is valid for as long as it is in the list, is in no list now, and its links are used by nobody else.
+    /// The element is in no list now. It is valid while it is in this list, and only the list uses
+    /// its links.
     pub(crate) unsafe fn push(&mut self, element: NonNull<T>) {
-        // SAFETY: the caller's promise, for the element and for the first one when that was pushed.
+        // SAFETY: the element is valid and only this list uses its links: the caller promises it
+        // now, and did so for the first element when that was pushed.
         unsafe {
             T::links(element).write(Links { previous: null_mut(), next: self.first });
             if let Some(first) = self.first() {
@@ -56,12 +59,13 @@ impl<T: Linked> List<T> {
         self.first = element.as_ptr();
     }
 
-    /// Takes `element` out.
+    /// Removes an element.
     ///
     /// # Safety
     /// The element is in this list.
     pub(crate) unsafe fn remove(&mut self, element: NonNull<T>) {
-        // SAFETY: the element and its neighbours are in the list, so they are valid and their links are the list's.
+        // SAFETY: the element and its neighbours are in this list. So they are valid, and only the
+        // list uses their links.
         unsafe {
             let Links { previous, next } = T::links(element).replace(Links::UNLINKED);
             match NonNull::new(previous) {
@@ -74,16 +78,16 @@ impl<T: Linked> List<T> {
         }
     }
 
-    /// Takes the first element out.
+    /// Removes and returns the first element.
     pub(crate) fn pop(&mut self) -> Option<NonNull<T>> {
         let first = self.first()?;
-        // SAFETY: it is in this list.
+        // SAFETY: the first element is in this list.
         unsafe { self.remove(first) };
         Some(first)
     }
 }
 
-// SAFETY: a list is an address; whoever pushes answers for the elements.
+// SAFETY: a list reads and writes nothing but its elements, which may be sent.
 unsafe impl<T: Send> Send for List<T> {}
 
 #[cfg(test)]
@@ -92,7 +96,7 @@ mod tests {
 
     struct Element(Links<Element>);
 
-    // SAFETY: the links are the one field.
+    // SAFETY: the links are the only field, so they have the element's address.
     unsafe impl Linked for Element {
         unsafe fn links(element: NonNull<Self>) -> NonNull<Links<Self>> {
             element.cast()
@@ -101,10 +105,12 @@ mod tests {
 
     #[test]
     fn elements_leave_from_the_front_the_middle_and_the_end() {
-        let [a, b, c] = [(); 3].map(|()| NonNull::from(Box::leak(Box::new(Element(Links::UNLINKED)))));
+        let element = |()| NonNull::from(Box::leak(Box::new(Element(Links::UNLINKED))));
+        let [a, b, c] = [(); 3].map(element);
         for removed in [a, b, c] {
             let mut list = List::EMPTY;
-            // SAFETY: the elements live until the end of the test; each is in the list when it is removed.
+            // SAFETY: the elements live until the end of the test. They are in no list when they
+            // are pushed, and in this one when they are removed.
             unsafe {
                 list.push(a);
                 list.push(b);
@@ -116,7 +122,7 @@ mod tests {
             assert!(list.first().is_none());
         }
         for element in [a, b, c] {
-            // SAFETY: leaked from a box above, and in no list any more.
+            // SAFETY: it was leaked from a box above, and is in no list any more.
             let element = unsafe { Box::from_raw(element.as_ptr()) };
             assert!(element.0.next.is_null());
         }

@@ -1,18 +1,19 @@
-//! What the models of the pools share: `cargo xtask model`.
+//! Helpers of the pools' models, which `cargo xtask model` runs.
 //!
-//! The models are beside the code they run (`arena/models.rs`, `slab/models.rs`, `registry/models.rs`), and what they run is
-//! the pools themselves, made and used as everybody does; [`crate::primitive`] gives them the checker's atomics and locks.
+//! The models are beside the code that they run (`arena/models.rs`, `slab/models.rs`,
+//! `registry/models.rs`). They run whole pools, made and used as by any caller;
+//! [`crate::primitive`] gives the pools the checker's atomics and locks.
 //!
-//! After each execution of a model of a pool it is checked
+//! Each execution of a model of a pool checks
 //!
-//! - that no block was handed out while it was in use;
-//! - that each use of a block comes after every earlier use of its memory, on whatever thread;
-//! - that a chunk went back to the system when none of its blocks was in use, and after every use of them;
-//! - that with all blocks freed and all threads gone the pool holds no memory: none was lost.
+//! - that no block was allocated while it was in use;
+//! - that each use of a block happens after every earlier use of its memory, on any thread;
+//! - that a chunk went back to the system after every use of its blocks, and with none in use;
+//! - that the pool holds no memory once all blocks are freed and all threads have ended.
 //!
-//! Bounds that all models share: two or three threads, each with a place of its own, a few calls each; blocks of 8 KiB, so that a span
-//! has seven and a magazine two. What a thread keeps for itself is not looked at (see `primitive`), nor how its place passes to
-//! the next thread.
+//! All models share these bounds: two or three threads, each with an exclusive slot; a few calls by
+//! each; blocks of 8 KiB, so that a span has seven and a magazine two. The state of a single slot
+//! is not checked (see `primitive`), and neither is how a slot passes to the next thread.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -22,9 +23,9 @@ use keystore_core::NodeAllocator;
 pub(crate) use keystore_core::loom_model::{Bound::*, explore};
 use loom::thread::JoinHandle;
 
-use crate::primitive::{enter, watch};
+use crate::primitive::{access, set_thread};
 
-/// Of every block: the largest that both pools serve.
+/// The layout of every block: the largest that both pools serve.
 const LAYOUT: Layout = match Layout::from_size_align(8192, 8) {
     Ok(layout) => layout,
     Err(_) => unreachable!(),
@@ -34,19 +35,19 @@ const LAYOUT: Layout = match Layout::from_size_align(8192, 8) {
 #[derive(Debug)]
 pub(crate) struct Block(NonNull<u8>);
 
-// SAFETY: a block is memory of its own.
+// SAFETY: the block owns its memory, and any thread may use and free it.
 unsafe impl Send for Block {}
 
 impl Block {
     pub(crate) fn allocate(pool: &impl NodeAllocator) -> Self {
         let block = pool.allocate(LAYOUT).expect("the system has a chunk");
-        watch::handed_out(block);
+        access::allocated(block);
         Self(block)
     }
 
     pub(crate) fn free(self, pool: &impl NodeAllocator) {
-        watch::given_up(self.0);
-        // SAFETY: the block was allocated with this layout, and is given up here.
+        access::freed(self.0);
+        // SAFETY: the block was allocated with this layout, and `self` ends here.
         unsafe { pool.deallocate(self.0, LAYOUT) };
     }
 
@@ -55,7 +56,7 @@ impl Block {
     }
 }
 
-/// Blocks of a pool.
+/// Allocates `count` blocks.
 pub(crate) fn blocks(pool: &impl NodeAllocator, count: usize) -> Vec<Block> {
     (0..count).map(|_| Block::allocate(pool)).collect()
 }
@@ -65,7 +66,7 @@ pub(crate) fn free(pool: &impl NodeAllocator, blocks: impl IntoIterator<Item = B
     blocks.into_iter().for_each(|block| block.free(pool));
 }
 
-/// Starts a thread that has this number, from 1 on.
+/// Starts a thread with this index, from 1 on.
 pub(crate) fn spawn<P: Send + Sync + 'static, R: 'static>(
     thread: usize,
     pool: &Arc<P>,
@@ -73,16 +74,17 @@ pub(crate) fn spawn<P: Send + Sync + 'static, R: 'static>(
 ) -> JoinHandle<R> {
     let pool = Arc::clone(pool);
     loom::thread::spawn(move || {
-        enter(thread);
+        set_thread(thread);
         work(&pool)
     })
 }
 
-/// Runs `trim` in the place of each thread, all of which have ended, and looks whether all memory is back.
+/// Runs `trim` in the slot of each thread, all of which have ended, and checks that no memory is
+/// left.
 pub(crate) fn finish<P: NodeAllocator>(pool: Arc<P>, threads: usize, trim: impl Fn(&P)) {
     let pool = Arc::into_inner(pool).expect("the threads have ended");
     for thread in (0..threads).rev() {
-        enter(thread);
+        set_thread(thread);
         trim(&pool);
     }
     let stats = pool.stats();

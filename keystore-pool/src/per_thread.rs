@@ -1,8 +1,8 @@
 //! Per-thread values: thread-local storage that belongs to a pool.
 //!
-//! A [`PerThread`] has two kinds of slots. The first [`OWNED`] live threads each have an *exclusive*
-//! slot, chosen by [`thread_slot`]. No other thread enters it, so it needs no lock. Further threads
-//! use [`SHARED`] *shared* slots, each behind a lock.
+//! A [`PerThread`] has two kinds of slots. The first [`OWNED`] live threads each have an
+//! *exclusive* slot, chosen by [`thread_slot`]. No other thread enters it, so it needs no lock.
+//! Further threads use [`SHARED`] *shared* slots, each behind a lock.
 //!
 //! When a thread ends, its number passes to the next thread, and with it the slot and everything in
 //! it. So the memory that ended threads leave behind is bounded by the number of slots and not by
@@ -38,9 +38,9 @@ pub(crate) fn current_slot() -> usize {
 
 /// A `T` for each thread.
 ///
-/// Any thread may read all of them, so the parts of `T` are atomic. Only the thread that has entered
-/// a slot (by [`exclusive`](Self::exclusive) or [`with`](Self::with)) writes there. So its loads and
-/// stores can be relaxed, and need no read-modify-write.
+/// Any thread may read all of them, so the parts of `T` are atomic. Only the thread that has
+/// entered a slot (by [`exclusive`](Self::exclusive) or [`with`](Self::with)) writes there. So its
+/// loads and stores can be relaxed, and need no read-modify-write.
 #[derive(Debug)]
 pub(crate) struct PerThread<T> {
     exclusive: Box<[CachePadded<T>]>,

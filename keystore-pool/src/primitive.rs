@@ -1,13 +1,17 @@
-//! What threads share, in the shape that a model checker can take over.
+//! Atomics and locks that a model checker can replace.
 //!
-//! Ordinarily the atomics and locks of this module are those that everybody uses, and [`watch`] is nothing. Built with `--cfg loom`
-//! they are those of [loom](https://docs.rs/loom), which runs a model with every interleaving of its threads, and every value that the
-//! language's memory model lets a load give. What is checked so is the shipped code: that which orders one thread's use of memory
-//! before another's. Atomics that only the thread at them writes (magazines, counts, the arena's next byte) stay the standard
-//! library's: nothing is ordered by them.
+//! In ordinary builds this module has the standard library's, and [`access`] does nothing. In
+//! builds with `--cfg loom` it has those of [loom](https://docs.rs/loom). loom runs a model with
+//! every interleaving of its threads, and with every value that the memory model lets a load
+//! return. So the code that orders one thread's use of memory before another's is checked as it is
+//! shipped.
 //!
-//! *Blocks* are plain memory, which loom does not see. In a model their users tell [`watch`] what they do with them; a use that
-//! does not come after all that was done with the memory before, or goes on when the memory is another's, fails the model.
+//! Atomics that only the thread in a slot writes (magazines, counts, the arena's next byte) stay
+//! the standard library's, for they order nothing.
+//!
+//! *Blocks* are plain memory, which loom does not track. Models report each use of a block to
+//! [`access`]. A use fails the model if it does not happen after all earlier uses of the memory, or
+//! if the memory is another owner's by then.
 
 pub(crate) use self::checked::*;
 
@@ -17,8 +21,8 @@ mod checked {
 
     pub(crate) use keystore_core::thread_slot::thread_slot;
 
-    /// The standard library's lock, without poisoning: nothing unwinds under a pool's lock. A
-    /// thread that waits for it takes no memory, which one that waits for parking_lot's may.
+    /// The standard library's lock, without poisoning: nothing unwinds under a pool's lock. Waiting
+    /// for it allocates no memory. Waiting for parking_lot's lock may do so.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
@@ -42,32 +46,32 @@ mod checked {
         pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64};
     }
 
-    pub(crate) mod watch {
+    pub(crate) mod access {
         use std::ptr::NonNull;
 
-        /// The memory goes back to the system.
+        /// Reports that memory goes back to the system.
         #[inline(always)]
-        pub(crate) fn ended(_start: NonNull<u8>, _bytes: usize) {}
+        pub(crate) fn unmapped(_start: NonNull<u8>, _bytes: usize) {}
 
-        /// Memory that threads use together until one is left.
+        /// Memory that threads share until the last one stops using it.
         #[cfg(feature = "arena")]
         #[derive(Debug)]
-        pub(crate) struct Shared;
+        pub(crate) struct Region;
 
         #[cfg(feature = "arena")]
-        impl Shared {
+        impl Region {
             #[inline(always)]
             pub(crate) fn new() -> Self {
                 Self
             }
 
-            /// A thread uses it.
+            /// Reports a use by this thread.
             #[inline(always)]
-            pub(crate) fn used(&self) {}
+            pub(crate) fn access(&self) {}
 
-            /// No other thread uses it any more, and what all did comes before.
+            /// Reports that all uses, by any thread, happened before this call.
             #[inline(always)]
-            pub(crate) fn ended(&self) {}
+            pub(crate) fn end(&self) {}
         }
     }
 }
@@ -77,14 +81,14 @@ mod checked {
     use std::cell::Cell;
 
     loom::thread_local! {
-        /// Which of the model's threads this is.
+        /// Index of this thread in the model.
         static THREAD: Cell<usize> = Cell::new(0);
     }
 
-    /// Tells which of the model's threads the calling one is; the first need not.
+    /// Sets the calling thread's index in the model. The first thread has index 0 unasked.
     #[cfg(test)]
-    pub(crate) fn enter(thread: usize) {
-        THREAD.with(|number| number.set(thread));
+    pub(crate) fn set_thread(thread: usize) {
+        THREAD.with(|index| index.set(thread));
     }
 
     pub(crate) fn thread_slot() -> usize {
@@ -95,7 +99,7 @@ mod checked {
         pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
     }
 
-    /// A lock with the same calls.
+    /// A lock with the same calls as the one of ordinary builds.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -113,82 +117,81 @@ mod checked {
         }
     }
 
-    pub(crate) mod watch {
+    pub(crate) mod access {
         use std::cell::RefCell;
         use std::collections::BTreeMap;
         use std::ptr::NonNull;
 
         use loom::cell::UnsafeCell;
 
-        /// Where a block starts.
-        struct Place {
-            /// What was done there.
-            uses: UnsafeCell<()>,
-            in_use: bool,
+        /// The uses of an address where blocks start.
+        struct Uses {
+            cell: UnsafeCell<()>,
+            is_allocated: bool,
         }
 
         thread_local! {
             // All threads of a model run on one thread of the system.
-            static PLACES: RefCell<BTreeMap<usize, Place>> = RefCell::default();
+            static USES: RefCell<BTreeMap<usize, Uses>> = RefCell::default();
         }
 
-        /// The block is its user's from here on, who writes it.
+        /// Reports that the block is allocated, and written by its user.
         #[cfg(test)]
-        pub(crate) fn handed_out(block: NonNull<u8>) {
-            PLACES.with_borrow_mut(|places| {
-                let fresh = || Place { uses: UnsafeCell::new(()), in_use: false };
-                let place = places.entry(block.addr().get()).or_insert_with(fresh);
-                assert!(!place.in_use, "a block is handed out that is in use");
-                place.in_use = true;
-                place.uses.with_mut(|_| ());
+        pub(crate) fn allocated(block: NonNull<u8>) {
+            USES.with_borrow_mut(|all| {
+                let unused = || Uses { cell: UnsafeCell::new(()), is_allocated: false };
+                let uses = all.entry(block.addr().get()).or_insert_with(unused);
+                assert!(!uses.is_allocated, "a block is handed out that is in use");
+                uses.is_allocated = true;
+                uses.cell.with_mut(|_| ());
             });
         }
 
-        /// Its user writes the block for the last time.
+        /// Reports that the block's user writes it for the last time.
         #[cfg(test)]
-        pub(crate) fn given_up(block: NonNull<u8>) {
-            PLACES.with_borrow_mut(|places| {
-                let place = places.get_mut(&block.addr().get()).expect("the block was handed out");
-                assert!(place.in_use, "a block is given up twice");
-                place.in_use = false;
-                place.uses.with_mut(|_| ());
+        pub(crate) fn freed(block: NonNull<u8>) {
+            USES.with_borrow_mut(|all| {
+                let uses = all.get_mut(&block.addr().get()).expect("the block was handed out");
+                assert!(uses.is_allocated, "a block is given up twice");
+                uses.is_allocated = false;
+                uses.cell.with_mut(|_| ());
             });
         }
 
-        pub(crate) fn ended(start: NonNull<u8>, bytes: usize) {
-            // A model that fails already does not fail again.
+        pub(crate) fn unmapped(start: NonNull<u8>, bytes: usize) {
+            // A model that is failing must not panic a second time.
             if std::thread::panicking() {
                 return;
             }
-            PLACES.with_borrow_mut(|places| {
-                let mut behind = places.split_off(&start.addr().get());
-                places.append(&mut behind.split_off(&(start.addr().get() + bytes)));
-                for place in behind.into_values() {
-                    assert!(!place.in_use, "memory goes back to the system that is in use");
-                    place.uses.with_mut(|_| ());
+            USES.with_borrow_mut(|all| {
+                let mut within = all.split_off(&start.addr().get());
+                all.append(&mut within.split_off(&(start.addr().get() + bytes)));
+                for uses in within.into_values() {
+                    assert!(!uses.is_allocated, "memory goes back to the system that is in use");
+                    uses.cell.with_mut(|_| ());
                 }
             });
         }
 
-        /// Forgets what an execution that failed has left.
+        /// Removes what a failed execution has left.
         #[cfg(test)]
-        pub(crate) fn forget() {
-            PLACES.with_borrow_mut(BTreeMap::clear);
+        pub(crate) fn reset() {
+            USES.with_borrow_mut(BTreeMap::clear);
         }
 
         #[derive(Debug)]
-        pub(crate) struct Shared(UnsafeCell<()>);
+        pub(crate) struct Region(UnsafeCell<()>);
 
-        impl Shared {
+        impl Region {
             pub(crate) fn new() -> Self {
                 Self(UnsafeCell::new(()))
             }
 
-            pub(crate) fn used(&self) {
+            pub(crate) fn access(&self) {
                 self.0.with(|_| ());
             }
 
-            pub(crate) fn ended(&self) {
+            pub(crate) fn end(&self) {
                 self.0.with_mut(|_| ());
             }
         }

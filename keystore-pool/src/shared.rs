@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use keystore_core::Result;
 use keystore_core::fallible::try_box;
 
-/// Owns a `T` together with its clones, as `Arc` does, but reports a lack of memory. `Arc::new` ends
-/// the process instead, and stable Rust has no other constructor.
+/// Owns a `T` together with its clones, as `Arc` does, but reports a lack of memory. `Arc::new`
+/// ends the process instead, and stable Rust has no other constructor.
 pub struct Shared<T>(NonNull<Counted<T>>);
 
 struct Counted<T> {
@@ -75,7 +75,8 @@ impl<T> Drop for Shared<T> {
     }
 }
 
-// SAFETY: each owner may use the value from its thread (`Sync`), and the last one drops it (`Send`).
+// SAFETY: each owner may use the value from its thread (`Sync`), and the last one drops it
+// (`Send`).
 unsafe impl<T: Send + Sync> Send for Shared<T> {}
 // SAFETY: a reference to an owner can be cloned into an owner, so `Send` is needed here, too.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}

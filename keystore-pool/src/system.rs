@@ -1,4 +1,4 @@
-//! The system's pool: the global allocator, counted.
+//! The system pool: the global allocator, with counters.
 
 use std::alloc::Layout;
 use std::fmt;
@@ -7,11 +7,13 @@ use std::ptr::NonNull;
 use keystore_core::sharded::ShardedCounters;
 use keystore_core::{Global, NodeAllocator, PoolStats, Result};
 
-/// The process's global allocator with the statistics of the other pools. It preallocates nothing, has no
-/// capacity, and returns memory at once; what the global allocator itself holds beyond the blocks that are out is not
-/// known to it, so `held_bytes` is `live_bytes`.
+/// The process's global allocator, with the statistics of the other pools.
 ///
-/// Every call costs that of the global allocator and two additions to counters that threads do not share.
+/// It preallocates nothing, has no capacity, and returns memory at once. It does not know what the
+/// global allocator holds beyond the live blocks, so `held_bytes` is `live_bytes`.
+///
+/// Each call costs the global allocator's call, and two additions to counters that threads do not
+/// share.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
@@ -44,15 +46,15 @@ impl fmt::Debug for SystemPool {
 }
 
 impl SystemPool {
-    /// A pool of its own counts.
+    /// Makes a pool with counters of its own.
     ///
     /// # Errors
-    /// -10 where the counters cannot be allocated.
+    /// -10 if there is no memory for the counters.
     pub fn new() -> Result<Self> {
         Ok(Self { counters: ShardedCounters::new()? })
     }
 
-    /// [`allocate`](NodeAllocator::allocate) for a pool that could not serve the layout from memory of its own.
+    /// Allocates a block for a pool that cannot serve the layout from its own memory.
     #[cfg(any(feature = "slab", feature = "arena"))]
     #[cold]
     pub(crate) fn allocate_fallback(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -61,7 +63,8 @@ impl SystemPool {
         Ok(block)
     }
 
-    /// Adds the blocks of [`allocate_fallback`](Self::allocate_fallback) to the statistics of the pool that asked.
+    /// Adds the blocks of [`allocate_fallback`](Self::allocate_fallback) to the statistics of the
+    /// pool that called it.
     #[cfg(any(feature = "slab", feature = "arena"))]
     pub(crate) fn add_fallbacks_to(&self, stats: &mut PoolStats) {
         let own = self.stats();
@@ -72,13 +75,14 @@ impl SystemPool {
         stats.fallback_bytes += own.live_bytes;
     }
 
-    /// A total. While threads add, the parts of a sum are of different instants and can seem to be negative.
+    /// Returns a counter's total. While threads add, the parts of the sum are read at different
+    /// instants. A total that would be negative is reported as 0.
     fn count(&self, counter: usize) -> u64 {
         u64::try_from(self.counters.sum(counter)).unwrap_or(0)
     }
 }
 
-// SAFETY: the blocks are the global allocator's; counting them changes nothing.
+// SAFETY: the blocks are the global allocator's, which keeps the trait's promises.
 unsafe impl NodeAllocator for SystemPool {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -90,7 +94,8 @@ unsafe impl NodeAllocator for SystemPool {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller promises that the block came from `allocate` above with this layout,
+        // so it came from `Global`, and that nothing uses it.
         unsafe { Global.deallocate(block, layout) };
         self.counters.add(LIVE_NODES, -1);
         self.counters.add(LIVE_BYTES, -(layout.size() as i64));
@@ -123,7 +128,7 @@ mod tests {
         let layout = Layout::from_size_align(100, 4096).unwrap();
         let block = pool.allocate(layout).unwrap();
         assert_eq!(block.as_ptr().addr() % 4096, 0);
-        // SAFETY: allocated above with this layout.
+        // SAFETY: it was allocated above with this layout, and is not used again.
         unsafe { pool.deallocate(block, layout) };
     }
 }

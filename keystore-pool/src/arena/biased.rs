@@ -1,39 +1,46 @@
-//! How many blocks of a span live, told to whoever finds that none does.
+//! A span's live-block count; the decrement to zero owns the span.
 //!
-//! So that allocating need not touch that number, a span starts with a *bias* far above what fits into it, and its
-//! thread counts the blocks it hands out. When the span is used up the thread takes off the bias less its count; from
-//! then on the number is that of the live blocks. (Reference counts have been kept so by many, under the name of
-//! "biased" or "deferred" counting.)
+//! Allocating does not touch the count. A span starts with a *bias*, far above the number of blocks
+//! that fit, and its thread counts the blocks that it allocates. When the thread leaves the span,
+//! it subtracts the bias minus that number. From then on, the count is the number of live blocks.
+//!
+//! For example, a thread allocates 700 blocks of a span, and 200 of them are freed: the count is
+//! the bias minus 200. The thread leaves and subtracts the bias minus 700, so the count is 500.
+//! Other allocators and reference counts do the same, under the names *biased* and *deferred*
+//! reference counting.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
+use crate::primitive::access::Region;
 use crate::primitive::atomic::AtomicUsize;
-use crate::primitive::watch::Shared;
 
-/// More than the blocks that fit a span.
+/// More than the number of blocks that fit a span.
 const BIAS: usize = 1 << 24;
 
-/// The live blocks of a span, plus what is left of the bias.
+/// Number of a span's live blocks, plus the bias while a thread is on the span.
 #[derive(Debug)]
 pub(super) struct BiasedCount {
     count: AtomicUsize,
-    span: Shared,
+    span: Region,
 }
 
 impl BiasedCount {
-    /// That of a span which a thread starts on.
+    /// Returns the count of a span that a thread starts on.
     pub(super) fn new() -> Self {
-        Self { count: AtomicUsize::new(BIAS), span: Shared::new() }
+        Self { count: AtomicUsize::new(BIAS), span: Region::new() }
     }
 
-    /// Takes off a block that is given up: whether the span is free by that. It then is the caller's, and all that was done with it
-    /// on any thread comes before.
+    /// Subtracts a block that is freed, and returns true if the span is free by that.
+    ///
+    /// If it returns true, the caller owns the span. All uses of it, on any thread, happened
+    /// before.
     #[inline(always)]
     pub(super) fn decrement(&self) -> bool {
         self.subtract(1)
     }
 
-    /// Takes off the bias, less the blocks that were `allocated`, when the thread leaves the span: as [`decrement`](Self::decrement).
+    /// Removes the bias when the thread that allocated this number of blocks leaves the span. The
+    /// result is that of [`decrement`](Self::decrement).
     #[inline(always)]
     pub(super) fn remove_bias(&self, allocated: usize) -> bool {
         self.subtract(BIAS - allocated)
@@ -41,14 +48,15 @@ impl BiasedCount {
 
     #[inline(always)]
     fn subtract(&self, amount: usize) -> bool {
-        self.span.used();
+        self.span.access();
         if self.count.fetch_sub(amount, Release) != amount {
             return false;
         }
-        // The end of every block's use comes before the span's next one. A load and not a fence, which ThreadSanitizer does not
-        // understand: it reads what the last of them wrote, each of which goes on with what the others released.
+        // Every use of a block happens before the span's next use. This is a load and not a fence,
+        // because ThreadSanitizer does not understand fences. It reads the value of the last
+        // subtraction. Each subtraction continues the release sequence of the earlier ones.
         self.count.load(Acquire);
-        self.span.ended();
+        self.span.end();
         true
     }
 }

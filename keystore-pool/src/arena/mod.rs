@@ -1,8 +1,9 @@
-//! The arena pool: blocks one behind another, memory reused when all that lies in it is dead.
+//! The arena pool: bump allocation. Memory is reused when all blocks in it are dead.
 //!
-//! A thread has a span of 64 KiB and a pointer to its first unused byte; allocating moves the pointer. Nothing is kept for
-//! a block but one number for the span: how many of its blocks live. The block that makes it 0 frees the span.
-//! Allocating does not touch that number: see [`biased`].
+//! A thread has a span of 64 KiB and a pointer to its first unused byte. Allocating moves the
+//! pointer. For a block nothing is kept, and for a span one number: the count of its live blocks.
+//! The thread that decrements it to 0 frees the span. Allocating does not touch that count: see
+//! [`biased`].
 
 use std::alloc::Layout;
 use std::fmt;
@@ -11,20 +12,23 @@ use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::Relaxed};
 
 use keystore_core::{Config, NodeAllocator, PoolStats, Result};
 
-use crate::chunk::Pages;
 use crate::per_thread::{LiveCount, PerThread};
 use crate::span::{MAX_ALIGN, SPAN, SpanHeader, SpanOptions, Spans, check_layout, span_of};
 use crate::system::SystemPool;
+use keystore_core::huge_pages::Pages;
 
 mod biased;
 
 use biased::BiasedCount;
 
-/// The largest block, bytes: an eighth of a span, so that the end of a span that it does not fit wastes no more.
+/// The largest block, bytes. It is an eighth of a span, so no more is wasted at the end of a span
+/// that the next block does not fit.
 const LARGEST: usize = SPAN / 8;
 
-/// How an [`ArenaPool`] is made. Every field has a default: nothing preallocated, huge pages. Later
-/// versions may add fields: end with `..ArenaOptions::default()`.
+/// Options of an [`ArenaPool`].
+///
+/// Every field has a default: nothing preallocated, huge pages. Later versions may add fields, so
+/// end with `..ArenaOptions::default()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -32,11 +36,11 @@ const LARGEST: usize = SPAN / 8;
     serde(default, deny_unknown_fields)
 )]
 pub struct ArenaOptions {
-    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. The pool keeps as many chunks when
-    /// they become empty, and does not touch them before they are used.
+    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. The pool
+    /// keeps as many chunks when they become empty, and does not touch them before they are used.
     pub preallocated_bytes: usize,
-    /// Whether chunks lie in huge pages, where the system has them (Linux; elsewhere it makes no difference). Faster, but
-    /// each chunk takes 2 MiB of memory as soon as it is touched.
+    /// True if chunks are to lie in huge pages. It has an effect on Linux only. Huge pages are
+    /// faster, but each chunk takes 2 MiB of memory as soon as it is touched.
     pub huge_pages: bool,
 }
 
@@ -46,22 +50,25 @@ impl Default for ArenaOptions {
     }
 }
 
-/// Bump allocation: blocks lie in the order of their allocation, each right behind the one before.
+/// Bump allocation: each block lies right behind the one allocated before it.
 ///
-/// - *Where it is best.* Entries that live and die together: a store that is filled and read, or cleared as a whole
-///   ([`reset`](Self::reset) does that at once). Allocating is an addition, and blocks take no more than their bytes,
-///   rounded up to 8.
-/// - *Where it is wrong.* Under a load that overwrites or deletes at random. A span of 64 KiB is reused when its last block dies,
-///   and not before: one long-lived block in each keeps all of them. A store whose entries are replaced at random
-///   comes to hold many times its content.
-/// - *Sizes.* Layouts over 8,192 bytes are the system allocator's and count as fallbacks. Alignments up to 64 bytes are
-///   served; larger ones, and layouts of no bytes, are [`Error::InvalidArgument`](keystore_core::Error::InvalidArgument).
-/// - *Time.* Allocating takes a few instructions, and the pool's lock once in 64 KiB; freeing takes one atomic subtraction, on
-///   whatever thread.
-/// - *Memory.* A span whose blocks are all dead serves any thread again; chunks of 2 MiB that are unused as a whole go back to
-///   the system, all but one and those preallocated. Each of the first 64 live threads that allocate has a span of its own, and
-///   16 are shared by the others; what is left in a thread's span passes with it to the next thread.
-/// - *Freeing the pool* frees its memory, whatever blocks are live in it, except for those from the system's allocator.
+/// - *Best for* entries that live and die together: a store that is filled and read, or cleared as
+///   a whole ([`reset`](Self::reset) does that at once). Allocating is an addition, and blocks take
+///   no more than their bytes, rounded up to 8.
+/// - *Wrong for* a load that overwrites or deletes at random. A span of 64 KiB is reused only when
+///   its last block dies, so one long-lived block in each span keeps all of them. A store whose
+///   entries are replaced at random comes to hold many times its content.
+/// - *Sizes.* Layouts over 8,192 bytes come from the system's allocator and count as fallbacks.
+///   Alignments up to 64 bytes are served. Larger ones, and layouts of 0 bytes, are
+///   [`Error::InvalidArgument`](keystore_core::Error::InvalidArgument).
+/// - *Time.* Allocating takes a few instructions, and the pool's lock once in 64 KiB. Freeing takes
+///   one atomic subtraction, on any thread.
+/// - *Memory.* A span whose blocks are all dead serves any thread again. A chunk of 2 MiB that is
+///   unused as a whole goes back to the system, except for one chunk and those preallocated. Each
+///   of the first 64 live threads that allocate has its own span, and the others share 16. The rest
+///   of a thread's span passes to the next thread.
+/// - *Dropping the pool* frees its memory, even if blocks in it are live. Live blocks of the
+///   system's allocator are leaked.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
@@ -79,36 +86,38 @@ pub struct ArenaPool {
     system: SystemPool,
 }
 
-/// What a span of an arena begins with. Blocks follow at the next cache line.
+/// The start of an arena's span. Blocks follow at the next cache line.
 #[repr(C)]
 #[derive(Debug)]
 struct ArenaSpan {
     header: SpanHeader,
-    /// How many of its blocks live.
     live: BiasedCount,
 }
 
 const FIRST_BLOCK: usize = size_of::<ArenaSpan>().next_multiple_of(MAX_ALIGN);
 
-/// A thread's span, and its counts. Only the thread writes; others read the counts.
+/// The content of a thread's slot: its span, and its counts. Only the thread in the slot writes
+/// here. Others read the counts.
 #[derive(Debug, Default)]
 struct Bump {
-    /// The first unused byte of the span, its end where there is none; null where there is no span. How many bytes are left
-    /// follows from it, because a span ends at a multiple of its size.
+    /// The first unused byte of the span, or its end if it is full. Null without a span. A span
+    /// ends at a multiple of its size, so this gives the number of unused bytes, too.
     next: AtomicPtr<u8>,
-    /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
-    /// Blocks that had ever been allocated here when the thread started on its span.
+    /// Number of blocks ever allocated here when the thread started on its span.
     start_count: AtomicI64,
 }
 
 impl Bump {
-    /// The next block of the span, if the layout fits.
+    /// Allocates the next block of the span, if the layout fits.
     #[inline(always)]
     fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
         let next = self.next.load(Relaxed);
         let left = next.addr().wrapping_neg() & (SPAN - 1);
-        let padding = if layout.align() <= 8 { 0 } else { next.addr().wrapping_neg() & (layout.align() - 1) };
+        let padding = match layout.align() {
+            ..=8 => 0,
+            align => next.addr().wrapping_neg() & (align - 1),
+        };
         let size = padding + layout.size().next_multiple_of(8);
         if size > left {
             return None;
@@ -118,32 +127,33 @@ impl Bump {
         NonNull::new(next.wrapping_add(padding))
     }
 
-    /// Starts on a span.
+    /// Starts to allocate from a span.
     fn start(&self, span: NonNull<u8>) {
         self.next.store(span.as_ptr().wrapping_add(FIRST_BLOCK), Relaxed);
         self.start_count.store(self.live.allocated(), Relaxed);
     }
 
-    /// Blocks handed out of the span.
+    /// Returns the number of blocks allocated from the span.
     fn allocated(&self) -> usize {
         (self.live.allocated() - self.start_count.load(Relaxed)) as usize
     }
 
-    /// Leaves the span, if there is one.
+    /// Stops allocating from the span and returns it, if there is one.
     fn leave(&self) -> Option<NonNull<u8>> {
         let next = NonNull::new(self.next.swap(null_mut(), Relaxed))?;
-        // One byte back, because a span that is full to the end has its next byte in the span behind.
+        // One byte back: the end of a full span is the start of the next one.
         Some(span_of(NonNull::new(next.as_ptr().wrapping_sub(1))?))
     }
 }
 
-/// The number of live blocks of a span.
+/// Returns the live-block count of a span.
 ///
 /// # Safety
-/// `span` is a span that an arena has started on.
+/// A thread has started on `span`, and it was not released since. This holds for all of `'a`.
 #[inline]
 unsafe fn live_of<'a>(span: NonNull<u8>) -> &'a BiasedCount {
-    // SAFETY: the caller's promise; the number is atomic, so it may be shared.
+    // SAFETY: the caller promises that a thread has started on the span, which initialised the
+    // count (`change_span`). It is atomic, so it may be shared.
     unsafe { &(*span.cast::<ArenaSpan>().as_ptr()).live }
 }
 
@@ -154,77 +164,80 @@ impl fmt::Debug for ArenaPool {
 }
 
 impl ArenaPool {
-    /// A pool with the default options.
+    /// Makes a pool with the default options.
     ///
     /// # Errors
-    /// -10 where its tables cannot be allocated.
+    /// -10 if there is no memory for its tables.
     pub fn new() -> Result<Self> {
         Self::with_options(&ArenaOptions::default())
     }
 
-    /// A pool that has room from the start for the nodes that `config` wants preallocated (see
+    /// Makes a pool with memory for the nodes that `config` preallocates (see
     /// [`NOMINAL_NODE`](crate::NOMINAL_NODE)).
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the memory cannot be had.
+    /// -21 for a configuration outside its limits, -10 if there is no memory.
     pub fn from_config(config: &Config) -> Result<Self> {
         let preallocated_bytes = crate::preallocated_bytes(config)?;
         let huge_pages = config.huge_pages;
         Self::with_options(&ArenaOptions { preallocated_bytes, huge_pages })
     }
 
-    /// A pool with these options.
+    /// Makes a pool with these options.
     ///
     /// # Errors
-    /// -10 where memory cannot be had.
+    /// -10 if there is no memory.
     pub fn with_options(options: &ArenaOptions) -> Result<Self> {
         let spans = Spans::new(&SpanOptions {
             reserved: options.preallocated_bytes,
             capacity: None,
-            pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
-            registered: false,
+            pages: Pages::new(options.huge_pages),
+            has_registry: false,
         })?;
         Ok(Self { caches: PerThread::new()?, spans, system: SystemPool::new()? })
     }
 
-    /// Frees all blocks at once, except those over 8,192 bytes, which stay live until they are freed one by one. Takes time in
-    /// proportion to the chunks held, and no look at the blocks.
+    /// Frees all blocks at once, except those over 8,192 bytes, which must be freed one by one. It
+    /// takes time in proportion to the chunks held, not to the blocks.
     ///
     /// # Safety
-    /// No block of this pool that was allocated before (of up to 8,192 bytes) is used or freed from here on, and no other
-    /// thread uses the pool during the call. A store over the pool must have been forgotten, or be empty and
-    /// have no removed entries whose freeing is pending.
+    /// No block of up to 8,192 bytes that was allocated before this call is used or freed after it,
+    /// and no other thread uses the pool during the call. A store over the pool must have been
+    /// forgotten, or be empty without removed entries whose memory is not freed yet.
     pub unsafe fn reset(&self) {
         for bump in self.caches.iter() {
             bump.leave();
             bump.live.clear();
         }
-        // SAFETY: no block is used any more, and no thread is on a span.
+        // SAFETY: the caller promises that no block of a span is used any more, and the loop above
+        // has taken all threads off their spans.
         unsafe { self.spans.release_all() };
     }
 
-    /// Returns the chunks to the system in which there is neither a live block nor a thread's span, preallocated ones
-    /// included.
+    /// Returns to the system all chunks that have neither a live block nor a thread's span,
+    /// preallocated ones included.
     pub fn trim(&self) {
         self.caches.with(|bump| {
             if let Some(span) = self.seal(bump) {
-                // SAFETY: the span is unused.
+                // SAFETY: `seal` returns a span without live blocks that no thread is on.
                 unsafe { self.spans.release(span) };
             }
         });
         self.spans.trim();
     }
 
-    /// Leaves the thread's span to its live blocks, or returns it where it has none.
+    /// Takes the thread off its span. Returns the span if it has no live blocks: the caller owns it
+    /// then. Otherwise the thread that frees the last block owns it.
     fn seal(&self, bump: &Bump) -> Option<NonNull<u8>> {
         let allocated = bump.allocated();
         let span = bump.leave()?;
-        // SAFETY: the thread was on the span.
+        // SAFETY: the thread had started on the span, which is not released before its bias is
+        // removed.
         let live = unsafe { live_of(span) };
         live.remove_bias(allocated).then_some(span)
     }
 
-    /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
+    /// Does what [`allocate`](NodeAllocator::allocate) does, for all layouts and threads.
     #[inline(never)]
     fn allocate_slow(&self, layout: Layout) -> Result<NonNull<u8>> {
         if !is_small(layout) {
@@ -236,53 +249,54 @@ impl ArenaPool {
                 Some(block) => block,
                 None => {
                     self.change_span(bump)?;
-                    bump.bump(layout).expect("a fresh span has room for the largest block")
+                    bump.bump(layout).expect("an unused span fits the largest block")
                 }
             };
-            self.spans.note_allocated(block);
+            self.spans.record_allocated(block);
             Ok(block)
         })
     }
 
-    /// Puts a thread on a span that has all its room.
+    /// Puts a thread on an unused span.
     fn change_span(&self, bump: &Bump) -> Result<()> {
-        // Where all blocks of the old span are dead already it is used again, still warm.
+        // If all blocks of the old span are dead already, use it again: it is in the cache.
         let span = match self.seal(bump) {
             Some(old) => old,
             None => self.spans.acquire()?,
         };
-        // SAFETY: the span is this thread's alone, and long enough for its header.
+        // SAFETY: `seal` and `acquire` return a span that no other thread uses, and it is longer
+        // than its header.
         unsafe { (&raw mut (*span.cast::<ArenaSpan>().as_ptr()).live).write(BiasedCount::new()) };
         bump.start(span);
         Ok(())
     }
 
-    /// [`deallocate`](NodeAllocator::deallocate) for layouts and threads that are not on the fast path.
+    /// Does what [`deallocate`](NodeAllocator::deallocate) does, for all layouts and threads.
     ///
     /// # Safety
-    /// That of `deallocate`.
+    /// `block` came from this pool with this layout, and nothing uses it from here on.
     #[inline(never)]
     unsafe fn free_slow(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise; layouts that are not small were allocated of the system.
-        unsafe {
-            if !is_small(layout) {
-                return self.system.deallocate(block, layout);
-            }
-            self.caches.with(|bump| bump.live.subtract(layout));
-            self.free_block(block);
+        if !is_small(layout) {
+            // SAFETY: the caller promises that the block came from here with this layout. It is not
+            // small, so `allocate_slow` took it from `system`.
+            return unsafe { self.system.deallocate(block, layout) };
         }
+        self.caches.with(|bump| bump.live.subtract(layout));
+        // SAFETY: the caller promises that the block came from here, and it is small.
+        unsafe { self.free_block(block) };
     }
 
-    /// Takes a block off its span's live ones.
+    /// Subtracts a block from its span's live blocks, and releases the span if it was the last one.
     ///
     /// # Safety
-    /// The block is live, and given up.
+    /// `block` came from a span of this pool, and nothing uses it from here on.
     #[inline]
     unsafe fn free_block(&self, block: NonNull<u8>) {
-        self.spans.note_freed(block);
+        self.spans.record_freed(block);
         let span = span_of(block);
-        // SAFETY: the block is live, so its span is one that the arena started on; where the count says that it is free, it
-        // is this call's.
+        // SAFETY: the block counts as live, so a thread has started on its span, which was not
+        // released since. The decrement that returns true owns the span.
         unsafe {
             if live_of(span).decrement() {
                 self.free_span(span);
@@ -290,23 +304,28 @@ impl ArenaPool {
         }
     }
 
+    /// Releases a span.
+    ///
+    /// # Safety
+    /// All of its blocks are dead, no thread is on it, and the caller owns it.
     #[cold]
     #[inline(never)]
     unsafe fn free_span(&self, span: NonNull<u8>) {
-        // SAFETY: the caller's promise: all blocks are dead, and the thread that was on the span has left it.
+        // SAFETY: the span came from `acquire`, and the caller promises that nothing uses it.
         unsafe { self.spans.release(span) };
     }
 }
 
-/// Whether a layout's block lies in a span.
+/// Returns true if blocks of this layout lie in spans.
 #[inline]
 fn is_small(layout: Layout) -> bool {
     layout.size().wrapping_sub(1) < LARGEST && layout.align() <= MAX_ALIGN
 }
 
-// SAFETY: a block is handed out once between two starts on its span, and a span is started on again only when all its
-// blocks have been freed: `live` cannot be 0 before, because each block that is out counts one and a thread that is on
-// the span keeps the bias. Nothing unwinds: the one `expect` states that a fresh span has room for the largest layout.
+// SAFETY: between two starts on a span, each of its bytes is handed out at most once. A thread
+// starts on a span again only when all of its blocks have been freed: its count cannot be 0
+// earlier, because each live block counts one, and a thread that is on the span keeps the bias.
+// Nothing unwinds: the `expect` states that an unused span fits the largest small layout.
 unsafe impl NodeAllocator for ArenaPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -314,7 +333,7 @@ unsafe impl NodeAllocator for ArenaPool {
             && let Some(bump) = self.caches.exclusive()
             && let Some(block) = bump.bump(layout)
         {
-            self.spans.note_allocated(block);
+            self.spans.record_allocated(block);
             return Ok(block);
         }
         self.allocate_slow(layout)
@@ -325,10 +344,12 @@ unsafe impl NodeAllocator for ArenaPool {
         match self.caches.exclusive() {
             Some(bump) if is_small(layout) => {
                 bump.live.subtract(layout);
-                // SAFETY: the caller's promises.
+                // SAFETY: the caller promises that the block came from here with this layout, which
+                // is small, and that nothing uses it.
                 unsafe { self.free_block(block) };
             }
-            // SAFETY: the caller's promises.
+            // SAFETY: the caller promises that the block came from here with this layout, and that
+            // nothing uses it.
             _ => unsafe { self.free_slow(block, layout) },
         }
     }

@@ -1,20 +1,23 @@
-//! Models of a span's end: who finds that none of its blocks lives.
+//! Models of a span that becomes free: exactly one thread must find that none of its blocks is
+//! live.
 //!
-//! A thread is on a span that is full, and of which the first two blocks live. They are freed, the thread leaves the span, and
-//! whoever frees one then allocates two, so that it may get the very memory. So a thread that finds the span free too early, a second one that
-//! finds it, and a use that does not come before fail the model. That it is found at all shows at the end, when the pool must hold
-//! nothing.
+//! At the start, a thread is on a span that is full, and the first two of its blocks are live. They
+//! are freed, and the thread leaves the span. Each thread that frees one allocates two more
+//! afterwards, so that it may get the same memory. The model fails if a thread finds the span free
+//! too early, if two threads find it free, or if a use does not happen before the next one. If no
+//! thread finds it free, the pool still holds memory at the end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
 use crate::models::{All, Block, blocks, explore, finish, free, spawn};
-use crate::primitive::watch;
+use crate::primitive::access;
 
-/// A pool whose first thread is on a span that is full but for less than a block, and the blocks that live there: the first two.
+/// Returns a pool whose first thread is on a span that has no space for another block, and the live
+/// blocks there: the first two.
 fn full_span() -> (Arc<ArenaPool>, Block, Block) {
-    watch::forget();
+    access::reset();
     let options = ArenaOptions { huge_pages: false, ..ArenaOptions::default() };
     let pool = Arc::new(ArenaPool::with_options(&options).unwrap());
     let mut live = blocks(&*pool, (SPAN - FIRST_BLOCK) / LARGEST);
@@ -23,16 +26,18 @@ fn full_span() -> (Arc<ArenaPool>, Block, Block) {
     (pool, live.pop().unwrap(), second)
 }
 
-/// What came of a model: whether the blocks that each thread got are in the span.
+/// Returns the outcome: for each thread, if its blocks are in the same span or in another.
 fn outcome(span: usize, got: &[Vec<Block>]) -> String {
-    got.iter().map(|blocks| if blocks[0].address() / SPAN == span { "same " } else { "other " }).collect()
+    let is_same = |blocks: &Vec<Block>| blocks[0].address() / SPAN == span;
+    got.iter().map(|blocks| if is_same(blocks) { "same " } else { "other " }).collect()
 }
 
 fn expect(outcomes: &BTreeSet<String>, expected: &[&str]) {
     assert!(outcomes.iter().map(String::as_str).eq(expected.iter().copied()), "{outcomes:?}");
 }
 
-/// One thread leaves the span, of which it has freed a block, while another frees the last: one of them has the span again.
+/// One thread leaves the span, after it has freed a block there, while another frees the last
+/// block. One of them allocates from the span again.
 #[test]
 fn leaving_against_freeing() {
     let outcomes = explore("leaving a span against freeing its last block", [All, All], || {
@@ -52,7 +57,7 @@ fn leaving_against_freeing() {
     expect(&outcomes, &["other same ", "same other "]);
 }
 
-/// Two threads free the last two blocks of a span that was left: the one that comes last passes it on.
+/// Two threads free the last two blocks of a span that no thread is on. The later one releases it.
 #[test]
 fn freeing_against_freeing() {
     let outcomes = explore("freeing the last two blocks of a span", [All, All], || {
@@ -73,7 +78,7 @@ fn freeing_against_freeing() {
     expect(&outcomes, &["other ", "same "]);
 }
 
-/// One thread leaves, two free.
+/// One thread leaves the span, while two others free its blocks.
 #[test]
 fn leaving_against_two_that_free() {
     let outcomes = explore("leaving a span against two that free", [All, All], || {
@@ -97,7 +102,8 @@ fn leaving_against_two_that_free() {
     expect(&outcomes, &["other other same ", "other same other ", "same other other "]);
 }
 
-/// A chunk whose last block another thread frees goes back to the system at once, or when its turn comes.
+/// A thread trims the pool while another frees the last block of a chunk. The chunk goes back to
+/// the system in that call, or later.
 #[test]
 fn trimming_against_freeing() {
     let outcomes = explore("giving a chunk back against freeing its last block", [All, All], || {

@@ -5,9 +5,10 @@ use crate::tests::{Block, layout};
 #[test]
 fn blocks_lie_one_behind_another_whatever_their_size() {
     let pool = ArenaPool::new().unwrap();
-    let blocks: Vec<_> =
-        [8, 88, 17, 1000, 1].map(|size| Block::allocate(&pool, layout(size), size as u8).unwrap()).into();
-    let steps: Vec<_> = blocks.windows(2).map(|pair| pair[1].address() - pair[0].address()).collect();
+    let allocate = |size| Block::allocate(&pool, layout(size), size as u8).unwrap();
+    let blocks = [8, 88, 17, 1000, 1].map(allocate);
+    let step = |pair: &[Block]| pair[1].address() - pair[0].address();
+    let steps: Vec<_> = blocks.windows(2).map(step).collect();
     assert_eq!(steps, [8, 88, 24, 1000]);
     blocks.into_iter().for_each(|block| block.free(&pool));
 }
@@ -26,24 +27,25 @@ fn memory_stays_flat_over_rounds_of_filling_and_clearing() {
     }
     let most = *held.iter().max().unwrap();
     assert!(most <= held[0] + CHUNK as u64, "{held:?}");
-    assert!(pool.stats().held_bytes <= 2 * CHUNK as u64, "chunks that are dead go back: {:?}", pool.stats());
+    let stats = pool.stats();
+    assert!(stats.held_bytes <= 2 * CHUNK as u64, "chunks that are dead go back: {stats:?}");
 }
 
 #[test]
 fn one_live_block_keeps_its_span_and_no_other() {
     let pool = ArenaPool::new().unwrap();
     let nodes = if cfg!(miri) { 1000 } else { 100_000 };
-    let mut live: Vec<_> = (0..nodes).map(|_| Block::allocate(&pool, layout(88), 3).unwrap()).collect();
+    let allocate = |pattern| Block::allocate(&pool, layout(88), pattern).unwrap();
+    let mut live: Vec<_> = (0..nodes).map(|_| allocate(3)).collect();
     let first = live.swap_remove(0);
     live.into_iter().for_each(|block| block.free(&pool));
-    // As much again fits where the others were, though not in the first one's span.
+    // As many blocks again fit where the others were, but not in the span of the first one.
     for _ in 0..10 {
         let span = first.address() & !(SPAN - 1);
-        let again: Vec<_> = (0..nodes).map(|_| Block::allocate(&pool, layout(88), 4).unwrap()).collect();
+        let again: Vec<_> = (0..nodes).map(|_| allocate(4)).collect();
         assert!(again.iter().all(|block| block.address() != first.address()));
-        assert!(
-            nodes < 2000 || again.iter().filter(|block| block.address() & !(SPAN - 1) == span).count() == 0
-        );
+        let in_span = |block: &Block| block.address() & !(SPAN - 1) == span;
+        assert!(nodes < 2000 || !again.iter().any(in_span));
         again.into_iter().for_each(|block| block.free(&pool));
     }
     first.free(&pool);
@@ -60,7 +62,7 @@ fn a_reset_frees_all_at_once() {
             Block::allocate(&pool, layout(88), round).unwrap();
         }
         let large = Block::allocate(&pool, layout(100_000), round).unwrap();
-        // SAFETY: none of the blocks but the large one is used again, and this is the only thread.
+        // SAFETY: of these blocks only the large one is used again, and this is the only thread.
         unsafe { pool.reset() };
         assert_eq!((pool.stats().live_nodes, pool.stats().live_bytes), (1, 100_000));
         assert_eq!(pool.stats().held_bytes, CHUNK as u64 + 100_000);
@@ -77,7 +79,7 @@ fn a_system_that_refuses_is_an_error_and_nothing_is_lost() {
     pool.spans.refuse.store(false, Relaxed);
     let mut live = vec![Block::allocate(&pool, layout(88), 1).unwrap()];
     pool.spans.refuse.store(true, Relaxed);
-    // The chunk that there is serves until it is full; then each call fails for itself.
+    // The pool's chunk serves until it is full. Then each call fails.
     let error = loop {
         match Block::allocate(&pool, layout(8000), 2) {
             Ok(block) => live.push(block),

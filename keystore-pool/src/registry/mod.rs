@@ -1,19 +1,21 @@
-//! Which addresses are a pool's own: a radix tree over the chunks that it holds.
+//! The set of chunks that a pool holds, as a radix tree over addresses.
 //!
-//! A pool that hands out blocks of its own and of the system must tell them apart when they come back, by nothing but
-//! the address: what lies before a foreign block may not even be mapped. A lookup takes two loads and no lock.
+//! A pool that hands out its own blocks and the system's must tell them apart by their addresses
+//! when they are freed. It cannot look at the bytes before a foreign block, which may not even be
+//! mapped. A lookup takes two loads and no lock.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use keystore_core::fallible::try_boxed_slice;
 use keystore_core::{Error, Result};
 
 use crate::chunk::CHUNK;
 use crate::primitive::atomic::{AtomicPtr, AtomicU64};
 
-/// Address bits that systems hand out to a process: 47 or 48 on 64-bit machines unless it asks for more.
-/// In a model they are few, for each place in the root is one more thing to keep in mind.
+/// Number of bits of the addresses that systems give to a process: 47 or 48 on 64-bit machines,
+/// unless the process asks for more. A model has few, because loom tracks each entry of the root.
 const ADDRESS_BITS: u32 = if cfg!(loom) {
     33
 } else if usize::BITS < 48 {
@@ -28,87 +30,94 @@ const LEAF_WORDS: usize = (1 << LEAF_BITS) / 64;
 
 type Leaf = [AtomicU64; LEAF_WORDS];
 
-/// A set of chunks: 32 KiB, and 2 KiB for every 32 GiB of address space in which there is one.
+/// A set of chunks. It takes 32 KiB, and 2 KiB for every 32 GiB of address space that has a chunk
+/// of the set.
 #[derive(Debug)]
 pub(crate) struct Registry {
+    /// The root: a leaf for each 32 GiB of address space, null if it has no chunk of the set.
     leaves: Box<[AtomicPtr<Leaf>]>,
 }
 
-/// Where a chunk's bit is: the leaf, the word in it, the bit in that.
+/// Returns the position of a chunk's bit: the index of its leaf, of the word there, and of the bit
+/// in that word.
 #[inline]
-fn place(address: usize) -> (usize, usize, u32) {
+fn locate(address: usize) -> (usize, usize, u32) {
     let chunk = address / CHUNK;
     (chunk >> LEAF_BITS, (chunk >> 6) % LEAF_WORDS, (chunk % 64) as u32)
 }
 
 impl Registry {
     pub(crate) fn new() -> Result<Self> {
-        let mut leaves = Vec::new();
-        leaves
-            .try_reserve_exact(ROOT)
-            .map_err(|_| Error::OutOfMemory { requested: ROOT * size_of::<AtomicPtr<Leaf>>() })?;
-        leaves.resize_with(ROOT, || AtomicPtr::new(null_mut()));
-        Ok(Self { leaves: leaves.into_boxed_slice() })
+        Ok(Self { leaves: try_boxed_slice(ROOT, |_| AtomicPtr::new(null_mut()))? })
     }
 
-    /// Whether `address` lies in a chunk of the set. The answer is right for the address of a live block: its chunk was
-    /// added before the block was handed out, and stays while the block lives.
+    /// Returns true if `address` lies in a chunk of the set.
+    ///
+    /// The answer is exact for a live block: its chunk was inserted before the block was allocated,
+    /// and stays while the block lives.
     #[inline]
     pub(crate) fn contains(&self, address: usize) -> bool {
-        let (leaf, word, bit) = place(address);
-        let Some(leaf) = self.leaves.get(leaf).and_then(|leaf| NonNull::new(leaf.load(Acquire))) else {
-            return false;
-        };
-        // SAFETY: a leaf lives as long as the registry.
+        let (leaf, word, bit) = locate(address);
+        let Some(root) = self.leaves.get(leaf) else { return false };
+        let Some(leaf) = NonNull::new(root.load(Acquire)) else { return false };
+        // SAFETY: a leaf in the root is initialised, and is freed with the registry.
         let leaf = unsafe { leaf.as_ref() };
         leaf[word].load(Relaxed) >> bit & 1 == 1
     }
 
-    /// Adds a chunk. Calls of `insert` and `remove` do not overlap: the pool's lock is held.
+    /// Adds a chunk. The caller holds the pool's lock, so calls of `insert` and `remove` do not
+    /// overlap.
     ///
     /// # Errors
-    /// -10 where the tree cannot grow.
+    /// -10 if there is no memory for a leaf.
     pub(crate) fn insert(&self, chunk: NonNull<u8>) -> Result<()> {
-        const LAYOUT: Layout = Layout::new::<Leaf>();
-        let (leaf, word, bit) = place(chunk.addr().get());
-        let out_of_memory = Error::OutOfMemory { requested: LAYOUT.size() };
+        let (leaf, word, bit) = locate(chunk.addr().get());
+        let out_of_memory = Error::OutOfMemory { requested: size_of::<Leaf>() };
         let Some(root) = self.leaves.get(leaf) else { return Err(out_of_memory) };
         let leaf = match NonNull::new(root.load(Relaxed)) {
             Some(leaf) => leaf,
             None => {
-                // SAFETY: the layout has a size; zeros are a valid leaf.
-                let leaf = NonNull::new(unsafe { alloc_zeroed(LAYOUT) }).ok_or(out_of_memory)?.cast::<Leaf>();
-                #[cfg(loom)]
-                // SAFETY: nobody has seen the leaf. The atomics of the model checker are more than their value.
-                unsafe {
-                    leaf.write(std::array::from_fn(|_| AtomicU64::new(0)));
-                }
+                let leaf = allocate_leaf().ok_or(out_of_memory)?;
                 root.store(leaf.as_ptr(), Release);
                 leaf
             }
         };
-        // SAFETY: a leaf lives as long as the registry.
+        // SAFETY: a leaf in the root is initialised, and is freed with the registry.
         let leaf = unsafe { leaf.as_ref() };
         leaf[word].fetch_or(1 << bit, Relaxed);
         Ok(())
     }
 
-    /// Takes a chunk out.
+    /// Removes a chunk.
     pub(crate) fn remove(&self, chunk: NonNull<u8>) {
-        let (leaf, word, bit) = place(chunk.addr().get());
-        if let Some(leaf) = self.leaves.get(leaf).and_then(|leaf| NonNull::new(leaf.load(Relaxed))) {
-            // SAFETY: a leaf lives as long as the registry.
+        let (leaf, word, bit) = locate(chunk.addr().get());
+        let root = self.leaves.get(leaf);
+        if let Some(leaf) = root.and_then(|root| NonNull::new(root.load(Relaxed))) {
+            // SAFETY: a leaf in the root is initialised, and is freed with the registry.
             let leaf = unsafe { leaf.as_ref() };
             leaf[word].fetch_and(!(1 << bit), Relaxed);
         }
     }
 }
 
+/// Allocates a leaf without chunks.
+fn allocate_leaf() -> Option<NonNull<Leaf>> {
+    // SAFETY: the layout has a size.
+    let leaf = NonNull::new(unsafe { alloc_zeroed(Layout::new::<Leaf>()) })?.cast::<Leaf>();
+    #[cfg(loom)]
+    // SAFETY: the memory has the layout of a leaf, and no other thread has its address. It must be
+    // written, because zeros are not a valid atomic of the model checker.
+    unsafe {
+        leaf.write(std::array::from_fn(|_| AtomicU64::new(0)));
+    }
+    Some(leaf)
+}
+
 impl Drop for Registry {
     fn drop(&mut self) {
         for leaf in &self.leaves {
             if let Some(leaf) = NonNull::new(leaf.load(Relaxed)) {
-                // SAFETY: allocated with this layout by `insert`, and reachable from here alone.
+                // SAFETY: `allocate_leaf` used this layout, and no other thread can reach the leaf.
                 unsafe { dealloc(leaf.as_ptr().cast(), Layout::new::<Leaf>()) };
             }
         }
@@ -127,7 +136,8 @@ mod tests {
     fn addresses_of_inserted_chunks_and_no_others_are_known() {
         let registry = Registry::new().unwrap();
         let chunks = [1, 2, 63, 64, 65, 12_345, 1 << LEAF_BITS, (1 << CHUNK_BITS) - 1];
-        let chunk = |number: usize| NonNull::new(without_provenance_mut::<u8>(number * CHUNK)).unwrap();
+        let address = |number: usize| without_provenance_mut::<u8>(number * CHUNK);
+        let chunk = |number: usize| NonNull::new(address(number)).unwrap();
         for number in chunks {
             registry.insert(chunk(number)).unwrap();
         }

@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 use keystore_core::Result;
 use keystore_core::fallible::try_box;
 
-/// Owns a `T` at a fixed address. A `Box` does so, too, but claims to be the only pointer to its value
-/// whenever it moves. This one allows others.
+/// Owns a `T` at a fixed address. A `Box` does so, too, but claims to be the only pointer to its
+/// value whenever it moves. This one allows others.
 pub(super) struct AliasableBox<T>(NonNull<T>);
 
 impl<T> AliasableBox<T> {

@@ -1,10 +1,12 @@
-//! Size classes: which block a layout gets.
+//! Size classes: the sizes of blocks, and which of them a layout gets.
 //!
-//! Classes are 8 bytes apart up to 256 bytes, so that a node wastes under 8; above, four to a doubling, so that it wastes under a
-//! fifth. A layout over [`LARGEST`] has no class.
+//! Classes are 8 bytes apart up to 256 bytes, so a node wastes less than 8 bytes. Above, there are
+//! four to a doubling, so it wastes less than a fifth. A layout over [`LARGEST`] has no class.
 //!
-//! Blocks of a span start at a cache line, and every class over 256 bytes is a multiple of one, as is every class that is one of an
-//! alignment up to 64: a layout's size rounded up to its alignment picks a class whose blocks are all aligned.
+//! Blocks are aligned as follows. Those of a span start at a cache line, 64 bytes. A layout's size
+//! is rounded up to its alignment, and to 8, to choose a class. Up to 256 bytes the class has
+//! exactly that size. Above, every class is a multiple of 64 bytes. So blocks are aligned in both
+//! cases.
 
 use std::alloc::Layout;
 
@@ -12,34 +14,35 @@ use super::magazine::MAX_ROUNDS;
 use super::span::SlabSpan;
 use crate::span::{MAX_ALIGN, SPAN};
 
-/// The largest block, bytes. A span holds 8 of them less the headers.
+/// The largest block, bytes. Besides its headers a span has space for 7 of them.
 pub(crate) const LARGEST: usize = 8192;
 
-/// The largest class of those that are 8 bytes apart, bytes.
+/// The largest of the classes that are 8 bytes apart, bytes.
 const FINE: usize = 256;
 const FINE_CLASSES: usize = FINE / 8;
-/// Classes to each doubling above.
+/// Number of classes to each doubling above.
 const STEPS: usize = 4;
 pub(super) const CLASSES: usize = FINE_CLASSES + STEPS * (LARGEST / FINE).ilog2() as usize;
 
-/// Bytes that a full magazine refers to at most.
+/// The most bytes of the blocks in a magazine, unless two blocks have more.
 const MAGAZINE_BYTES: usize = 8192;
 
-/// The number of a size class, below [`CLASSES`].
+/// The index of a size class, below [`CLASSES`].
 pub(super) type ClassIndex = usize;
 
-/// What there is to know about a class.
+/// A size class.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Class {
     /// Bytes of a block.
     pub(super) size: usize,
-    /// Blocks of a span.
+    /// Number of blocks of a span.
     pub(super) blocks: usize,
-    /// Where the first block of a span starts.
+    /// Offset of the first block in a span.
     pub(super) first: usize,
-    /// 2^32 over the size, rounded up: a block's number is its offset times this, over 2^32. Exact for offsets within a span.
+    /// 2^32 divided by the size, rounded up. A block's number is its offset times this, divided by
+    /// 2^32; that is exact for offsets within a span.
     pub(super) inverse: u64,
-    /// Blocks of a full magazine.
+    /// Number of blocks in a full magazine.
     pub(super) rounds: u32,
 }
 
@@ -48,7 +51,7 @@ pub(super) static TABLE: [Class; CLASSES] = {
     let mut index = 0;
     while index < CLASSES {
         let size = size_of_class(index);
-        // The bitmap is as long as blocks without any header would need.
+        // The bitmap has a bit for each block that a span without headers would have.
         let bitmap_words = (SPAN / size).div_ceil(64);
         let first = (size_of::<SlabSpan>() + bitmap_words * 8).next_multiple_of(MAX_ALIGN);
         let rounds = MAGAZINE_BYTES / size;
@@ -79,15 +82,15 @@ const fn size_of_class(index: ClassIndex) -> usize {
     base + base / STEPS * (step % STEPS + 1)
 }
 
-/// The class of a small layout: one that [`class_of`] would take the short way for. Inlined where blocks are allocated
-/// and freed.
+/// Returns the class of a layout of up to 256 bytes, aligned to at most 8. For others it is `None`,
+/// and [`class_of`] knows. This one is inlined where blocks are allocated and freed.
 #[inline(always)]
 pub(super) fn fine_class_of(layout: Layout) -> Option<ClassIndex> {
     let below = layout.size().wrapping_sub(1);
     (below < FINE && layout.align() <= 8).then_some(below / 8)
 }
 
-/// The class of a layout, or none where it has no bytes, too many, or too large an alignment.
+/// Returns the class of a layout: `None` if it has 0 bytes, too many, or too large an alignment.
 pub(super) fn class_of(layout: Layout) -> Option<ClassIndex> {
     if layout.size() == 0 || layout.size() > LARGEST || layout.align() > MAX_ALIGN {
         return None;
@@ -114,10 +117,10 @@ mod tests {
         for align in [1, 2, 4, 8, 16, 32, 64] {
             for size in 1..=LARGEST {
                 let got = class_size(size, align).unwrap();
-                let best =
-                    TABLE.iter().map(|class| class.size).find(|class| *class >= size.next_multiple_of(align));
+                let least = size.next_multiple_of(align);
+                let best = TABLE.iter().map(|class| class.size).find(|class| *class >= least);
                 assert_eq!(Some(got), best, "{size} bytes at {align}");
-                assert!(got.is_multiple_of(align.max(8)), "{got} bytes for an alignment of {align}");
+                assert!(got.is_multiple_of(align.max(8)), "{got} bytes aligned to {align}");
                 let layout = Layout::from_size_align(size, align).unwrap();
                 assert!(fine_class_of(layout).is_none_or(|class| Some(class) == class_of(layout)));
             }

@@ -1,10 +1,12 @@
-//! The depot of a size class: full magazines on their way from threads that free to threads that allocate, and below
-//! them the spans that the blocks come from.
+//! The depot of a size class. It keeps full magazines that pass from threads that free to threads
+//! that allocate, and below them the spans that the blocks come from.
 //!
-//! A magazine changes hands in one step, without a look at its blocks, so that a block freed on another thread costs what
-//! one freed here does. What the depot keeps that way is bounded by a share of the class's blocks. Beyond it blocks return to
-//! their spans, and a span that has all of its blocks to the pool, where it can serve another class or go back
-//! to the system with its chunk.
+//! A magazine passes to another thread as a whole, without a look at its blocks. So a block that is
+//! freed on another thread costs as much as one that is freed on its own.
+//!
+//! The depot keeps full magazines for a share of the class's blocks only. Further blocks return to
+//! their spans. A span whose blocks are all free returns to the pool. There it can serve another
+//! class, or go back to the system with its chunk.
 
 use std::ptr::NonNull;
 
@@ -17,11 +19,13 @@ use crate::list::List;
 use crate::primitive::Mutex;
 use crate::span::Spans;
 
-/// The share of a class's blocks that a thread may cache while the class shrinks: one of so many. A thread that frees the
-/// last blocks so ends with none of them in its magazines, where each would keep a chunk from going back.
+/// While a class shrinks, a thread may cache one in this many of its blocks. So a thread that frees
+/// the last blocks has none in its magazines at the end, where each would keep a chunk from going
+/// back to the system.
 const SHRINKING_SHARE: usize = 16;
 
-/// A class of so few spans gives nothing up: its free blocks could keep few chunks from going back.
+/// A class with at most this many spans returns no blocks, for they could keep few chunks from
+/// going back to the system.
 const SPANS_NEVER_SHRUNK: usize = 2;
 
 #[derive(Debug)]
@@ -35,13 +39,14 @@ pub(super) struct Depot {
 struct State {
     full: Stack,
     empty: Stack,
-    /// Spans that have blocks to take.
+    /// Spans with free blocks.
     usable: List<SlabSpan>,
-    /// Spans of the class, those without blocks to take included.
+    /// Number of spans of the class, those without free blocks included.
     spans: usize,
-    /// Blocks that are not in their spans: live, or in a magazine.
+    /// Number of blocks that are not in their spans: live, or in a magazine.
     out: usize,
-    /// `out` when a thread last gave blocks up because the class shrinks. It does so still until `out` is larger.
+    /// `out` when a thread last returned blocks because the class shrinks. The class counts as
+    /// shrinking until `out` exceeds this.
     shrunk_to: usize,
 }
 
@@ -58,21 +63,22 @@ impl Depot {
         Self { index, class, state: Mutex::new(state) }
     }
 
-    /// Blocks that are neither in their spans nor in a magazine of the depot. Less those in the threads' magazines, they
-    /// are the live ones.
+    /// Returns the number of blocks that are neither in their spans nor in a magazine of the depot.
+    /// The live blocks are these without those in the threads' magazines.
     #[cfg(test)]
     pub(super) fn blocks_out(&self) -> u64 {
         let state = self.state.lock();
         (state.out - state.full_blocks(self.class)) as u64
     }
 
-    /// A block for a thread whose loaded magazine is empty.
+    /// Loads a magazine for a thread whose loaded one is empty, and removes a block from it.
     ///
     /// # Errors
-    /// Those of [`Spans::acquire`]. No block has moved then.
+    /// The error of [`Spans::acquire`]. No block has moved then.
     ///
     /// # Safety
-    /// The caller is the only thread at `cache`, which is of this class, and has found it to be empty.
+    /// The caller is the only thread that uses `cache`, which is of this class. The loaded magazine
+    /// is empty, or there is none. `spans` are this depot's.
     pub(super) unsafe fn refill(&self, cache: &ClassCache, spans: &Spans) -> Result<NonNull<u8>> {
         let mut pair = cache.pair();
         debug_assert_eq!(pair.rounds, 0);
@@ -84,7 +90,7 @@ impl Depot {
                 if let Some(emptied) = pair.loaded.replace(full) {
                     match pair.spare {
                         None => pair.spare = Some(emptied),
-                        // SAFETY: the emptied magazine was the cache's, and is no more.
+                        // SAFETY: the magazine was just removed from the pair, so nothing uses it.
                         Some(_) => unsafe { state.empty.push(emptied) },
                     }
                 }
@@ -92,17 +98,18 @@ impl Depot {
             } else {
                 pair.loaded = pair.loaded.or_else(|| state.empty_magazine());
                 let Some(loaded) = pair.loaded else {
-                    // No memory for a magazine: one block at a time.
+                    // There is no memory for a magazine: take one block at a time.
                     let mut block = [NonNull::dangling()];
                     self.fill(&mut state, spans, &mut block)?;
                     return Ok(block[0]);
                 };
-                // SAFETY: the magazine is the cache's, and no class has more rounds than fit.
+                // SAFETY: only the caller uses the pair's magazines, and no class has more rounds
+                // than fit.
                 let rounds = unsafe { Magazine::rounds(loaded, self.class.rounds) };
                 match self.fill(&mut state, spans, rounds) {
                     Ok(taken) => pair.rounds = taken as u32,
                     Err(error) => {
-                        // The magazine stays the cache's, empty.
+                        // The magazine stays in the pair, empty.
                         pair.limit = self.class.rounds;
                         cache.set_pair(pair);
                         return Err(error);
@@ -112,16 +119,18 @@ impl Depot {
         }
         pair.limit = self.class.rounds;
         cache.set_pair(pair);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises to be the only thread that uses the cache.
         let block = unsafe { cache.pop() };
         Ok(block.expect("a magazine that was just loaded has a round"))
     }
 
-    /// Takes back a block from a thread whose loaded magazine has no room for it.
+    /// Frees a block for a thread whose loaded magazine is full: loads another one, or returns
+    /// blocks to their spans.
     ///
     /// # Safety
-    /// The caller is the only thread at `cache`, which is of this class, and has found it to be full. `block` is a
-    /// block of this class from these spans that nobody uses.
+    /// The caller is the only thread that uses `cache`, which is of this class. The loaded magazine
+    /// has no free slot, or there is none. `spans` are this depot's. `block` is of this class and
+    /// these spans, and nothing uses it.
     pub(super) unsafe fn overflow(&self, cache: &ClassCache, spans: &Spans, block: NonNull<u8>) {
         let rounds = self.class.rounds;
         let mut pair = cache.pair();
@@ -130,79 +139,82 @@ impl Depot {
         } else {
             let mut state = self.state.lock();
             let was_shrinking = pair.loaded.is_some() && pair.limit < rounds;
-            // SAFETY: the caller's promise covers what is in the pair, too.
-            unsafe {
-                self.ensure_free_slot(&mut state, &mut pair, spans);
-                let shrinking =
-                    self.return_excess(&mut state, spans) || was_shrinking && state.out <= state.shrunk_to;
-                let share = (state.out / SHRINKING_SHARE).min(rounds as usize) as u32;
-                if pair.loaded.is_none() || shrinking && share < rounds {
+            // SAFETY: only the caller uses the pair, and `spans` are this depot's.
+            unsafe { self.ensure_free_slot(&mut state, &mut pair, spans) };
+            // SAFETY: `spans` are this depot's.
+            let returned = unsafe { self.return_excess(&mut state, spans) };
+            let shrinking = returned || was_shrinking && state.out <= state.shrunk_to;
+            let share = (state.out / SHRINKING_SHARE).min(rounds as usize) as u32;
+            if pair.loaded.is_none() || shrinking && share < rounds {
+                pair.limit = if pair.loaded.is_some() { share } else { 0 };
+                // SAFETY: only the caller uses the pair, and it gives the block up. Both have
+                // blocks of this class and of `spans`, which are this depot's.
+                unsafe {
                     self.return_pair(&mut state, &mut pair, spans);
-                    pair.limit = if pair.loaded.is_some() { share } else { 0 };
                     cache.set_pair(pair);
                     self.return_blocks(&mut state, spans, &[block]);
-                    state.shrunk_to = state.out;
-                    return;
                 }
+                state.shrunk_to = state.out;
+                return;
             }
         }
         pair.limit = rounds;
         cache.set_pair(pair);
-        let slot = cache.free_slot().expect("a magazine that was just emptied has room");
-        // SAFETY: the caller's promise.
+        let slot = cache.free_slot().expect("a magazine that was just emptied has a free slot");
+        // SAFETY: the caller promises to be the only thread that uses the cache.
         unsafe { slot.put(block) };
     }
 
-    /// Makes the loaded magazine one that is not full, where there is memory for a magazine.
+    /// Loads a magazine that is not full, if there is memory for one. Otherwise the pair has no
+    /// loaded magazine afterwards.
     ///
     /// # Safety
-    /// The pair is the caller's.
+    /// Only the caller uses the pair, which is of this class. `spans` are this depot's.
     unsafe fn ensure_free_slot(&self, state: &mut State, pair: &mut MagazinePair, spans: &Spans) {
         if pair.rounds < self.class.rounds && pair.loaded.is_some() {
             return;
         }
-        // SAFETY: the magazines are the caller's. Those that are not empty are full: `rounds` was not under the
-        // class's, and a spare magazine is one that was loaded and emptied or filled.
-        unsafe {
-            if let Some(filled) = pair.loaded.take() {
-                if let Some(spare) = pair.spare.replace(filled) {
-                    state.full.push(spare);
-                }
-                pair.spare_rounds = pair.rounds;
+        if let Some(filled) = pair.loaded.take() {
+            if let Some(spare) = pair.spare.replace(filled) {
+                // The spare one is full, too: a magazine becomes the spare one when it is full or
+                // empty, and `overflow` would have loaded an empty one.
+                // SAFETY: the magazine was just removed from the pair, so nothing uses it.
+                unsafe { state.full.push(spare) };
             }
-            pair.rounds = 0;
-            pair.loaded = state.empty_magazine();
-            if pair.loaded.is_none() {
-                // No memory for another magazine: empty one of those that there are.
-                self.return_pair(state, pair, spans);
-                pair.swap();
-            }
+            pair.spare_rounds = pair.rounds;
+        }
+        pair.rounds = 0;
+        pair.loaded = state.empty_magazine();
+        if pair.loaded.is_none() {
+            // There is no memory for another magazine: empty the one that there is.
+            // SAFETY: the caller promises that only it uses the pair, and that the spans fit it.
+            unsafe { self.return_pair(state, pair, spans) };
+            pair.swap();
         }
     }
 
-    /// Returns the blocks of full magazines that the depot has beyond its share: whether there were any.
+    /// Returns the blocks of full magazines that exceed the depot's limit to their spans. The
+    /// result is true if there were any.
     ///
     /// # Safety
-    /// `spans` are those of this depot.
+    /// `spans` are this depot's.
     unsafe fn return_excess(&self, state: &mut State, spans: &Spans) -> bool {
         let mut returned = false;
         while state.spans > SPANS_NEVER_SHRUNK
             && state.full_blocks(self.class) > self.full_block_limit(state.out)
         {
-            let Some(full) = state.full.pop() else { break };
-            // SAFETY: a magazine of the depot, with all its rounds.
-            unsafe {
-                self.return_magazine(state, spans, full, self.class.rounds);
-                state.empty.push(full);
-            }
-            returned = true;
+            // SAFETY: the caller promises that the spans are this depot's.
+            returned |= unsafe { self.return_full_magazine(state, spans) };
         }
         returned
     }
 
-    /// How many blocks the depot may keep in full magazines while `out` are not in their spans: of a few, up to half, so
-    /// that a thread which only frees always finds its magazines wanted by one that only allocates; of many, a
-    /// thirty-second; none where what threads may have in their own magazines could be all.
+    /// Returns the most blocks that the depot may keep in full magazines, if `out` blocks are not
+    /// in their spans.
+    ///
+    /// Of a few blocks this is up to half, so that a thread which only frees can pass its magazines
+    /// to one that only allocates. Of many it is a thirty-second. It is 0 if all of these blocks
+    /// may be in the threads' magazines.
     fn full_block_limit(&self, out: usize) -> usize {
         if out < 3 * self.class.rounds as usize { 0 } else { (out / 2).min(1024 + out / 32) }
     }
@@ -210,80 +222,94 @@ impl Depot {
     /// Returns all blocks of a thread's magazines to their spans.
     ///
     /// # Safety
-    /// The pair is the caller's.
+    /// Only the caller uses the pair, which is of this class. `spans` are this depot's.
     unsafe fn return_pair(&self, state: &mut State, pair: &mut MagazinePair, spans: &Spans) {
-        for (magazine, rounds) in [(pair.loaded, &mut pair.rounds), (pair.spare, &mut pair.spare_rounds)] {
+        let loaded = (pair.loaded, &mut pair.rounds);
+        let spare = (pair.spare, &mut pair.spare_rounds);
+        for (magazine, rounds) in [loaded, spare] {
             if let Some(magazine) = magazine {
-                // SAFETY: the magazine is the caller's, with so many rounds.
-                unsafe { self.return_magazine(state, spans, magazine, *rounds) };
+                // SAFETY: the caller promises that only it uses the pair, in which the magazine has
+                // this number of rounds. They are of this class and these spans.
+                unsafe { self.return_rounds(state, spans, magazine, *rounds) };
             }
             *rounds = 0;
         }
     }
 
-    /// Takes the magazines of a thread that ends: their blocks return to their spans, so that none keeps a chunk from going
-    /// back, and they serve other threads.
+    /// Takes the magazines of a thread that ends. Their blocks return to their spans, where none
+    /// keeps a chunk from going back to the system. The magazines serve other threads.
     ///
     /// # Safety
-    /// The caller is the only thread at `cache`, which is of this class.
+    /// The caller is the only thread that uses `cache`, which is of this class. `spans` are this
+    /// depot's.
     pub(super) unsafe fn drain(&self, cache: &ClassCache, spans: &Spans) {
         let mut pair = cache.pair();
         if pair.loaded.is_none() {
             return;
         }
         let mut state = self.state.lock();
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.return_pair(&mut state, &mut pair, spans);
-            for magazine in [pair.loaded, pair.spare].into_iter().flatten() {
-                state.empty.push(magazine);
-            }
-            self.return_excess(&mut state, spans);
+        // SAFETY: the caller promises that only it uses the cache, and that the spans are this
+        // depot's.
+        unsafe { self.return_pair(&mut state, &mut pair, spans) };
+        for magazine in [pair.loaded, pair.spare].into_iter().flatten() {
+            // SAFETY: only the caller uses the cache, from which the magazine is removed below.
+            unsafe { state.empty.push(magazine) };
         }
-        cache.set_pair(MagazinePair::NONE);
+        // SAFETY: the caller promises that the spans are this depot's.
+        unsafe { self.return_excess(&mut state, spans) };
+        cache.set_pair(MagazinePair::default());
     }
 
-    /// Gives up all that can be: the blocks in a thread's magazines and those at the depot return to their spans, and
-    /// empty magazines to the system.
+    /// Returns as much memory as possible: all blocks in the thread's and in the depot's magazines
+    /// to their spans, and the depot's magazines to the system.
     ///
     /// # Safety
-    /// The caller is the only thread at `cache`, which is of this class.
+    /// The caller is the only thread that uses `cache`, which is of this class. `spans` are this
+    /// depot's.
     pub(super) unsafe fn trim(&self, cache: &ClassCache, spans: &Spans) {
         let mut state = self.state.lock();
         let mut pair = cache.pair();
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.return_pair(&mut state, &mut pair, spans);
-            cache.set_pair(pair);
-            while let Some(full) = state.full.pop() {
-                self.return_magazine(&mut state, spans, full, self.class.rounds);
-                state.empty.push(full);
-            }
-        }
+        // SAFETY: the caller promises that only it uses the cache, and that the spans are this
+        // depot's.
+        unsafe { self.return_pair(&mut state, &mut pair, spans) };
+        cache.set_pair(pair);
+        // SAFETY: the caller promises that the spans are this depot's.
+        while unsafe { self.return_full_magazine(&mut state, spans) } {}
         state.empty.free_all();
     }
 
-    /// Fills the first rounds of a magazine from spans, with at least one block: how many. The last round, which comes out
-    /// first, has the lowest address, so that a thread walks through memory upwards.
+    /// Returns the blocks of one of the depot's full magazines to their spans. The result is false
+    /// if there is none.
+    ///
+    /// # Safety
+    /// `spans` are this depot's.
+    unsafe fn return_full_magazine(&self, state: &mut State, spans: &Spans) -> bool {
+        let Some(full) = state.full.pop() else { return false };
+        // SAFETY: the magazine was just removed from the stack, so nothing else uses it. It has all
+        // rounds, of this class and of the depot's spans.
+        unsafe {
+            self.return_rounds(state, spans, full, self.class.rounds);
+            state.empty.push(full);
+        }
+        true
+    }
+
+    /// Fills `rounds` from its beginning with free blocks of the spans, and returns how many it
+    /// took: at least one.
+    ///
+    /// The last round is used first, and has the lowest address. So a thread walks through memory
+    /// upwards.
     fn fill(&self, state: &mut State, spans: &Spans, rounds: &mut [NonNull<u8>]) -> Result<usize> {
         let mut left = rounds.len();
         while left > 0 {
             let span = match state.usable.first() {
                 Some(span) => span,
-                // A fresh span only where there is nothing else: a magazine need not be full.
+                // A magazine need not be full: it is not worth another span.
                 None if left < rounds.len() => break,
-                None => {
-                    let fresh = spans.acquire()?;
-                    // SAFETY: the span is ours alone, and from here on the depot's.
-                    unsafe {
-                        let span = SlabSpan::format(fresh, self.index, self.class);
-                        state.usable.push(span);
-                        state.spans += 1;
-                        span
-                    }
-                }
+                None => self.add_span(state, spans)?,
             };
-            // SAFETY: spans of the list are of this class, and the lock is held.
+            // SAFETY: spans of the list were formatted for this class, and the lock is held:
+            // `state` comes from its guard.
             unsafe {
                 left -= SlabSpan::take(span, self.class, &mut rounds[..left]);
                 if SlabSpan::is_exhausted(span) {
@@ -297,55 +323,73 @@ impl Depot {
         Ok(taken)
     }
 
-    /// Returns a magazine's blocks to their spans.
+    /// Acquires a span, formats it and adds it to the usable ones.
+    fn add_span(&self, state: &mut State, spans: &Spans) -> Result<NonNull<SlabSpan>> {
+        let memory = spans.acquire()?;
+        // SAFETY: the span was just acquired, so only this call uses it. From here on it is the
+        // depot's, and in no other list.
+        let span = unsafe {
+            let span = SlabSpan::format(memory, self.index, self.class);
+            state.usable.push(span);
+            span
+        };
+        state.spans += 1;
+        Ok(span)
+    }
+
+    /// Returns the blocks of a magazine to their spans.
     ///
     /// # Safety
-    /// The magazine is the caller's and has so many rounds, all of this class and used by nobody.
-    unsafe fn return_magazine(
+    /// Only the caller uses the magazine, and it has this number of rounds. They are of this class
+    /// and of `spans`, which are this depot's, and nothing uses them.
+    unsafe fn return_rounds(
         &self,
         state: &mut State,
         spans: &Spans,
         magazine: NonNull<Magazine>,
         rounds: u32,
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises exclusive use of the magazine and of these rounds' blocks.
         unsafe { self.return_blocks(state, spans, Magazine::rounds(magazine, rounds)) };
     }
 
-    /// Returns blocks to their spans, and spans to the pool that are whole by that.
+    /// Returns blocks to their spans, and spans that become free to the pool.
     ///
     /// # Safety
-    /// The blocks are of this class and these spans, are not in their spans, and nobody uses them.
+    /// The blocks are of this class and of `spans`, which are this depot's. They are not in their
+    /// spans, and nothing uses them.
     unsafe fn return_blocks(&self, state: &mut State, spans: &Spans, mut blocks: &[NonNull<u8>]) {
         state.out -= blocks.len();
         while let Some(first) = blocks.first() {
             let span = SlabSpan::of(*first);
-            // SAFETY: the caller's promise; the lock is held. A span is in the list while it has blocks.
+            // SAFETY: the caller promises that the blocks are of this class, so their span was
+            // formatted for it. The lock is held: `state` comes from its guard.
+            let (count, transition) = unsafe { SlabSpan::return_blocks(span, self.class, blocks) };
+            blocks = &blocks[count..];
+            // SAFETY: a span is in the list `usable` if it was partial before, and only then.
             unsafe {
-                let (count, transition) = SlabSpan::return_blocks(span, self.class, blocks);
-                blocks = &blocks[count..];
                 match transition {
-                    Transition::StaysPartial => {}
+                    Transition::StaysPartial | Transition::ExhaustedToFree => {}
                     Transition::ExhaustedToPartial => state.usable.push(span),
-                    Transition::PartialToFree | Transition::ExhaustedToFree => {
-                        if transition == Transition::PartialToFree {
-                            state.usable.remove(span);
-                        }
-                        state.spans -= 1;
-                        spans.release(span.cast());
-                    }
+                    Transition::PartialToFree => state.usable.remove(span),
                 }
+            }
+            if matches!(transition, Transition::PartialToFree | Transition::ExhaustedToFree) {
+                state.spans -= 1;
+                // SAFETY: `add_span` acquired the span. All of its blocks are in it, so nothing
+                // uses it, and it is in no list.
+                unsafe { spans.release(span.cast()) };
             }
         }
     }
 
-    /// Gives the memory of all magazines back, those of a thread's cache with them. For when the pool ends.
+    /// Frees all magazines, when the pool ends: the depot's, and those of the class in all slots.
     pub(super) fn free_magazines<'a>(&mut self, caches: impl Iterator<Item = &'a ClassCache>) {
         let state = self.state.get_mut();
         for cache in caches {
             let pair = cache.pair();
             for magazine in [pair.loaded, pair.spare].into_iter().flatten() {
-                // SAFETY: the pool ends, so no thread is at the cache, whose own the magazine was.
+                // SAFETY: no thread uses the cache any more, because the pool ends.
                 unsafe { state.empty.push(magazine) };
             }
         }
@@ -355,11 +399,12 @@ impl Depot {
 }
 
 impl State {
+    /// Returns the number of blocks in the depot's full magazines.
     fn full_blocks(&self, class: &Class) -> usize {
         self.full.count() * class.rounds as usize
     }
 
-    /// An empty magazine, if there is one or memory for one.
+    /// Returns an empty magazine, if the depot has one or there is memory for one.
     fn empty_magazine(&mut self) -> Option<NonNull<Magazine>> {
         self.empty.pop().or_else(Magazine::allocate)
     }

@@ -1,14 +1,14 @@
 //! The slab pool: blocks of fixed sizes, cached for each thread.
 //!
 //! ```text
-//! thread     loaded and spare magazine, for each size class        no lock
-//! depot      full and empty magazines, one depot a class           the class's lock, once in 63 calls
-//! spans      64 KiB of blocks of one size, with a bitmap           the same lock
-//! chunks     2 MiB from the system, in huge pages                  the pool's lock, once a span
+//! thread     loaded and spare magazine, for each size class     no lock
+//! depot      full and empty magazines, one depot a class        the class's lock, once in 63 calls
+//! spans      64 KiB of blocks of one size, with a bitmap        the same lock
+//! chunks     2 MiB from the system, in huge pages               the pool's lock, once a span
 //! ```
 //!
-//! The design is Bonwick's ("The Slab Allocator", USENIX 1994, and with Adams, "Magazines and Vmem", USENIX 2001), with
-//! bitmaps in place of lists through the free blocks.
+//! The design is Bonwick's ("The Slab Allocator", USENIX 1994, and with Adams, "Magazines and
+//! Vmem", USENIX 2001), with bitmaps in place of lists through the free blocks.
 
 use std::alloc::Layout;
 use std::array;
@@ -20,10 +20,10 @@ use crossbeam_utils::CachePadded;
 use keystore_core::fallible::try_boxed_slice;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
-use crate::chunk::Pages;
 use crate::per_thread::{ExclusiveSlots, LiveCount, PerThread, current_slot};
 use crate::span::{SpanOptions, Spans, check_layout};
 use crate::system::SystemPool;
+use keystore_core::huge_pages::Pages;
 
 mod aliasable_box;
 mod class;
@@ -39,20 +39,23 @@ use magazine::ClassCache;
 
 /// What a [`SlabPool`] does when it has reached its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// Blocks come from the system's allocator, one by one, and are counted as fallbacks. The capacity bounds the pool's own
-    /// memory, and not the process's.
+    /// Blocks come from the system's allocator, one by one, and count as fallbacks. The capacity
+    /// bounds the pool's own memory, not the process's.
     #[default]
     UseSystem,
-    /// Allocating fails with [`Error::PoolExhausted`], -51. The capacity bounds all memory for blocks, those too large for
-    /// any size class included.
+    /// Allocating fails with [`Error::PoolExhausted`], -51. The capacity bounds all memory for
+    /// blocks, also for those that are too large for a size class.
     Refuse,
 }
 
-/// How a [`SlabPool`] is made. Every field has a default: no capacity, nothing preallocated, huge
-/// pages. Later versions may add fields: end with `..SlabOptions::default()`.
+/// Options of a [`SlabPool`].
+///
+/// Every field has a default: no capacity, nothing preallocated, huge pages. Later versions may add
+/// fields, so end with `..SlabOptions::default()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -60,47 +63,51 @@ pub enum WhenFull {
     serde(default, deny_unknown_fields)
 )]
 pub struct SlabOptions {
-    /// The most bytes that the pool takes from the system, 2 MiB at the least; `None` is no limit. It takes whole chunks of 2
-    /// MiB.
+    /// The most bytes that the pool takes from the system, at least 2 MiB. `None` is no limit. The
+    /// pool takes whole chunks of 2 MiB.
     pub capacity: Option<usize>,
-    /// What happens then.
+    /// What the pool does when it has reached its capacity.
     pub when_full: WhenFull,
-    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB; they serve whatever sizes are
-    /// asked for. The pool keeps as many chunks when they become empty, and does not touch them before they are used.
+    /// Bytes taken from the system when the pool is made, rounded up to chunks of 2 MiB. They serve
+    /// all sizes. The pool keeps as many chunks when they become empty, and does not touch them
+    /// before they are used.
     pub preallocated_bytes: usize,
-    /// Whether chunks lie in huge pages, where the system has them (Linux; elsewhere it makes no difference). Faster, but
-    /// each chunk takes 2 MiB of memory as soon as it is touched.
+    /// True if chunks are to lie in huge pages. It has an effect on Linux only. Huge pages are
+    /// faster, but each chunk takes 2 MiB of memory as soon as it is touched.
     pub huge_pages: bool,
 }
 
 impl Default for SlabOptions {
     fn default() -> Self {
-        Self { capacity: None, when_full: WhenFull::UseSystem, preallocated_bytes: 0, huge_pages: true }
+        let when_full = WhenFull::default();
+        Self { capacity: None, when_full, preallocated_bytes: 0, huge_pages: true }
     }
 }
 
-/// Fixed size classes, with a cache of free blocks for each thread. The pool to take unless there is a reason not to.
+/// Fixed size classes, with a cache of free blocks for each thread: the pool to take by default.
 ///
-/// - *Sizes.* Classes are 8 bytes apart up to 256 bytes and four to a doubling up to 8,192. Larger layouts are the system
-///   allocator's and count as fallbacks. Alignments up to 64 bytes are served; larger ones, and layouts of no bytes, are
-///   [`Error::InvalidArgument`].
-/// - *Time.* Allocating and freeing are a few instructions, on whatever thread; once in 63 calls (fewer for blocks over 128
-///   bytes) a thread takes the lock of the size class to trade a whole magazine. No thread waits for another's fault:
-///   system calls happen once in 2 MiB.
-/// - *Memory.* Free blocks are reused for their size class first; 64 KiB that have become free as a
-///   whole serve any class, and chunks of 2 MiB that have go back to the system, all but one and
-///   those preallocated. A thread holds back at most two magazines a size class, each of 63 blocks
-///   or 8 KiB (at least two blocks); when it ends, their blocks return to where they came from.
-///   [`trim`](Self::trim) returns what can be. The caches of the pool itself, some 150 KiB and half
-///   a KiB for each magazine, are not in its statistics.
-/// - *Freeing the pool* frees its memory, whatever blocks are live in it, except for those from the system's allocator.
+/// - *Sizes.* Classes are 8 bytes apart up to 256 bytes, and four to a doubling up to 8,192 bytes.
+///   Larger layouts come from the system's allocator and count as fallbacks. Alignments up to 64
+///   bytes are served. Larger ones, and layouts of 0 bytes, are [`Error::InvalidArgument`].
+/// - *Time.* Allocating and freeing take a few instructions, on any thread. Once in 63 calls (fewer
+///   for blocks over 128 bytes) a thread locks the size class to trade a whole magazine. A thread
+///   calls the system once in 2 MiB.
+/// - *Memory.* A free block serves its size class first. 64 KiB that are free as a whole serve any
+///   class. A chunk of 2 MiB that is free as a whole goes back to the system, except for one chunk
+///   and those preallocated. A thread holds back at most two magazines for each size class, each of
+///   63 blocks or 8 KiB (at least two blocks). When it ends, their blocks return to their spans.
+///   [`trim`](Self::trim) returns as much as possible. The statistics do not include the pool's own
+///   tables: some 150 KiB, and half a KiB for each magazine.
+/// - *Dropping the pool* frees its memory, even if blocks in it are live. Live blocks of the
+///   system's allocator are leaked.
 ///
 /// ```
 /// # fn main() -> keystore_core::Result<()> {
 /// use keystore_core::{Config, Keystore, RwLockKeystore};
 /// use keystore_pool::{SlabOptions, SlabPool};
 ///
-/// let pool = SlabPool::with_options(&SlabOptions { preallocated_bytes: 4 << 20, ..SlabOptions::default() })?;
+/// let options = SlabOptions { preallocated_bytes: 4 << 20, ..SlabOptions::default() };
+/// let pool = SlabPool::with_options(&options)?;
 /// let store = RwLockKeystore::open(&Config::default(), pool)?;
 /// store.set(b"key", b"value")?;
 /// assert_eq!(store.stats()?.pool.live_nodes, 1);
@@ -108,17 +115,18 @@ impl Default for SlabOptions {
 /// # Ok(()) }
 /// ```
 pub struct SlabPool {
-    /// The threads' own caches, which lie in `core`.
+    /// The address of the exclusive slots in `core.caches`.
     exclusive_caches: ExclusiveSlots<Cache>,
-    /// Whether a block of a size class was ever taken from the system. Until then, none needs to be looked up.
+    /// True once a block of a size class came from the system. Until then, no freed block has to be
+    /// looked up.
     fell_back: AtomicBool,
     when_full: WhenFull,
-    /// It may be on the lists for threads that end, which have its address.
+    /// The lists of [`thread_exit`] may have its address, so it does not move.
     core: AliasableBox<Core>,
     system: SystemPool,
 }
 
-/// What the threads of a pool share.
+/// The part of a pool that all threads share.
 #[derive(Debug)]
 struct Core {
     caches: PerThread<Cache>,
@@ -143,18 +151,19 @@ impl Core {
         }
         self.caches.with_slot(slot, |cache| {
             for (depot, cache) in self.depots.iter().zip(&cache.classes) {
-                // SAFETY: inside `with_slot` this thread is the only one in the slot.
+                // SAFETY: inside `with_slot` this thread is the only one in the slot, and the spans
+                // are the depot's.
                 unsafe { depot.drain(cache, &self.spans) };
             }
         });
     }
 }
 
-/// What a thread has of its own.
+/// The content of a thread's slot.
 #[derive(Debug)]
 struct Cache {
+    /// True if this slot's list of pools ([`thread_exit`]) has the pool.
     is_registered: AtomicBool,
-    /// Blocks allocated here less those freed here, and the bytes that they asked for.
     live: LiveCount,
     classes: [ClassCache; CLASSES],
 }
@@ -176,35 +185,36 @@ impl fmt::Debug for SlabPool {
 }
 
 impl SlabPool {
-    /// A pool with the default options.
+    /// Makes a pool with the default options.
     ///
     /// # Errors
-    /// -10 where its caches cannot be allocated.
+    /// -10 if there is no memory for its tables.
     pub fn new() -> Result<Self> {
         Self::with_options(&SlabOptions::default())
     }
 
-    /// A pool that has room from the start for the nodes that `config` wants preallocated (see
+    /// Makes a pool with memory for the nodes that `config` preallocates (see
     /// [`NOMINAL_NODE`](crate::NOMINAL_NODE)).
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the memory cannot be had.
+    /// -21 for a configuration outside its limits, -10 if there is no memory.
     pub fn from_config(config: &Config) -> Result<Self> {
         let preallocated_bytes = crate::preallocated_bytes(config)?;
         let huge_pages = config.huge_pages;
-        Self::with_options(&SlabOptions { preallocated_bytes, huge_pages, ..SlabOptions::default() })
+        let options = SlabOptions { preallocated_bytes, huge_pages, ..SlabOptions::default() };
+        Self::with_options(&options)
     }
 
-    /// A pool with these options.
+    /// Makes a pool with these options.
     ///
     /// # Errors
-    /// -20 for a capacity under 2 MiB or under the bytes to preallocate, -10 where memory cannot be had.
+    /// -20 for a capacity below 2 MiB or below the bytes to preallocate, -10 if there is no memory.
     pub fn with_options(options: &SlabOptions) -> Result<Self> {
         let spans = Spans::new(&SpanOptions {
             reserved: options.preallocated_bytes,
             capacity: options.capacity,
-            pages: if options.huge_pages { Pages::Huge } else { Pages::Ordinary },
-            registered: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
+            pages: Pages::new(options.huge_pages),
+            has_registry: options.capacity.is_some() && options.when_full == WhenFull::UseSystem,
         })?;
         let system = SystemPool::new()?;
         let depot = |class| CachePadded::new(Depot::new(class, &TABLE[class]));
@@ -226,35 +236,40 @@ impl SlabPool {
         })
     }
 
-    /// Returns free memory to the system: the calling thread's magazines and those at the depots are emptied, and all chunks
-    /// go back in which no block is live or in another thread's magazine, preallocated ones included. Takes time in
-    /// proportion to the free blocks; other threads go on meanwhile.
+    /// Returns free memory to the system.
+    ///
+    /// It empties the calling thread's magazines and those of all depots. Then it returns the
+    /// chunks that have no live block and no block in another thread's magazine, preallocated ones
+    /// included. It takes time in proportion to the free blocks. Other threads can use the pool
+    /// during that.
     pub fn trim(&self) {
         let core = &*self.core;
         core.caches.with(|cache| {
             for (depot, cache) in core.depots.iter().zip(&cache.classes) {
-                // SAFETY: the closure is the only one at this cache.
+                // SAFETY: inside `with` this thread is the only one in the slot, and the spans are
+                // the depot's.
                 unsafe { depot.trim(cache, &core.spans) };
             }
         });
         core.spans.trim();
     }
 
-    /// The calling thread's cache, where it has one of its own.
+    /// Returns the calling thread's cache if its slot is exclusive.
     #[inline(always)]
     fn exclusive_cache(&self) -> Option<&Cache> {
-        // SAFETY: the caches live as long as the pool.
+        // SAFETY: the caches live as long as `core`, which `self` owns.
         unsafe { self.exclusive_caches.get() }
     }
 
-    /// [`allocate`](NodeAllocator::allocate) in full, for all layouts and threads.
+    /// Does what [`allocate`](NodeAllocator::allocate) does, for all layouts and threads.
     #[inline(never)]
     fn allocate_slow(&self, layout: Layout) -> Result<NonNull<u8>> {
         let Some(class) = class_of(layout) else { return self.allocate_large(layout) };
         let (core, slot) = (&*self.core, current_slot());
         let block = core.caches.with_slot(slot, |cache| {
             let magazines = &cache.classes[class];
-            // SAFETY: the closure is the only one at this cache, and turns to the depot when there is no block in it.
+            // SAFETY: inside `with_slot` this thread is the only one in the slot. `refill` is
+            // called only if the loaded magazine is empty.
             let block = unsafe {
                 match magazines.pop() {
                     Some(block) => Ok(block),
@@ -263,13 +278,14 @@ impl SlabPool {
             };
             match block {
                 Ok(block) => {
-                    self.core.spans.note_allocated(block);
+                    self.core.spans.record_allocated(block);
                     cache.live.add(layout);
                     Ok(block)
                 }
                 Err(Error::PoolExhausted { .. }) if self.when_full == WhenFull::UseSystem => {
                     let block = self.system.allocate_fallback(layout)?;
-                    // Whoever frees the block has it from here, so sees this.
+                    // A thread that frees the block got it from this one, and sees the store:
+                    // passing the block on orders the two.
                     self.fell_back.store(true, Relaxed);
                     Ok(block)
                 }
@@ -279,25 +295,27 @@ impl SlabPool {
                 Err(error) => Err(error),
             }
         });
-        // SAFETY: it stays where it is, and leaves the lists before it is freed.
+        // SAFETY: `core` stays at its address until `drop`, which unregisters it first.
         unsafe { thread_exit::register_thread(core, slot) };
         block
     }
 
-    /// [`deallocate`](NodeAllocator::deallocate) in full, for all layouts and threads.
+    /// Does what [`deallocate`](NodeAllocator::deallocate) does, for all layouts and threads.
     ///
     /// # Safety
-    /// That of `deallocate`.
+    /// `block` came from this pool with this layout, and nothing uses it from here on.
     #[inline(never)]
     unsafe fn free_slow(&self, block: NonNull<u8>, layout: Layout) {
         let Some(class) = class_of(layout) else {
-            // SAFETY: the caller's promise, and no class: the block came from `allocate_large`.
+            // SAFETY: the caller promises that the block came from here with this layout. It has no
+            // class, so `allocate_large` took it from `system`.
             unsafe { self.system.deallocate(block, layout) };
-            self.discharge_large(layout);
+            self.uncharge_large(layout);
             return;
         };
         if self.fell_back.load(Relaxed) && !self.core.spans.owns(block) {
-            // SAFETY: the caller's promise, and not in a span of ours: it is the system allocator's.
+            // SAFETY: the caller promises that the block came from here with this layout. It is in
+            // no span, so it came from `system`.
             return unsafe { self.system.deallocate(block, layout) };
         }
         self.check_freed(block, class);
@@ -305,8 +323,9 @@ impl SlabPool {
         core.caches.with_slot(slot, |cache| {
             let magazines = &cache.classes[class];
             cache.live.subtract(layout);
-            // SAFETY: the closure is the only one at this cache, turns to the depot when it has no room, and the
-            // caller gives the block up.
+            // SAFETY: inside `with_slot` this thread is the only one in the slot, and the caller
+            // promises that nothing uses the block. `overflow` is called only if there is no free
+            // slot.
             unsafe {
                 match magazines.free_slot() {
                     Some(slot) => slot.put(block),
@@ -314,31 +333,32 @@ impl SlabPool {
                 }
             }
         });
-        // SAFETY: it stays where it is, and leaves the lists before it is freed.
+        // SAFETY: `core` stays at its address until `drop`, which unregisters it first.
         unsafe { thread_exit::register_thread(core, slot) };
     }
 
-    /// A block of a layout that has no class.
+    /// Allocates a block for a layout that has no class.
     fn allocate_large(&self, layout: Layout) -> Result<NonNull<u8>> {
         check_layout(layout)?;
         if self.when_full == WhenFull::Refuse {
             self.core.spans.charge(layout.size())?;
         }
-        self.system.allocate_fallback(layout).inspect_err(|_| self.discharge_large(layout))
+        self.system.allocate_fallback(layout).inspect_err(|_| self.uncharge_large(layout))
     }
 
-    fn discharge_large(&self, layout: Layout) {
+    /// Undoes the charge for such a block, in a pool that counts them.
+    fn uncharge_large(&self, layout: Layout) {
         if self.when_full == WhenFull::Refuse {
-            self.core.spans.discharge(layout.size());
+            self.core.spans.uncharge(layout.size());
         }
     }
 
-    /// Ends a debug build where the block is not live, or of another class.
+    /// Ends the process in a debug build if the block is not live, or is of another class.
     #[inline]
     fn check_freed(&self, block: NonNull<u8>, class: ClassIndex) {
-        self.core.spans.note_freed(block);
+        self.core.spans.record_freed(block);
         #[cfg(debug_assertions)]
-        // SAFETY: `note_freed` found the block to be live.
+        // SAFETY: `record_freed` ends the process unless the block was live.
         if unsafe { span::SlabSpan::class_of_block(block) } != class {
             crate::debug_check::corrupt(
                 block.addr().get(),
@@ -349,18 +369,19 @@ impl SlabPool {
     }
 }
 
-// SAFETY: a block is in one place only: its span, one magazine, or with a user. Blocks of a span do not overlap, spans do
-// not, and the class table keeps size and alignment. A span is given up only when all its blocks are in it. Nothing
-// unwinds: there is no panic but for a broken invariant, and allocation failures are errors.
+// SAFETY: a block is in one place at a time: its span, a magazine, or with a user. Blocks of a span
+// do not overlap, and spans do not. The class table ensures size and alignment. A span goes back
+// only if all its blocks are in it. Nothing unwinds: only a broken invariant panics, and a lack of
+// memory is an error.
 unsafe impl NodeAllocator for SlabPool {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         if let Some(class) = fine_class_of(layout)
             && let Some(cache) = self.exclusive_cache()
-            // SAFETY: this thread is the only one at its own cache.
+            // SAFETY: no other thread enters an exclusive slot.
             && let Some(block) = unsafe { cache.classes[class].pop() }
         {
-            self.core.spans.note_allocated(block);
+            self.core.spans.record_allocated(block);
             cache.live.add(layout);
             return Ok(block);
         }
@@ -376,11 +397,12 @@ unsafe impl NodeAllocator for SlabPool {
         {
             self.check_freed(block, class);
             cache.live.subtract(layout);
-            // SAFETY: this thread is the only one at its own cache, and the caller gives the block up.
+            // SAFETY: no other thread enters an exclusive slot.
             unsafe { slot.put(block) };
             return;
         }
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller promises that the block came from here with this layout, and that
+        // nothing uses it.
         unsafe { self.free_slow(block, layout) };
     }
 
@@ -394,7 +416,7 @@ unsafe impl NodeAllocator for SlabPool {
 
 impl Drop for SlabPool {
     fn drop(&mut self) {
-        thread_exit::unregister(&*self.core);
+        thread_exit::unregister(&self.core);
         let Core { caches, depots, .. } = self.core.get_mut();
         for (class, depot) in depots.iter_mut().enumerate() {
             depot.free_magazines(caches.iter().map(|cache| &cache.classes[class]));

@@ -1,21 +1,23 @@
-//! Models of the trade in blocks: magazines that change hands at a depot, and threads that end.
+//! Models of magazines that pass through a depot, and of threads that end.
 //!
-//! A magazine of the largest class has two blocks. A thread that frees five has a loaded magazine and a spare one, and has left a full
-//! one at the depot; who allocates takes that, or what the spans have.
+//! A magazine of the largest class has two blocks. After a thread has freed five blocks, it has a
+//! loaded and a spare magazine, and a full one is at the depot. A thread that allocates takes that
+//! one, or free blocks of the spans.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
 use crate::models::{All, Block, blocks, explore, finish, free, spawn};
-use crate::primitive::watch;
+use crate::primitive::access;
 
 fn pool() -> Arc<SlabPool> {
-    watch::forget();
-    Arc::new(SlabPool::with_options(&SlabOptions { huge_pages: false, ..SlabOptions::default() }).unwrap())
+    access::reset();
+    let options = SlabOptions { huge_pages: false, ..SlabOptions::default() };
+    Arc::new(SlabPool::with_options(&options).unwrap())
 }
 
-/// How many of the blocks that a thread got are where the others were.
+/// Returns the number of blocks that a thread got at the addresses of freed ones.
 fn outcome(freed: &[usize], got: &[Block]) -> String {
     got.iter().filter(|block| freed.contains(&block.address())).count().to_string()
 }
@@ -28,14 +30,15 @@ fn expect(outcomes: &BTreeSet<String>, expected: &[&str]) {
     assert!(outcomes.iter().map(String::as_str).eq(expected.iter().copied()), "{outcomes:?}");
 }
 
-/// Blocks that are out by the depots' and the magazines' account.
+/// Returns the number of live blocks, as the depots and the magazines count them.
 fn live(pool: &SlabPool) -> u64 {
     let out: u64 = pool.core.depots.iter().map(|depot| depot.blocks_out()).sum();
     let cached = |cache: &Cache| cache.classes.iter().map(ClassCache::blocks).sum::<u64>();
     out - pool.core.caches.iter().map(cached).sum::<u64>()
 }
 
-/// One thread frees until a full magazine is at the depot, another allocates: it gets both blocks of the magazine, or fresh ones.
+/// One thread frees until a full magazine is at the depot. Another allocates: it gets both blocks
+/// of the magazine, or fresh ones.
 #[test]
 fn freeing_against_allocating() {
     let outcomes = explore("a full magazine from one thread to another", [All, All], || {
@@ -56,7 +59,8 @@ fn freeing_against_allocating() {
     expect(&outcomes, &["0", "2"]);
 }
 
-/// Both threads free until a full magazine is at the depot, and allocate until they need one: their own again, or the other's.
+/// Both threads free until a full magazine is at the depot. Then they allocate until they need one:
+/// the magazine that they freed into, or the other thread's.
 #[test]
 fn trading_both_ways() {
     let outcomes = explore("full magazines both ways", [All, All], || {
@@ -80,7 +84,7 @@ fn trading_both_ways() {
     expect(&outcomes, &["0", "1"]);
 }
 
-/// Two threads take what a third leaves at the depot.
+/// Two threads allocate while a third passes a full magazine to the depot.
 #[test]
 fn two_take_what_one_frees() {
     let outcomes = explore("a full magazine that two would take", [All, All], || {
@@ -100,19 +104,21 @@ fn two_take_what_one_frees() {
     expect(&outcomes, &["00", "01", "10"]);
 }
 
-/// A thread ends with blocks in its magazines, while another allocates, and finds them in their span or takes others.
+/// A thread ends with blocks in its magazines, while another allocates. That one gets these blocks
+/// or others.
 #[test]
 fn ending_against_allocating() {
     end_against_allocating("a thread that ends against allocating", 3, &["0", "2", "4"]);
 }
 
-/// The same with all blocks of a span: it passes on when it is whole.
+/// The same with all blocks of a span, which returns to the pool when all of them are free.
 #[test]
 fn ending_with_a_span_against_allocating() {
-    end_against_allocating("a thread that ends with a span against allocating", 0, &["0", "1", "2", "4"]);
+    let name = "a thread that ends with a span against allocating";
+    end_against_allocating(name, 0, &["0", "1", "2", "4"]);
 }
 
-/// The first thread keeps so many blocks, and the one that ends has four.
+/// Runs the model: the first thread keeps `kept` blocks, and the thread that ends has four.
 fn end_against_allocating(name: &str, kept: usize, expected: &[&str]) {
     let outcomes = explore(name, [All, All], move || {
         let pool = pool();
@@ -134,7 +140,8 @@ fn end_against_allocating(name: &str, kept: usize, expected: &[&str]) {
     expect(&outcomes, expected);
 }
 
-/// A thread ends with the last blocks of a chunk, while another gives back what can be: the chunk goes at once, or when its turn comes.
+/// A thread ends with the last blocks of a chunk, while another trims the pool. The chunk goes back
+/// to the system in that call, or later.
 #[test]
 fn ending_against_trimming() {
     let outcomes = explore("a thread that ends against giving a chunk back", [All, All], || {

@@ -1,12 +1,15 @@
-//! A span of blocks of one size, and the bitmap of those that are in it.
+//! A span of blocks of one size, with a bitmap of the free ones.
 //!
 //! ```text
-//! | span header | links, class, free | bitmap: 1 for each block that is here | block 0 | block 1 | ...
+//! | span header | links, class, free | bitmap: 1 for each free block | block 0 | block 1 | ...
 //! ```
 //!
-//! A bitmap and not a list through the free blocks: putting a block back does not touch it, taking many walks no chain
-//! of cache misses, and what is taken comes in the order of addresses. All of it is guarded by the lock of the
-//! class's depot.
+//! A block is *free* here if it is in its span: not allocated, and in no magazine. A span is
+//! *exhausted* if none of its blocks is free, *partial* if some are, and *free* if all are.
+//!
+//! A bitmap has three advantages over a list through the free blocks. Returning a block does not
+//! touch it, taking many follows no chain of cache misses, and blocks are taken in the order of
+//! their addresses. The lock of the class's depot guards everything in the headers.
 
 use std::ptr::NonNull;
 
@@ -14,129 +17,149 @@ use super::class::{Class, ClassIndex};
 use crate::list::{Linked, Links};
 use crate::span::{SPAN, SpanHeader, span_of};
 
-/// What a span of a slab begins with. The bitmap follows.
+/// The start of a slab's span. The bitmap follows it.
 #[repr(C)]
 #[derive(Debug)]
 pub(super) struct SlabSpan {
     header: SpanHeader,
     links: Links<SlabSpan>,
     class: ClassIndex,
-    /// Blocks that are here.
+    /// Number of free blocks.
     free: usize,
-    /// Words of the bitmap before this one are 0.
+    /// Index into the bitmap: all words before it are 0.
     first_word: usize,
 }
 
-// SAFETY: the links are that field.
+// SAFETY: `links` returns the address of the field of that name.
 unsafe impl Linked for SlabSpan {
     unsafe fn links(span: NonNull<Self>) -> NonNull<Links<Self>> {
-        // SAFETY: the span is valid, so its field is.
+        // SAFETY: the caller promises that the span is initialised, so it has this field.
         unsafe { NonNull::new_unchecked(&raw mut (*span.as_ptr()).links) }
     }
 }
 
-// SAFETY: plain data, guarded by the lock of the depot.
+// SAFETY: the headers are plain data, and whoever uses them holds the lock of the depot.
 unsafe impl Send for SlabSpan {}
 
-/// What putting blocks back made of their span.
+/// What returning blocks did to their span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transition {
-    /// It had none, and belongs among those to take from.
+    /// No block was free before. Some are now.
     ExhaustedToPartial,
-    /// It had some, and has more.
+    /// Some blocks were free before. More are now.
     StaysPartial,
-    /// It had some, and has all its blocks.
+    /// Some blocks were free before. All are now.
     PartialToFree,
-    /// It had none, and has all its blocks.
+    /// No block was free before. All are now.
     ExhaustedToFree,
 }
 
 impl SlabSpan {
-    /// Makes a fresh span one that has all blocks of a class.
+    /// Initialises a span with free blocks of a class.
     ///
     /// # Safety
-    /// `span` is a span, used by nobody else.
-    pub(super) unsafe fn format(span: NonNull<u8>, index: ClassIndex, class: &Class) -> NonNull<Self> {
+    /// `span` came from [`Spans::acquire`](crate::span::Spans::acquire), and only the caller uses
+    /// it.
+    pub(super) unsafe fn format(
+        span: NonNull<u8>,
+        // The index of `class`.
+        index: ClassIndex,
+        class: &Class,
+    ) -> NonNull<Self> {
         let slab = span.cast::<Self>();
-        // SAFETY: a span is aligned and long enough for its headers and, by the class table, the bitmap behind them.
-        // The span header is initialised already, and stays.
+        let fields = slab.as_ptr();
+        // SAFETY: the caller promises exclusive use of a span, which is aligned and longer than its
+        // headers. `acquire` has initialised the span header, which stays as it is.
         unsafe {
-            let fields = slab.as_ptr();
             (&raw mut (*fields).links).write(Links::UNLINKED);
             (&raw mut (*fields).class).write(index);
             (&raw mut (*fields).free).write(class.blocks);
             (&raw mut (*fields).first_word).write(0);
-            let bitmap = Self::bitmap(slab);
-            for word in 0..class.blocks.div_ceil(64) {
-                let blocks = (class.blocks - word * 64).min(64);
-                bitmap.add(word).write(u64::MAX >> (64 - blocks));
-            }
+        }
+        for word in 0..class.blocks.div_ceil(64) {
+            let blocks = (class.blocks - word * 64).min(64);
+            // SAFETY: the class table leaves space for a bitmap of all blocks before the first one.
+            unsafe { Self::word(slab, word).write(u64::MAX >> (64 - blocks)) };
         }
         slab
     }
 
-    /// # Safety
-    /// `span` is valid.
-    unsafe fn bitmap(span: NonNull<Self>) -> NonNull<u64> {
-        // SAFETY: the bitmap lies in the span, behind this.
-        unsafe { span.add(1).cast() }
-    }
-
-    /// Takes blocks, up to as many as fit `rounds`, in the order of their addresses from the last place to the first: how
-    /// many. Whether the span still has some is left for [`is_exhausted`](Self::is_empty) to tell.
+    /// Returns the address of a word of the bitmap.
     ///
     /// # Safety
-    /// `span` was formatted for this class, and the depot's lock is held.
-    pub(super) unsafe fn take(span: NonNull<Self>, class: &Class, rounds: &mut [NonNull<u8>]) -> usize {
-        // SAFETY: the caller's promise makes the headers and the bitmap ours. A set bit is below the class's number of
-        // blocks, so the block lies within the span.
-        unsafe {
-            let fields = span.as_ptr();
-            let first_block = span.cast::<u8>().add(class.first);
-            let bitmap = Self::bitmap(span);
-            let wanted = rounds.len().min((*fields).free);
-            let mut word = (*fields).first_word;
-            let mut taken = 0;
-            while taken < wanted {
-                let mut bits = bitmap.add(word).read();
-                while bits != 0 && taken < wanted {
-                    let number = word * 64 + bits.trailing_zeros() as usize;
-                    taken += 1;
-                    let place = rounds.len() - taken;
-                    rounds[place] = first_block.add(number * class.size);
-                    bits &= bits - 1;
-                }
-                bitmap.add(word).write(bits);
-                if bits == 0 {
-                    word += 1;
-                }
+    /// `span` points to a span, and `index` is that of a word which has a block's bit.
+    unsafe fn word(span: NonNull<Self>, index: usize) -> NonNull<u64> {
+        // SAFETY: the bitmap lies in the span, behind this header, and the caller promises that the
+        // index is within it.
+        unsafe { span.add(1).cast::<u64>().add(index) }
+    }
+
+    /// Takes up to as many free blocks as `to` has elements, and returns how many it took.
+    ///
+    /// It fills `to` from the last element to the first, in the order of addresses. The span
+    /// may be [exhausted](Self::is_exhausted) afterwards.
+    ///
+    /// # Safety
+    /// `slab` was [formatted](Self::format) for this class, and the caller holds the depot's lock.
+    pub(super) unsafe fn take(slab: NonNull<Self>, class: &Class, to: &mut [NonNull<u8>]) -> usize {
+        let fields = slab.as_ptr();
+        // SAFETY: the caller promises a formatted span, and its lock guards these fields. The first
+        // block lies within the span.
+        let (first_block, free, mut index) =
+            unsafe { (slab.cast::<u8>().add(class.first), (*fields).free, (*fields).first_word) };
+        let wanted = to.len().min(free);
+        let mut taken = 0;
+        while taken < wanted {
+            // SAFETY: more blocks are free than were taken, so this index is within the bitmap.
+            let word = unsafe { Self::word(slab, index) };
+            // SAFETY: the bitmap is initialised, and the lock guards it.
+            let mut bits = unsafe { word.read() };
+            while bits != 0 && taken < wanted {
+                let number = index * 64 + bits.trailing_zeros() as usize;
+                taken += 1;
+                let last = to.len() - taken;
+                // SAFETY: only bits of the class's blocks are set, and these lie within the span.
+                to[last] = unsafe { first_block.add(number * class.size) };
+                bits &= bits - 1;
             }
-            (*fields).first_word = word;
-            (*fields).free -= taken;
-            taken
+            // SAFETY: the lock guards the bitmap.
+            unsafe { word.write(bits) };
+            if bits == 0 {
+                index += 1;
+            }
         }
+        // SAFETY: the lock guards these fields.
+        unsafe {
+            (*fields).first_word = index;
+            (*fields).free = free - taken;
+        }
+        taken
     }
 
-    /// Whether there is nothing to take.
+    /// Returns true if no block is free.
     ///
     /// # Safety
-    /// `span` was formatted, and the depot's lock is held.
+    /// `span` was [formatted](Self::format), and the caller holds the depot's lock.
     pub(super) unsafe fn is_exhausted(span: NonNull<Self>) -> bool {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises a formatted span, and its lock guards this field.
         unsafe { (*span.as_ptr()).free == 0 }
     }
 
-    /// The span of a block.
+    /// Returns the span that a block lies in.
     pub(super) fn of(block: NonNull<u8>) -> NonNull<Self> {
         span_of(block).cast()
     }
 
-    /// Puts back the first of these blocks, and those behind it that share its word of the bitmap: how many. Blocks
-    /// that were allocated or freed one after another often do.
+    /// Returns the first of these blocks to its span, and those after it whose bits are in the same
+    /// word of the bitmap.
+    ///
+    /// Blocks that were allocated or freed one after another often share a word. The result is the
+    /// number of blocks returned, and what that did to the span.
     ///
     /// # Safety
-    /// There is a block; `span` is the first one's, formatted for this class; all blocks are of this class and nobody uses
-    /// them; the depot's lock is held.
+    /// There is a block. `span` is the first one's, and was [formatted](Self::format) for this
+    /// class. All blocks are of this class, and nothing uses them. The caller holds the depot's
+    /// lock.
     pub(super) unsafe fn return_blocks(
         span: NonNull<Self>,
         class: &Class,
@@ -144,9 +167,12 @@ impl SlabSpan {
     ) -> (usize, Transition) {
         let first_block = span.addr().get() + class.first;
         let number = |block: &NonNull<u8>| {
-            // Blocks of other spans give numbers that are too large.
+            // For a block of another span the offset is out of range.
             let offset = block.addr().get().wrapping_sub(first_block);
-            if offset < SPAN { ((offset as u64 * class.inverse) >> 32) as usize } else { usize::MAX }
+            if offset >= SPAN {
+                return usize::MAX;
+            }
+            ((offset as u64 * class.inverse) >> 32) as usize
         };
         let first = number(&blocks[0]);
         let word = first / 64;
@@ -160,31 +186,33 @@ impl SlabSpan {
             bits |= 1 << (number % 64);
             count += 1;
         }
-        // SAFETY: the caller's promise; the numbers are below the class's number of blocks, so their word is in the bitmap.
-        unsafe {
+        // SAFETY: the caller promises a formatted span whose lock it holds. The first block is of
+        // this span and class, so its word is within the bitmap.
+        let (free, first_word) = unsafe {
+            *Self::word(span, word).as_ptr() |= bits;
             let fields = span.as_ptr();
-            let place = Self::bitmap(span).add(word);
-            place.write(place.read() | bits);
-            (*fields).first_word = (*fields).first_word.min(word);
-            let free_before = (*fields).free;
-            (*fields).free = free_before + count;
-            let transition = match (free_before == 0, free_before + count == class.blocks) {
-                (true, true) => Transition::ExhaustedToFree,
-                (true, false) => Transition::ExhaustedToPartial,
-                (false, true) => Transition::PartialToFree,
-                (false, false) => Transition::StaysPartial,
-            };
-            (count, transition)
-        }
+            (&mut (*fields).free, &mut (*fields).first_word)
+        };
+        *first_word = (*first_word).min(word);
+        let was_exhausted = *free == 0;
+        *free += count;
+        let transition = match (was_exhausted, *free == class.blocks) {
+            (true, true) => Transition::ExhaustedToFree,
+            (true, false) => Transition::ExhaustedToPartial,
+            (false, true) => Transition::PartialToFree,
+            (false, false) => Transition::StaysPartial,
+        };
+        (count, transition)
     }
 
-    /// The class that the span of a live block has.
+    /// Returns the class of a live block's span.
     ///
     /// # Safety
-    /// `block` is alive, so its span keeps its class.
+    /// `block` is live.
     #[cfg(debug_assertions)]
     pub(super) unsafe fn class_of_block(block: NonNull<u8>) -> ClassIndex {
-        // SAFETY: written before the block was handed out, and not changed while it lives.
+        // SAFETY: `format` wrote the class before the block was allocated, and it does not change
+        // while a block of the span is live.
         unsafe { (&raw const (*Self::of(block).as_ptr()).class).read() }
     }
 }

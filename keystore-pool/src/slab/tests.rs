@@ -6,6 +6,12 @@ fn pool(options: SlabOptions) -> SlabPool {
     SlabPool::with_options(&options).unwrap()
 }
 
+/// Makes a pool that refuses what exceeds one chunk.
+fn refusing_pool() -> SlabPool {
+    let options = SlabOptions { capacity: Some(CHUNK), ..SlabOptions::default() };
+    pool(SlabOptions { when_full: WhenFull::Refuse, ..options })
+}
+
 fn blocks(pool: &SlabPool, count: usize, size: usize) -> Vec<Block> {
     (0..count).map(|number| Block::allocate(pool, layout(size), number as u8).unwrap()).collect()
 }
@@ -44,7 +50,7 @@ fn a_full_pool_takes_blocks_from_the_system_and_counts_them() {
     assert_eq!((stats.live_nodes, stats.fallback_bytes), (live.len() as u64, 100 * size as u64));
     assert_eq!(stats.live_bytes, (live.len() * size) as u64);
     assert_eq!(stats.held_bytes, CHUNK as u64 + stats.fallback_bytes);
-    // Of each kind some, and both back to where they came from.
+    // Frees blocks of both kinds in turns. Each must go back to where it came from.
     live.rotate_left(50);
     live.into_iter().for_each(|block| block.free(&pool));
     let stats = pool.stats();
@@ -73,7 +79,7 @@ fn a_pool_that_refuses_says_how_much_it_has() {
     assert_eq!(error.code(), -51);
     assert!(live.len() * 4000 > CHUNK * 9 / 10);
     assert_eq!(pool.stats().live_nodes, live.len() as u64);
-    // What is too large for a class counts, too.
+    // Blocks that are too large for a class count, too.
     let error = pool.allocate(layout(10_000)).unwrap_err();
     assert_eq!(error, Error::PoolExhausted { requested: 10_000, capacity: CHUNK + 5000 });
     live.pop().unwrap().free(&pool);
@@ -84,9 +90,7 @@ fn a_pool_that_refuses_says_how_much_it_has() {
 
 #[test]
 fn large_blocks_give_their_share_of_the_capacity_back() {
-    let options =
-        SlabOptions { capacity: Some(CHUNK), when_full: WhenFull::Refuse, ..SlabOptions::default() };
-    let pool = pool(options);
+    let pool = refusing_pool();
     for _ in 0..10 {
         let large = Block::allocate(&pool, layout(CHUNK - 1), 1).unwrap();
         assert_eq!(pool.allocate(layout(88)).unwrap_err().code(), -51);
@@ -99,9 +103,10 @@ fn large_blocks_give_their_share_of_the_capacity_back() {
 fn options_that_contradict_are_named() {
     let too_small = SlabOptions { capacity: Some(CHUNK - 1), ..SlabOptions::default() };
     let error = SlabPool::with_options(&too_small).unwrap_err();
-    assert_eq!(error.to_string(), "pool capacity is 2097151: it must be at least 2097152 bytes (2 MiB)");
+    let expected = "pool capacity is 2097151: it must be at least 2097152 bytes (2 MiB)";
+    assert_eq!(error.to_string(), expected);
     let contradicting =
-        SlabOptions { capacity: Some(CHUNK), preallocated_bytes: CHUNK + 1, ..SlabOptions::default() };
+        SlabOptions { capacity: Some(CHUNK), preallocated_bytes: CHUNK + 1, ..Default::default() };
     assert_eq!(SlabPool::with_options(&contradicting).unwrap_err().code(), -20);
 }
 
@@ -114,7 +119,7 @@ fn a_system_that_refuses_is_an_error_and_nothing_is_lost() {
     pool.core.spans.refuse.store(false, Relaxed);
     let mut live = blocks(&pool, 10, 88);
     pool.core.spans.refuse.store(true, Relaxed);
-    // The chunk that there is serves on.
+    // The pool's chunk still serves.
     live.extend(blocks(&pool, if cfg!(miri) { 100 } else { 20_000 }, 88));
     live.into_iter().for_each(|block| block.free(&pool));
     assert_eq!((pool.stats().live_nodes, pool.stats().held_bytes), (0, CHUNK as u64));
@@ -123,16 +128,16 @@ fn a_system_that_refuses_is_an_error_and_nothing_is_lost() {
 #[cfg(not(miri))]
 #[test]
 fn chunks_that_have_become_empty_go_back() {
-    // A place that is shared is emptied whenever a thread of it ends, in the middle of this too. While
-    // other tests have crowds of threads, this one waits for a place of its own.
-    let has_own_place = || {
-        let own = current_slot() < keystore_core::thread_slot::OWNED;
-        if own {
+    // A shared slot is drained when any thread in it ends, which may happen during this test. While
+    // other tests have many threads, this one waits for an exclusive slot.
+    let has_exclusive_slot = || {
+        let is_exclusive = current_slot() < keystore_core::thread_slot::OWNED;
+        if is_exclusive {
             chunks_go_back();
         }
-        own
+        is_exclusive
     };
-    while !std::thread::spawn(has_own_place).join().unwrap() {
+    while !std::thread::spawn(has_exclusive_slot).join().unwrap() {
         std::thread::yield_now();
     }
 }
@@ -143,7 +148,7 @@ fn chunks_go_back() {
     let mut live = blocks(&pool, 500_000, 88);
     let held = pool.stats().held_bytes;
     assert!(held < 500_000 * 88 * 11 / 10, "{held}");
-    // An order that visits all chunks by turns: 7919 is a prime.
+    // An order that visits all chunks in turns: 7919 is a prime.
     for number in 0..live.len() {
         let other = number * 7919 % live.len();
         live.swap(number, other);
@@ -151,7 +156,7 @@ fn chunks_go_back() {
     live.into_iter().for_each(|block| block.free(&pool));
     let stats = pool.stats();
     assert_eq!(stats.live_nodes, 0);
-    // One is kept, and two spans of the class may lie in two more.
+    // One chunk is kept, and two spans of the class may lie in two more.
     assert!(stats.held_bytes <= 3 * CHUNK as u64, "{} of {held}", stats.held_bytes);
     pool.trim();
     assert_eq!(pool.stats().held_bytes, 0);
@@ -178,19 +183,20 @@ fn a_content_that_is_replaced_ten_times_takes_a_tenth_more_than_it_asks() {
 #[test]
 fn threads_that_have_ended_strand_little() {
     let pool = SlabPool::new().unwrap();
-    let touch = |size: usize| blocks(&pool, 200, size).into_iter().for_each(|block| block.free(&pool));
+    let free = |live: Vec<Block>| live.into_iter().for_each(|block| block.free(&pool));
     for _ in 0..1000 {
         std::thread::scope(|scope| {
-            scope.spawn(|| (16..512).step_by(40).for_each(touch));
+            scope.spawn(|| (16..512).step_by(40).for_each(|size| free(blocks(&pool, 200, size))));
         });
     }
     assert_eq!(pool.stats().live_nodes, 0);
     assert!(pool.stats().held_bytes <= 4 * CHUNK as u64, "{:?}", pool.stats());
 }
 
-/// Runs `work` on 1,000 threads of a pool, which meet at the barrier, and waits until all are gone.
+/// Runs `work` on 1,000 threads that use a pool and meet at the barrier. Waits until all have
+/// ended.
 #[cfg(not(miri))]
-fn crowd(pool: &SlabPool, work: impl Fn(&SlabPool, &std::sync::Barrier) + Sync) {
+fn run_on_1000_threads(pool: &SlabPool, work: impl Fn(&SlabPool, &std::sync::Barrier) + Sync) {
     let barrier = std::sync::Barrier::new(1000);
     std::thread::scope(|scope| {
         let start = |_| {
@@ -208,14 +214,14 @@ fn a_thousand_threads_that_come_and_go_strand_no_more_than_64_kib_each() {
     const STRANDED: u64 = 1000 * (64 << 10);
     let pool = SlabPool::new().unwrap();
     for round in 0..2 {
-        // Blocks of one size, all threads' live at once, so that what is freed lies in many spans.
-        crowd(&pool, |pool, barrier| {
+        // Blocks of one size. Those of all threads are live at once, so they lie in many spans.
+        run_on_1000_threads(&pool, |pool, barrier| {
             let live = blocks(pool, 500, 88);
             barrier.wait();
             live.into_iter().for_each(|block| block.free(pool));
         });
-        // Blocks of all sizes, some to fill magazines of each.
-        crowd(&pool, |pool, barrier| {
+        // Blocks of all sizes, enough to fill magazines of each.
+        run_on_1000_threads(&pool, |pool, barrier| {
             barrier.wait();
             for class in TABLE {
                 blocks(pool, 20, class.size).into_iter().for_each(|block| block.free(pool));
@@ -238,7 +244,8 @@ fn a_thread_that_ends_leaves_nothing_in_its_magazines() {
         });
         thread.join().unwrap()
     });
-    let cached: u64 = pool.core.caches.iter().flat_map(|cache| &cache.classes).map(ClassCache::blocks).sum();
+    let classes = pool.core.caches.iter().flat_map(|cache| &cache.classes);
+    let cached: u64 = classes.map(ClassCache::blocks).sum();
     assert_eq!((cached, live_by_structure(&pool), pool.stats().live_nodes), (0, 10, 10));
     live.into_iter().for_each(|block| block.free(&pool));
     pool.trim();
@@ -250,10 +257,13 @@ fn a_pool_ends_while_threads_that_used_it_do() {
     let rounds = if cfg!(miri) { 3 } else { 300 };
     for _ in 0..rounds {
         let pool = SlabPool::new().unwrap();
-        // A scope waits for what its threads do, and not for what they do when they are gone.
+        // A scope waits for its threads' closures, not for their destructors.
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| blocks(&pool, 70, 88).into_iter().for_each(|block| block.free(&pool)));
+                scope.spawn(|| {
+                    let live = blocks(&pool, 70, 88);
+                    live.into_iter().for_each(|block| block.free(&pool));
+                });
             }
         });
     }
@@ -272,7 +282,8 @@ fn a_class_that_shrinks_and_grows_is_cached_again() {
     assert!(cached >= 63, "{cached}");
 }
 
-/// Blocks that are out by the depots' and the magazines' own account, which nothing counts while the pool works.
+/// Returns the number of live blocks, as the depots and the magazines count them. The pool itself
+/// uses other counts.
 fn live_by_structure(pool: &SlabPool) -> u64 {
     let out: u64 = pool.core.depots.iter().map(|depot| depot.blocks_out()).sum();
     let cached = |cache: &Cache| cache.classes.iter().map(ClassCache::blocks).sum::<u64>();
@@ -296,16 +307,15 @@ fn magazines_and_depots_account_for_every_block() {
         });
         freeing.join().unwrap()
     });
-    assert_eq!((live_by_structure(&pool), pool.stats().live_nodes), (kept.len() as u64, kept.len() as u64));
+    assert_eq!(live_by_structure(&pool), kept.len() as u64);
+    assert_eq!(pool.stats().live_nodes, kept.len() as u64);
     kept.into_iter().for_each(|block| block.free(&pool));
     assert_eq!(live_by_structure(&pool), 0);
 }
 
 #[test]
 fn a_refused_block_leaves_the_thread_its_magazine() {
-    let options =
-        SlabOptions { capacity: Some(CHUNK), when_full: WhenFull::Refuse, ..SlabOptions::default() };
-    let pool = pool(options);
+    let pool = refusing_pool();
     let mut live = Vec::new();
     while let Ok(block) = Block::allocate(&pool, layout(8192), 1) {
         live.push(block);
@@ -327,8 +337,8 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
     let pools: Vec<_> = (0..40).map(|_| pool(SlabOptions::default())).collect();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            // Other tests run beside this one; a thread with a number of its own shares its list
-            // with none.
+            // Other tests run at the same time. A thread with an exclusive slot shares its list
+            // with no other thread.
             let before = thread_exit::registered_pools();
             for _ in 0..2 {
                 Block::allocate(&pools[3], layout(88), 1).unwrap().free(&pools[3]);
@@ -340,7 +350,8 @@ fn a_thread_that_ends_looks_at_the_pools_that_it_used_and_at_no_others() {
         assert_eq!(after, before + 2, "lists of 40 pools");
     });
     for pool in &pools {
-        let loaded = |cache: &Cache| cache.classes.iter().any(|class| class.pair().loaded.is_some());
+        let is_loaded = |class: &ClassCache| class.pair().loaded.is_some();
+        let loaded = |cache: &Cache| cache.classes.iter().any(is_loaded);
         assert!(!pool.core.caches.iter().any(loaded), "an ended thread has left a magazine");
     }
 }

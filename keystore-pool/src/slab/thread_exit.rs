@@ -61,8 +61,8 @@ fn add(pool: NonNull<Core>, is_registered: &AtomicBool, slot: usize) {
     }
     HOOK.add();
     let mut list = list(slot);
-    // If there is no memory for the list, the next call tries again. Threads that share the slot may
-    // come here at the same time: the flag lets one of them add the pool.
+    // If there is no memory for the list, the next call tries again. Threads that share the slot
+    // may come here at the same time: the flag lets one of them add the pool.
     if try_reserve(&mut list, 1).is_ok() && !is_registered.swap(true, Relaxed) {
         list.push(Registered(pool));
     }
@@ -72,7 +72,8 @@ fn add(pool: NonNull<Core>, is_registered: &AtomicBool, slot: usize) {
 fn drain_current_slot() {
     let slot = current_slot();
     for pool in list(slot).drain(..) {
-        // SAFETY: a pool is unregistered before it ends, and that takes the lock which is held here.
+        // SAFETY: a pool is unregistered before it ends, and that takes the lock which is held
+        // here.
         let pool = unsafe { pool.0.as_ref() };
         // Cleared before draining: a thread that shares the slot and fills it afterwards registers
         // the pool again.

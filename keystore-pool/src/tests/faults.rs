@@ -1,14 +1,16 @@
-//! Broken promises are caught in debug builds. Each fault ends a process of its own.
+//! Debug builds detect broken promises. Each test breaks one in another process, which ends.
 #![cfg(debug_assertions)]
+
+use std::ptr::NonNull;
 
 use keystore_core::{Config, NodeAllocator};
 
-use super::{alone, layout};
+use super::{layout, run_in_own_process};
 use crate::{AnyPool, PoolKind};
 
 const FAULT: &str = "KEYSTORE_POOL_TEST_FAULT";
 
-/// Does something forbidden, named by the environment; nothing without.
+/// Breaks the promise that the environment names, if it names one.
 #[test]
 fn commit_the_fault_that_is_asked_for() {
     let Ok(asked) = std::env::var(FAULT) else { return };
@@ -16,26 +18,29 @@ fn commit_the_fault_that_is_asked_for() {
     let pool = AnyPool::new(kind.parse::<PoolKind>().unwrap(), &Config::default()).unwrap();
     let block = pool.allocate(layout(88)).unwrap();
     let _keep = pool.allocate(layout(88)).unwrap();
-    // SAFETY: none: the promises are broken on purpose. The pool ends the process before it does harm.
-    unsafe {
-        match fault {
-            "twice" => {
-                pool.deallocate(block, layout(88));
-                pool.deallocate(block, layout(88));
-            }
-            "foreign" => {
-                let foreign = Box::leak(Box::new([0_u64; 11]));
-                pool.deallocate(std::ptr::NonNull::from(foreign).cast(), layout(88));
-            }
-            "inside" => pool.deallocate(block.add(8), layout(80)),
-            "class" => pool.deallocate(block, layout(40)),
-            other => panic!("unknown fault {other}"),
+    let free = |block: NonNull<u8>, size| {
+        // SAFETY: there is none: the promises are broken on purpose. The pool ends the process
+        // before that does harm.
+        unsafe { pool.deallocate(block, layout(size)) };
+    };
+    match fault {
+        "twice" => {
+            free(block, 88);
+            free(block, 88);
         }
+        "foreign" => {
+            let foreign = Box::leak(Box::new([0_u64; 11]));
+            free(NonNull::from(foreign).cast(), 88);
+        }
+        "inside" => free(NonNull::new(block.as_ptr().wrapping_add(8)).unwrap(), 80),
+        "class" => free(block, 40),
+        other => panic!("unknown fault {other}"),
     }
 }
 
 fn expect(fault: &str, message: &str) {
-    let output = alone("tests::faults::commit_the_fault_that_is_asked_for", FAULT, fault);
+    const TEST: &str = "tests::faults::commit_the_fault_that_is_asked_for";
+    let output = run_in_own_process(TEST, FAULT, fault);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.status.code() != Some(101), "{fault}: {errors}");
     assert!(errors.contains("error -52") && errors.contains(message), "{fault}: {errors}");

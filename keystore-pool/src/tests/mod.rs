@@ -1,4 +1,4 @@
-//! What holds for every pool.
+//! Tests of every pool.
 
 #[cfg(not(miri))]
 mod faults;
@@ -12,7 +12,7 @@ use keystore_core::{Config, NodeAllocator, Result};
 
 use crate::{AnyPool, PoolKind};
 
-/// One pool of each kind.
+/// Makes a pool of each kind.
 fn pools() -> impl Iterator<Item = AnyPool> {
     PoolKind::ALL.into_iter().map(|kind| AnyPool::new(kind, &Config::default()).unwrap())
 }
@@ -21,30 +21,31 @@ pub(crate) fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).unwrap()
 }
 
-/// A live block, filled with a pattern of its own: where two blocks overlap, one of them loses its pattern.
+/// A live block, filled with a pattern. If two blocks overlap, one of them loses its pattern.
 pub(crate) struct Block {
     start: NonNull<u8>,
     layout: Layout,
     pattern: u8,
 }
 
-// SAFETY: a block is memory of its own.
+// SAFETY: the block owns its memory, and any thread may use and free it.
 unsafe impl Send for Block {}
 
 impl Block {
     pub(crate) fn allocate(pool: &impl NodeAllocator, layout: Layout, pattern: u8) -> Result<Self> {
         let start = pool.allocate(layout)?;
         assert!(start.addr().get().is_multiple_of(layout.align()));
-        // SAFETY: the block is ours and has the layout's size.
+        // SAFETY: the block was just allocated, and has the layout's size.
         unsafe { start.write_bytes(pattern, layout.size()) };
         Ok(Self { start, layout, pattern })
     }
 
     pub(crate) fn free(self, pool: &impl NodeAllocator) {
-        // SAFETY: the block was allocated with this layout from this pool, and is given up here.
+        // SAFETY: the block was allocated with this layout from this pool, and `self` ends here.
         unsafe {
             let bytes = std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size());
-            assert!(bytes.iter().all(|byte| *byte == self.pattern), "another block lies in this one");
+            let is_kept = bytes.iter().all(|byte| *byte == self.pattern);
+            assert!(is_kept, "another block lies in this one");
             pool.deallocate(self.start, self.layout);
         }
     }
@@ -54,9 +55,9 @@ impl Block {
     }
 }
 
-/// Runs one test of this program in a process of its own, with a variable in its environment.
+/// Runs one test of this program in another process, with a variable in its environment.
 #[cfg(not(miri))]
-fn alone(test: &str, variable: &str, value: &str) -> std::process::Output {
+fn run_in_own_process(test: &str, variable: &str, value: &str) -> std::process::Output {
     std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(variable, value)
@@ -93,7 +94,8 @@ fn every_size_and_alignment_gets_a_block_of_its_own() {
             }
         }
         let stats = pool.stats();
-        assert_eq!((stats.live_nodes, stats.live_bytes), (blocks.len() as u64, bytes), "{}", pool.kind());
+        let kind = pool.kind();
+        assert_eq!((stats.live_nodes, stats.live_bytes), (blocks.len() as u64, bytes), "{kind}");
         assert!(stats.held_bytes >= stats.live_bytes);
         if pool.kind() != PoolKind::System {
             assert_eq!(stats.fallbacks, 3 * 4, "{}: those over 8192 bytes", pool.kind());
@@ -101,7 +103,8 @@ fn every_size_and_alignment_gets_a_block_of_its_own() {
         }
         blocks.into_iter().for_each(|block| block.free(&pool));
         let stats = pool.stats();
-        assert_eq!((stats.live_nodes, stats.live_bytes, stats.fallback_bytes), (0, 0, 0), "{}", pool.kind());
+        let live = (stats.live_nodes, stats.live_bytes, stats.fallback_bytes);
+        assert_eq!(live, (0, 0, 0), "{kind}");
     }
 }
 
@@ -113,8 +116,8 @@ fn preallocated_memory_is_held_from_the_start_and_used_first() {
         let held = pool.stats().held_bytes;
         assert_eq!(held, 4 << 20, "2^15 nodes of 96 bytes are two chunks");
         let nodes = if cfg!(miri) { 100 } else { 1 << 15 };
-        let blocks: Vec<_> =
-            (0..nodes).map(|number| Block::allocate(&pool, layout(88), number as u8).unwrap()).collect();
+        let allocate = |number| Block::allocate(&pool, layout(88), number as u8).unwrap();
+        let blocks: Vec<_> = (0..nodes).map(allocate).collect();
         assert_eq!(pool.stats().held_bytes, held, "{kind}");
         blocks.into_iter().for_each(|block| block.free(&pool));
         assert_eq!(pool.stats().held_bytes, held, "{kind}: what was preallocated is kept");
@@ -129,7 +132,7 @@ fn preallocating_more_than_there_is_makes_no_pool() {
     assert_eq!(SlabPool::with_options(&options).unwrap_err().code(), -10);
 }
 
-/// Bytes of address space that the process has.
+/// Returns the bytes of address space that the process has mapped.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn mapped_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -140,9 +143,10 @@ fn mapped_bytes() -> usize {
 #[test]
 fn a_pool_that_is_dropped_returns_all_its_memory() {
     const ALONE: &str = "KEYSTORE_POOL_TEST_ALONE";
-    // Other tests map and unmap meanwhile: only a process of its own can tell.
+    // Other tests map and unmap memory, so this one runs in another process.
     if std::env::var_os(ALONE).is_none() {
-        let output = alone("tests::a_pool_that_is_dropped_returns_all_its_memory", ALONE, "1");
+        const TEST: &str = "tests::a_pool_that_is_dropped_returns_all_its_memory";
+        let output = run_in_own_process(TEST, ALONE, "1");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
@@ -152,7 +156,7 @@ fn a_pool_that_is_dropped_returns_all_its_memory() {
             let pool = AnyPool::new(kind, &config).unwrap();
             for number in 0..100_000 {
                 let block = Block::allocate(&pool, layout(88), number as u8).unwrap();
-                // Two of three stay live: their memory is the pool's.
+                // Two of three blocks stay live. The pool frees their memory.
                 if number % 3 == 0 {
                     block.free(&pool);
                 }

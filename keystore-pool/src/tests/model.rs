@@ -1,4 +1,5 @@
-//! Pools against a model: whatever the order of allocating and freeing, blocks are apart and the counts are right.
+//! Property tests: in any order of allocating and freeing, blocks do not overlap and the counts are
+//! right.
 
 use std::alloc::Layout;
 
@@ -16,9 +17,9 @@ enum Step {
         size: usize,
         align: usize,
     },
-    /// Frees the live block at this position, of as many as there are.
+    /// Frees the live block at this position.
     Free(prop::sample::Index),
-    /// Frees all but one in so many.
+    /// Frees all but one in this many.
     FreeMost(usize),
     Trim,
 }
@@ -42,8 +43,8 @@ fn trim(pool: &AnyPool) {
     }
 }
 
-/// Runs the steps; `repeat` makes each allocation that many.
-fn follow(pool: &AnyPool, steps: &[Step], repeat: usize) {
+/// Runs the steps. Each allocation and each freeing is done `repeat` times.
+fn run_steps(pool: &AnyPool, steps: &[Step], repeat: usize) {
     let mut live: Vec<(Block, u64)> = Vec::new();
     let check = |live: &[(Block, u64)]| {
         let stats = pool.stats();
@@ -84,6 +85,10 @@ fn follow(pool: &AnyPool, steps: &[Step], repeat: usize) {
     assert_eq!(pool.stats().held_bytes, 0, "all memory is back");
 }
 
+/// Limits of the number of steps. Miri is slow, so it gets fewer.
+const MANY: usize = if cfg!(miri) { 30 } else { 300 };
+const FEW: usize = if cfg!(miri) { 4 } else { 60 };
+
 proptest! {
     #![proptest_config(Config {
         cases: if cfg!(miri) { 2 } else { 64 },
@@ -92,23 +97,25 @@ proptest! {
     })]
 
     #[test]
-    fn any_order_of_calls_keeps_blocks_apart_and_counts(steps in vec(step(), 1..if cfg!(miri) { 30 } else { 300 })) {
+    fn any_order_of_calls_keeps_blocks_apart_and_counts(steps in vec(step(), 1..MANY)) {
         for pool in pools() {
-            follow(&pool, &steps, 1);
+            run_steps(&pool, &steps, 1);
         }
     }
 
     #[test]
-    fn many_blocks_of_each_size_move_magazines(steps in vec(step(), 1..if cfg!(miri) { 4 } else { 60 })) {
+    fn many_blocks_of_each_size_move_magazines(steps in vec(step(), 1..FEW)) {
         for pool in pools() {
-            follow(&pool, &steps, 80);
+            run_steps(&pool, &steps, 80);
         }
     }
 
     #[test]
-    fn a_pool_that_is_full_half_of_the_time_keeps_blocks_apart(steps in vec(step(), 1..if cfg!(miri) { 4 } else { 60 })) {
-        let options = SlabOptions { capacity: Some(2 << 20), when_full: WhenFull::UseSystem, ..SlabOptions::default() };
-        let pool = AnyPool::Slab(crate::Shared::new(SlabPool::with_options(&options).unwrap()).unwrap());
-        follow(&pool, &steps, 80);
+    fn a_pool_that_is_full_half_of_the_time_keeps_blocks_apart(steps in vec(step(), 1..FEW)) {
+        let when_full = WhenFull::UseSystem;
+        let options = SlabOptions { capacity: Some(2 << 20), when_full, ..SlabOptions::default() };
+        let pool = SlabPool::with_options(&options).unwrap();
+        let pool = AnyPool::Slab(crate::Shared::new(pool).unwrap());
+        run_steps(&pool, &steps, 80);
     }
 }

@@ -1,4 +1,4 @@
-//! Pools under several threads.
+//! Tests of pools with several threads.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -8,7 +8,7 @@ use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{Block, layout, pools};
 
-/// Nothing is live any more.
+/// Checks that no block is live.
 fn assert_quiet(stats: &PoolStats, pool: &impl std::fmt::Display) {
     assert_eq!((stats.live_nodes, stats.live_bytes, stats.fallback_bytes), (0, 0, 0), "{pool}");
 }
@@ -39,7 +39,8 @@ fn blocks_freed_on_another_thread_come_back() {
         });
         let stats = pool.stats();
         assert_quiet(&stats, &pool.kind());
-        assert!(stats.held_bytes <= 2 << 20, "{}: 1000 blocks at a time take {stats:?}", pool.kind());
+        let kind = pool.kind();
+        assert!(stats.held_bytes <= 2 << 20, "{kind}: 1000 blocks at a time take {stats:?}");
     }
 }
 
@@ -50,7 +51,7 @@ fn threads_that_come_and_go_leak_nothing() {
         let mut held = Vec::new();
         for _ in 0..rounds {
             let left: Vec<Block> = thread::scope(|scope| {
-                // 200 at once: most of them have no cache of their own.
+                // 200 threads at once: most of them have no exclusive slot.
                 let threads: Vec<_> = (0..if cfg!(miri) { 70 } else { 200 })
                     .map(|seed| {
                         let pool = &pool;
@@ -59,7 +60,8 @@ fn threads_that_come_and_go_leak_nothing() {
                             let mut live: Vec<Block> = Vec::new();
                             for number in 0..blocks {
                                 let size = some_size(&mut random);
-                                live.push(Block::allocate(pool, layout(size), number as u8).unwrap());
+                                let block = Block::allocate(pool, layout(size), number as u8);
+                                live.push(block.unwrap());
                                 if random.random_bool(0.4) {
                                     let victim = random.random_range(0..live.len());
                                     live.swap_remove(victim).free(pool);
@@ -84,7 +86,8 @@ fn threads_that_come_and_go_leak_nothing() {
 fn threads_that_swap_blocks_keep_them_apart() {
     let (threads, steps, shelf) = if cfg!(miri) { (3, 60, 20) } else { (8, 50_000, 1000) };
     for pool in pools() {
-        // Every thread puts blocks on the shelf and frees those that it replaces, whoever allocated them.
+        // Every thread puts blocks on a shelf, and frees those that it replaces. Any thread may
+        // have allocated them.
         let places: Vec<_> = (0..shelf).map(|_| std::sync::Mutex::new(None::<Block>)).collect();
         thread::scope(|scope| {
             for seed in 0..threads {
@@ -103,7 +106,8 @@ fn threads_that_swap_blocks_keep_them_apart() {
                 });
             }
         });
-        let left: Vec<Block> = places.into_iter().filter_map(|place| place.into_inner().unwrap()).collect();
+        let left = places.into_iter().filter_map(|place| place.into_inner().unwrap());
+        let left: Vec<Block> = left.collect();
         assert_eq!(pool.stats().live_nodes, left.len() as u64);
         left.into_iter().for_each(|block| block.free(&pool));
         assert_quiet(&pool.stats(), &pool.kind());
@@ -125,7 +129,8 @@ fn stats_while_threads_work_do_not_run_away() {
                 })
                 .collect();
             while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
-                // One block a thread is live at most; each may be freed while the counts are summed, and another made.
+                // At most one block of each thread is live. While the counts are summed, it may be
+                // freed and another one allocated.
                 assert!(pool.stats().live_nodes < 1000);
             }
         });
