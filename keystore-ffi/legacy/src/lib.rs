@@ -24,9 +24,9 @@ mod statistics;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
 use std::ptr;
 
-use keystore::KS_INVALID_ARGUMENT;
-use keystore::border::{BytesError, Failure, Out, Owned, guard, slice};
 use keystore_core::{Concurrency, Config, Error, Keystore, MAX_KEY_LEN};
+use keystore_ffi::KS_INVALID_ARGUMENT;
+use keystore_ffi::border::{BytesError, Failure, Out, Owned, guard, slice};
 
 use self::process::{Process, Verb};
 pub use self::statistics::{

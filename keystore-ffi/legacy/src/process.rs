@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
-use keystore::KS_NOT_INITIALISED;
-use keystore::border::Failure;
 use keystore_core::striped::thread_slot;
 use keystore_core::{Concurrency, Config, Keystore, LocalKeystore, RwLockKeystore};
+use keystore_ffi::KS_NOT_INITIALISED;
+use keystore_ffi::border::Failure;
 use keystore_pool::SlabPool;
 
 use super::statistics::keystore_stats;

@@ -2,8 +2,8 @@
 
 use std::ffi::{c_uint, c_ulong};
 
-use keystore::{KS_INVALID_ARGUMENT, KS_KEY_NOT_FOUND, KS_OUT_OF_MEMORY};
 use keystore_core::Stats;
+use keystore_ffi::{KS_INVALID_ARGUMENT, KS_KEY_NOT_FOUND, KS_OUT_OF_MEMORY};
 
 use super::process::Refused;
 
