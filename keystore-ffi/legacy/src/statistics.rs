@@ -284,7 +284,7 @@ impl keystore_stats {
 mod tests {
 
     use super::*;
-    use crate::process::Verb;
+    use crate::process::Operation;
 
     #[test]
     fn every_call_that_failed_is_counted_under_its_code() {
@@ -298,8 +298,8 @@ mod tests {
         (nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates) = (4, 1, 6, 3, 2);
         stats.errors = [(-10, 3)].into();
         let refused = Refused::default();
-        refused.argument(Verb::Add);
-        refused.argument(Verb::Delete);
+        refused.argument(Operation::Add);
+        refused.argument(Operation::Delete);
         refused.copy();
 
         let stats = keystore_stats::new(&stats, &refused, 0);
