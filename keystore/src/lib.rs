@@ -36,6 +36,9 @@
 //! on by default. A build without one compiles neither it nor what only it depends on. `serde` adds
 //! `Serialize` and `Deserialize` to the configuration, the statistics and the kinds.
 
+// On docs.rs: which feature brings an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod combination;
 
 pub use combination::Combination;

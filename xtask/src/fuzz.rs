@@ -15,7 +15,7 @@ use crate::nightly;
 use crate::soak::minutes;
 
 /// What the repository keeps.
-const CORPUS: &str = "keystore-pool/fuzz/corpus/sequences";
+const CORPUS: &str = "keystore/fuzz/corpus/sequences";
 
 /// What runs find.
 const FOUND: &str = "target/fuzz-corpus";
@@ -62,7 +62,7 @@ fn look(root: &Path) -> Result<(), String> {
 
 fn commands(args: &Args) -> Vec<CommandLine> {
     let fuzz = |options: &str| {
-        nightly::command(&format!("cargo fuzz run --fuzz-dir keystore-pool/fuzz sequences {options}"))
+        nightly::command(&format!("cargo fuzz run --fuzz-dir keystore/fuzz sequences {options}"))
     };
     let seconds = args.minutes.as_secs().max(1);
     let mut commands = vec![fuzz(&format!(
@@ -84,8 +84,8 @@ mod tests {
         let [run] = &commands(false)[..] else { panic!("one command") };
         assert_eq!(
             run.to_string(),
-            "rustup run nightly cargo fuzz run --fuzz-dir keystore-pool/fuzz sequences target/fuzz-corpus \
-             keystore-pool/fuzz/corpus/sequences -- -max_total_time=90 -max_len=4096 -print_final_stats=1"
+            "rustup run nightly cargo fuzz run --fuzz-dir keystore/fuzz sequences target/fuzz-corpus \
+             keystore/fuzz/corpus/sequences -- -max_total_time=90 -max_len=4096 -print_final_stats=1"
         );
         assert!(commands(true)[1].to_string().contains("sequences target/fuzz-corpus -- -set_cover_merge=1"));
     }

@@ -186,7 +186,7 @@ fn the_page_of_tests_names_tests_that_there_are() {
         let Some((module, test)) = name.split_once("::").filter(|(_, test)| test.ends_with('…')) else {
             continue;
         };
-        let source = read(&format!("keystore-pool/tests/conformance/{module}.rs"));
+        let source = read(&format!("keystore/tests/conformance/{module}.rs"));
         let beginning = format!("fn {}", test.trim_end_matches('…'));
         assert!(source.contains(&beginning), "{name}: no test of {module} begins so");
         seen += 1;
