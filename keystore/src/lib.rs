@@ -42,5 +42,19 @@
 mod combination;
 
 pub use combination::Combination;
+#[doc(inline)]
 pub use keystore_core::*;
+#[doc(inline)]
 pub use keystore_pool::*;
+
+// By name too: if a feature is off, the compiler names it to a program that lacks it.
+#[cfg(feature = "rwlock")]
+pub use keystore_core::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock};
+#[cfg(feature = "dashmap")]
+pub use keystore_core::{DashMapKeystore, DashMapTable};
+#[cfg(feature = "epoch")]
+pub use keystore_core::{EpochKeystore, EpochTable};
+#[cfg(feature = "arena")]
+pub use keystore_pool::{ArenaOptions, ArenaPool};
+#[cfg(feature = "slab")]
+pub use keystore_pool::{SlabOptions, SlabPool, WhenFull};
