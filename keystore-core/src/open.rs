@@ -107,15 +107,9 @@ where
 /// Returns the error for a backend whose feature is off.
 fn not_built<A>(kind: BackendKind, _: &Config, _: A) -> Error {
     let (operation, reason) = match kind {
-        BackendKind::RwLock => {
-            ("opening the backend rwlock", "feature \"rwlock\" of keystore-core is not enabled")
-        }
-        BackendKind::Epoch => {
-            ("opening the backend epoch", "feature \"epoch\" of keystore-core is not enabled")
-        }
-        BackendKind::DashMap => {
-            ("opening the backend dashmap", "feature \"dashmap\" of keystore-core is not enabled")
-        }
+        BackendKind::RwLock => ("opening the backend rwlock", "feature \"rwlock\" is not enabled"),
+        BackendKind::Epoch => ("opening the backend epoch", "feature \"epoch\" is not enabled"),
+        BackendKind::DashMap => ("opening the backend dashmap", "feature \"dashmap\" is not enabled"),
     };
     Error::Unsupported { operation, reason }
 }
@@ -169,7 +163,7 @@ mod tests {
                 let Some(error) = error else { continue };
                 let expected = format!(
                     "opening the backend {kind} is not supported: \
-                     feature \"{kind}\" of keystore-core is not enabled"
+                     feature \"{kind}\" is not enabled"
                 );
                 assert_eq!((error.code(), error.to_string()), (-43, expected));
             }

@@ -1,9 +1,9 @@
-//! Many keys at once. A batch is one verb per key, in order, not a transaction; it is faster than one
-//! by one, for the waits for memory of several keys overlap.
+//! Many keys at once. A batch is one operation per key, in order, not a transaction; it is faster
+//! than one by one, for the waits for memory of several keys overlap.
 //!
 //! Arrays from C are turned into slices a group at a time, in an array on the stack: a batch of any
-//! length allocates nothing here. As a batch is one verb per key anyway, cutting it changes nothing
-//! that can be seen.
+//! length allocates nothing here. As a batch is one operation per key anyway, cutting it
+//! changes nothing that can be seen.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};

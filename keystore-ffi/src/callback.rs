@@ -1,4 +1,4 @@
-//! Values shown in place: the verbs that call back.
+//! Values shown in place: the operations that call back.
 //!
 //! While a callback runs, the store is in use by the thread that runs it, so it must not be closed
 //! there. A thread's callbacks that are under way are kept as a list through its stack, innermost

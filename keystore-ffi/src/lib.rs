@@ -27,9 +27,9 @@
 //!
 //! `status` the codes and the last message · `failure` everything that can go wrong, and the border
 //! that turns it into a code · `options` what a store is opened with · `handle` handles and what they
-//! stand for · `bytes` memory coming in and going out · `store` opening, closing and the verbs on one
-//! key · `callback` values shown in place · `one_step` reading and writing in one step · `batch` many
-//! keys at once · `stats` the picture of a store.
+//! stand for · `bytes` memory coming in and going out · `store` opening, closing and the operations
+//! on one key · `callback` values shown in place · `atomic_ops` reading and writing in one step ·
+//! `batch` many keys at once · `stats` the picture of a store.
 //!
 //! The interface of the C predecessor is a library of its own, which has this one inside:
 //! `keystore-legacy`, in the folder `legacy`.
@@ -40,12 +40,12 @@
     reason = "a failure that is made ahead of time is dropped again on every call that succeeds: 15 ns each"
 )]
 
+mod atomic_ops;
 mod batch;
 mod bytes;
 mod callback;
 mod failure;
 mod handle;
-mod one_step;
 mod options;
 mod stats;
 mod status;
@@ -59,13 +59,13 @@ pub mod border {
     pub use crate::failure::{Failure, guard};
 }
 
+pub use atomic_ops::{
+    KS_UPDATE_DELETE, KS_UPDATE_KEEP, KS_UPDATE_SET, ks_compare_exchange, ks_take, ks_update, ks_update_fn,
+};
 pub use batch::{ks_delete_many, ks_get_many, ks_read_many, ks_read_many_fn, ks_set_many, ks_value};
 pub use bytes::ks_bytes;
 pub use callback::{ks_for_each, ks_for_each_fn, ks_read, ks_read_fn};
 pub use handle::ks_store;
-pub use one_step::{
-    KS_UPDATE_DELETE, KS_UPDATE_KEEP, KS_UPDATE_SET, ks_compare_exchange, ks_take, ks_update, ks_update_fn,
-};
 pub use options::{
     KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, KS_CONCURRENCY_MULTI_THREADED,
     KS_CONCURRENCY_SINGLE_THREADED, KS_NO_LOCK_TIMEOUT, KS_NO_MEMORY_LIMIT, KS_POOL_ARENA, KS_POOL_SLAB,

@@ -1,4 +1,4 @@
-//! Opening, closing, and the verbs on one key.
+//! Opening, closing, and the operations on one key.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -65,22 +65,22 @@ pub unsafe extern "C" fn ks_close(store: *mut ks_store) -> c_int {
     })
 }
 
-/// Runs `verb` on the store and the key that C named.
+/// Runs `operation` on the store and the key that C named.
 ///
 /// # Safety
-/// What every verb asks for: see [`ks_set`].
+/// The promises that every operation asks for: see [`ks_set`].
 #[inline]
 unsafe fn on_key<'a>(
     store: *mut ks_store,
     key: *const c_void,
     key_len: usize,
-    verb: impl FnOnce(&'a dyn Keystore, &'a [u8]) -> Result<(), Failure>,
+    operation: impl FnOnce(&'a dyn Keystore, &'a [u8]) -> Result<(), Failure>,
 ) -> c_int {
     guard(|| {
         // SAFETY: the caller promises that nobody closes the store meanwhile.
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
-        verb(store, unsafe { slice("key", key, key_len) }?)
+        operation(store, unsafe { slice("key", key, key_len) }?)
     })
 }
 
@@ -105,13 +105,13 @@ pub unsafe extern "C" fn ks_set(
     value: *const c_void,
     value_len: usize,
 ) -> c_int {
-    let verb = |store: &dyn Keystore, key: &[u8]| {
+    let operation = |store: &dyn Keystore, key: &[u8]| {
         // SAFETY: the caller promises that the value is NULL or can be read.
         store.set(key, unsafe { slice("value", value, value_len) }?)?;
         Ok(())
     };
     // SAFETY: the caller's promises are those of `on_key`.
-    unsafe { on_key(store, key, key_len, verb) }
+    unsafe { on_key(store, key, key_len, operation) }
 }
 
 /// Gives `key` the value `value` where it has none. One step: of several threads that insert one key,
@@ -129,13 +129,13 @@ pub unsafe extern "C" fn ks_insert(
     value: *const c_void,
     value_len: usize,
 ) -> c_int {
-    let verb = |store: &dyn Keystore, key: &[u8]| {
+    let operation = |store: &dyn Keystore, key: &[u8]| {
         // SAFETY: the caller promises that the value is NULL or can be read.
         let inserted = store.insert(key, unsafe { slice("value", value, value_len) }?)?;
         if inserted { Ok(()) } else { Err(Failure::KeyExists) }
     };
     // SAFETY: the caller's promises are those of `on_key`.
-    unsafe { on_key(store, key, key_len, verb) }
+    unsafe { on_key(store, key, key_len, operation) }
 }
 
 /// Copies the value of `key` into a buffer of the caller's.
@@ -253,11 +253,11 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 /// the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key_len: usize) -> c_int {
-    let verb = |store: &dyn Keystore, key: &[u8]| {
+    let operation = |store: &dyn Keystore, key: &[u8]| {
         if store.delete(key)? { Ok(()) } else { Err(Failure::KeyNotFound) }
     };
     // SAFETY: the caller's promises are those of `on_key`.
-    unsafe { on_key(store, key, key_len, verb) }
+    unsafe { on_key(store, key, key_len, operation) }
 }
 
 /// Tells whether `key` has a value.

@@ -105,17 +105,15 @@ impl AnyPool {
             #[cfg(feature = "slab")]
             PoolKind::Slab => Shared::new(SlabPool::from_config(config)?).map(Self::Slab),
             #[cfg(not(feature = "slab"))]
-            PoolKind::Slab => Err(feature_disabled(
-                "making the pool slab",
-                "feature \"slab\" of keystore-pool is not enabled",
-            )),
+            PoolKind::Slab => {
+                Err(feature_disabled("making the pool slab", "feature \"slab\" is not enabled"))
+            }
             #[cfg(feature = "arena")]
             PoolKind::Arena => Shared::new(ArenaPool::from_config(config)?).map(Self::Arena),
             #[cfg(not(feature = "arena"))]
-            PoolKind::Arena => Err(feature_disabled(
-                "making the pool arena",
-                "feature \"arena\" of keystore-pool is not enabled",
-            )),
+            PoolKind::Arena => {
+                Err(feature_disabled("making the pool arena", "feature \"arena\" is not enabled"))
+            }
             PoolKind::System => Shared::new(SystemPool::new()?).map(Self::System),
         }
     }
@@ -212,7 +210,7 @@ mod tests {
                     assert!(!built, "{error}");
                     let expected = format!(
                         "making the pool {kind} is not supported: \
-                         feature \"{kind}\" of keystore-pool is not enabled"
+                         feature \"{kind}\" is not enabled"
                     );
                     assert_eq!((error.code(), error.to_string()), (-43, expected));
                     continue;

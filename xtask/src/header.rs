@@ -12,7 +12,7 @@ use keystore_bench::errln;
 
 /// The sources, in the order in which the header shows what they declare.
 const SOURCES: [&str; 9] =
-    ["status", "options", "handle", "bytes", "store", "callback", "one_step", "batch", "stats"];
+    ["status", "options", "handle", "bytes", "store", "callback", "atomic_ops", "batch", "stats"];
 
 /// Options.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,9 @@
 //!
 //! An installed library differs from the one that `cargo build` makes: it has a soname, and no
 //! symbols for a debugger. So it is built in a target directory of its own, for two recipes must
-//! not write one file.
+//! not write one file. It also has another name: cargo names a library after its crate, and the
+//! crate `keystore` is the Rust library. So cargo builds `libkeystore_ffi`, and this installs it as
+//! `libkeystore`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -27,7 +29,9 @@ struct Library {
     package: &'static str,
     /// The package's folder.
     folder: &'static str,
-    /// Its name for the linker.
+    /// The crate that it is built from. cargo names the files that it builds after it.
+    crate_name: &'static str,
+    /// Its name for the linker. The installed files have it.
     name: &'static str,
     /// Its name for pkg-config.
     pkg_config: &'static str,
@@ -39,6 +43,7 @@ const LIBRARIES: [Library; 2] = [
     Library {
         package: "keystore-ffi",
         folder: "keystore-ffi",
+        crate_name: "keystore_ffi",
         name: "keystore",
         pkg_config: "keystore",
         description: "A concurrent, in-process key-value store",
@@ -46,6 +51,7 @@ const LIBRARIES: [Library; 2] = [
     Library {
         package: "keystore-legacy",
         folder: "keystore-ffi/legacy",
+        crate_name: "keystore_legacy",
         name: "keystore_legacy",
         pkg_config: "keystore-legacy",
         description: "keystore with the interface of its C predecessor",
@@ -221,13 +227,13 @@ fn build(
     let built: Vec<PathBuf> = stdout
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == library.name)
+        .filter(|message| message["target"]["name"] == library.crate_name)
         .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .collect();
     let find = |extension: &str| {
         let found = built.iter().find(|file| file.extension().is_some_and(|e| e == extension));
-        found.cloned().ok_or_else(|| format!("cargo built no lib{}.{extension}", library.name))
+        found.cloned().ok_or_else(|| format!("cargo built no lib{}.{extension}", library.crate_name))
     };
     Ok(Built { shared: find(std::env::consts::DLL_EXTENSION)?, archive: find("a")? })
 }

@@ -73,15 +73,15 @@ fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
     // The harness's own allocator would hide from a sanitizer what is done with memory.
     const BENCH: &str = "-p keystore-bench --lib --no-default-features -- every_combination_passes";
     let tests: &[&str] = match (args.sanitizer, args.short) {
-        (_, true) => &["-p keystore-pool --test conformance -- concurrency::"],
+        (_, true) => &["-p keystore --test conformance -- concurrency::"],
         (Sanitizer::Address, false) => &[
             "-p keystore-core -p keystore-pool --lib --all-features",
-            "-p keystore-pool --test conformance --test model",
+            "-p keystore --test conformance --test model",
             BENCH,
         ],
         (Sanitizer::Thread, false) => &[
             "-p keystore-core -p keystore-pool --lib --all-features",
-            "-p keystore-pool --test conformance",
+            "-p keystore --test conformance",
             BENCH,
         ],
     };
@@ -121,7 +121,7 @@ mod tests {
             command.to_string(),
             "RUSTFLAGS=\"-Zsanitizer=thread --cfg crossbeam_sanitize --cfg rustix_use_libc\" \
              TSAN_OPTIONS=\"allocator_may_return_null=1\" rustup run nightly cargo \
-             test --target x86_64-unknown-linux-gnu -Zbuild-std -p keystore-pool --test conformance -- concurrency::"
+             test --target x86_64-unknown-linux-gnu -Zbuild-std -p keystore --test conformance -- concurrency::"
         );
     }
 

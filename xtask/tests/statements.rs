@@ -186,7 +186,7 @@ fn the_page_of_tests_names_tests_that_there_are() {
         let Some((module, test)) = name.split_once("::").filter(|(_, test)| test.ends_with('…')) else {
             continue;
         };
-        let source = read(&format!("keystore-pool/tests/conformance/{module}.rs"));
+        let source = read(&format!("keystore/tests/conformance/{module}.rs"));
         let beginning = format!("fn {}", test.trim_end_matches('…'));
         assert!(source.contains(&beginning), "{name}: no test of {module} begins so");
         seen += 1;
@@ -205,8 +205,9 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn no_public_signature_names_a_type_of_a_dependency() {
     const DEPENDENCIES: [&str; 6] =
         ["crossbeam_epoch::", "crossbeam_utils::", "dashmap::", "foldhash::", "lock_api::", "parking_lot::"];
-    for source in
-        ["keystore-core/src", "keystore-pool/src"].into_iter().flat_map(|name| sources(&root().join(name)))
+    for source in ["keystore/src", "keystore-core/src", "keystore-pool/src"]
+        .into_iter()
+        .flat_map(|name| sources(&root().join(name)))
     {
         let text = fs::read_to_string(&source).expect("the file can be read");
         for line in text.lines().map(str::trim) {

@@ -103,7 +103,7 @@ fn the_verdict_stands_first_and_says_which_store_how_surely_and_on_what() {
     assert!(page.find(take).unwrap() < page.find("Which is fastest").unwrap(), "{page}");
     assert!(document.find(take).unwrap() < document.find("## Which is fastest").unwrap(), "{document}");
     for said in
-        ["2 processors are few", "50 keys of 16 B, values of 16 B; 5 rounds; cargo xtask bench --keys 50."]
+        ["2 processors are few", "50 keys of 16 B, values of 16 B; 5 rounds; `cargo xtask bench --keys 50`."]
     {
         assert!(text.contains(said) && page.contains(said) && document.contains(said), "{said}: {text}");
     }

@@ -254,7 +254,7 @@ fn measured_on(results: &Results) -> String {
     // Traces of misses have no values.
     let values = range(each(|m| m.mean_value_len), bytes);
     let values = if values == "0" { String::new() } else { format!(", values of {values} B") };
-    let command = if results.command.is_empty() { String::new() } else { format!("; {}", results.command) };
+    let command = if results.command.is_empty() { String::new() } else { format!("; `{}`", results.command) };
     format!(
         "Measured on {}, {} processor{}: {} keys of {} B{values}; {}{command}.",
         results.machine.processor,

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
-use keystore::{KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, ks_backend};
 use keystore_core::{BackendKind, BoxedKeystore, Config, Keystore};
+use keystore_ffi::{KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, ks_backend};
 use keystore_pool::{AnyPool, PoolKind};
 
 use self::library::Library;

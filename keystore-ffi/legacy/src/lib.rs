@@ -24,11 +24,11 @@ mod statistics;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
 use std::ptr;
 
-use keystore::KS_INVALID_ARGUMENT;
-use keystore::border::{BytesError, Failure, Out, Owned, guard, slice};
 use keystore_core::{Concurrency, Config, Error, Keystore, MAX_KEY_LEN};
+use keystore_ffi::KS_INVALID_ARGUMENT;
+use keystore_ffi::border::{BytesError, Failure, Out, Owned, guard, slice};
 
-use self::process::{Process, Verb};
+use self::process::{Operation, Process};
 pub use self::statistics::{
     bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats, key_entry_stats,
     keystore_stats, memory_pool_stats, metadata_stats,
@@ -88,9 +88,13 @@ unsafe fn value_of<'a>(value: *const key_store_value) -> Result<&'a [u8], Failur
 impl Process {
     /// The arguments of a call, counted where they are refused.
     #[inline]
-    fn arguments<T, E: Into<Failure>>(&self, verb: Verb, arguments: Result<T, E>) -> Result<T, Failure> {
+    fn arguments<T, E: Into<Failure>>(
+        &self,
+        operation: Operation,
+        arguments: Result<T, E>,
+    ) -> Result<T, Failure> {
         if arguments.is_err() {
-            self.refused.argument(verb);
+            self.refused.argument(operation);
         }
         arguments.map_err(Into::into)
     }
@@ -143,9 +147,9 @@ pub unsafe extern "C" fn set_key(key: *const c_char, value: *mut key_store_value
     guard(|| {
         process::with(|process| {
             // SAFETY: the caller promises a string or NULL.
-            let key = process.arguments(Verb::Add, unsafe { key_of(key) })?;
+            let key = process.arguments(Operation::Add, unsafe { key_of(key) })?;
             // SAFETY: the caller promises a value or NULL.
-            let value = process.arguments(Verb::Add, unsafe { value_of(value) })?;
+            let value = process.arguments(Operation::Add, unsafe { value_of(value) })?;
             process.store(|store| store.set(key, value))?;
             Ok(())
         })
@@ -165,9 +169,9 @@ pub unsafe extern "C" fn get_key(key: *const c_char, value_out: *mut key_store_v
             out.write(key_store_value { data: ptr::null_mut(), data_size: 0 });
         }
         process::with(|process| {
-            let out = process.arguments(Verb::Find, out)?;
+            let out = process.arguments(Operation::Find, out)?;
             // SAFETY: the caller promises a string or NULL.
-            let key = process.arguments(Verb::Find, unsafe { key_of(key) })?;
+            let key = process.arguments(Operation::Find, unsafe { key_of(key) })?;
             let found = process.store(|store| Keystore::read(&store, key, Owned::copy))?;
             let copy = found.ok_or_else(|| Failure::KeyNotFound)?.inspect_err(|_| process.refused.copy())?;
             let (data, data_size) = copy.into_raw();
@@ -186,7 +190,7 @@ pub unsafe extern "C" fn delete_key(key: *const c_char) -> c_int {
     guard(|| {
         process::with(|process| {
             // SAFETY: the caller promises a string or NULL.
-            let key = process.arguments(Verb::Delete, unsafe { key_of(key) })?;
+            let key = process.arguments(Operation::Delete, unsafe { key_of(key) })?;
             let deleted = process.store(|store| store.delete(key))?;
             if deleted { Ok(()) } else { Err(Failure::KeyNotFound) }
         })

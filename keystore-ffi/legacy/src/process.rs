@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::CachePadded;
-use keystore::KS_NOT_INITIALISED;
-use keystore::border::Failure;
 use keystore_core::thread_slot::thread_slot;
 use keystore_core::{Concurrency, Config, Keystore, LocalKeystore, RwLockKeystore};
+use keystore_ffi::KS_NOT_INITIALISED;
+use keystore_ffi::border::Failure;
 use keystore_pool::SlabPool;
 
 use super::statistics::keystore_stats;
@@ -134,7 +134,7 @@ pub(super) fn with<R>(call: impl FnOnce(&Process) -> Result<R, Failure>) -> Resu
 
 /// What a call is counted as.
 #[derive(Clone, Copy)]
-pub(super) enum Verb {
+pub(super) enum Operation {
     Add,
     Find,
     Delete,
@@ -161,11 +161,11 @@ pub(super) struct RefusedCounts {
 impl Refused {
     /// Counts a call with a wrong argument.
     #[cold]
-    pub(super) fn argument(&self, verb: Verb) {
-        let counter = match verb {
-            Verb::Add => &self.adds,
-            Verb::Find => &self.finds,
-            Verb::Delete => &self.deletes,
+    pub(super) fn argument(&self, operation: Operation) {
+        let counter = match operation {
+            Operation::Add => &self.adds,
+            Operation::Find => &self.finds,
+            Operation::Delete => &self.deletes,
         };
         counter.fetch_add(1, Relaxed);
     }

@@ -2,8 +2,8 @@
 
 use std::ffi::{c_uint, c_ulong};
 
-use keystore::{KS_INVALID_ARGUMENT, KS_KEY_NOT_FOUND, KS_OUT_OF_MEMORY};
 use keystore_core::Stats;
+use keystore_ffi::{KS_INVALID_ARGUMENT, KS_KEY_NOT_FOUND, KS_OUT_OF_MEMORY};
 
 use super::process::Refused;
 
@@ -284,7 +284,7 @@ impl keystore_stats {
 mod tests {
 
     use super::*;
-    use crate::process::Verb;
+    use crate::process::Operation;
 
     #[test]
     fn every_call_that_failed_is_counted_under_its_code() {
@@ -298,8 +298,8 @@ mod tests {
         (nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates) = (4, 1, 6, 3, 2);
         stats.errors = [(-10, 3)].into();
         let refused = Refused::default();
-        refused.argument(Verb::Add);
-        refused.argument(Verb::Delete);
+        refused.argument(Operation::Add);
+        refused.argument(Operation::Delete);
         refused.copy();
 
         let stats = keystore_stats::new(&stats, &refused, 0);

@@ -130,8 +130,8 @@ fn without_installing(root: &Path, project: &Project) -> Result<(), String> {
     run(Command::new(cargo).args(["build", "--release", "-p", "keystore-ffi"]).current_dir(root))?;
     let program = project.0.join("ten_lines");
     for link in [
-        &["-L", "target/release", "-lkeystore"][..],
-        &["target/release/libkeystore.a", "-lpthread", "-ldl", "-lm"],
+        &["-L", "target/release", "-lkeystore_ffi"][..],
+        &["target/release/libkeystore_ffi.a", "-lpthread", "-ldl", "-lm"],
     ] {
         run(Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
             .args(["-I", "keystore-ffi/include", "keystore-ffi/examples/ten_lines.c"])

@@ -11,7 +11,7 @@ use keystore_bench::outln;
 pub(super) const FOLDER: &str = "target/outside";
 
 /// The libraries that a package may depend on, with their folders' names.
-pub(super) const LIBRARIES: [&str; 2] = ["keystore-core", "keystore-pool"];
+pub(super) const LIBRARIES: [&str; 3] = ["keystore", "keystore-core", "keystore-pool"];
 
 /// A package of one program.
 #[derive(Debug)]

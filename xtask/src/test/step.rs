@@ -77,7 +77,10 @@ impl Step {
             Self::Features => {
                 let backends = ["", "rwlock", "epoch", "dashmap"].map(|only| ("keystore-core", only));
                 let pools = ["", "slab", "arena"].map(|only| ("keystore-pool", only));
-                let alone = backends.into_iter().chain(pools).map(|(package, only)| alone(package, only));
+                let facade = ["", "rwlock", "epoch", "dashmap", "slab", "arena"];
+                let facade = facade.map(|only| ("keystore", only));
+                let packages = backends.into_iter().chain(pools).chain(facade);
+                let alone = packages.map(|(package, only)| alone(package, only));
                 alone
                     .chain([Check::Look { at: "what a build says that lacks them", look: without::look }])
                     .collect()

@@ -1,27 +1,26 @@
 //! A build without a backend or pool says which feature would bring it: when the program runs, and
 //! already when it is compiled.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::package::Package;
 
-const NO_FEATURES: &str = "[dependencies]
-keystore-core = { version = \"0.1\", default-features = false }
-keystore-pool = { version = \"0.1\", default-features = false }
-";
+/// Crates that have the backends and the pools: the facade, which has both, or one each.
+const CRATES: [(&str, &str); 2] = [("keystore", "keystore"), ("keystore-core", "keystore-pool")];
 
 /// Opens every backend and pool by its name, and expects each to be refused by the name of its
 /// feature.
 const AT_RUN_TIME: &str = r#"
-use keystore_core::{BackendKind, Config, open, open_local};
-use keystore_pool::{AnyPool, PoolKind};
+use BACKENDS::{BackendKind, Config, open, open_local};
+use POOLS::{AnyPool, PoolKind};
 
-fn main() -> keystore_core::Result<()> {
+fn main() -> BACKENDS::Result<()> {
     let config = Config::default();
     let system = || AnyPool::new(PoolKind::System, &config);
     for name in ["rwlock", "epoch", "dashmap"] {
         let kind: BackendKind = name.parse()?;
-        let expected = format!("feature {name:?} of keystore-core is not enabled");
+        let expected = format!("is not supported: feature {name:?} is not enabled");
         let shared = open(kind, &config, system()?).err().expect("refused").to_string();
         let local = open_local(kind, &config, system()?).err().expect("refused").to_string();
         assert!(shared.ends_with(&expected) && local.ends_with(&expected), "{shared}; {local}");
@@ -29,7 +28,8 @@ fn main() -> keystore_core::Result<()> {
     for name in ["slab", "arena"] {
         let kind: PoolKind = name.parse()?;
         let error = AnyPool::new(kind, &config).err().expect("refused").to_string();
-        assert!(error.ends_with(&format!("feature {name:?} of keystore-pool is not enabled")), "{error}");
+        let expected = format!("is not supported: feature {name:?} is not enabled");
+        assert!(error.ends_with(&expected), "{error}");
     }
     Ok(())
 }
@@ -37,26 +37,39 @@ fn main() -> keystore_core::Result<()> {
 
 /// Names what is not compiled in.
 const AT_COMPILE_TIME: &str = "
-use keystore_core::{DashMapKeystore, EpochKeystore, LocalKeystore, RwLockKeystore};
-use keystore_pool::{ArenaPool, SlabPool};
+use BACKENDS::{DashMapKeystore, EpochKeystore, LocalKeystore, RwLockKeystore};
+use POOLS::{ArenaPool, SlabPool};
 fn main() {}
 ";
 
-/// Builds a program without any feature, and one that names what it then does not have.
+/// Builds a program without any feature, and one that names what it then does not have: each with
+/// the facade, and with the crates that it is made of.
 pub(super) fn look(root: &Path) -> Result<String, String> {
-    let package = |name: &str, main: &str| Package {
-        name: name.to_owned(),
-        dependencies: NO_FEATURES.to_owned(),
-        main: main.to_owned(),
-    };
-    package("without-at-run-time", AT_RUN_TIME).run(root)?;
-    let Err(said) = package("without-at-compile-time", AT_COMPILE_TIME).run(root) else {
-        return Err("a program builds that names backends and pools which are not compiled in".into());
-    };
-    for feature in ["rwlock", "epoch", "dashmap", "slab", "arena"] {
-        if !said.contains(&format!("gated behind the `{feature}` feature")) {
-            return Err(format!("the compiler does not name the feature {feature}:\n{said}"));
+    for (backends, pools) in CRATES {
+        package("run", backends, pools, AT_RUN_TIME).run(root)?;
+        let Err(said) = package("compile", backends, pools, AT_COMPILE_TIME).run(root) else {
+            return Err(format!(
+                "a program builds that names what {backends} and {pools} do not have compiled in"
+            ));
+        };
+        for feature in ["rwlock", "epoch", "dashmap", "slab", "arena"] {
+            if !said.contains(&format!("gated behind the `{feature}` feature")) {
+                return Err(format!("the compiler does not name the feature {feature}:\n{said}"));
+            }
         }
     }
     Ok("each missing backend and pool is refused by the name of its feature, and so says the compiler".into())
+}
+
+/// Makes a package of a program that has these crates, without their features.
+fn package(time: &str, backends: &str, pools: &str, program: &str) -> Package {
+    let crates = BTreeSet::from([backends, pools]);
+    let line = |name: &str| format!("{name} = {{ version = \"0.1\", default-features = false }}\n");
+    Package {
+        name: format!("without-{backends}-at-{time}-time"),
+        dependencies: crates.iter().fold("[dependencies]\n".to_owned(), |all, name| all + &line(name)),
+        main: program
+            .replace("BACKENDS", &backends.replace('-', "_"))
+            .replace("POOLS", &pools.replace('-', "_")),
+    }
 }

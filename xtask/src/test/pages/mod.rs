@@ -1,5 +1,7 @@
 //! Builds and runs the Rust programs that the pages print, as a reader would: each in a package
-//! outside the workspace that has exactly the dependencies and features printed above it.
+//! outside the workspace that has exactly the dependencies and features printed above it. As
+//! doctests of the crate `keystore` they would have the features of that build, and nothing would
+//! read the printed ones.
 
 mod blocks;
 
@@ -64,7 +66,8 @@ fn package(place: &str, dependencies: Option<&str>, block: &Block<'_>) -> Packag
         format!("fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{before}\n{code}Ok(())\n}}\n")
     };
     let named = || {
-        let named = LIBRARIES.iter().filter(|name| main.contains(&name.replace('-', "_")));
+        let path = |name: &str| name.replace('-', "_") + "::";
+        let named = LIBRARIES.iter().filter(|name| main.contains(&path(name)));
         named.fold("[dependencies]\n".to_owned(), |all, name| all + name + " = \"0.1\"\n")
     };
     let dependencies = dependencies.map_or_else(named, str::to_owned);
@@ -104,6 +107,8 @@ mod tests {
     fn a_fragment_gets_what_stands_before_it_and_the_crates_that_it_names() {
         let package = package("a.md:1", None, &block("keystore_core::f(n)?;\n"));
         assert_eq!(package.dependencies, "[dependencies]\nkeystore-core = \"0.1\"\n");
+        let facade = self::package("a.md:1", None, &block("keystore::f(n)?;\n"));
+        assert_eq!(facade.dependencies, "[dependencies]\nkeystore = \"0.1\"\n");
         assert!(package.main.contains("{\nlet n = 1;\nkeystore_core::f(n)?;\nOk(())\n}"), "{}", package.main);
     }
 }

@@ -1,0 +1,60 @@
+//! keystore: a concurrent, in-process key-value store, byte keys to byte values.
+//!
+//! This is the crate to start from. It re-exports [`keystore_core`] (the trait [`Keystore`] and its
+//! three backends) and [`keystore_pool`] (the pools that entries come from), and names each backend
+//! on each pool as a [`Combination`].
+//!
+//! ```
+//! # #[cfg(all(feature = "rwlock", feature = "slab"))] fn main() -> keystore::Result<()> {
+//! use keystore::{Combination, Config, Keystore};
+//!
+//! let store = Combination::default().open(&Config::default())?;
+//! store.set(b"answer", b"42")?;
+//! assert_eq!(store.get(b"answer")?.as_deref(), Some(&b"42"[..]));
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "rwlock", feature = "slab")))] fn main() {}
+//! ```
+//!
+//! A store that is chosen at run time is a [`BoxedKeystore`]. A store whose backend and pool are
+//! known when the program is compiled is faster, and takes closures of any type:
+//!
+//! ```
+//! # #[cfg(all(feature = "rwlock", feature = "slab"))] fn main() -> keystore::Result<()> {
+//! use keystore::{Config, Keystore, RwLockKeystore, SlabPool};
+//!
+//! let config = Config { initial_buckets: 1024, ..Config::default() };
+//! let store = RwLockKeystore::open(&config, SlabPool::from_config(&config)?)?;
+//! store.set(b"answer", b"42")?;
+//! assert_eq!(store.read(b"answer", |value| value.len())?, Some(2));
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "rwlock", feature = "slab")))] fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All are
+//! on by default. A build without one compiles neither it nor what only it depends on. `serde` adds
+//! `Serialize` and `Deserialize` to the configuration, the statistics and the kinds.
+
+// On docs.rs: which feature brings an item.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod combination;
+
+pub use combination::Combination;
+#[doc(inline)]
+pub use keystore_core::*;
+#[doc(inline)]
+pub use keystore_pool::*;
+
+// By name too: if a feature is off, the compiler names it to a program that lacks it.
+#[cfg(feature = "rwlock")]
+pub use keystore_core::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock};
+#[cfg(feature = "dashmap")]
+pub use keystore_core::{DashMapKeystore, DashMapTable};
+#[cfg(feature = "epoch")]
+pub use keystore_core::{EpochKeystore, EpochTable};
+#[cfg(feature = "arena")]
+pub use keystore_pool::{ArenaOptions, ArenaPool};
+#[cfg(feature = "slab")]
+pub use keystore_pool::{SlabOptions, SlabPool, WhenFull};

@@ -1,0 +1,90 @@
+//! A sequence of calls made from any bytes, for the fuzzer and for the tests that replay what it found worth keeping.
+
+use std::ops::RangeInclusive;
+
+use arbitrary::{Result, Unstructured};
+use keystore::{AnyPool, BackendKind, Config, Keystore, PoolKind, Shrinking, open};
+
+use crate::steps::{Model, Step, Value};
+
+/// Calls in a sequence at most.
+const MOST: usize = 400;
+
+/// Takes the sequence that `bytes` make on every backend, each over the pool that they choose, and checks every answer.
+pub(crate) fn run(bytes: &[u8]) {
+    let Ok((config, pool, steps)) = sequence(&mut Unstructured::new(bytes)) else { return };
+    for backend in BackendKind::ALL {
+        let nodes = AnyPool::new(pool, &config).expect("the pool opens");
+        let store = open(backend, &config, nodes.clone()).expect("the store opens");
+        let store: &dyn Keystore = &*store;
+        let mut model = Model::default();
+        for step in &steps {
+            model.take(store, step).unwrap_or_else(|error| panic!("{backend}+{pool}, {step:?}: {error}"));
+        }
+        model.check(store);
+    }
+}
+
+/// How the stores are opened, and what is done to them.
+fn sequence(from: &mut Unstructured<'_>) -> Result<(Config, PoolKind, Vec<Step>)> {
+    let config = Config {
+        initial_buckets: 1 << from.int_in_range(0..=8)?,
+        shrinking: *from.choose(&[Shrinking::OnRequest, Shrinking::Automatic])?,
+        preallocation: *from.choose(&[0.0, 1.0])?,
+        ..Config::default()
+    };
+    let pool = *from.choose(&PoolKind::ALL)?;
+    let mut steps = Vec::new();
+    while !from.is_empty() && steps.len() < MOST {
+        steps.push(step(from)?);
+    }
+    Ok((config, pool, steps))
+}
+
+fn step(from: &mut Unstructured<'_>) -> Result<Step> {
+    Ok(match from.int_in_range(0..=19)? {
+        0 => Step::Read(number(from)?),
+        1..=3 => Step::Set(number(from)?, value(from)?),
+        4 => Step::Insert(number(from)?, value(from)?),
+        5 => Step::Update(number(from)?, maybe(from)?),
+        6 => Step::UpdateKeep(number(from)?),
+        7 => Step::Exchange(number(from)?, maybe(from)?),
+        8 => Step::ExchangeFrom(number(from)?, maybe(from)?, maybe(from)?),
+        9 | 10 => Step::Delete(number(from)?),
+        11 => Step::Take(number(from)?),
+        12 => Step::ReadMany(several(from, number)?),
+        13 => Step::SetMany(several(from, |from| Ok((number(from)?, value(from)?)))?),
+        14 => Step::DeleteMany(several(from, number)?),
+        15 => Step::Retain(from.int_in_range(1..=6)?),
+        16 => Step::Clear,
+        17 => Step::Reserve(from.int_in_range(0..=3_000)?),
+        18 => Step::Shrink,
+        _ => Step::Check,
+    })
+}
+
+/// The number of a key. There are 256 keys; see [`key`](crate::steps::key) for their lengths.
+fn number(from: &mut Unstructured<'_>) -> Result<usize> {
+    from.int_in_range(0..=255)
+}
+
+/// A value: mostly short, sometimes beyond the largest class of the pools.
+fn value(from: &mut Unstructured<'_>) -> Result<Value> {
+    const LENGTHS: [RangeInclusive<usize>; 4] = [0..=24, 0..=24, 0..=400, 4_000..=20_000];
+    let seed = from.int_in_range(0..=255)?;
+    let lengths = from.choose(&LENGTHS)?.clone();
+    Ok(Value(seed, from.int_in_range(lengths)?))
+}
+
+fn maybe(from: &mut Unstructured<'_>) -> Result<Option<Value>> {
+    if from.ratio(2, 3)? { value(from).map(Some) } else { Ok(None) }
+}
+
+/// Up to 80 of something: more than a batch is taken in at once.
+fn several<T>(
+    from: &mut Unstructured<'_>,
+    one: impl Fn(&mut Unstructured<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let count = from.int_in_range(0..=80)?;
+    (0..count).map(|_| one(from)).collect()
+}

@@ -1,0 +1,219 @@
+//! Steps of a sequence of calls, checked against a map of the standard library.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use keystore::{Change, Error, Exchange, Keystore, Update};
+
+/// A value, by what it is made from: a byte and a length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Value(pub(crate) u8, pub(crate) usize);
+
+impl Value {
+    fn bytes(self) -> Vec<u8> {
+        (0..self.1).map(|at| self.0.wrapping_add(at as u8)).collect()
+    }
+}
+
+/// A call. Keys are numbers, made into bytes by [`key`].
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Read(usize),
+    Set(usize, Value),
+    Insert(usize, Value),
+    /// An update to this value, or a deletion.
+    Update(usize, Option<Value>),
+    UpdateKeep(usize),
+    /// A compare_exchange to this value, or to nothing, that expects what is there.
+    Exchange(usize, Option<Value>),
+    /// One that expects this.
+    ExchangeFrom(usize, Option<Value>, Option<Value>),
+    Delete(usize),
+    Take(usize),
+    ReadMany(Vec<usize>),
+    SetMany(Vec<(usize, Value)>),
+    DeleteMany(Vec<usize>),
+    /// Keeps the entries whose key and value lengths add up to no multiple of this.
+    Retain(usize),
+    Clear,
+    Reserve(usize),
+    Shrink,
+    /// Compares everything.
+    Check,
+}
+
+/// The key of number `n`: of one byte to some hundreds.
+pub(crate) fn key(n: usize) -> Vec<u8> {
+    let length = [1, 2, 7, 8, 9, 16, 60, 300][n % 8];
+    let mut key = vec![b'k'; length];
+    key[length - 1] = n as u8;
+    key
+}
+
+/// What a store should hold.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    entries: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Model {
+    /// Takes `step` on `store`, and checks the answer against the model, which takes it too. The store may refuse: then the
+    /// model stays as it is, but for what a call on many keys has done before, and the error is returned.
+    pub(crate) fn take(&mut self, store: &dyn Keystore, step: &Step) -> Result<(), Error> {
+        let entries = &mut self.entries;
+        match step {
+            Step::Read(n) => {
+                let expected = entries.get(&key(*n));
+                assert_eq!(store.get(&key(*n))?.as_ref(), expected);
+                assert_eq!(store.contains(&key(*n))?, expected.is_some());
+            }
+            Step::Set(n, value) => {
+                let change = store.set(&key(*n), &value.bytes())?;
+                let old = entries.insert(key(*n), value.bytes());
+                assert_eq!(change, if old.is_some() { Change::Replaced } else { Change::Created });
+            }
+            Step::Insert(n, value) => {
+                let inserted = store.insert(&key(*n), &value.bytes())?;
+                assert_eq!(inserted, !entries.contains_key(&key(*n)));
+                entries.entry(key(*n)).or_insert_with(|| value.bytes());
+            }
+            Step::Update(n, value) => {
+                let old = entries.get(&key(*n));
+                let change = store.update_dyn(&key(*n), &mut |shown| {
+                    assert_eq!(shown, old.map(Vec::as_slice));
+                    value.map_or(Update::Delete, |value| Update::Set(value.bytes()))
+                })?;
+                let expected = match (old, value) {
+                    (None, None) => Change::Absent,
+                    (None, Some(_)) => Change::Created,
+                    (Some(_), None) => Change::Deleted,
+                    (Some(_), Some(_)) => Change::Replaced,
+                };
+                assert_eq!(change, expected);
+                self.put(*n, *value);
+            }
+            Step::UpdateKeep(n) => {
+                let change = store.update_dyn(&key(*n), &mut |_| Update::Keep)?;
+                let present = entries.contains_key(&key(*n));
+                assert_eq!(change, if present { Change::Kept } else { Change::Absent });
+            }
+            Step::Exchange(n, new) => {
+                let expected = entries.get(&key(*n)).cloned();
+                self.exchange(store, *n, expected, *new)?;
+            }
+            Step::ExchangeFrom(n, expected, new) => {
+                self.exchange(store, *n, expected.map(Value::bytes), *new)?;
+            }
+            Step::Delete(n) => assert_eq!(store.delete(&key(*n))?, entries.remove(&key(*n)).is_some()),
+            Step::Take(n) => assert_eq!(store.take(&key(*n))?, entries.remove(&key(*n))),
+            Step::ReadMany(numbers) => {
+                let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
+                let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
+                let mut visits = 0;
+                store.read_many_dyn(&keys, &mut |at, value| {
+                    assert_eq!((at, value), (visits, entries.get(keys[at]).map(Vec::as_slice)));
+                    visits += 1;
+                })?;
+                assert_eq!(visits, keys.len());
+            }
+            Step::SetMany(batch) => {
+                let owned: Vec<_> = batch.iter().map(|&(n, value)| (key(n), value.bytes())).collect();
+                let pairs: Vec<_> = owned.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+                let result = store.set_many(&pairs);
+                let done = result.as_ref().map_or_else(|error| error.index, |_| batch.len());
+                let before = entries.len();
+                entries.extend(owned.into_iter().take(done));
+                assert_eq!(result?, entries.len() - before);
+            }
+            Step::DeleteMany(numbers) => {
+                let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
+                let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
+                let result = store.delete_many(&keys);
+                let done = result.as_ref().map_or_else(|error| error.index, |_| keys.len());
+                let before = entries.len();
+                entries.retain(|key, _| !keys[..done].contains(&key.as_slice()));
+                assert_eq!(result?, before - entries.len());
+            }
+            Step::Retain(divisor) => {
+                let keep = |key: &[u8], value: &[u8]| !(key.len() + value.len()).is_multiple_of(*divisor);
+                let result = store.retain_dyn(&mut |key, value| {
+                    assert_eq!(entries.get(key).map(Vec::as_slice), Some(value));
+                    keep(key, value)
+                });
+                if result.is_err() {
+                    self.forget_what_is_gone(store, |key, value| !keep(key, value));
+                }
+                let (removed, entries) = (result?, &mut self.entries);
+                let before = entries.len();
+                entries.retain(|key, value| keep(key, value));
+                assert_eq!(removed, before - entries.len());
+            }
+            Step::Clear => {
+                let result = store.clear();
+                if result.is_err() {
+                    self.forget_what_is_gone(store, |_, _| true);
+                }
+                result?;
+                self.entries.clear();
+            }
+            Step::Reserve(additional) => store.reserve(*additional)?,
+            Step::Shrink => store.shrink()?,
+            Step::Check => self.check(store),
+        }
+        assert_eq!(store.len(), Ok(self.entries.len()));
+        Ok(())
+    }
+
+    /// Compares everything that the store holds.
+    pub(crate) fn check(&self, store: &dyn Keystore) {
+        let mut found = HashMap::new();
+        store
+            .for_each_dyn(&mut |key, value| {
+                assert!(found.insert(key.to_vec(), value.to_vec()).is_none(), "{key:?} is shown twice");
+                ControlFlow::Continue(())
+            })
+            .expect("for_each answers");
+        assert_eq!(found, self.entries, "what for_each shows, and what it should");
+        for (key, value) in &self.entries {
+            let mut same = None;
+            let read = store.read_dyn(key, &mut |found| same = Some(found == value));
+            assert_eq!((read, same), (Ok(true), Some(true)), "read of {key:?}");
+        }
+        assert_eq!(store.len(), Ok(self.entries.len()));
+    }
+
+    fn exchange(
+        &mut self,
+        store: &dyn Keystore,
+        n: usize,
+        expected: Option<Vec<u8>>,
+        new: Option<Value>,
+    ) -> Result<(), Error> {
+        let new_bytes = new.map(Value::bytes);
+        let exchange = store.compare_exchange(&key(n), expected.as_deref(), new_bytes.as_deref())?;
+        let now = self.entries.get(&key(n));
+        if now == expected.as_ref() {
+            assert_eq!(exchange, Exchange::Exchanged);
+            self.put(n, new);
+        } else {
+            assert_eq!(exchange, Exchange::Differs(now.cloned()));
+        }
+        Ok(())
+    }
+
+    /// After a call that failed half-way: what it may have removed may be gone, and nothing else.
+    fn forget_what_is_gone(&mut self, store: &dyn Keystore, may_go: impl Fn(&[u8], &[u8]) -> bool) {
+        self.entries.retain(|key, value| {
+            let there = store.contains(key).expect("contains answers");
+            assert!(there || may_go(key, value), "{key:?} is gone");
+            there
+        });
+    }
+
+    fn put(&mut self, n: usize, value: Option<Value>) {
+        match value {
+            Some(value) => self.entries.insert(key(n), value.bytes()),
+            None => self.entries.remove(&key(n)),
+        };
+    }
+}
