@@ -141,7 +141,7 @@ mod checked {
             USES.with_borrow_mut(|all| {
                 let unused = || Uses { cell: UnsafeCell::new(()), is_allocated: false };
                 let uses = all.entry(block.addr().get()).or_insert_with(unused);
-                assert!(!uses.is_allocated, "a block is handed out that is in use");
+                assert!(!uses.is_allocated, "a block is allocated that is in use");
                 uses.is_allocated = true;
                 uses.cell.with_mut(|_| ());
             });
@@ -151,8 +151,8 @@ mod checked {
         #[cfg(test)]
         pub(crate) fn freed(block: NonNull<u8>) {
             USES.with_borrow_mut(|all| {
-                let uses = all.get_mut(&block.addr().get()).expect("the block was handed out");
-                assert!(uses.is_allocated, "a block is given up twice");
+                let uses = all.get_mut(&block.addr().get()).expect("the block was allocated");
+                assert!(uses.is_allocated, "a block is freed twice");
                 uses.is_allocated = false;
                 uses.cell.with_mut(|_| ());
             });

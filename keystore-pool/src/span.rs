@@ -63,7 +63,7 @@ unsafe impl Linked for ChunkHeader {
     }
 }
 
-// SAFETY: the header is plain data, and whoever uses it holds the lock of `Spans`.
+// SAFETY: the header is plain data, and any thread that uses it holds the lock of `Spans`.
 unsafe impl Send for ChunkHeader {}
 
 /// Returns the start of the span that `block` lies in.

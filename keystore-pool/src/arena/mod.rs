@@ -10,12 +10,12 @@ use std::fmt;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering::Relaxed};
 
+use keystore_core::huge_pages::Pages;
 use keystore_core::{Config, NodeAllocator, PoolStats, Result};
 
 use crate::per_thread::{LiveCount, PerThread};
 use crate::span::{MAX_ALIGN, SPAN, SpanHeader, SpanOptions, Spans, check_layout, span_of};
 use crate::system::SystemPool;
-use keystore_core::huge_pages::Pages;
 
 mod biased;
 

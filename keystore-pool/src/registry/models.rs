@@ -24,7 +24,7 @@ fn a_lookup_while_the_first_chunk_of_a_leaf_is_added() {
     let outcomes = explore("looking up against adding a leaf", [All, All], || {
         let registry = registry(&[]);
         let other = spawn(1, &registry, |registry| {
-            assert!(!registry.contains(2 * CHUNK), "a chunk that is nobody's");
+            assert!(!registry.contains(2 * CHUNK), "a chunk that was never inserted");
             registry.contains(CHUNK)
         });
         registry.insert(chunk(1)).unwrap();

@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam_utils::CachePadded;
 use keystore_core::fallible::try_boxed_slice;
+use keystore_core::huge_pages::Pages;
 use keystore_core::{Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::per_thread::{ExclusiveSlots, LiveCount, PerThread, current_slot};
 use crate::span::{SpanOptions, Spans, check_layout};
 use crate::system::SystemPool;
-use keystore_core::huge_pages::Pages;
 
 mod aliasable_box;
 mod class;

@@ -38,7 +38,7 @@ unsafe impl Linked for SlabSpan {
     }
 }
 
-// SAFETY: the headers are plain data, and whoever uses them holds the lock of the depot.
+// SAFETY: the headers are plain data, and any thread that uses them holds the depot's lock.
 unsafe impl Send for SlabSpan {}
 
 /// What returning blocks did to their span.

@@ -55,7 +55,7 @@ fn a_full_pool_takes_blocks_from_the_system_and_counts_them() {
     live.into_iter().for_each(|block| block.free(&pool));
     let stats = pool.stats();
     assert_eq!((stats.live_nodes, stats.fallback_bytes, stats.held_bytes), (0, 0, CHUNK as u64));
-    assert_eq!(stats.fallbacks, 100, "counted for ever");
+    assert_eq!(stats.fallbacks, 100, "the count never decreases");
     let reused = blocks(&pool, 400, size);
     assert_eq!(pool.stats().fallbacks, 100, "freed memory of the pool's own is used first");
     reused.into_iter().for_each(|block| block.free(&pool));
@@ -229,8 +229,7 @@ fn a_thousand_threads_that_come_and_go_strand_no_more_than_64_kib_each() {
         });
         assert_eq!((live_by_structure(&pool), pool.stats().live_nodes), (0, 0));
         let held = pool.stats().held_bytes;
-        eprintln!("HELD {held}");
-        assert!(held <= STRANDED, "{held} bytes are held for nobody after round {round}");
+        assert!(held <= STRANDED, "{held} bytes are stranded after round {round}");
     }
 }
 
