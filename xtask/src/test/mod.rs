@@ -152,10 +152,10 @@ mod tests {
 
     #[test]
     fn a_failure_says_how_to_repeat_the_step() {
-        let failure = Failure { step: Step::Lint, reason: "`cargo clippy` gave exit code 101".into() };
+        let failure = Failure { step: Step::Lint, reason: "`cargo clippy` failed with exit code 101".into() };
         assert_eq!(
             failure.to_string(),
-            "step lint failed: `cargo clippy` gave exit code 101\nto repeat it alone: cargo xtask test --only lint"
+            "step lint failed: `cargo clippy` failed with exit code 101\nto repeat it alone: cargo xtask test --only lint"
         );
     }
 }
