@@ -11,7 +11,7 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
-use crate::verbs::{VERBS, Verb};
+use crate::operations::{OPERATIONS, Operation};
 use crate::words::Words;
 
 /// The most keys that are offered, and so the most that are looked for.
@@ -63,10 +63,10 @@ impl Completer for Completion {
         let candidates = match (earlier, words.get(0)) {
             (0, _) => {
                 let typed = typed.to_ascii_lowercase();
-                let begins = |verb: &&Verb| verb.name.as_bytes().starts_with(&typed);
-                VERBS.iter().filter(begins).map(|verb| verb.name.to_owned()).collect()
+                let begins = |operation: &&Operation| operation.name.as_bytes().starts_with(&typed);
+                OPERATIONS.iter().filter(begins).map(|operation| operation.name.to_owned()).collect()
             }
-            (1, Some(verb)) if takes_key(verb) => self.keys(typed),
+            (1, Some(name)) if takes_key(name) => self.keys(typed),
             _ => Vec::new(),
         };
         Ok((start, candidates))
@@ -75,9 +75,9 @@ impl Completer for Completion {
 
 /// Whether the verb's first argument is a key, or the beginning of one.
 fn takes_key(name: &[u8]) -> bool {
-    VERBS.iter().any(|verb| {
-        name.eq_ignore_ascii_case(verb.name.as_bytes())
-            && (verb.arguments.starts_with("KEY") || verb.arguments.starts_with("[PREFIX]"))
+    OPERATIONS.iter().any(|operation| {
+        name.eq_ignore_ascii_case(operation.name.as_bytes())
+            && (operation.arguments.starts_with("KEY") || operation.arguments.starts_with("[PREFIX]"))
     })
 }
 

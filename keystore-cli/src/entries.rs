@@ -151,7 +151,7 @@ pub(crate) struct Unescaped {
 
 /// The key and value of a line of JSON. A value that is a string gives its characters, any other
 /// its JSON text as written.
-pub(crate) fn json<'a>(line: &'a [u8], room: &'a mut Unescaped) -> Result<Entry<'a>, Malformed> {
+pub(crate) fn json<'a>(line: &'a [u8], buffer: &'a mut Unescaped) -> Result<Entry<'a>, Malformed> {
     let object: Object<'a> = serde_json::from_slice(line).map_err(|error| {
         // The parser sees one line, so the number of the line it names would mislead.
         let (text, column) = (error.to_string(), error.column());
@@ -160,9 +160,9 @@ pub(crate) fn json<'a>(line: &'a [u8], room: &'a mut Unescaped) -> Result<Entry<
         format!("not {{\"key\": …, \"value\": …}}: {reason} (column {column})")
     })?;
     let key = string(object.key.get()).ok_or("not {\"key\": …, \"value\": …}: the key is no string")?;
-    let key = unescape(key, &mut room.key)?;
+    let key = unescape(key, &mut buffer.key)?;
     let value = match string(object.value.get()) {
-        Some(string) => unescape(string, &mut room.value)?,
+        Some(string) => unescape(string, &mut buffer.value)?,
         None => object.value.get().as_bytes(),
     };
     Ok((key, value))
@@ -175,14 +175,15 @@ fn string(json: &str) -> Option<&str> {
 
 /// The characters of a JSON string, whose syntax has been checked. A parser of JSON would abort the
 /// process if there were no memory for them.
-fn unescape<'a>(string: &'a str, room: &'a mut Vec<u8>) -> Result<&'a [u8], Malformed> {
+fn unescape<'a>(string: &'a str, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Malformed> {
     let Some(first) = memchr::memchr(b'\\', string.as_bytes()) else { return Ok(string.as_bytes()) };
-    room.clear();
-    room.try_reserve(string.len())
+    buffer.clear();
+    buffer
+        .try_reserve(string.len())
         .map_err(|_| format!("a string of {} bytes: there is no memory for it", string.len()))?;
     let (mut rest, mut escape) = (string, Some(first));
     while let Some(at) = escape {
-        room.extend_from_slice(&rest.as_bytes()[..at]);
+        buffer.extend_from_slice(&rest.as_bytes()[..at]);
         let character;
         (character, rest) = unescape_one(&rest[at + 1..]).ok_or_else(|| {
             format!(
@@ -190,11 +191,11 @@ fn unescape<'a>(string: &'a str, room: &'a mut Vec<u8>) -> Result<&'a [u8], Malf
                 show_text(rest[at..].get(..6).unwrap_or_default().as_bytes())
             )
         })?;
-        room.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        buffer.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         escape = memchr::memchr(b'\\', rest.as_bytes());
     }
-    room.extend_from_slice(rest.as_bytes());
-    Ok(room)
+    buffer.extend_from_slice(rest.as_bytes());
+    Ok(buffer)
 }
 
 /// The character that an escape stands for, and what follows it; `None` for a surrogate without its
@@ -266,8 +267,8 @@ mod tests {
     #[test]
     fn json_values_are_characters_or_the_text_as_written() {
         let entry = |line: &str| {
-            let mut room = Unescaped::default();
-            let (key, value) = json(line.as_bytes(), &mut room).unwrap();
+            let mut buffer = Unescaped::default();
+            let (key, value) = json(line.as_bytes(), &mut buffer).unwrap();
             (String::from_utf8(key.to_vec()).unwrap(), String::from_utf8(value.to_vec()).unwrap())
         };
         let value = |line: &str| entry(line).1;
@@ -311,8 +312,8 @@ mod tests {
         fn strings_are_unescaped_as_the_json_parser_does_it(text in "([^\\\\\"\u{0}-\u{1f}]|\\\\([nrtbf/\"\\\\]|u[0-9a-fA-F]{4}|ud8[0-9a-f]{2}\\\\ud[c-f][0-9a-f]{2})){0,20}") {
             let line = format!("{{\"key\":\"{text}\",\"value\":0}}");
             let expected = serde_json::from_str::<String>(&format!("\"{text}\""));
-            let mut room = Unescaped::default();
-            match (json(line.as_bytes(), &mut room), expected) {
+            let mut buffer = Unescaped::default();
+            match (json(line.as_bytes(), &mut buffer), expected) {
                 (Ok((key, _)), Ok(expected)) => prop_assert_eq!(key, expected.as_bytes()),
                 (Err(_), Err(_)) => {}
                 (ours, theirs) => prop_assert!(false, "{ours:?} {theirs:?}"),

@@ -14,7 +14,7 @@ use keystore_bench::errln;
 use keystore_bench::input::{Found, Input, Lines, Records, source};
 use keystore_core::{BoxedKeystore, Change, Error, Keystore, MAX_KEY_LEN, Update};
 
-use crate::choice::{Choice, LongestLine};
+use crate::args::{LongestLine, StoreArgs};
 use crate::entries::{Format, Malformed, Unescaped, csv, is_header, json, tsv, words};
 use crate::failure::Failure;
 use crate::report;
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
-    choice: Choice,
+    store: StoreArgs,
     #[command(flatten)]
     longest_line: LongestLine,
     /// Pass over malformed lines, and count them, instead of stopping at the first. Of a CSV record
@@ -54,8 +54,8 @@ const MAX_DESCRIBED: u64 = 5;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let format = args.format.unwrap_or_else(|| Format::of(&args.file));
-    let store = args.choice.open()?;
-    let mut loader = Loader { args, format, store, room: Unescaped::default(), replaced: 0, skipped: 0 };
+    let store = args.store.open()?;
+    let mut loader = Loader { args, format, store, unescaped: Unescaped::default(), replaced: 0, skipped: 0 };
     let (lines, time) = loader.load()?;
     let store = &loader.store;
     let style = Style::new(args.raw);
@@ -157,7 +157,7 @@ struct Loader<'a> {
     args: &'a Args,
     format: Format,
     store: BoxedKeystore,
-    room: Unescaped,
+    unescaped: Unescaped,
     /// Entries whose key had been there.
     replaced: u64,
     /// Malformed lines.
@@ -224,7 +224,7 @@ impl Loader<'_> {
                 }
                 Format::Lines if lines.line().is_empty() => return Ok(()),
                 Format::Lines => return Ok(count(&self.store, lines.line())?),
-                Format::Jsonl => json(lines.line(), &mut self.room)?,
+                Format::Jsonl => json(lines.line(), &mut self.unescaped)?,
                 Format::Tsv | Format::Csv => tsv(lines.line())?,
             },
         };

@@ -12,18 +12,18 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod choice;
+mod args;
 mod complete;
 mod entries;
 mod failure;
 mod load;
+mod operations;
 mod pages;
 mod report;
 mod shell;
 mod stress;
 mod style;
 mod top;
-mod verbs;
 mod words;
 
 use std::process::ExitCode;

@@ -15,17 +15,17 @@ use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 
-use crate::choice::{Choice, LongestLine};
+use crate::args::{LongestLine, StoreArgs};
 use crate::complete::Completion;
 use crate::failure::Failure;
+use crate::operations::{self, Next, Refusal};
 use crate::style::{ESCAPES, Style};
-use crate::verbs::{self, Next, Refusal};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ESCAPES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    choice: Choice,
+    store: StoreArgs,
     #[command(flatten)]
     longest_line: LongestLine,
     /// Print keys and values byte for byte, without escapes and quotes.
@@ -39,17 +39,17 @@ const PROMPT: &str = "keystore> ";
 const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let store = args.choice.open()?;
+    let store = args.store.open()?;
     let style = Style::new(args.raw);
     if !io::stdin().is_terminal() {
         return lines(&store, style, args.longest_line, None);
     }
     // While a verb runs, Ctrl-C ends that and not the shell, for the store would go with it.
     // Without the handler it is as before.
-    let _ = ctrlc::set_handler(|| verbs::INTERRUPTED.store(true, Ordering::Relaxed));
+    let _ = ctrlc::set_handler(|| operations::INTERRUPTED.store(true, Ordering::Relaxed));
     let greeting = format!(
-        "keystore: backend {}, pool {}. Type help for the verbs.",
-        args.choice.backend, args.choice.pool
+        "keystore: backend {}, pool {}. Type `help` for the operations.",
+        args.store.backend, args.store.pool
     );
     if can_edit() {
         prompt(store, style, &greeting)
@@ -92,15 +92,15 @@ fn prompt(store: BoxedKeystore, style: Style, greeting: &str) -> Result<ExitCode
             Err(error) => return Err(error.into()),
         };
         // What is pasted comes as one, and may have many lines.
-        verbs::INTERRUPTED.store(false, Ordering::Relaxed);
+        operations::INTERRUPTED.store(false, Ordering::Relaxed);
         for line in typed.lines() {
-            match verbs::run(&store, line.as_bytes(), style, &mut Output) {
+            match operations::run(&store, line.as_bytes(), style, &mut Output) {
                 Ok(Next::Go) => {}
                 Ok(Next::Quit) => return Ok(ExitCode::SUCCESS),
                 Err(Refusal::Output(error)) => return Err(error.into()),
                 Err(refusal) => errln!("error: {refusal}"),
             }
-            if verbs::INTERRUPTED.load(Ordering::Relaxed) {
+            if operations::INTERRUPTED.load(Ordering::Relaxed) {
                 break; // and what was pasted behind it
             }
         }
@@ -170,8 +170,8 @@ fn next(
         Found::End => None,
         Found::Malformed(reason) => Some(Err(Refusal::Malformed(reason))),
         Found::Whole => {
-            verbs::INTERRUPTED.store(false, Ordering::Relaxed);
-            Some(verbs::run(store, lines.line(), style, &mut Output))
+            operations::INTERRUPTED.store(false, Ordering::Relaxed);
+            Some(operations::run(store, lines.line(), style, &mut Output))
         }
     })
 }

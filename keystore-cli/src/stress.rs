@@ -15,7 +15,7 @@ use keystore_bench::stress::{
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
 
-use crate::choice::{OneOrAll, Sizes, backend_or_all, pool_or_all};
+use crate::args::{OneOrAll, Sizes, backend_or_all, pool_or_all};
 use crate::failure::Failure;
 use crate::report;
 

@@ -137,7 +137,7 @@ fn a_byte_that_is_no_utf8_costs_its_line_and_not_the_store() {
 fn pasted_lines_are_carried_out_one_by_one() {
     let mut session = Session::edited(&[]);
     session.type_in(b"\x1b[200~set a 1\rset b 2\r\nfrob\nset c 3\x1b[201~\r");
-    session.wait_for("unknown verb frob");
+    session.wait_for("unknown operation frob");
     session.wait_for("created");
     session.wait_for("keystore> ");
     session.ask("count", "3");
@@ -199,7 +199,7 @@ fn a_terminal_without_an_editor_takes_bytes() {
     session.type_in(b"set caf\xe9 1\n");
     session.wait_for("created");
     session.type_in(b"frob\n");
-    session.wait_for("error: unknown verb frob");
+    session.wait_for("error: unknown operation frob");
     session.type_in(b"scan\n");
     session.wait_for("caf\\xe9\t1");
     assert_eq!(session.end(), Some(0));

@@ -15,7 +15,7 @@ use crate::words::{Unreadable, Words};
 
 /// A verb's name, its arguments, and what it does.
 #[derive(Debug)]
-pub(crate) struct Verb {
+pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) arguments: &'static str,
     help: &'static str,
@@ -44,53 +44,59 @@ enum Action {
     Quit,
 }
 
-const fn verb(
+const fn operation(
     name: &'static str,
     arguments: &'static str,
     count: (usize, usize),
     action: Action,
     help: &'static str,
-) -> Verb {
-    Verb { name, arguments, help, count, action }
+) -> Operation {
+    Operation { name, arguments, help, count, action }
 }
 
 /// All verbs, in the order in which `help` shows them.
-pub(crate) static VERBS: [Verb; 17] = [
-    verb("set", "KEY VALUE", (2, 2), Action::Set, "give KEY this value, present or not"),
-    verb("insert", "KEY VALUE", (2, 2), Action::Insert, "give KEY this value; an error where it is present"),
-    verb("get", "KEY", (1, 1), Action::Get, "print the value of KEY; an error where it is absent"),
-    verb("take", "KEY", (1, 1), Action::Take, "remove KEY and print the value it had"),
-    verb("del", "KEY", (1, 1), Action::Del, "remove KEY; an error where it is absent"),
-    verb("exists", "KEY", (1, 1), Action::Exists, "print whether KEY is present"),
-    verb("cas", "KEY OLD NEW", (3, 3), Action::Cas, "change the value of KEY to NEW where it is OLD"),
-    verb(
+pub(crate) static OPERATIONS: [Operation; 17] = [
+    operation("set", "KEY VALUE", (2, 2), Action::Set, "give KEY this value, present or not"),
+    operation(
+        "insert",
+        "KEY VALUE",
+        (2, 2),
+        Action::Insert,
+        "give KEY this value; an error where it is present",
+    ),
+    operation("get", "KEY", (1, 1), Action::Get, "print the value of KEY; an error where it is absent"),
+    operation("take", "KEY", (1, 1), Action::Take, "remove KEY and print the value it had"),
+    operation("del", "KEY", (1, 1), Action::Del, "remove KEY; an error where it is absent"),
+    operation("exists", "KEY", (1, 1), Action::Exists, "print whether KEY is present"),
+    operation("cas", "KEY OLD NEW", (3, 3), Action::Cas, "change the value of KEY to NEW where it is OLD"),
+    operation(
         "incr",
         "KEY [BY]",
         (1, 2),
         Action::Incr,
         "add BY (1) to the number that KEY holds, absent counting as 0",
     ),
-    verb("count", "", (0, 0), Action::Count, "print the number of entries"),
-    verb(
+    operation("count", "", (0, 0), Action::Count, "print the number of entries"),
+    operation(
         "scan",
         "[PREFIX] [LIMIT]",
         (0, 2),
         Action::Scan,
         "list entries whose key begins with PREFIX, at most LIMIT (100)",
     ),
-    verb("stats", "", (0, 0), Action::Stats, "print what the store tells about itself"),
-    verb("clear", "", (0, 0), Action::Clear, "remove every entry"),
-    verb(
+    operation("stats", "", (0, 0), Action::Stats, "print what the store tells about itself"),
+    operation("clear", "", (0, 0), Action::Clear, "remove every entry"),
+    operation(
         "reserve",
         "ENTRIES",
         (1, 1),
         Action::Reserve,
         "make the table large enough for so many more entries",
     ),
-    verb("shrink", "", (0, 0), Action::Shrink, "make the table as small as its entries allow"),
-    verb("help", "", (0, 0), Action::Help, "print this list"),
-    verb("quit", "", (0, 0), Action::Quit, "leave; so does the end of the input"),
-    verb("exit", "", (0, 0), Action::Quit, "leave"),
+    operation("shrink", "", (0, 0), Action::Shrink, "make the table as small as its entries allow"),
+    operation("help", "", (0, 0), Action::Help, "print this list"),
+    operation("quit", "", (0, 0), Action::Quit, "leave; so does the end of the input"),
+    operation("exit", "", (0, 0), Action::Quit, "leave"),
 ];
 
 /// How many entries `scan` lists unless told.
@@ -116,10 +122,10 @@ pub(crate) enum Refusal {
     Interrupted,
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    #[error("unknown verb {0}: help lists those there are")]
-    UnknownVerb(String),
+    #[error("unknown operation {0}: `help` lists all")]
+    UnknownOperation(String),
     #[error("usage: {name} {arguments}", name = .0.name, arguments = .0.arguments)]
-    Usage(&'static Verb),
+    Usage(&'static Operation),
     #[error("{what} is {text}: it must be {expected}")]
     NoNumber { what: &'static str, text: String, expected: &'static str },
     #[error("key not found: {0}")]
@@ -146,18 +152,18 @@ pub(crate) fn run(
     let words = Words::split(line)?;
     let Some(name) = words.get(0) else { return Ok(Next::Go) };
     let arguments = words.len() - 1;
-    let verb = VERBS
+    let operation = OPERATIONS
         .iter()
-        .find(|verb| name.eq_ignore_ascii_case(verb.name.as_bytes()))
-        .ok_or_else(|| Refusal::UnknownVerb(named(name)))?;
-    if arguments < verb.count.0 || arguments > verb.count.1 {
-        return Err(Refusal::Usage(verb));
+        .find(|operation| name.eq_ignore_ascii_case(operation.name.as_bytes()))
+        .ok_or_else(|| Refusal::UnknownOperation(named(name)))?;
+    if arguments < operation.count.0 || arguments > operation.count.1 {
+        return Err(Refusal::Usage(operation));
     }
     let argument = |index: usize| words.get(1 + index);
     let word = |index: usize| argument(index).unwrap_or_default();
     let key = word(0);
     let not_found = || Refusal::NotFound(named(key));
-    match verb.action {
+    match operation.action {
         Action::Set => match store.set(key, word(1))? {
             Change::Created => writeln!(out, "created")?,
             _ => writeln!(out, "replaced")?,
@@ -298,8 +304,8 @@ fn first(
 }
 
 fn help(out: &mut impl Write) -> io::Result<()> {
-    for verb in &VERBS {
-        writeln!(out, "  {:<26}{}", format!("{} {}", verb.name, verb.arguments), verb.help)?;
+    for operation in &OPERATIONS {
+        writeln!(out, "  {:<26}{}", format!("{} {}", operation.name, operation.arguments), operation.help)?;
     }
     out.write_all(QUOTING.as_bytes())
 }
@@ -368,7 +374,7 @@ mod tests {
         assert_eq!(run(&store, b"quit", Style::Word, &mut Vec::new()).unwrap(), Next::Quit);
         assert!(say(&store, "stats").unwrap().contains("Operations"));
         let help = say(&store, "help").unwrap();
-        assert!(VERBS.iter().all(|verb| help.contains(verb.name)));
+        assert!(OPERATIONS.iter().all(|operation| help.contains(operation.name)));
     }
 
     #[test]
@@ -385,7 +391,7 @@ mod tests {
         let store = store();
         let long = format!("set {} v", "k".repeat(70_000));
         let refusals = [
-            ("frob a", "unknown verb frob: help lists those there are"),
+            ("frob a", "unknown operation frob: `help` lists all"),
             ("set a", "usage: set KEY VALUE"),
             ("get", "usage: get KEY"),
             ("count 3", "usage: count "),
@@ -405,10 +411,7 @@ mod tests {
     #[test]
     fn foreign_text_in_a_message_is_escaped_once_and_cut() {
         let store = store();
-        assert_eq!(
-            say(&store, "fr\u{1b}ob").unwrap_err(),
-            "unknown verb fr\\u{1b}ob: help lists those there are"
-        );
+        assert_eq!(say(&store, "fr\u{1b}ob").unwrap_err(), "unknown operation fr\\u{1b}ob: `help` lists all");
         let long = say(&store, &format!("get {}", "k".repeat(60_000))).unwrap_err();
         assert_eq!(long, format!("key not found: {}… (60000 bytes)", "k".repeat(120)));
         assert!(say(&store, &"v".repeat(1 << 20)).unwrap_err().len() < 300);

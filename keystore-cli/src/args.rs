@@ -87,7 +87,7 @@ impl Sizes {
 
 /// Which store a command works on.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Choice {
+pub(crate) struct StoreArgs {
     /// The backend: what finds an entry.
     #[arg(long, default_value = BackendKind::default().name(), value_parser = backend())]
     pub(crate) backend: BackendKind,
@@ -98,7 +98,7 @@ pub(crate) struct Choice {
     sizes: Sizes,
 }
 
-impl Choice {
+impl StoreArgs {
     /// Opens an empty store.
     pub(crate) fn open(&self) -> Result<BoxedKeystore, Error> {
         Combination { backend: self.backend, pool: self.pool }.open(&self.sizes.config())
