@@ -1,4 +1,4 @@
-//! The shell's Tab key: verbs first, then keys of the store.
+//! Completion in the shell: names of operations first, then keys of the store.
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -14,13 +14,13 @@ use rustyline::{Context, Helper};
 use crate::operations::{OPERATIONS, Operation};
 use crate::words::Words;
 
-/// The most keys that are offered, and so the most that are looked for.
+/// Maximum number of keys to offer. The search for keys stops at this number.
 const MAX_OFFERED: usize = 50;
 
-/// The longest key that is offered, bytes: what fits a few lines of a terminal.
+/// Bytes of the longest key to offer, which fits in a few lines of a terminal.
 const MAX_OFFERED_LEN: usize = 200;
 
-/// Completes what is typed at the prompt.
+/// Completes a line at the prompt.
 pub(crate) struct Completion {
     store: Rc<BoxedKeystore>,
 }
@@ -30,10 +30,10 @@ impl Completion {
         Self { store }
     }
 
-    /// Keys that begin with what was typed, as words of the shell.
+    /// Returns the keys that start with `typed`, quoted as words of the shell.
     fn keys(&self, typed: &[u8]) -> Vec<String> {
         let mut keys = Vec::new();
-        // A walk that fails offers what it has found.
+        // If the scan fails, the keys found so far are offered.
         let _ = self.store.for_each(|key, _| {
             if key.starts_with(typed) && key.len() <= MAX_OFFERED_LEN {
                 keys.push(show(key).to_string());
@@ -57,7 +57,7 @@ impl Completer for Completion {
         let before = &line.as_bytes()[..cursor];
         let Ok((words, _)) = Words::split_open(before) else { return Ok((cursor, Vec::new())) };
         let start = words.last_start();
-        // Behind white space, the word that is typed has not begun.
+        // After white space, the next word is still empty.
         let earlier = if start == cursor { words.len() } else { words.len() - 1 };
         let typed = words.get(earlier).unwrap_or_default();
         let candidates = match (earlier, words.get(0)) {
@@ -73,7 +73,7 @@ impl Completer for Completion {
     }
 }
 
-/// Whether the verb's first argument is a key, or the beginning of one.
+/// Returns true if the first argument of an operation is a key or a prefix of keys.
 fn takes_key(name: &[u8]) -> bool {
     OPERATIONS.iter().any(|operation| {
         name.eq_ignore_ascii_case(operation.name.as_bytes())

@@ -1,4 +1,4 @@
-//! `keystore shell` from a pipe.
+//! Tests of `keystore shell` with input from a pipe.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn a_refused_line_is_numbered_the_rest_is_done_and_the_exit_code_is_1() {
         "line 2: unknown operation frob: `help` lists all\n\
          line 3: usage: get KEY\n\
          line 4: key not found: nothing\n\
-         line 5: a quote is not closed, or a backslash stands at the end\n"
+         line 5: a quote is not closed, or the line ends with a backslash\n"
     );
 }
 

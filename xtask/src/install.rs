@@ -125,8 +125,8 @@ impl Names {
     }
 }
 
-/// Returns the part of the version that compatible releases share: the major version or, before 1.0,
-/// also the minor version.
+/// Returns the part of the version that compatible releases share: the major version or, before
+/// 1.0, also the minor version.
 fn compatible_version() -> String {
     let Version { major, minor, .. } = Version::parse(VERSION).expect("cargo accepted the version");
     if major == 0 { format!("0.{minor}") } else { major.to_string() }
@@ -265,8 +265,8 @@ fn symlink(file: &str, at: &Path) -> io::Result<()> {
     fs::copy(at.with_file_name(file), at).map(drop)
 }
 
-/// Makes a file under a temporary name in the target's directory, and then renames it to `to`. Nobody
-/// ever sees half a file, and a program that runs with the old library keeps it.
+/// Makes a file under a temporary name in the target's directory, and then renames it to `to`.
+/// Nobody ever sees half a file, and a program that runs with the old library keeps it.
 fn put(to: &Path, mut make: impl FnMut(&Path) -> io::Result<()>) -> Result<PathBuf, String> {
     let directory = to.parent().unwrap_or(Path::new("."));
     let make = |path: &Path| {

@@ -8,12 +8,12 @@ use keystore_bench::errln;
 use crate::command::cargo;
 
 /// Returns true if this program was compiled with them.
-pub(super) const fn are_here() -> bool {
+pub(super) const fn are_compiled() -> bool {
     cfg!(feature = "peers")
 }
 
 /// Builds this program with them, runs it with the same arguments, and returns its exit code.
-pub(super) fn run_with_them() -> ExitCode {
+pub(super) fn run_with_peers() -> ExitCode {
     let status = Command::new(cargo())
         .args(["run", "--quiet", "--release", "--package", "xtask", "--features", "peers", "--manifest-path"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))

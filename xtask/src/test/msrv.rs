@@ -17,7 +17,7 @@ const PROMISED: &str = env!("CARGO_PKG_RUST_VERSION");
 
 /// Compares the promise with the `rust-version` of every package in the dependency graph, on all
 /// platforms.
-pub(super) fn look(root: &Path) -> Result<String, String> {
+pub(super) fn check(root: &Path) -> Result<String, String> {
     let promised = rust_version(PROMISED)?;
     let compiler = CommandLine::new("rustc", "--version").output(root)?;
     let running = rust_version(compiler.split_whitespace().nth(1).unwrap_or_default())?;

@@ -18,7 +18,7 @@ const WORDS: &str = "2 two\n1 one\n";
 
 /// Builds the C example with CMake and with make and pkg-config, against the shared and the static
 /// library, and runs each program.
-pub(super) fn look(root: &Path) -> Result<String, String> {
+pub(super) fn check(root: &Path) -> Result<String, String> {
     let prefix = root.join(PREFIX);
     let project = copy_of(&root.join("keystore-ffi/examples/c"))?;
     let path = |name: &str| project.path().join(name);

@@ -58,7 +58,7 @@ impl Package {
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("`cargo run` in {} failed:\n{said}", folder.display()))
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Err(format!("`cargo run` in {} failed:\n{errors}", folder.display()))
     }
 }

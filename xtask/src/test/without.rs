@@ -1,5 +1,5 @@
-//! A build without a backend or pool says which feature would bring it: when the program runs, and
-//! already when it is compiled.
+//! Checks that a build without a backend or pool names the feature that adds it: at run time, and
+//! at compile time.
 
 use std::path::Path;
 
@@ -10,8 +10,7 @@ keystore-core = { version = \"0.1\", default-features = false }
 keystore-pool = { version = \"0.1\", default-features = false }
 ";
 
-/// Opens every backend and pool by its name, and expects each to be refused by the name of its
-/// feature.
+/// Opens every backend and pool by name, and expects each error to name the missing feature.
 const AT_RUN_TIME: &str = r#"
 use keystore_core::{BackendKind, Config, open, open_local};
 use keystore_pool::{AnyPool, PoolKind};
@@ -35,28 +34,28 @@ fn main() -> keystore_core::Result<()> {
 }
 "#;
 
-/// Names what is not compiled in.
+/// Uses types that are not compiled in.
 const AT_COMPILE_TIME: &str = "
 use keystore_core::{DashMapKeystore, EpochKeystore, LocalKeystore, RwLockKeystore};
 use keystore_pool::{ArenaPool, SlabPool};
 fn main() {}
 ";
 
-/// Builds a program without any feature, and one that names what it then does not have.
-pub(super) fn look(root: &Path) -> Result<String, String> {
+/// Runs a program without any feature, and compiles one that uses types of missing features.
+pub(super) fn check(root: &Path) -> Result<String, String> {
     let package = |name: &str, main: &str| Package {
         name: name.to_owned(),
         dependencies: NO_FEATURES.to_owned(),
         main: main.to_owned(),
     };
     package("without-at-run-time", AT_RUN_TIME).run(root)?;
-    let Err(said) = package("without-at-compile-time", AT_COMPILE_TIME).run(root) else {
-        return Err("a program builds that names backends and pools which are not compiled in".into());
+    let Err(errors) = package("without-at-compile-time", AT_COMPILE_TIME).run(root) else {
+        return Err("a program builds although it uses backends and pools that are not compiled in".into());
     };
     for feature in ["rwlock", "epoch", "dashmap", "slab", "arena"] {
-        if !said.contains(&format!("gated behind the `{feature}` feature")) {
-            return Err(format!("the compiler does not name the feature {feature}:\n{said}"));
+        if !errors.contains(&format!("gated behind the `{feature}` feature")) {
+            return Err(format!("the compiler does not name the feature {feature}:\n{errors}"));
         }
     }
-    Ok("each missing backend and pool is refused by the name of its feature, and so says the compiler".into())
+    Ok("each missing backend and pool is refused with the name of its feature, also by the compiler".into())
 }

@@ -28,11 +28,11 @@ struct Wide {
 }
 
 /// Checks every tracked file of the repository.
-pub(super) fn look(root: &Path) -> Result<String, String> {
+pub(super) fn check(root: &Path) -> Result<String, String> {
     let tracked = CommandLine::new("git", "ls-files -z").output(root)?;
     let (mut checked, mut faults) = (0, Vec::new());
     for file in tracked.split_terminator('\0') {
-        let Some(check) = check_for(Path::new(file)) else { continue };
+        let Some(lines) = check_for(Path::new(file)) else { continue };
         let path = root.join(file);
         // A tracked file may have been deleted, and the deletion not been staged.
         if !path.is_file() {
@@ -40,7 +40,7 @@ pub(super) fn look(root: &Path) -> Result<String, String> {
         }
         let text = fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
         checked += 1;
-        for Wide { line, columns } in check.wide_lines(&text) {
+        for Wide { line, columns } in lines.wide_lines(&text) {
             faults.push(format!("{file}:{line}: {columns} columns, the limit is {LIMIT}"));
         }
     }
