@@ -1,4 +1,4 @@
-//! The shell's Tab key: verbs first, then keys of the store.
+//! Completion in the shell: names of operations first, then keys of the store.
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -11,16 +11,16 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
-use crate::verbs::{VERBS, Verb};
+use crate::operations::{OPERATIONS, Operation};
 use crate::words::Words;
 
-/// The most keys that are offered, and so the most that are looked for.
+/// Maximum number of keys to offer. The search for keys stops at this number.
 const MAX_OFFERED: usize = 50;
 
-/// The longest key that is offered, bytes: what fits a few lines of a terminal.
+/// Bytes of the longest key to offer, which fits in a few lines of a terminal.
 const MAX_OFFERED_LEN: usize = 200;
 
-/// Completes what is typed at the prompt.
+/// Completes a line at the prompt.
 pub(crate) struct Completion {
     store: Rc<BoxedKeystore>,
 }
@@ -30,10 +30,10 @@ impl Completion {
         Self { store }
     }
 
-    /// Keys that begin with what was typed, as words of the shell.
+    /// Returns the keys that start with `typed`, quoted as words of the shell.
     fn keys(&self, typed: &[u8]) -> Vec<String> {
         let mut keys = Vec::new();
-        // A walk that fails offers what it has found.
+        // If the scan fails, the keys found so far are offered.
         let _ = self.store.for_each(|key, _| {
             if key.starts_with(typed) && key.len() <= MAX_OFFERED_LEN {
                 keys.push(show(key).to_string());
@@ -57,27 +57,27 @@ impl Completer for Completion {
         let before = &line.as_bytes()[..cursor];
         let Ok((words, _)) = Words::split_open(before) else { return Ok((cursor, Vec::new())) };
         let start = words.last_start();
-        // Behind white space, the word that is typed has not begun.
+        // After white space, the next word is still empty.
         let earlier = if start == cursor { words.len() } else { words.len() - 1 };
         let typed = words.get(earlier).unwrap_or_default();
         let candidates = match (earlier, words.get(0)) {
             (0, _) => {
                 let typed = typed.to_ascii_lowercase();
-                let begins = |verb: &&Verb| verb.name.as_bytes().starts_with(&typed);
-                VERBS.iter().filter(begins).map(|verb| verb.name.to_owned()).collect()
+                let begins = |operation: &&Operation| operation.name.as_bytes().starts_with(&typed);
+                OPERATIONS.iter().filter(begins).map(|operation| operation.name.to_owned()).collect()
             }
-            (1, Some(verb)) if takes_key(verb) => self.keys(typed),
+            (1, Some(name)) if takes_key(name) => self.keys(typed),
             _ => Vec::new(),
         };
         Ok((start, candidates))
     }
 }
 
-/// Whether the verb's first argument is a key, or the beginning of one.
+/// Returns true if the first argument of an operation is a key or a prefix of keys.
 fn takes_key(name: &[u8]) -> bool {
-    VERBS.iter().any(|verb| {
-        name.eq_ignore_ascii_case(verb.name.as_bytes())
-            && (verb.arguments.starts_with("KEY") || verb.arguments.starts_with("[PREFIX]"))
+    OPERATIONS.iter().any(|operation| {
+        name.eq_ignore_ascii_case(operation.name.as_bytes())
+            && (operation.arguments.starts_with("KEY") || operation.arguments.starts_with("[PREFIX]"))
     })
 }
 

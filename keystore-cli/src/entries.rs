@@ -1,5 +1,5 @@
-//! Entries in the lines of a text: words, tab-separated and comma-separated values, JSON Lines.
-//! Bytes throughout: only JSON has to be UTF-8.
+//! Parses entries from a line of text: words, tab-separated values, comma-separated values, JSON
+//! Lines. Keys and values are bytes. Only JSON must be UTF-8.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use keystore_core::MAX_KEY_LEN;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What a text holds.
+/// Format of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Each word between ASCII white space is a key, and its count the value
+    /// Each word between ASCII white space is a key; its value is its count
     Words,
-    /// Each line that is not empty is a key, and its count the value
+    /// Each nonempty line is a key; its value is its count
     Lines,
-    /// Each line is a key, a tab, and the value up to the line's end
+    /// Each line is a key, a tab, and the value up to the end of the line
     Tsv,
-    /// Each record is a key and a value, in quotes if they hold commas, quotes (doubled) or line
-    /// ends; other quotes are malformed; a first record `key,value` is a header
+    /// Each record is a key and a value, quoted if they contain commas, line ends or quotes (which
+    /// are doubled); other quotes are malformed; a first record `key,value` is a header
     Csv,
     /// Each line is {"key": "…", "value": …}
     #[value(alias = "ndjson")]
@@ -28,8 +28,8 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format that a name stands for by its extension; `.gz` behind it says nothing. Words if
-    /// it stands for none.
+    /// Guesses the format from the extension of a file, without a final `.gz`. The default is
+    /// words.
     pub(crate) fn of(path: &Path) -> Self {
         let is = |path: &Path, extension: &str| {
             path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
@@ -52,36 +52,36 @@ impl Format {
         }
     }
 
-    /// Whether the values are counts, and not in the text.
+    /// Returns true if the values are counts, which the input does not contain.
     pub(crate) const fn counts(self) -> bool {
         matches!(self, Self::Words | Self::Lines)
     }
 }
 
-/// Why a line is malformed.
+/// The reason why a line is malformed.
 pub(crate) type Malformed = String;
 
 /// A key and its value.
 pub(crate) type Entry<'a> = (&'a [u8], &'a [u8]);
 
-/// The key and value of a line of tab-separated values.
+/// Parses a line of tab-separated values.
 pub(crate) fn tsv(line: &[u8]) -> Result<Entry<'_>, Malformed> {
     let tab = memchr::memchr(b'\t', line).ok_or("no tab between a key and a value")?;
     Ok((&line[..tab], &line[tab + 1..]))
 }
 
-/// The key and value of a record of comma-separated values.
+/// Parses a record of comma-separated values.
 pub(crate) fn csv(record: &Records) -> Result<Entry<'_>, Malformed> {
     match (record.get(0), record.get(1), record.len()) {
         (Some(key), Some(value), 2) => Ok((key, value)),
         (.., columns) => Err(format!(
-            "{columns} {}: a key and a value are wanted, in quotes if there is a comma in them",
+            "{columns} {}: a record has a key and a value; quote them if they contain a comma",
             if columns == 1 { "column" } else { "columns" }
         )),
     }
 }
 
-/// Whether a record is the header of an entry's columns.
+/// Returns true if a record is the header `key,value`.
 pub(crate) fn is_header(record: &Records) -> bool {
     record.len() == 2
         && record
@@ -90,8 +90,8 @@ pub(crate) fn is_header(record: &Records) -> bool {
             .all(|(column, name)| column.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// The two fields of a JSON object, as they are written: nothing of a line of any length is copied
-/// to find them.
+/// The two fields of a JSON object, as written. Finding them copies nothing, however long the line
+/// is.
 struct Object<'a> {
     key: &'a RawValue,
     value: &'a RawValue,
@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for Fields {
         let (mut key, mut value) = (None, None);
         while let Some(name) = map.next_key::<&RawValue>()? {
             let name = name.get();
-            // A name may be written with escapes, which at most take six bytes for one.
+            // A name may contain escapes, each at most six bytes long. A longer name is unknown.
             let plain: String = if name.len() <= 32 {
                 serde_json::from_str(name).map_err(A::Error::custom)?
             } else {
@@ -142,63 +142,64 @@ impl<'de> Visitor<'de> for Fields {
     }
 }
 
-/// Room for the characters of JSON strings that are written with escapes; used again for each line.
+/// Buffers for JSON strings that contain escapes, reused for each line.
 #[derive(Debug, Default)]
 pub(crate) struct Unescaped {
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
-/// The key and value of a line of JSON. A value that is a string gives its characters, any other
-/// its JSON text as written.
-pub(crate) fn json<'a>(line: &'a [u8], room: &'a mut Unescaped) -> Result<Entry<'a>, Malformed> {
+/// Parses a line of JSON. A string value gives its characters; any other value gives its JSON text
+/// as written.
+pub(crate) fn json<'a>(line: &'a [u8], buffer: &'a mut Unescaped) -> Result<Entry<'a>, Malformed> {
     let object: Object<'a> = serde_json::from_slice(line).map_err(|error| {
-        // The parser sees one line, so the number of the line it names would mislead.
+        // The parser sees only this line, so its line number would mislead.
         let (text, column) = (error.to_string(), error.column());
         let place = format!(" at line {} column {column}", error.line());
         let reason = text.strip_suffix(place.as_str()).unwrap_or(&text);
         format!("not {{\"key\": …, \"value\": …}}: {reason} (column {column})")
     })?;
-    let key = string(object.key.get()).ok_or("not {\"key\": …, \"value\": …}: the key is no string")?;
-    let key = unescape(key, &mut room.key)?;
+    let key = string(object.key.get()).ok_or("not {\"key\": …, \"value\": …}: the key is not a string")?;
+    let key = unescape(key, &mut buffer.key)?;
     let value = match string(object.value.get()) {
-        Some(string) => unescape(string, &mut room.value)?,
+        Some(string) => unescape(string, &mut buffer.value)?,
         None => object.value.get().as_bytes(),
     };
     Ok((key, value))
 }
 
-/// What stands between the quotes of a JSON string; `None` for other JSON.
+/// Returns the text between the quotes of a JSON string, or `None` for other JSON.
 fn string(json: &str) -> Option<&str> {
     json.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// The characters of a JSON string, whose syntax has been checked. A parser of JSON would abort the
-/// process if there were no memory for them.
-fn unescape<'a>(string: &'a str, room: &'a mut Vec<u8>) -> Result<&'a [u8], Malformed> {
+/// Returns the characters of a JSON string whose syntax has been checked. serde_json would abort
+/// the process if it could not allocate memory for them.
+fn unescape<'a>(string: &'a str, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Malformed> {
     let Some(first) = memchr::memchr(b'\\', string.as_bytes()) else { return Ok(string.as_bytes()) };
-    room.clear();
-    room.try_reserve(string.len())
-        .map_err(|_| format!("a string of {} bytes: there is no memory for it", string.len()))?;
+    buffer.clear();
+    buffer
+        .try_reserve(string.len())
+        .map_err(|_| format!("not enough memory for a string of {} bytes", string.len()))?;
     let (mut rest, mut escape) = (string, Some(first));
     while let Some(at) = escape {
-        room.extend_from_slice(&rest.as_bytes()[..at]);
+        buffer.extend_from_slice(&rest.as_bytes()[..at]);
         let character;
         (character, rest) = unescape_one(&rest[at + 1..]).ok_or_else(|| {
             format!(
-                "not {{\"key\": …, \"value\": …}}: half a character, {}",
+                "not {{\"key\": …, \"value\": …}}: unpaired surrogate {}",
                 show_text(rest[at..].get(..6).unwrap_or_default().as_bytes())
             )
         })?;
-        room.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        buffer.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         escape = memchr::memchr(b'\\', rest.as_bytes());
     }
-    room.extend_from_slice(rest.as_bytes());
-    Ok(room)
+    buffer.extend_from_slice(rest.as_bytes());
+    Ok(buffer)
 }
 
-/// The character that an escape stands for, and what follows it; `None` for a surrogate without its
-/// other half.
+/// Decodes an escape. Returns its character and the text after it, or `None` for an unpaired
+/// surrogate.
 fn unescape_one(escape: &str) -> Option<(char, &str)> {
     let rest = escape.get(1..)?;
     let character = match escape.as_bytes()[0] {
@@ -223,8 +224,7 @@ fn unescape_one(escape: &str) -> Option<(char, &str)> {
     Some((character, rest))
 }
 
-/// The words of a line of plain text, between white space (that of ASCII, for the text need not be
-/// UTF-8).
+/// Splits a line of plain text into words at ASCII white space. The text need not be UTF-8.
 pub(crate) fn words(line: &[u8]) -> Result<impl Iterator<Item = &[u8]>, Malformed> {
     let words = || line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     if let Some(word) = words().find(|word| word.len() > MAX_KEY_LEN) {
@@ -266,8 +266,8 @@ mod tests {
     #[test]
     fn json_values_are_characters_or_the_text_as_written() {
         let entry = |line: &str| {
-            let mut room = Unescaped::default();
-            let (key, value) = json(line.as_bytes(), &mut room).unwrap();
+            let mut buffer = Unescaped::default();
+            let (key, value) = json(line.as_bytes(), &mut buffer).unwrap();
             (String::from_utf8(key.to_vec()).unwrap(), String::from_utf8(value.to_vec()).unwrap())
         };
         let value = |line: &str| entry(line).1;
@@ -291,8 +291,8 @@ mod tests {
             let reason = reason(line.as_bytes());
             assert!(reason.contains("column") && !reason.contains("line 1"), "{line}: {reason}");
         }
-        assert!(reason(b"{\"key\":1,\"value\":2}").ends_with("the key is no string"));
-        assert!(reason(b"{\"key\":\"a\",\"value\":\"x\\ud800y\"}").ends_with("half a character, \\\\ud800"));
+        assert!(reason(b"{\"key\":1,\"value\":2}").ends_with("the key is not a string"));
+        assert!(reason(b"{\"key\":\"a\",\"value\":\"x\\ud800y\"}").ends_with("unpaired surrogate \\\\ud800"));
         assert!(reason(b"{\"key\":\"\xff\",\"value\":1}").starts_with("not {"));
     }
 
@@ -311,8 +311,8 @@ mod tests {
         fn strings_are_unescaped_as_the_json_parser_does_it(text in "([^\\\\\"\u{0}-\u{1f}]|\\\\([nrtbf/\"\\\\]|u[0-9a-fA-F]{4}|ud8[0-9a-f]{2}\\\\ud[c-f][0-9a-f]{2})){0,20}") {
             let line = format!("{{\"key\":\"{text}\",\"value\":0}}");
             let expected = serde_json::from_str::<String>(&format!("\"{text}\""));
-            let mut room = Unescaped::default();
-            match (json(line.as_bytes(), &mut room), expected) {
+            let mut buffer = Unescaped::default();
+            match (json(line.as_bytes(), &mut buffer), expected) {
                 (Ok((key, _)), Ok(expected)) => prop_assert_eq!(key, expected.as_bytes()),
                 (Err(_), Err(_)) => {}
                 (ours, theirs) => prop_assert!(false, "{ours:?} {theirs:?}"),

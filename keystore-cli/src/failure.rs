@@ -1,5 +1,5 @@
-//! What can go wrong after the arguments were parsed. Each ends the command with exit code 1,
-//! unless it says that the arguments were wrong after all.
+//! Failures after the arguments were parsed. Each ends the command with exit code 1, except for
+//! [`Failure::Usage`].
 
 use std::io;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use keystore_core::Error;
 pub(crate) enum Failure {
     #[error(transparent)]
     Usage(#[from] clap::Error),
-    /// Never from standard output itself, which keeps its failures: see `keystore_bench::console`.
+    /// Never a failure of standard output, which the console records and reports at the end.
     #[error("output: {0}")]
     Output(#[from] io::Error),
-    /// A file that cannot be read, or a line of it.
+    /// An unreadable file, or a malformed line of it.
     #[error(transparent)]
     Input(#[from] keystore_bench::Error),
-    #[error("{}: no value is a number, so there are no largest", show_path(path))]
+    #[error("{}: no value is a number, so no value is the largest", show_path(path))]
     NothingNumeric { path: PathBuf },
     #[error("key not found: {}", show_name(.key))]
     KeyNotFound { key: Vec<u8> },

@@ -1,4 +1,4 @@
-//! `keystore load`: real data into a store, with what it cost.
+//! `keystore load`: loads real data into a store and reports its cost.
 
 use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal, Read, Write};
@@ -14,7 +14,7 @@ use keystore_bench::errln;
 use keystore_bench::input::{Found, Input, Lines, Records, source};
 use keystore_core::{BoxedKeystore, Change, Error, Keystore, MAX_KEY_LEN, Update};
 
-use crate::choice::{Choice, LongestLine};
+use crate::args::{LongestLine, StoreArgs};
 use crate::entries::{Format, Malformed, Unescaped, csv, is_header, json, tsv, words};
 use crate::failure::Failure;
 use crate::report;
@@ -24,45 +24,45 @@ use crate::top::largest;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ESCAPES)]
 pub(crate) struct Args {
-    /// The file, or `-` for standard input; compressed with gzip or not.
+    /// File to load, or `-` for standard input. Gzip is decompressed.
     file: PathBuf,
-    /// What the file holds [default: by its name, .tsv .csv .jsonl .ndjson, also with .gz; else
-    /// words].
+    /// Format of the file [default: by its extension, .tsv .csv .jsonl .ndjson, also before .gz;
+    /// otherwise words].
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
-    choice: Choice,
+    store: StoreArgs,
     #[command(flatten)]
     longest_line: LongestLine,
-    /// Pass over malformed lines, and count them, instead of stopping at the first. Of a CSV record
-    /// with broken quotes only the first line is lost.
+    /// Skip and count malformed lines instead of stopping at the first. If the quotes of a CSV
+    /// record are malformed, only its first line is skipped.
     #[arg(long)]
     skip_bad: bool,
-    /// Then look up this key; exit code 1 if it is absent.
+    /// Look up this key afterwards; exit code 1 if it is absent.
     #[arg(long, value_name = "KEY", value_parser = OsStringValueParser::new().try_map(key))]
     get: Option<OsString>,
-    /// Then list the N entries with the largest numbers as values.
+    /// List the N entries with the largest numeric values afterwards.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     top: Option<usize>,
-    /// Print keys and values byte for byte, without escapes and quotes.
+    /// Print keys and values byte for byte, without escapes or quotes.
     #[arg(long)]
     raw: bool,
 }
 
-/// How many malformed lines are described on standard error; the others are only counted.
+/// Number of malformed lines that are described on standard error. The others are only counted.
 const MAX_DESCRIBED: u64 = 5;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let format = args.format.unwrap_or_else(|| Format::of(&args.file));
-    let store = args.choice.open()?;
-    let mut loader = Loader { args, format, store, room: Unescaped::default(), replaced: 0, skipped: 0 };
+    let store = args.store.open()?;
+    let mut loader = Loader { args, format, store, unescaped: Unescaped::default(), replaced: 0, skipped: 0 };
     let (lines, time) = loader.load()?;
     let store = &loader.store;
     let style = Style::new(args.raw);
 
     let mut out = BufWriter::new(Output);
     let seconds = time.as_secs_f64();
-    let guessed = if args.format.is_none() { " (by its name; --format says another)" } else { "" };
+    let guessed = if args.format.is_none() { " (by its name; --format overrides it)" } else { "" };
     writeln!(out, "{}: {}{guessed}", show_path(&args.file), format.name())?;
     let unit = if format == Format::Csv { "Records" } else { "Lines" };
     writeln!(out, "{unit}: {lines}")?;
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !format.counts() {
         writeln!(out, "Values replaced by a later line: {}", loader.replaced)?;
     }
-    // Before anything else asks the store, so that the operations are those of loading.
+    // Nothing else has used the store yet, so the statistics count only the operations of loading.
     let stats = store.stats()?;
     let entries = stats.entries.count;
     let data = data_bytes(store)?;
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     )?;
     report::stats(&mut out, &stats)?;
 
-    // Each question that was asked is answered; what has no answer is told at the end.
+    // Both `--top` and `--get` are answered, even if one of them fails. Failures are printed last.
     let mut failures = Vec::new();
     if let Some(most) = args.top {
         let (ranked, without) = largest(store, most)?;
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
                 style.pair(&mut out, &entry.key, &entry.value)?;
             }
             if without > 0 {
-                writeln!(out, "({without} entries whose value is no number are left out)")?;
+                writeln!(out, "({without} entries without a numeric value are left out)")?;
             }
         }
     }
@@ -118,7 +118,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is read, line by line or record by record.
+/// An input, read line by line or record by record.
 enum Source {
     Lines(Lines),
     Records(Records),
@@ -132,7 +132,7 @@ impl Source {
         }
     }
 
-    /// The number of the line, or of the record's first line.
+    /// Returns the number of the line, or of the record's first line.
     const fn line(&self) -> usize {
         match self {
             Self::Lines(lines) => lines.number(),
@@ -140,7 +140,7 @@ impl Source {
         }
     }
 
-    /// The lines that are lost if what was read is skipped.
+    /// Returns the number of lines that skipping the last line or record loses.
     const fn lines(&self) -> usize {
         match self {
             Self::Lines(_) => 1,
@@ -157,15 +157,15 @@ struct Loader<'a> {
     args: &'a Args,
     format: Format,
     store: BoxedKeystore,
-    room: Unescaped,
-    /// Entries whose key had been there.
+    unescaped: Unescaped,
+    /// Number of entries whose key was present already.
     replaced: u64,
-    /// Malformed lines.
+    /// Number of malformed lines that were skipped.
     skipped: u64,
 }
 
 impl Loader<'_> {
-    /// Loads the whole file: its lines or records, and the time.
+    /// Loads the whole file. Returns the number of lines or records, and the time.
     fn load(&mut self) -> Result<(u64, Duration), Failure> {
         let begin = Instant::now();
         let (bytes, length) = source(&self.args.file)?;
@@ -175,7 +175,7 @@ impl Loader<'_> {
         Ok((read?, begin.elapsed()))
     }
 
-    /// Loads what is read: its lines or records.
+    /// Loads the input. Returns the number of lines or records.
     fn read(&mut self, bytes: Box<dyn Read>, bar: &ProgressBar) -> Result<u64, Failure> {
         let path = &self.args.file;
         let input = Input::new(path, bytes)?;
@@ -214,7 +214,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Puts what a line holds into the store: all of it or, if it is malformed, nothing.
+    /// Stores the entries of a line, or nothing if the line is malformed.
     fn put(&mut self, source: &Source) -> Result<(), Refused> {
         let (key, value) = match source {
             Source::Records(record) => csv(record)?,
@@ -224,7 +224,7 @@ impl Loader<'_> {
                 }
                 Format::Lines if lines.line().is_empty() => return Ok(()),
                 Format::Lines => return Ok(count(&self.store, lines.line())?),
-                Format::Jsonl => json(lines.line(), &mut self.room)?,
+                Format::Jsonl => json(lines.line(), &mut self.unescaped)?,
                 Format::Tsv | Format::Csv => tsv(lines.line())?,
             },
         };
@@ -233,11 +233,11 @@ impl Loader<'_> {
     }
 }
 
-/// Why a line did not go into the store.
+/// The reason why a line was not stored.
 enum Refused {
-    /// The line is at fault; the next may be good.
+    /// The line is malformed; the next line may be good.
     Malformed(Malformed),
-    /// The store is.
+    /// The store failed.
     Store(Error),
 }
 
@@ -256,7 +256,7 @@ impl From<Error> for Refused {
     }
 }
 
-/// Counts a word: its value is the count, in decimal.
+/// Adds one to the count of a word. The count is the value, in decimal.
 fn count(store: &BoxedKeystore, word: &[u8]) -> Result<(), Error> {
     store
         .update(word, |old| {
@@ -267,7 +267,7 @@ fn count(store: &BoxedKeystore, word: &[u8]) -> Result<(), Error> {
         .map(drop)
 }
 
-/// Bytes of all keys and values.
+/// Returns the number of bytes in all keys and values.
 fn data_bytes(store: &BoxedKeystore) -> Result<u64, Error> {
     let mut bytes = 0;
     store.for_each(|key, value| {
@@ -277,7 +277,8 @@ fn data_bytes(store: &BoxedKeystore) -> Result<u64, Error> {
     Ok(bytes)
 }
 
-/// A bar on standard error; hidden if that is no terminal, or if a person types the input there.
+/// Returns a progress bar on standard error. It is hidden if standard error is not a terminal, or
+/// if a person types the input.
 fn bar(path: &Path, length: Option<u64>) -> ProgressBar {
     if path == Path::new("-") && std::io::stdin().is_terminal() {
         return ProgressBar::hidden();
@@ -290,7 +291,7 @@ fn bar(path: &Path, length: Option<u64>) -> ProgressBar {
     bar.with_style(style)
 }
 
-/// A key on the command line, within the store's limits.
+/// Parses a key on the command line and checks its length.
 fn key(text: OsString) -> Result<OsString, String> {
     match text.len() {
         1..=MAX_KEY_LEN => Ok(text),

@@ -1,29 +1,37 @@
-//! The `keystore` command: stress the store, load real data into it, try it at a prompt.
+//! The `keystore` command: stress-tests a store, loads real data into one, opens one at a prompt.
 //!
-//! `choice` arguments that commands share · `stress`, `load`, `shell`, `pages` the commands ·
-//! `entries` entries in the lines of a file · `top` the largest values · `verbs` what the shell can
-//! do · `words` how a line of the shell is read · `complete` the shell's Tab key · `report`
-//! statistics for people · `style` how keys and values are printed · `failure` what can go wrong.
+//! | module | holds |
+//! |---|---|
+//! | `stress`, `load`, `shell`, `pages` | the commands |
+//! | `args` | the arguments that commands share |
+//! | `entries` | parsers of the entries in a file |
+//! | `top` | the search for the largest values |
+//! | `operations` | the operations of the shell |
+//! | `words` | the parser of a line of the shell |
+//! | `complete` | completion in the shell |
+//! | `report` | statistics and results as text |
+//! | `style` | how keys and values are printed |
+//! | `failure` | the errors |
 //!
-//! Text is read by `keystore_bench::input` and printed by `keystore_bench::console`: no command
-//! prints in another way, and foreign text is shown by `show` and its like.
+//! All input text is read by the module `input`, and all output goes through the module `console`.
+//! Text from outside is escaped by `show` and its variants, so that it cannot control the terminal.
 //!
-//! Exit codes: 0 if all went well, 1 for a failure, 2 for wrong arguments.
+//! Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod choice;
+mod args;
 mod complete;
 mod entries;
 mod failure;
 mod load;
+mod operations;
 mod pages;
 mod report;
 mod shell;
 mod stress;
 mod style;
 mod top;
-mod verbs;
 mod words;
 
 use std::process::ExitCode;
@@ -34,24 +42,24 @@ use keystore_bench::errln;
 
 use self::failure::Failure;
 
-/// A concurrent in-process key-value store, to stress, to fill and to try.
+/// Stress-test, fill and try a concurrent in-process key-value store.
 #[derive(Debug, Parser)]
 #[command(
     name = "keystore",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 all went well; 1 a failure; 2 wrong arguments."
+    after_help = "Exit codes: 0 success; 1 failure; 2 wrong arguments."
 )]
 enum Command {
-    /// Set, get and contend with very many threads, and check that nothing is lost, wrong or there twice.
+    /// Run very many threads on a store, and check that no entry is lost, wrong or duplicated.
     Stress(stress::Args),
-    /// Load a file and report entries, memory and time.
+    /// Load a file, and report entries, memory and time.
     Load(load::Args),
-    /// Work on an empty store at a prompt, or by verbs from a pipe.
+    /// Run operations on an empty store, from a prompt or a pipe.
     Shell(shell::Args),
-    /// Print the completion script of a shell, for it to read at its start.
+    /// Print a completion script, which the shell reads when it starts.
     Completions(pages::CompletionsArgs),
-    /// Print the manual page of this command, or of one of those above, for `man -l -`.
+    /// Print the manual page of this command or of one above, for `man -l -`.
     Man(pages::ManArgs),
 }
 
@@ -63,11 +71,11 @@ fn main() -> ExitCode {
         Command::Completions(args) => pages::completions(&args),
         Command::Man(args) => pages::man(&args),
     });
-    console::finish(done.unwrap_or_else(|failure| tell(&failure)))
+    console::finish(done.unwrap_or_else(|failure| print_failure(&failure)))
 }
 
-/// Says what went wrong, or what was asked for instead: the exit code.
-fn tell(failure: &Failure) -> ExitCode {
+/// Prints a failure, or the help that was requested. Returns the exit code.
+fn print_failure(failure: &Failure) -> ExitCode {
     let Failure::Usage(answer) = failure else {
         errln!("keystore: {failure}");
         return ExitCode::FAILURE;

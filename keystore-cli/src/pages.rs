@@ -1,4 +1,4 @@
-//! `keystore completions` and `keystore man`: what a packager installs beside the command.
+//! `keystore completions` and `keystore man`: files that a packager installs with the command.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell that completes.
+    /// Shell to make the script for.
     shell: Shell,
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArgs {
-    /// The command whose page is wanted [default: the page of `keystore` itself].
+    /// Command to print the page of [default: `keystore` itself].
     #[arg(value_parser = PossibleValuesParser::new(["stress", "load", "shell", "completions", "man"]))]
     command: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
     command.build();
     let page = match &args.command {
         None => command,
-        // It has its whole name, and is there: the parser lets no other name pass.
+        // The argument parser accepts only existing names, and `build` has set the full name.
         Some(name) => command.find_subcommand(name).cloned().unwrap_or(command),
     };
     let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! Statistics and results, for people.
+//! Statistics and results as text.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -40,7 +40,7 @@ pub(crate) fn stress(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> 
     writeln!(out, "Result: {}", outcome.result)
 }
 
-/// Prints what a store tells about itself.
+/// Prints the statistics of a store.
 pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
     let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors, .. } = stats;
 
@@ -106,12 +106,12 @@ pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of everything that holds entries: the pool's and the table's.
+/// Returns the bytes that pool and table hold.
 pub(crate) const fn held_bytes(stats: &Stats) -> u64 {
     stats.pool.held_bytes + stats.memory.table_bytes
 }
 
-/// `bytes` to each of `entries`, as text.
+/// Returns the average number of bytes per entry, as text.
 pub(crate) fn per_entry(bytes: u64, entries: u64) -> String {
     if entries == 0 { "none".to_owned() } else { format!("{:.1}", bytes as f64 / entries as f64) }
 }
@@ -128,7 +128,7 @@ fn of_which(all: u64, failed: u64) -> String {
     format!("{all} ({failed} failed)")
 }
 
-/// How long ago this second since the Unix epoch was; 0 stands for never.
+/// Returns the age of a time in seconds since the Unix epoch. 0 stands for never.
 fn seconds_ago(second: u64) -> String {
     if second == 0 {
         return "never".to_owned();
@@ -137,7 +137,7 @@ fn seconds_ago(second: u64) -> String {
     format!("{} s ago", now.saturating_sub(second))
 }
 
-/// Nanoseconds in the unit that suits them.
+/// Formats nanoseconds in a suitable unit.
 fn duration(nanoseconds: f64) -> String {
     match nanoseconds {
         n if n < 1e3 => format!("{n:.0} ns"),

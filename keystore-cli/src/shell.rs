@@ -1,4 +1,4 @@
-//! `keystore shell`: verbs at a prompt, or from a pipe.
+//! `keystore shell`: runs operations from a prompt or a pipe.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -15,41 +15,41 @@ use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 
-use crate::choice::{Choice, LongestLine};
+use crate::args::{LongestLine, StoreArgs};
 use crate::complete::Completion;
 use crate::failure::Failure;
+use crate::operations::{self, Next, Refusal};
 use crate::style::{ESCAPES, Style};
-use crate::verbs::{self, Next, Refusal};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ESCAPES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    choice: Choice,
+    store: StoreArgs,
     #[command(flatten)]
     longest_line: LongestLine,
-    /// Print keys and values byte for byte, without escapes and quotes.
+    /// Print keys and values byte for byte, without escapes or quotes.
     #[arg(long)]
     raw: bool,
 }
 
 const PROMPT: &str = "keystore> ";
 
-/// Terminals that cannot move the cursor, so that no line can be edited on them.
+/// Terminals that cannot move the cursor, so lines cannot be edited on them.
 const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let store = args.choice.open()?;
+    let store = args.store.open()?;
     let style = Style::new(args.raw);
     if !io::stdin().is_terminal() {
         return lines(&store, style, args.longest_line, None);
     }
-    // While a verb runs, Ctrl-C ends that and not the shell, for the store would go with it.
-    // Without the handler it is as before.
-    let _ = ctrlc::set_handler(|| verbs::INTERRUPTED.store(true, Ordering::Relaxed));
+    // While an operation runs, Ctrl-C ends only the operation: the shell would lose the store. If
+    // the handler cannot be set, Ctrl-C ends the shell.
+    let _ = ctrlc::set_handler(|| operations::INTERRUPTED.store(true, Ordering::Relaxed));
     let greeting = format!(
-        "keystore: backend {}, pool {}. Type help for the verbs.",
-        args.choice.backend, args.choice.pool
+        "keystore: backend {}, pool {}. Type `help` for the operations.",
+        args.store.backend, args.store.pool
     );
     if can_edit() {
         prompt(store, style, &greeting)
@@ -58,18 +58,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Whether a line can be edited where it is typed. The editor draws on standard output.
+/// Returns true if lines can be edited at the terminal. The editor draws on standard output.
 fn can_edit() -> bool {
     let is_plain =
         |terminal: String| PLAIN_TERMINALS.iter().any(|plain| terminal.eq_ignore_ascii_case(plain));
     io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(is_plain)
 }
 
-/// A person types at a terminal. What went wrong is said at once, and is not what the shell ends
-/// with.
+/// Runs lines that a person types at a terminal. Refused lines do not change the exit code, because
+/// the person sees each error at once.
 fn prompt(store: BoxedKeystore, style: Style, greeting: &str) -> Result<ExitCode, Failure> {
     let store = Rc::new(store);
-    // Values may be secrets: the history stays in memory.
+    // The history stays in memory, because values may be secrets.
     let config = Config::builder().auto_add_history(true).completion_type(CompletionType::List).build();
     let mut editor = Editor::<Completion, MemHistory>::with_history(config, MemHistory::new())?;
     editor.set_helper(Some(Completion::new(Rc::clone(&store))));
@@ -77,38 +77,37 @@ fn prompt(store: BoxedKeystore, style: Style, greeting: &str) -> Result<ExitCode
     loop {
         let typed = match editor.readline(PROMPT) {
             Ok(typed) => typed,
-            // Ctrl-C gives up the line, Ctrl-D the shell. A window that changes its size changes
-            // nothing.
+            // Ctrl-C drops the line and Ctrl-D ends the shell. A resized window has no effect.
             Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => continue,
             Err(ReadlineError::Eof) => return Ok(ExitCode::SUCCESS),
             Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 discard_typed();
                 errln!(
-                    "error: a byte that is not UTF-8: the line is dropped, and what was pasted with it. \
-                     The byte ff is written \\xff"
+                    "error: a byte is not UTF-8; the line and all that was pasted with it is dropped. \
+                     Write the byte ff as \\xff"
                 );
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
-        // What is pasted comes as one, and may have many lines.
-        verbs::INTERRUPTED.store(false, Ordering::Relaxed);
+        // A paste arrives as one text of several lines.
+        operations::INTERRUPTED.store(false, Ordering::Relaxed);
         for line in typed.lines() {
-            match verbs::run(&store, line.as_bytes(), style, &mut Output) {
+            match operations::run(&store, line.as_bytes(), style, &mut Output) {
                 Ok(Next::Go) => {}
                 Ok(Next::Quit) => return Ok(ExitCode::SUCCESS),
                 Err(Refusal::Output(error)) => return Err(error.into()),
                 Err(refusal) => errln!("error: {refusal}"),
             }
-            if verbs::INTERRUPTED.load(Ordering::Relaxed) {
-                break; // and what was pasted behind it
+            if operations::INTERRUPTED.load(Ordering::Relaxed) {
+                break; // Skip the other lines of a paste.
             }
         }
     }
 }
 
-/// Drops what was typed and not read: the rest of a line of which a part is lost must not be taken
-/// for a line.
+/// Drops the typed bytes that were not read yet. They are the rest of a line whose start is lost,
+/// and must not run as a line.
 fn discard_typed() {
     #[cfg(unix)]
     {
@@ -121,10 +120,10 @@ fn discard_typed() {
     }
 }
 
-/// Lines come from a program; or, with a greeting, from a person at a terminal that has no editor.
+/// Runs lines from a program or, with a greeting, from a person at a terminal without an editor.
 ///
-/// From a program, a line that is refused is named by its number, the next is carried out, and the
-/// exit code tells.
+/// For a program, an error names the line by number, the next line runs, and the exit code is 1 at
+/// the end.
 fn lines(
     store: &BoxedKeystore,
     style: Style,
@@ -141,7 +140,7 @@ fn lines(
         }
     };
     ask();
-    // Opened by the first line, not before the prompt.
+    // Opening waits for the first line, so the prompt comes first.
     let mut lines = Input::open(Path::new("-"))?.lines(longest.bytes());
     let mut code = ExitCode::SUCCESS;
     while let Some(done) = next(&mut lines, store, style)? {
@@ -160,7 +159,7 @@ fn lines(
     Ok(code)
 }
 
-/// Carries out the next line; `None` at the end.
+/// Runs the next line. Returns `None` at the end of the input.
 fn next(
     lines: &mut Lines,
     store: &BoxedKeystore,
@@ -170,8 +169,8 @@ fn next(
         Found::End => None,
         Found::Malformed(reason) => Some(Err(Refusal::Malformed(reason))),
         Found::Whole => {
-            verbs::INTERRUPTED.store(false, Ordering::Relaxed);
-            Some(verbs::run(store, lines.line(), style, &mut Output))
+            operations::INTERRUPTED.store(false, Ordering::Relaxed);
+            Some(operations::run(store, lines.line(), style, &mut Output))
         }
     })
 }

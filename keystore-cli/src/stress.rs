@@ -1,4 +1,4 @@
-//! `keystore stress`: the stress test of keystore-bench, for one combination of backend and pool or for all.
+//! `keystore stress`: runs the stress test on one or all combinations of backend and pool.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,35 +15,34 @@ use keystore_bench::stress::{
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
 
-use crate::choice::{OneOrAll, Sizes, backend_or_all, pool_or_all};
+use crate::args::{OneOrAll, Sizes, backend_or_all, pool_or_all};
 use crate::failure::Failure;
 use crate::report;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The backend to stress, or all of them.
+    /// Backend to test, or all.
     #[arg(long, default_value = "all", value_parser = backend_or_all())]
     backend: OneOrAll<BackendKind>,
-    /// The pool to stress it on, or all of them.
+    /// Pool to test, or all.
     #[arg(long, default_value = "all", value_parser = pool_or_all())]
     pool: OneOrAll<PoolKind>,
-    /// Threads, all at work at once.
+    /// Number of threads, which all run at once.
     #[arg(long, value_name = "N", default_value_t = Options::default().threads,
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=MAX_THREADS as u64))]
     threads: usize,
-    /// Keys that each thread sets and gets.
+    /// Number of keys that each thread sets and gets.
     #[arg(long, value_name = "N", default_value_t = Options::default().keys_per_thread,
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=MAX_KEYS_PER_THREAD as u64))]
     keys: usize,
-    /// Bytes of each value.
+    /// Size of each value in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().value_size,
           value_parser = RangedU64ValueParser::<usize>::new().range(0..=MAX_VALUE_SIZE as u64))]
     value_size: usize,
-    /// Print one JSON object for each combination, on its own line.
+    /// Print one JSON object per line for each combination.
     #[arg(long)]
     json: bool,
-    /// Print all that was measured of each combination; otherwise only of one that failed, and a
-    /// table.
+    /// Print the full result of each combination. By default, only failed ones are printed in full.
     #[arg(long, conflicts_with = "json")]
     verbose: bool,
     #[command(flatten)]
@@ -61,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let combinations: Vec<Combination> = Combination::all().into_iter().filter(chosen).collect();
     let mut outcomes = Vec::new();
     let done = stress_each(args, &options, &combinations, &mut outcomes);
-    // Also if one of them could not be carried out: the others were.
+    // The table is printed even if a combination could not run, because the others did.
     let passed = outcomes.iter().filter(|outcome| outcome.result == Verdict::Pass).count();
     if !args.json && combinations.len() > 1 {
         writeln!(Output, "\n{}", stress::table(&outcomes))?;
@@ -71,8 +70,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if passed == combinations.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Stresses one combination after another. All is told of one that fails, or if there is only one,
-/// or if that is asked for.
+/// Tests one combination after another. Prints the full result of a combination if it fails, if it
+/// is the only one, or with `--verbose`.
 fn stress_each(
     args: &Args,
     options: &Options,
@@ -108,7 +107,7 @@ fn stress_each(
     Ok(())
 }
 
-/// A bar on standard error; hidden where that is no terminal.
+/// Returns a progress bar on standard error. It is hidden if standard error is not a terminal.
 fn bar(prefix: String) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} {msg:11} [{wide_bar}] {percent:>3} % {elapsed}")
         .expect("the template is valid")

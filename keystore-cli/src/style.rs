@@ -1,29 +1,29 @@
-//! How keys and values are printed.
+//! Printing of keys and values.
 
 use std::io::{self, Write};
 
 use keystore_bench::console::show;
 
-/// What the help says of escapes.
+/// Explanation of escapes and of input text, for `--help`.
 pub(crate) const ESCAPES: &str = "\
-Keys and values are printed so that a terminal shows them and the shell reads them back. A
-backslash is printed as \\\\, a line end as \\n, a byte that is not UTF-8 as \\xff. Invisible
-characters, and those that change the direction of text, are printed as \\u{202e}. What is empty
-or has a space or a quote in it stands in double quotes. --raw prints the bytes as they are.
+Keys and values are printed so that a terminal can show them and the shell can read them back. A
+backslash is printed as \\\\, a line end as \\n, and a byte that is not UTF-8 as \\xff. Invisible
+characters, and characters that change the direction of text, are printed as \\u{202e}. A word is
+printed in double quotes if it is empty or contains a space or a quote. --raw prints bytes unchanged.
 
-A line may have 67108864 bytes (64 MiB), or as many as --longest-line says. A byte-order mark of
-UTF-8 is dropped; a line ends with \\n or \\r\\n, and a lone \\r is data, also in CSV. Gzip is
-decompressed; zeros behind it are ignored, as `gzip -d` does. Other encodings, other compression and
-binary files are refused.
+A line has at most 67108864 bytes (64 MiB), unless --longest-line sets another limit. It ends with
+\\n or \\r\\n; a lone \\r is data, also in CSV. A UTF-8 byte-order mark is dropped. Gzip is
+decompressed, and zeros after the gzip data are ignored, as `gzip -d` does. Other encodings, other
+compression formats and binary files are refused.
 
-Exit codes: 0 all went well; 1 a failure; 2 wrong arguments.";
+Exit codes: 0 success; 1 failure; 2 wrong arguments.";
 
-/// How bytes of a store are printed.
+/// Form in which keys and values are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// As words of the shell.
+    /// As words of the shell, with escapes and quotes.
     Word,
-    /// As they are.
+    /// Byte for byte.
     Raw,
 }
 
@@ -32,13 +32,13 @@ impl Style {
         if is_raw { Self::Raw } else { Self::Word }
     }
 
-    /// Prints a value on a line.
+    /// Prints a value and a line end.
     pub(crate) fn value(self, out: &mut impl Write, value: &[u8]) -> io::Result<()> {
         self.bytes(out, value)?;
         writeln!(out)
     }
 
-    /// Prints an entry on a line, with a tab between key and value.
+    /// Prints key, tab, value and a line end.
     pub(crate) fn pair(self, out: &mut impl Write, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.bytes(out, key)?;
         write!(out, "\t")?;

@@ -1,4 +1,4 @@
-//! The entries with the largest numbers.
+//! Search for the entries with the largest numeric values.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use keystore_core::{Keystore, Result};
 
-/// An entry whose value is a number.
+/// An entry with a numeric value.
 #[derive(Debug)]
 pub(crate) struct Ranked {
     pub(crate) key: Vec<u8>,
@@ -19,7 +19,7 @@ impl Ranked {
     }
 }
 
-/// By number; of two that are the same, the entry whose key comes first in byte order is the larger.
+/// Orders by number. Of two equal numbers, the entry whose key comes first in byte order is larger.
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
         self.rank().cmp(&other.rank())
@@ -40,9 +40,10 @@ impl PartialEq for Ranked {
 
 impl Eq for Ranked {}
 
-/// The `most` entries with the largest numbers, the largest first, and how many entries have no number.
+/// Returns the `most` entries with the largest numbers, the largest first, and the number of
+/// entries without a numeric value.
 pub(crate) fn largest(store: &impl Keystore, most: usize) -> Result<(Vec<Ranked>, u64)> {
-    // The smallest of those kept is on top, to give way to a larger one.
+    // The smallest kept entry is on top of the heap, where a larger one replaces it.
     let mut kept: BinaryHeap<Reverse<Ranked>> = BinaryHeap::new();
     let mut without = 0;
     store.for_each(|key, value| {
@@ -64,21 +65,22 @@ pub(crate) fn largest(store: &impl Keystore, most: usize) -> Result<(Vec<Ranked>
     Ok((ranked, without))
 }
 
-/// A number in decimal as it is written, so exact: `-12`, `7.50`, `1e3`, of any length.
+/// A decimal number of any length, kept as its digits and thus exact: `-12`, `7.50`, `1e3`.
 #[derive(Clone, Copy, Debug)]
 struct Decimal<'a> {
     is_negative: bool,
-    /// The digits before the point, without zeros in front, and those after it.
+    /// Digits before the point, without leading zeros.
     whole: &'a [u8],
+    /// Digits after the point; without leading zeros if `whole` is empty.
     fraction: &'a [u8],
-    /// How many digits stand before the point, if the first digit is not 0 and the exponent is
-    /// applied. `None` stands for zero.
+    /// Position of the point, counted from the first nonzero digit, after applying the exponent:
+    /// 0.05 has -1, 0.5 has 0 and 50 has 2. `None` stands for the number zero.
     magnitude: Option<i128>,
 }
 
 impl<'a> Decimal<'a> {
-    /// Parses a number. What programming languages also take for one, such as `inf` and `0x10`, is
-    /// a word.
+    /// Parses a number. Notations of programming languages, such as `inf` and `0x10`, are not
+    /// numbers.
     fn parse(text: &'a [u8]) -> Option<Self> {
         let (is_negative, rest) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -114,7 +116,7 @@ impl<'a> Decimal<'a> {
         })
     }
 
-    /// The significant digits, with zeros behind them up to a length.
+    /// Returns the significant digits, padded with zeros to a length.
     fn padded(&self, length: usize) -> impl Iterator<Item = u8> {
         self.whole.iter().chain(self.fraction).copied().chain(std::iter::repeat(b'0')).take(length)
     }

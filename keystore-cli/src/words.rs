@@ -1,25 +1,25 @@
-//! The words of a line of the shell.
+//! Splits a line of the shell into words.
 //!
-//! Words stand between white space. In single quotes every character is itself. Elsewhere a
-//! backslash escapes: `\n`, `\r`, `\t` and `\0`, a byte as `\xff`, a character as `\u{e9}`, and
-//! before a space or punctuation that character. Double quotes hold spaces together. A word that
-//! begins with `#` starts a comment.
+//! White space separates words. In single quotes every character stands for itself. Elsewhere a
+//! backslash starts an escape: `\n`, `\r`, `\t` and `\0`, a byte as `\xff`, a character as
+//! `\u{e9}`, and any punctuation or space as itself. In double quotes spaces belong to the word. A
+//! word that starts with `#` starts a comment.
 //!
-//! What `keystore_bench::console::show` prints is one word, which gives the same bytes.
+//! The output of the console's `show` is one word, which reads back as the same bytes.
 
 use std::fmt;
 
-/// The most words of a line that are kept: more than any verb takes.
+/// Number of words that are kept. No operation takes as many.
 const MAX_WORDS: usize = 8;
 
-/// Why a line has no words.
+/// The reason why a line cannot be split.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    #[error("a quote is not closed, or a backslash stands at the end")]
+    #[error("a quote is not closed, or the line ends with a backslash")]
     Open,
-    #[error("unknown escape {0}: a backslash itself is written \\\\")]
+    #[error("unknown escape {0}: write a backslash as \\\\")]
     Escape(String),
-    #[error("a line of {0} bytes: there is no memory for its words")]
+    #[error("not enough memory for the words of a line of {0} bytes")]
     Memory(usize),
 }
 
@@ -28,10 +28,9 @@ pub(crate) enum Unreadable {
 pub(crate) struct Words {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    /// How many there are, those beyond [`MAX_WORDS`] too.
+    /// Number of all words, including those beyond [`MAX_WORDS`].
     count: usize,
-    /// Where in the line the last word begins: that of the line's end, if the line ends between
-    /// words.
+    /// Position of the last word in the line; the end of the line if it ends between words.
     last_start: usize,
 }
 
@@ -42,8 +41,8 @@ impl Words {
         if is_open { Err(Unreadable::Open) } else { Ok(words) }
     }
 
-    /// Splits the beginning of a line: the words, and whether the last one has an open quote or a
-    /// cut escape.
+    /// Splits an incomplete line. Returns its words, and true if the last word ends within a quote
+    /// or an escape.
     pub(crate) fn split_open(line: &[u8]) -> Result<(Self, bool), Unreadable> {
         let mut words = Self { last_start: line.len(), ..Self::default() };
         words.bytes.try_reserve_exact(line.len()).map_err(|_| Unreadable::Memory(line.len()))?;
@@ -74,25 +73,25 @@ impl Words {
         }
     }
 
-    /// How many words there are.
+    /// Returns the number of words.
     pub(crate) const fn len(&self) -> usize {
         self.count
     }
 
-    /// A word, if it is there and within the first eight.
+    /// Returns a word. `None` beyond the last word, and beyond [`MAX_WORDS`].
     pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         Some(&self.bytes[start..end])
     }
 
-    /// Where in the line the last word begins.
+    /// Returns the position of the last word in the line.
     pub(crate) const fn last_start(&self) -> usize {
         self.last_start
     }
 }
 
-/// The rest of a line.
+/// The part of a line that is not split yet.
 struct Rest<'a> {
     line: &'a [u8],
     at: usize,
@@ -109,7 +108,7 @@ impl Rest<'_> {
         Some(byte)
     }
 
-    /// Adds a word to `bytes`: whether it is open at the line's end.
+    /// Appends a word to `bytes`. Returns true if the line ends within a quote or an escape.
     fn word(&mut self, bytes: &mut Vec<u8>) -> Result<bool, Unreadable> {
         while let Some(byte) = self.peek() {
             if byte.is_ascii_whitespace() {
@@ -157,7 +156,7 @@ impl Rest<'_> {
         Ok(true)
     }
 
-    /// What follows a backslash: whether the line ends before it is whole.
+    /// Appends the byte or character of an escape. Returns true if the line ends within it.
     fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<bool, Unreadable> {
         let start = self.at - 1;
         let Some(byte) = self.next() else { return Ok(true) };
@@ -180,7 +179,7 @@ impl Rest<'_> {
         Ok(false)
     }
 
-    /// A character by its code point, `{e9}`: whether the line ends before it is whole.
+    /// Appends a character by its code point, `{e9}`. Returns true if the line ends within it.
     fn character(&mut self, start: usize, bytes: &mut Vec<u8>) -> Result<bool, Unreadable> {
         if self.peek().is_some_and(|byte| byte != b'{') {
             return Err(self.unknown(start));
@@ -201,7 +200,7 @@ impl Rest<'_> {
     }
 }
 
-/// An escape sequence as it was typed, except for what a terminal cannot show.
+/// An escape sequence as typed. Bytes that are not UTF-8 are displayed as escapes.
 struct Escape<'a>(&'a [u8]);
 
 impl fmt::Display for Escape<'_> {
@@ -213,7 +212,7 @@ impl fmt::Display for Escape<'_> {
     }
 }
 
-/// The number that one to six hexadecimal digits stand for.
+/// Parses one to six hexadecimal digits.
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
     if !(1..=6).contains(&digits.len()) {
         return None;

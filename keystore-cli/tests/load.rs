@@ -1,4 +1,4 @@
-//! `keystore load`, as a user runs it.
+//! Tests of `keystore load`, run as a user runs it.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use common::{Ran, keystore, keystore_fed};
 use tempfile::TempDir;
 
-/// A file of this name and content, in a folder that goes away with the first of the two.
+/// Makes a file in a temporary folder, which is removed when the first value is dropped.
 fn file(name: &str, content: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -21,7 +21,7 @@ fn load(name: &str, content: &[u8], arguments: &[&str]) -> Ran {
     keystore(&[&["load", path.to_str().unwrap()], arguments].concat())
 }
 
-/// The line of the report that begins so, without that.
+/// Returns the line of the report that starts with `label`, without the label.
 fn line<'a>(ran: &'a Ran, label: &str) -> &'a str {
     let line = ran.out.lines().find_map(|line| line.strip_prefix(label));
     line.unwrap_or_else(|| panic!("no {label:?} in {ran:?}"))
@@ -56,7 +56,7 @@ fn tab_separated_values_are_set_and_the_last_of_a_key_stays() {
     assert_eq!(line(&ran, "Values replaced by a later line: "), "1");
     assert!(
         ran.out.ends_with(
-            "Largest values\n\\xff\t5\na\t3\n(2 entries whose value is no number are left out)\nb\ttwo\\twords\n"
+            "Largest values\n\\xff\t5\na\t3\n(2 entries without a numeric value are left out)\nb\ttwo\\twords\n"
         ),
         "{}",
         ran.out
@@ -116,14 +116,14 @@ fn malformed_lines_are_skipped_and_counted_when_asked() {
 
 #[test]
 fn a_malformed_record_costs_the_lines_that_are_counted() {
-    // The header is no record. Line 4 opens a quote that nobody closes.
+    // The header does not count as a record. Line 4 opens a quote that is never closed.
     let text = b"key,value\na,1\nb,2\nc,\"3\nd,4\n\"e\"x,5\nf,6\n";
     let ran = load("d.csv", text, &["--skip-bad", "--get", "f"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!((line(&ran, "Records: "), line(&ran, "Entries: ")), ("6", "4"), "{ran:?}");
     assert_eq!(line(&ran, "Malformed lines skipped: "), "2");
     assert!(ran.err.contains("d.csv:4: ") && ran.err.contains("d.csv:6: a quote that"), "{}", ran.err);
-    // A whole record that is no entry takes all of its lines with it.
+    // A complete record that is not an entry counts with all of its lines.
     let ran = load("d.csv", b"a,\"1\n2\n3\",4\nb,2\n", &["--skip-bad"]);
     assert_eq!((line(&ran, "Malformed lines skipped: "), line(&ran, "Entries: ")), ("3", "1"), "{ran:?}");
     let ran = load("d.csv", b"a,1\nd,\"4\"5\n", &[]);
@@ -156,7 +156,7 @@ fn largest_values_want_a_number() {
     let ran = load("d.tsv", b"a\tx\n", &["--top", "3"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("d.tsv: no value is a number"), "{}", ran.err);
-    // The other question is answered all the same.
+    // `--get` is answered even if `--top` fails.
     let ran = load("d.tsv", b"a\tx\n", &["--top", "3", "--get", "a"]);
     assert!(ran.code == Some(1) && ran.out.ends_with("a\tx\n"), "{ran:?}");
     let ran = load("d.tsv", b"a\tx\n", &["--top", "3", "--get", "b"]);
@@ -247,7 +247,7 @@ fn the_format_is_told_by_the_name_and_said_or_told_by_the_option() {
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
         let first = ran.out.lines().next().unwrap();
         assert!(
-            first.ends_with(&format!("{name}: {format} (by its name; --format says another)")),
+            first.ends_with(&format!("{name}: {format} (by its name; --format overrides it)")),
             "{first}"
         );
         assert!(ran.out.ends_with("a\t1\n") || ran.out.ends_with("a\t2\n"), "{}", ran.out);
@@ -276,7 +276,7 @@ fn comma_separated_values_are_quoted_and_may_have_a_header() {
     assert_eq!((line(&ran, "Records: "), line(&ran, "Entries: ")), ("3", "3"));
     assert!(ran.out.ends_with("\"b\\\"c\"\ttwo\\nlines\n"), "{}", ran.out);
     for (text, reason) in [
-        (&b"a,b\n\nc\n"[..], "d.csv:3: 1 column: a key and a value are wanted"),
+        (&b"a,b\n\nc\n"[..], "d.csv:3: 1 column: a record has a key and a value"),
         (b"a,b,c\n", "d.csv:1: 3 columns"),
         (b"a,b\nc,\"d\n", "d.csv:2: a quote is opened and never closed"),
         (b",b\n", "d.csv:1: a key of 0 bytes"),
@@ -302,7 +302,7 @@ fn what_is_no_text_is_refused_in_every_format() {
         for format in ["words", "lines", "tsv", "csv", "jsonl"] {
             let ran = keystore_fed(&["load", "-", "--format", format], content);
             assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
-            // The JSON parser and the search for a tab say less, and come later.
+            // Detection runs first: a JSON parser or the search for a tab would explain less.
             assert!(
                 ran.err.starts_with("keystore: standard input:1: ") && ran.err.contains(reason),
                 "{}",
@@ -360,7 +360,7 @@ fn a_line_that_is_too_long_is_named_with_the_limit() {
     assert_eq!(ran.err, "line 1: longer than 8 bytes, the longest that is taken\n");
 }
 
-/// With 2 GiB of addresses, of which the program and its threads take a good part.
+/// The address space is limited to 2 GB, of which the program and its threads need a part.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_line_ends_the_process() {
@@ -378,7 +378,7 @@ fn no_line_ends_the_process() {
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
         let reason = "standard input:1: longer than 67108864 bytes, the longest that is taken";
         assert!(ran.err.contains(reason), "{}", ran.err);
-        // Far beyond what there is.
+        // Far beyond the limit.
         let ran = limited(&format!("load - --format {format} --longest-line 4000000000"), "2100000000");
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{format}: {ran:?}");
         assert!(

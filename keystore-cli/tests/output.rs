@@ -1,4 +1,4 @@
-//! Standard output or standard error that is full, or that nobody reads.
+//! Tests with a full or unread standard output or standard error.
 
 #![cfg(target_os = "linux")]
 
@@ -9,14 +9,14 @@ use std::process::{Command, Stdio};
 
 use common::{Ran, keystore_fed, run};
 
-/// Where a stream goes.
+/// Destination of a stream.
 #[derive(Clone, Copy)]
 enum To {
-    /// To the test.
+    /// The test reads it.
     Us,
-    /// To a disk without room.
+    /// A full disk.
     Full,
-    /// To a pipe whose reader has left.
+    /// A pipe without a reader.
     Nobody,
 }
 
@@ -54,7 +54,7 @@ fn a_script_is_carried_out_to_its_end_if_nobody_can_have_its_messages() {
 
 #[test]
 fn a_script_is_carried_out_to_its_end_if_nobody_can_have_its_output() {
-    // That the last line was reached shows in its message.
+    // The message of the last line proves that it ran.
     let script = b"set a 1\ncount\nset b 2\nget nothing\n";
     let ran = keystore(&["shell"], script, To::Full, To::Us);
     assert_eq!(ran.code, Some(1));
@@ -62,7 +62,7 @@ fn a_script_is_carried_out_to_its_end_if_nobody_can_have_its_output() {
     assert!(ran.err.starts_with("line 4: key not found: nothing\n") && ran.err.contains(full), "{ran:?}");
     let ran = keystore(&["shell"], script, To::Nobody, To::Us);
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), "line 4: key not found: nothing\n"));
-    // A disk without room is a failure of its own; a reader that has seen enough is none.
+    // A full disk is a failure; a reader that leaves early is not.
     assert_eq!(keystore(&["shell"], b"set a 1\n", To::Full, To::Us).code, Some(1));
     assert_eq!(keystore(&["shell"], b"set a 1\n", To::Nobody, To::Us).code, Some(0));
     for to in [To::Full, To::Nobody] {
@@ -77,7 +77,7 @@ fn each_command_gives_its_exit_code_whatever_becomes_of_its_output() {
     std::fs::write(&bad, "a\t1\nno tab\nb\t2\n").unwrap();
     let bad = bad.to_str().unwrap();
     let stress = ["stress", "--threads", "4", "--keys", "8"];
-    // The arguments, the exit code, and the code if standard output is full.
+    // Arguments, exit code, and exit code if standard output is full.
     let commands: [(&[&str], i32, i32); 11] = [
         (&["load", bad, "--skip-bad", "--top", "5"], 0, 1),
         (&["load", bad], 1, 1),
@@ -130,7 +130,7 @@ fn a_program_that_writes_one_line_gets_its_answer() {
     assert!(child.wait().unwrap().success());
 }
 
-/// What a terminal would obey or hide, in every place that foreign text comes from.
+/// Feeds control and invisible characters through every input.
 #[test]
 fn no_foreign_text_controls_the_terminal() {
     let folder = tempfile::tempdir().unwrap();

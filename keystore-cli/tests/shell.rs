@@ -1,4 +1,4 @@
-//! `keystore shell` from a pipe.
+//! Tests of `keystore shell` with input from a pipe.
 
 mod common;
 
@@ -6,10 +6,10 @@ use common::{keystore, keystore_fed};
 
 #[test]
 fn verbs_from_a_pipe_answer_a_line_each() {
-    let verbs =
+    let lines =
         b"set a 1\nset \"a key\" 'with a value'\r\n\n# a comment\nget a\nget 'a key'\nincr a 41\nexists b\n\
                   insert b 2\ncas b 2 3\ntake b\ncount\nscan\ndel a\ncount";
-    let ran = keystore_fed(&["shell"], verbs);
+    let ran = keystore_fed(&["shell"], lines);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     assert_eq!(
         ran.out,
@@ -24,10 +24,10 @@ fn a_refused_line_is_numbered_the_rest_is_done_and_the_exit_code_is_1() {
     assert_eq!(ran.out, "created\n1\n");
     assert_eq!(
         ran.err,
-        "line 2: unknown verb frob: help lists those there are\n\
+        "line 2: unknown operation frob: `help` lists all\n\
          line 3: usage: get KEY\n\
          line 4: key not found: nothing\n\
-         line 5: a quote is not closed, or a backslash stands at the end\n"
+         line 5: a quote is not closed, or the line ends with a backslash\n"
     );
 }
 
@@ -64,9 +64,9 @@ fn raw_values_are_exact() {
 
 #[test]
 fn a_scan_says_how_many_more_there_are() {
-    let mut verbs: String = (0..150).map(|number| format!("set key{number:03} {number}\n")).collect();
-    verbs.push_str("scan key\nscan key14 2\n");
-    let ran = keystore_fed(&["shell", "--backend", "rwlock", "--pool", "system"], verbs.as_bytes());
+    let mut lines: String = (0..150).map(|number| format!("set key{number:03} {number}\n")).collect();
+    lines.push_str("scan key\nscan key14 2\n");
+    let ran = keystore_fed(&["shell", "--backend", "rwlock", "--pool", "system"], lines.as_bytes());
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), "(50 more)\n(8 more)\n"));
     assert!(ran.out.ends_with("key099\t99\nkey140\t140\nkey141\t141\n"), "{}", ran.out);
 }

@@ -1,4 +1,4 @@
-//! `keystore stress`, as a user runs it.
+//! Tests of `keystore stress`, run as a user runs it.
 
 mod common;
 
@@ -64,7 +64,7 @@ fn the_report_has_what_the_predecessor_printed_and_more() {
 fn all_pools_of_one_backend_are_summarised() {
     let ran = keystore(&[&SMALL[..], &["--backend", "rwlock"]].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    // A line for each, then the table.
+    // One line for each combination, then the table.
     let lines: Vec<&str> = ran.out.lines().collect();
     for (line, pool) in lines.iter().zip(["slab", "arena", "system"]) {
         assert_eq!(*line, format!("rwlock on {pool}: PASS"));
@@ -91,7 +91,7 @@ fn a_store_can_be_opened_small_and_preallocated() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
-/// The system would end the process if a thread found no room for its signal stack.
+/// The system would kill the process if a thread could not allocate its signal stack.
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_that_the_address_space_has_no_room_for_are_refused() {

@@ -1,4 +1,4 @@
-//! `keystore shell` at a pseudo-terminal.
+//! Tests of `keystore shell` at a pseudo-terminal.
 
 #![cfg(target_os = "linux")]
 
@@ -14,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// How long an answer may take on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit of an answer, generous for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The shell, and the terminal at which a person would sit.
+/// The shell, and the other end of its terminal.
 struct Session {
     child: Child,
     terminal: File,
@@ -26,8 +26,8 @@ struct Session {
 }
 
 impl Session {
-    /// Starts the shell with standard input at a new terminal, and the other streams there too
-    /// unless given.
+    /// Starts the shell at a new terminal. Standard output and standard error go there too, unless
+    /// they are given.
     fn start(arguments: &[&str], terminal: &str, out: Option<Stdio>, err: Option<Stdio>) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -38,7 +38,7 @@ impl Session {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keystore"));
         command.arg("shell").args(arguments).env("TERM", terminal).stdin(stdio());
         command.stdout(out.unwrap_or_else(stdio)).stderr(err.unwrap_or_else(stdio));
-        // The signals of the test's own terminal are not for it.
+        // The shell must not get the signals of the test's own terminal.
         command.process_group(0);
         let child = command.spawn().unwrap();
         drop(command);
@@ -48,7 +48,7 @@ impl Session {
         let (sender, shown) = channel();
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // The terminal is gone when the last that has it open is.
+            // Reading ends when the last process has closed the terminal.
             while let Ok(read @ 1..) = reader.read(&mut bytes) {
                 if sender.send(bytes[..read].to_vec()).is_err() {
                     break;
@@ -58,7 +58,7 @@ impl Session {
         Self { child, terminal, shown, text: Vec::new() }
     }
 
-    /// At a terminal on which lines can be edited, after the first prompt.
+    /// Starts the shell at a terminal with line editing, and waits for the first prompt.
     fn edited(arguments: &[&str]) -> Self {
         let mut session = Self::start(arguments, "xterm", None, None);
         session.wait_for("keystore> ");
@@ -69,9 +69,10 @@ impl Session {
         self.terminal.write_all(bytes).unwrap();
     }
 
-    /// Waits until this was shown, after what was waited for before: what was shown up to then.
+    /// Waits until the terminal shows `wanted`, after the text of the last wait. Returns the text
+    /// up to its end.
     fn wait_for(&mut self, wanted: &str) -> String {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let text = String::from_utf8_lossy(&self.text).into_owned();
             if let Some(at) = text.find(wanted) {
@@ -86,23 +87,23 @@ impl Session {
         }
     }
 
-    /// Types a line and waits for its answer, and for the next prompt.
+    /// Types a line, and waits for its answer and the next prompt.
     fn ask(&mut self, line: &str, answer: &str) {
         self.type_in(format!("{line}\r").as_bytes());
         self.wait_for(answer);
         self.wait_for("keystore> ");
     }
 
-    /// Ends the input: the exit code.
+    /// Ends the input and returns the exit code.
     fn end(mut self) -> Option<i32> {
         self.type_in(b"\x04");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
             assert!(Instant::now() < end, "the shell does not end");
-            // What is still shown has to be read.
+            // The output must be read, or the shell could block on it.
             match self.shown.recv_timeout(Duration::from_millis(20)) {
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(20)),
@@ -113,7 +114,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // It has ended already unless the test failed.
+        // The shell still runs only if the test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -126,7 +127,7 @@ fn a_byte_that_is_no_utf8_costs_its_line_and_not_the_store() {
     session.type_in(b"set caf\xe9 clear\r");
     session.wait_for("not UTF-8");
     session.wait_for("keystore> ");
-    // The store is there, and the end of the refused line was not taken for a line.
+    // The store is still there, and the end of the refused line did not run as a line.
     session.ask("incr a", "42");
     session.ask("set caf\\xe9 1", "created");
     session.ask("count", "2");
@@ -137,11 +138,11 @@ fn a_byte_that_is_no_utf8_costs_its_line_and_not_the_store() {
 fn pasted_lines_are_carried_out_one_by_one() {
     let mut session = Session::edited(&[]);
     session.type_in(b"\x1b[200~set a 1\rset b 2\r\nfrob\nset c 3\x1b[201~\r");
-    session.wait_for("unknown verb frob");
+    session.wait_for("unknown operation frob");
     session.wait_for("created");
     session.wait_for("keystore> ");
     session.ask("count", "3");
-    // Without the marks of a paste, too.
+    // The same without the terminal's paste markers.
     session.type_in(b"set d 4\rset e 5\rcount\r");
     session.wait_for("\n5");
     assert_eq!(session.end(), Some(0));
@@ -174,11 +175,13 @@ fn an_interrupt_while_a_verb_runs_ends_the_verb_and_not_the_shell() {
         session.type_in(b"scan '' 3000\r");
         std::thread::sleep(Duration::from_millis(milliseconds));
         kill_process(shell, Signal::INT).unwrap();
-        // At the prompt it gives up the line, which may be this one.
+        // At the prompt, Ctrl-C drops the line, which may be this one.
         session.wait_for("keystore> ");
     }
     session.type_in(b"\r");
-    session.ask("count", "3000");
+    // The line end excludes the echo of `scan '' 3000`. An operation that still ran would swallow
+    // the Ctrl-D that follows, because only the line editor takes it from the terminal as a byte.
+    session.ask("count", "\n3000");
     assert_eq!(session.end(), Some(0));
 }
 
@@ -199,7 +202,7 @@ fn a_terminal_without_an_editor_takes_bytes() {
     session.type_in(b"set caf\xe9 1\n");
     session.wait_for("created");
     session.type_in(b"frob\n");
-    session.wait_for("error: unknown verb frob");
+    session.wait_for("error: unknown operation frob");
     session.type_in(b"scan\n");
     session.wait_for("caf\\xe9\t1");
     assert_eq!(session.end(), Some(0));

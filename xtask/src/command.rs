@@ -1,13 +1,17 @@
-//! A command line: printed as a person would type it, and run as it was printed.
+//! Command lines. Each is printed as a person would type it, and runs exactly as printed.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{ExitStatus, Output};
 
-/// What the printed command starts with where this program runs itself.
+use duct::Expression;
+
+/// First word of a printed command that runs this program again.
 const XTASK: &str = "cargo xtask";
 
-/// A program, its arguments, and the variables set for it.
+/// A program, its arguments, and the environment variables set for it.
 #[derive(Clone, Debug)]
 pub(crate) struct CommandLine {
     variables: Vec<(&'static str, &'static str)>,
@@ -16,63 +20,75 @@ pub(crate) struct CommandLine {
 }
 
 impl CommandLine {
-    /// `program` with the words of `arguments`, none of which holds a space.
+    /// Makes a command of `program` and the words of `arguments`. No argument holds a space.
     pub(crate) fn new(program: &str, arguments: &str) -> Self {
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
         Self { variables: Vec::new(), program: program.to_owned(), arguments }
     }
 
-    /// `cargo` with these arguments.
+    /// Makes a `cargo` command.
     pub(crate) fn cargo(arguments: &str) -> Self {
         Self::new("cargo", arguments)
     }
 
-    /// Another of this program's commands, in a process of its own.
+    /// Makes a `cargo xtask` command, which runs in a process of its own.
     pub(crate) fn xtask(arguments: &str) -> Self {
         Self::new(XTASK, arguments)
     }
 
-    /// With an environment variable.
+    /// Adds an environment variable.
     pub(crate) fn with(mut self, variable: &'static str, value: &'static str) -> Self {
         self.variables.push((variable, value));
         self
     }
 
-    /// Runs the command in `root`, its output going where this program's goes.
+    /// Runs the command in `root`. It shares this program's standard output and standard error.
     pub(crate) fn run(&self, root: &Path) -> Result<(), String> {
-        let status = self.prepare(root)?.status().map_err(|error| self.not_started(&error))?;
-        self.judge(status)
+        let output = self.finish(root, |command| command)?;
+        self.check_status(output.status)
     }
 
     /// Runs the command in `root` and returns what it wrote to standard output.
     pub(crate) fn output(&self, root: &Path) -> Result<String, String> {
-        let output = self.prepare(root)?.output().map_err(|error| self.not_started(&error))?;
-        self.judge(output.status)
+        let output = self.finish(root, |command| command.stdout_capture().stderr_capture())?;
+        self.check_status(output.status)
             .map_err(|failure| format!("{failure}: {}", String::from_utf8_lossy(&output.stderr).trim()))?;
-        String::from_utf8(output.stdout).map_err(|_| format!("`{self}` wrote something that is no text"))
+        String::from_utf8(output.stdout).map_err(|_| format!("the output of `{self}` is not UTF-8"))
     }
 
-    fn prepare(&self, root: &Path) -> Result<Command, String> {
-        let mut command = match self.program.as_str() {
-            XTASK => Command::new(std::env::current_exe().map_err(|error| self.not_started(&error))?),
-            "cargo" => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
-            program => Command::new(program),
+    /// Runs the command in `root` to its end, whatever its exit code is.
+    fn finish(&self, root: &Path, redirect: impl FnOnce(Expression) -> Expression) -> Result<Output, String> {
+        let run = || -> io::Result<Output> {
+            let mut command = duct::cmd(self.program()?, &self.arguments).dir(root).unchecked();
+            for (variable, value) in &self.variables {
+                command = command.env(variable, value);
+            }
+            redirect(command).run()
         };
-        command.args(&self.arguments).envs(self.variables.iter().copied()).current_dir(root);
-        Ok(command)
+        run().map_err(|error| format!("`{self}` could not be started: {error}"))
     }
 
-    fn not_started(&self, error: &std::io::Error) -> String {
-        format!("`{self}` could not be started: {error}")
-    }
-
-    fn judge(&self, status: ExitStatus) -> Result<(), String> {
-        match status.code() {
-            Some(0) => Ok(()),
-            Some(code) => Err(format!("`{self}` gave exit code {code}")),
-            None => Err(format!("`{self}` was ended by a signal")),
+    /// Returns the file to execute.
+    fn program(&self) -> io::Result<OsString> {
+        match self.program.as_str() {
+            XTASK => std::env::current_exe().map(OsString::from),
+            "cargo" => Ok(cargo()),
+            program => Ok(program.into()),
         }
     }
+
+    fn check_status(&self, status: ExitStatus) -> Result<(), String> {
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(code) => Err(format!("`{self}` failed with exit code {code}")),
+            None => Err(format!("`{self}` was terminated by a signal")),
+        }
+    }
+}
+
+/// Returns the cargo that runs this program, or the `cargo` of the search path.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 impl fmt::Display for CommandLine {
@@ -100,7 +116,7 @@ mod tests {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert!(CommandLine::cargo("--version").output(here).unwrap().starts_with("cargo "));
         let failure = CommandLine::cargo("no-such-command").output(here).unwrap_err();
-        assert!(failure.starts_with("`cargo no-such-command` gave exit code 101: "), "{failure}");
+        assert!(failure.starts_with("`cargo no-such-command` failed with exit code 101: "), "{failure}");
         let failure = CommandLine::new("no-such-program", "").run(here).unwrap_err();
         assert!(failure.starts_with("`no-such-program` could not be started: "), "{failure}");
     }

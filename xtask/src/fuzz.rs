@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: sequences of calls made from any bytes, on every backend, against a map of the standard library.
+//! `cargo xtask fuzz`: runs fuzzed sequences of calls on every backend, and compares the results
+//! with a map of the standard library.
 //!
 //! The fuzzer is LLVM's libFuzzer, by cargo-fuzz, under AddressSanitizer. It begins with the corpus
 //! of the repository, which the tests replay, and keeps what it finds beyond that in
@@ -32,21 +33,22 @@ const KEPT: &str = "target/fuzz-kept";
 /// Folder of the inputs that runs find.
 const FOUND: &str = "target/fuzz-corpus";
 
-/// Options.
+/// Options of `cargo xtask fuzz`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Minutes to go on; 0.5 is half a minute
+    /// Run for N minutes; 0.5 is half a minute
     #[arg(long, value_name = "N", value_parser = minutes)]
     minutes: Duration,
-    /// Afterwards move to the corpus what reaches code that it does not reach
+    /// Afterwards, add the inputs that reach new code to the corpus
     #[arg(long)]
     keep: bool,
 }
 
-/// Runs it: 2 where the system or the toolchain cannot, 1 where a sequence fails; libFuzzer says which, and where it wrote it.
+/// Runs the fuzzer. Returns 2 if the system or the toolchain does not support it, and 1 if a
+/// sequence fails; libFuzzer prints the file of that sequence.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    if let Err(reason) = look(root) {
+    if let Err(reason) = check_tools(root) {
         errln!("error: {reason}");
         return ExitCode::from(2);
     }
@@ -105,11 +107,11 @@ fn pack(folder: &Path, corpus: &Path) -> Result<usize, String> {
     Ok(inputs.len())
 }
 
-/// Looks for the toolchain and for cargo-fuzz.
-fn look(root: &Path) -> Result<(), String> {
+/// Checks that the toolchain and cargo-fuzz are installed.
+fn check_tools(root: &Path) -> Result<(), String> {
     nightly::target(root)?;
     nightly::command("cargo fuzz --version").output(root).map(drop).map_err(|failure| {
-        format!("this needs cargo-fuzz ({failure}); install it:\n    cargo install cargo-fuzz")
+        format!("this command needs cargo-fuzz ({failure}); install it:\n    cargo install cargo-fuzz")
     })
 }
 

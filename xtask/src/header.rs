@@ -1,7 +1,7 @@
-//! `cargo xtask header`: the C header, from the sources of keystore-ffi.
+//! `cargo xtask header`: generates the C header from the sources of keystore-ffi.
 //!
-//! cbindgen runs here and not in a build script, so that nobody who builds the library pays for it;
-//! the header is checked in, and `--check` (which CI runs) says when it is out of date.
+//! cbindgen runs here, not in a build script, because a build of the library must not wait for it.
+//! The header is checked in. `--check`, which CI runs, fails if the header is out of date.
 
 use std::fs;
 use std::io;
@@ -10,19 +10,19 @@ use std::process::ExitCode;
 
 use keystore_bench::errln;
 
-/// The sources, in the order in which the header shows what they declare.
+/// Source files, in the order of their declarations in the header.
 const SOURCES: [&str; 9] =
     ["status", "options", "handle", "bytes", "store", "callback", "atomic_ops", "batch", "stats"];
 
-/// Options.
+/// Options of `cargo xtask header`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write nothing: fail where the header is not what the sources say.
+    /// Write nothing, and fail if the header is out of date.
     #[arg(long)]
     check: bool,
 }
 
-/// Runs it.
+/// Writes or checks the header.
 pub(crate) fn run(args: &Args) -> ExitCode {
     match if args.check { check() } else { write() } {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// What can go wrong, as it is told.
+/// A failure to write or check the header.
 #[derive(Debug)]
 enum Error {
     Generate(String),
@@ -44,7 +44,7 @@ enum Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Generate(why) => write!(f, "the header cannot be made: {why}"),
+            Self::Generate(why) => write!(f, "the header cannot be generated: {why}"),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::OutOfDate(difference) => {
                 write!(
@@ -62,11 +62,11 @@ fn write() -> Result<(), Error> {
     fs::write(&path, generate()?).map_err(|error| Error::File(path, error))
 }
 
-/// Compares the header with what the sources say.
+/// Compares the header with the generated text.
 fn check() -> Result<(), Error> {
     let path = header_path();
-    let there = fs::read_to_string(&path).map_err(|error| Error::File(path, error))?;
-    match first_difference(&there, &generate()?) {
+    let current = fs::read_to_string(&path).map_err(|error| Error::File(path, error))?;
+    match first_difference(&current, &generate()?) {
         None => Ok(()),
         Some(difference) => Err(Error::OutOfDate(difference)),
     }
@@ -80,7 +80,7 @@ fn header_path() -> PathBuf {
     crate_path().join("include/keystore.h")
 }
 
-/// The header that the sources ask for.
+/// Generates the header from the sources.
 fn generate() -> Result<String, Error> {
     let root = crate_path();
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).map_err(Error::Generate)?;
@@ -96,24 +96,24 @@ fn generate() -> Result<String, Error> {
     String::from_utf8(header).map_err(|error| Error::Generate(error.to_string()))
 }
 
-/// The first line in which two texts differ, both ways; `None` where they are the same.
-fn first_difference(there: &str, wanted: &str) -> Option<String> {
-    if there == wanted {
+/// Returns the first line in which two texts differ, in both versions; `None` if they are equal.
+fn first_difference(current: &str, generated: &str) -> Option<String> {
+    if current == generated {
         return None;
     }
-    let (mut there, mut wanted) = (there.lines(), wanted.lines());
+    let (mut current, mut generated) = (current.lines(), generated.lines());
     let mut number = 0;
     loop {
         number += 1;
-        match (there.next(), wanted.next()) {
-            (None, None) => return Some("  they differ in how lines end".to_owned()),
-            (there, wanted) if there == wanted => {}
-            (there, wanted) => {
+        match (current.next(), generated.next()) {
+            (None, None) => return Some("  only the line ends differ".to_owned()),
+            (current, generated) if current == generated => {}
+            (current, generated) => {
                 let show = |line: Option<&str>| line.unwrap_or("(the end of the file)").to_owned();
                 return Some(format!(
                     "  line {number} is:        {}\n  it should be:  {}",
-                    show(there),
-                    show(wanted)
+                    show(current),
+                    show(generated)
                 ));
             }
         }
@@ -130,6 +130,6 @@ mod tests {
         let difference = first_difference("a\nb\n", "a\nc\n").unwrap();
         assert!(difference.contains("line 2 is:        b") && difference.ends_with("c"), "{difference}");
         assert!(first_difference("a\n", "a\nb\n").unwrap().contains("end of the file"));
-        assert!(first_difference("a\r\n", "a\n").unwrap().contains("lines end"));
+        assert!(first_difference("a\r\n", "a\n").unwrap().contains("line ends"));
     }
 }

@@ -1,41 +1,44 @@
-//! `cargo xtask install`: the C libraries under a prefix, as a distribution would lay them out.
+//! `cargo xtask install`: installs the C libraries under a prefix, as a distribution lays them out.
 //!
-//! cargo-c does the same (`cargo cinstall --package keystore-ffi`), on every system that it knows. This needs nothing but
-//! cargo and the system's `strip`; the checks use it.
+//! cargo-c does the same on more systems (`cargo cinstall --package keystore-ffi`). This command
+//! needs only cargo and the system's `strip`, so the checks use it.
 //!
-//! An installed library differs from the one that `cargo build` makes: it has a soname, and no
-//! symbols for a debugger. So it is built in a target directory of its own, for two recipes must
-//! not write one file. It also has another name: cargo names a library after its crate, and the
-//! crate `keystore` is the Rust library. So cargo builds `libkeystore_ffi`, and this installs it as
-//! `libkeystore`.
+//! An installed library differs from the one that `cargo build` makes: it has a soname and no debug
+//! symbols. It is built in a target directory of its own, so that the two builds never overwrite
+//! each other's file. It also has another name: cargo names a library after its crate, and the
+//! crate `keystore` is the Rust library. So cargo builds `libkeystore_ffi`, and this command installs
+//! it as `libkeystore`.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use cargo_metadata::{Message, MetadataCommand};
 use keystore_bench::{errln, outln};
+use semver::Version;
 
-/// The library's version, which is the workspace's.
+use crate::command::cargo;
+
+/// Version of the libraries, which is the workspace's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The profile whose libraries are stripped.
+/// Profile whose archives are stripped.
 const DIST: &str = "dist";
 
-/// A library that is installed.
+/// A library to install.
 struct Library {
-    /// The package that it is built from.
+    /// Package that it is built from.
     package: &'static str,
-    /// The package's folder.
+    /// Folder of the package.
     folder: &'static str,
-    /// The crate that it is built from. cargo names the files that it builds after it.
+    /// Crate that it is built from. cargo names the files that it builds after it.
     crate_name: &'static str,
-    /// Its name for the linker. The installed files have it.
+    /// Name for the linker. The installed files have it.
     name: &'static str,
-    /// Its name for pkg-config.
+    /// Name for pkg-config.
     pkg_config: &'static str,
-    /// What pkg-config says of it.
+    /// Description for pkg-config.
     description: &'static str,
 }
 
@@ -54,22 +57,22 @@ const LIBRARIES: [Library; 2] = [
         crate_name: "keystore_legacy",
         name: "keystore_legacy",
         pkg_config: "keystore-legacy",
-        description: "keystore with the interface of its C predecessor",
+        description: "keystore with the interface of its predecessor in C",
     },
 ];
 
-/// Options.
+/// Options of `cargo xtask install`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where to: DIR/include, DIR/lib and DIR/share are made where they are missing.
+    /// Install into DIR/include, DIR/lib and DIR/share; missing folders are created.
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
-    /// The cargo profile that the libraries are built in. Those of `dist` are stripped.
+    /// Build with this cargo profile. Only libraries of `dist` are stripped.
     #[arg(long, default_value = DIST)]
     profile: String,
 }
 
-/// Runs it.
+/// Installs the libraries and prints the path of each file.
 pub(crate) fn run(args: &Args) -> ExitCode {
     match install(args) {
         Ok(installed) => {
@@ -85,18 +88,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// How a system names the forms of a shared library.
+/// File names of a shared library.
 struct Names {
-    /// The file, by its whole version.
+    /// The library itself, with the full version.
     file: String,
-    /// What programs that were linked with it look for: compatible versions share it.
+    /// The name that linked programs load; all compatible versions share it.
     soname: String,
-    /// What the linker looks for.
+    /// The name that the linker searches for.
     link: String,
 }
 
 impl Names {
-    /// Those of a library on this system.
+    /// Returns the names of a library on this system.
     fn here(library: &str) -> Result<Self, String> {
         let compatible = compatible_version();
         if cfg!(target_os = "macos") {
@@ -112,13 +115,13 @@ impl Names {
                 link: format!("lib{library}.so"),
             })
         } else {
-            Err("this system's libraries are installed by cargo-c: cargo install cargo-c, then cargo cinstall \
-                 --package keystore-ffi --prefix DIR"
+            Err("this system needs cargo-c: run `cargo install cargo-c`, then `cargo cinstall --package \
+                 keystore-ffi --prefix DIR`"
                 .into())
         }
     }
 
-    /// What the linker has to be told to write the soname into the library.
+    /// Returns the linker argument that writes the soname into the library.
     fn linker_argument(&self, lib: &Path) -> String {
         if cfg!(target_os = "macos") {
             format!("-Wl,-install_name,{}", lib.join(&self.soname).display())
@@ -128,19 +131,14 @@ impl Names {
     }
 }
 
-/// The part of the version that stays the same as long as programs need not be built anew: before 1.0, the minor
-/// version; from then on the major one.
-fn compatible_version() -> &'static str {
-    let mut dots = VERSION.match_indices('.').map(|(at, _)| at);
-    let first = dots.next().unwrap_or(VERSION.len());
-    if &VERSION[..first] == "0" {
-        &VERSION[..dots.next().unwrap_or(VERSION.len())]
-    } else {
-        &VERSION[..first]
-    }
+/// Returns the part of the version that compatible releases share: the major version or, before
+/// 1.0, also the minor version.
+fn compatible_version() -> String {
+    let Version { major, minor, .. } = Version::parse(VERSION).expect("cargo accepted the version");
+    if major == 0 { format!("0.{minor}") } else { major.to_string() }
 }
 
-/// Builds the libraries and puts everything in its place: the files that were written.
+/// Builds and installs the libraries. Returns the installed files.
 fn install(args: &Args) -> Result<Vec<PathBuf>, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let prefix =
@@ -181,31 +179,21 @@ fn install(args: &Args) -> Result<Vec<PathBuf>, String> {
     Ok(installed)
 }
 
-fn cargo(root: &Path) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).stderr(Stdio::inherit());
-    cargo
-}
-
-/// Where cargo builds this workspace.
+/// Returns the workspace's target directory.
 fn target_directory(root: &Path) -> Result<PathBuf, String> {
-    let output = cargo(root)
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .output()
-        .map_err(|error| format!("cargo could not be started: {error}"))?;
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
-    let target = metadata["target_directory"].as_str();
-    target.map(PathBuf::from).ok_or_else(|| "cargo metadata names no target directory".into())
+    let metadata = MetadataCommand::new().cargo_path(cargo()).current_dir(root).no_deps().exec();
+    metadata
+        .map(|metadata| metadata.target_directory.into_std_path_buf())
+        .map_err(|error| format!("`cargo metadata --no-deps`: {error}"))
 }
 
-/// What was built.
+/// The files of a library that was built.
 struct Built {
     shared: PathBuf,
     archive: PathBuf,
 }
 
-/// Builds a library, and asks cargo where it is.
+/// Builds a library, and reads from cargo's messages which files it wrote.
 fn build(
     root: &Path,
     target: &Path,
@@ -213,7 +201,9 @@ fn build(
     profile: &str,
     linker_argument: &str,
 ) -> Result<Built, String> {
-    let output = cargo(root)
+    let output = Command::new(cargo())
+        .current_dir(root)
+        .stderr(Stdio::inherit())
         .args(["rustc", "--package", library.package, "--lib", "--crate-type", "cdylib,staticlib"])
         .args(["--profile", profile, "--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target)
@@ -223,14 +213,15 @@ fn build(
     if !output.status.success() {
         return Err(format!("lib{} could not be built", library.name));
     }
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let built: Vec<PathBuf> = stdout
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == library.crate_name)
-        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|file| file.as_str().map(PathBuf::from))
-        .collect();
+    let mut built: Vec<PathBuf> = Vec::new();
+    for message in Message::parse_stream(&output.stdout[..]) {
+        match message.map_err(|error| format!("a message of cargo cannot be read: {error}"))? {
+            Message::CompilerArtifact(artifact) if artifact.target.name == library.crate_name => {
+                built.extend(artifact.filenames.into_iter().map(|file| file.into_std_path_buf()));
+            }
+            _ => {}
+        }
+    }
     let find = |extension: &str| {
         let found = built.iter().find(|file| file.extension().is_some_and(|e| e == extension));
         found.cloned().ok_or_else(|| format!("cargo built no lib{}.{extension}", library.crate_name))
@@ -238,19 +229,21 @@ fn build(
     Ok(Built { shared: find(std::env::consts::DLL_EXTENSION)?, archive: find("a")? })
 }
 
-/// Removes what only a debugger wants from an archive. For a shared library the profile says so to
-/// the linker; for an archive there is no linker that could do it.
+/// Removes the debug symbols from an archive. In a shared library the linker removes them, because
+/// the profile asks for it; an archive is never linked.
 fn strip(archive: &Path) -> io::Result<()> {
     let program = std::env::var_os("STRIP").unwrap_or_else(|| "strip".into());
     let failed = |why: String| io::Error::other(format!("{} -S: {why}", program.display()));
     let status = Command::new(&program).arg("-S").arg(archive).status();
-    match status.map_err(|error| failed(format!("{error} (it comes with binutils; STRIP names another)")))? {
+    match status
+        .map_err(|error| failed(format!("{error} (install binutils, or name another program in STRIP)")))?
+    {
         status if status.success() => Ok(()),
         status => Err(failed(status.to_string())),
     }
 }
 
-/// The files of a directory.
+/// Lists the files of a directory in order.
 fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let list = || fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
     let mut files = list().map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -262,7 +255,7 @@ fn copy(from: &Path, to: &Path) -> Result<PathBuf, String> {
     put(to, |path| fs::copy(from, path).map(drop))
 }
 
-/// A link at `at` to a file beside it.
+/// Makes `at` a symbolic link to `file`, a file in the same directory.
 fn link(file: &str, at: &Path) -> Result<PathBuf, String> {
     put(at, |path| symlink(file, path))
 }
@@ -272,27 +265,29 @@ fn symlink(file: &str, at: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(file, at)
 }
 
-/// `Names::here` refuses such systems before this is called.
+/// Copies the file. Never called: `Names::here` refuses such systems first.
 #[cfg(not(unix))]
 fn symlink(file: &str, at: &Path) -> io::Result<()> {
     fs::copy(at.with_file_name(file), at).map(drop)
 }
 
-/// Makes a file beside its place and then moves it there: a program that runs with the library of before keeps it, and
-/// nothing is ever there by half.
-fn put(to: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf, String> {
-    let mut name = OsString::from(".installing-");
-    name.push(to.file_name().unwrap_or_default());
-    let fresh = to.with_file_name(name);
-    let _ = fs::remove_file(&fresh); // Left by a run that was interrupted.
-    make(&fresh).and_then(|()| fs::rename(&fresh, to)).map_err(|error| {
-        let _ = fs::remove_file(&fresh); // There may be none; what is told is why.
-        format!("{}: {error}", to.display())
-    })?;
+/// Makes a file under a temporary name in the target's directory, and then renames it to `to`.
+/// Nobody ever sees half a file, and a program that runs with the old library keeps it.
+fn put(to: &Path, mut make: impl FnMut(&Path) -> io::Result<()>) -> Result<PathBuf, String> {
+    let directory = to.parent().unwrap_or(Path::new("."));
+    let make = |path: &Path| {
+        make(path).inspect_err(|_| {
+            let _ = fs::remove_file(path); // There may be none. The caller reports the first error.
+        })
+    };
+    let made = tempfile::Builder::new().prefix(".installing-").make_in(directory, make);
+    made.and_then(|file| Ok(file.into_temp_path().persist(to)?))
+        .map_err(|error| format!("{}: {error}", to.display()))?;
     Ok(to.to_owned())
 }
 
-/// What pkg-config is told. The prefix is where the file lies, so that the whole can be moved.
+/// Returns the pkg-config file of a library. Its prefix is relative to the file, so that the whole
+/// installation can be moved.
 fn pkg_config(library: &Library) -> String {
     let Library { name, pkg_config, description, .. } = library;
     let system = if cfg!(target_os = "linux") { "-lpthread -ldl -lm" } else { "-lpthread -lm" };

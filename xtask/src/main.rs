@@ -1,6 +1,6 @@
-//! `cargo xtask …`: the project's own commands.
+//! `cargo xtask …`: the commands for work on this project.
 //!
-//! They print with `outln!` and `errln!`, which never panic: see `keystore_bench::console`.
+//! They print with `outln!` and `errln!`, which never panic if the output cannot be written.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -22,23 +22,23 @@ use std::process::ExitCode;
 use clap::Parser;
 use keystore_bench::console;
 
-/// The project's own commands.
+/// Commands for work on this project.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
     /// Compare every backend on every pool, and plot the result.
     Bench(Box<bench::Args>),
-    /// Draw results that were measured before.
+    /// Draw plots of saved results.
     Plot(plot::Args),
-    /// Run the stress test over all nine combinations.
+    /// Run the stress test on all nine combinations of backend and pool.
     Stress(stress::Args),
-    /// Check every combination for as long as you like: linearizability, memory, lost keys.
+    /// Check linearizability, memory and lost keys on every combination, for a given time.
     Soak(soak::Args),
-    /// Check the lock-free protocols with a model checker: every interleaving of a few threads.
+    /// Check every interleaving of a few threads in the lock-free protocols with a model checker.
     Model(model::Args),
     /// Run the tests of all stores under a sanitizer, with the nightly toolchain.
     Sanitize(sanitize::Args),
-    /// Try sequences of calls that a fuzzer makes, with the nightly toolchain.
+    /// Run random sequences of calls from a fuzzer, with the nightly toolchain.
     Fuzz(fuzz::Args),
     /// Run every check that CI runs.
     Test(test::Args),
@@ -80,9 +80,9 @@ mod tests {
 
     use super::Command;
 
-    /// The commands `cargo xtask …` of a page: those in blocks of code end with the line or at a
-    /// comment, those within a sentence at the backtick. One that names no command (`…`, a list) is
-    /// left out.
+    /// Returns the commands `cargo xtask …` of a page. In a block of code a command ends with its
+    /// line or at a comment; in a sentence it ends at the backtick. Text that names no command,
+    /// such as `…`, is left out.
     fn commands(page: &str) -> Vec<Vec<String>> {
         const XTASK: &str = "cargo xtask ";
         let mut commands = Vec::new();
@@ -95,9 +95,9 @@ mod tests {
                 rest.split(['\n', '#']).next()
             };
             let command = command.unwrap_or_default();
-            let words = shlex::split(command).expect("the quotes of a command are closed");
-            if words.first().is_some_and(|word| word.chars().all(|c| c.is_ascii_lowercase())) {
-                commands.push(words);
+            let arguments = shlex::split(command).expect("the quotes of a command are closed");
+            if arguments.first().is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase())) {
+                commands.push(arguments);
             }
         }
         commands
@@ -112,15 +112,15 @@ mod tests {
         }
         let mut seen = 0;
         for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
-            for words in commands(&std::fs::read_to_string(page).expect("the page can be read")) {
-                let parsed = Command::try_parse_from(["cargo xtask".to_owned()].iter().chain(&words));
-                // A command by its name alone is spoken of, not shown.
-                let is_name = words.len() == 1;
+            for arguments in commands(&std::fs::read_to_string(page).expect("the page can be read")) {
+                let parsed = Command::try_parse_from(["cargo xtask".to_owned()].iter().chain(&arguments));
+                // A name alone is a mention of the command, so options may be missing.
+                let is_name = arguments.len() == 1;
                 let wrong = parsed
                     .err()
                     .filter(|error| !is_name || error.kind() != ErrorKind::MissingRequiredArgument);
                 let said = wrong.map(|error| error.to_string());
-                assert_eq!(said, None, "{}: cargo xtask {}", page.display(), words.join(" "));
+                assert_eq!(said, None, "{}: cargo xtask {}", page.display(), arguments.join(" "));
                 seen += 1;
             }
         }

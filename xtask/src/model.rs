@@ -1,7 +1,9 @@
-//! `cargo xtask model`: the models of the lock-free protocols and of the pools, run by the model checker loom.
+//! `cargo xtask model`: runs the models of the lock-free protocols and of the pools under the model
+//! checker loom.
 //!
-//! The models are tests of the crates whose code they run, compiled only with `--cfg loom`. The profile `model` keeps what is built
-//! so in a folder of its own. The commands are printed: with a model's name in place of `models::` it runs that one.
+//! The models are tests in the crates whose code they run, compiled only with `--cfg loom`. The
+//! profile `model` keeps this build in a folder of its own. The commands are printed; to run one
+//! model, put its name in place of `models::`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,15 +12,15 @@ use keystore_bench::{errln, outln};
 
 use crate::command::CommandLine;
 
-/// Options.
+/// Options of `cargo xtask model`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// More preemptions and more executions of each: minutes instead of seconds
+    /// Allow more preemptions and executions of each model, which takes minutes instead of seconds
     #[arg(long)]
     thorough: bool,
 }
 
-/// Runs them: 1 where one fails.
+/// Runs the models. Returns 1 if one fails.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     for command in commands(args) {
@@ -31,7 +33,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The models of the table, and those of the pools.
+/// Returns the commands for the models of the table and for those of the pools.
 fn commands(args: &Args) -> [CommandLine; 2] {
     ["keystore-core --no-default-features --features epoch", "keystore-pool"].map(|package| {
         let command = CommandLine::cargo(&format!(

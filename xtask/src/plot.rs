@@ -1,4 +1,4 @@
-//! `cargo xtask plot`: draw results that were measured before.
+//! `cargo xtask plot`: draws plots of saved results.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,18 +6,19 @@ use std::process::ExitCode;
 use keystore_bench::outln;
 use keystore_bench::{Result, Results, report};
 
-/// Options.
+/// Options of `cargo xtask plot`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The results, as `cargo xtask bench` wrote them
+    /// Results, as `cargo xtask bench` wrote them
     #[arg(value_name = "FILE", default_value_os_t = crate::bench::default_folder().join("results.json"))]
     results: PathBuf,
-    /// Where the plots and the report go [default: beside the results]
+    /// Folder for the plots and the report [default: the folder of the results]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-/// Runs it: 2 for results that cannot be read, 1 for what cannot be drawn or written.
+/// Draws the plots. Returns 2 if the results cannot be read, and 1 if the plots cannot be drawn or
+/// written.
 pub(crate) fn run(args: &Args) -> ExitCode {
     match draw(args) {
         Ok(report) => {

@@ -1,10 +1,15 @@
-//! `cargo xtask sanitize`: the tests of every store under AddressSanitizer (and LeakSanitizer) or ThreadSanitizer.
+//! `cargo xtask sanitize`: runs the tests of every store under AddressSanitizer (with
+//! LeakSanitizer) or ThreadSanitizer, with the nightly toolchain.
 //!
-//! Sanitizers are the nightly compiler's. AddressSanitizer sees a use of memory that was freed or is not one's own, and at the
-//! end what nobody gave back. ThreadSanitizer sees accesses of two threads to the same memory that nothing orders; it must see
-//! all code, so the standard library is built with it, and rustix, which makes system calls by itself, uses the C library: memory that
-//! was given back to the system and had again would look as if it were the same. Of a fence it understands nothing: crossbeam-epoch does without where it is
-//! built for it, and nothing else of ours needs one, so no report is suppressed.
+//! AddressSanitizer reports a use of freed or foreign memory, and at the end memory that leaked.
+//!
+//! ThreadSanitizer reports data races: accesses of two threads to the same memory that nothing
+//! orders. It must see all code, with two consequences. The standard library is built with it. And
+//! rustix calls the C library instead of the system, because otherwise memory that the system takes
+//! back and maps again would look like the same memory.
+//!
+//! ThreadSanitizer does not understand fences. crossbeam-epoch avoids them in this build and our
+//! own code does not depend on one, so no report is suppressed.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,12 +22,12 @@ use crate::command::CommandLine;
 use crate::nightly;
 use crate::test::Seconds;
 
-/// Options.
+/// Options of `cargo xtask sanitize`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to look for
+    /// Sanitizer to run under
     sanitizer: Sanitizer,
-    /// Only the conformance suite's checks of concurrency
+    /// Run only the concurrency checks of the conformance suite
     #[arg(long)]
     short: bool,
 }
@@ -30,16 +35,17 @@ pub(crate) struct Args {
 /// A sanitizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Sanitizer {
-    /// uses of freed and of foreign memory, and leaks
+    /// reports uses of freed or foreign memory, and leaks
     Address,
-    /// accesses by two threads that nothing orders
+    /// reports data races
     Thread,
 }
 
-/// Runs it: 2 where the system or the toolchain cannot, 1 where a test fails or a sanitizer reports something.
+/// Runs the tests. Returns 2 if the system or the toolchain does not support it, and 1 if a test
+/// fails or the sanitizer reports something.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    let target = match look(root, args.sanitizer) {
+    let target = match check_tools(root, args.sanitizer) {
         Ok(target) => target,
         Err(reason) => {
             errln!("error: {reason}");
@@ -59,18 +65,19 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The target to build for, where all is installed that this takes.
-fn look(root: &Path, sanitizer: Sanitizer) -> Result<String, String> {
+/// Checks that the sanitizer's tools are installed. Returns the target to build for.
+fn check_tools(root: &Path, sanitizer: Sanitizer) -> Result<String, String> {
     let target = nightly::target(root)?;
     if sanitizer == Sanitizer::Thread {
-        nightly::has_source(root)?;
+        nightly::check_source(root)?;
     }
     Ok(target)
 }
 
-/// What is run: the unit tests, the conformance suite, and the stress and linearizability tests on every combination.
+/// Returns the commands: the unit tests, the conformance suite, and the stress and linearizability
+/// tests on every combination.
 fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
-    // The harness's own allocator would hide from a sanitizer what is done with memory.
+    // The harness's own allocator would hide the use of memory from a sanitizer.
     const BENCH: &str = "-p keystore-bench --lib --no-default-features -- every_combination_passes";
     let tests: &[&str] = match (args.sanitizer, args.short) {
         (_, true) => &["-p keystore --test conformance -- concurrency::"],
@@ -95,8 +102,8 @@ fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
         .collect()
 }
 
-/// With what makes the compiler insert the checks, and the sanitizer's own options. Tests run in their package's folder, so that
-/// is where paths begin. Tests ask for more memory than there is and want to be refused.
+/// Adds the compiler flags that insert the checks, and the options of the sanitizer. An allocation
+/// that is too large must fail, not end the process: some tests expect the failure.
 fn with_options(sanitizer: Sanitizer, command: &str) -> CommandLine {
     let command = nightly::command(command);
     match sanitizer {

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: every combination, for as long as one likes, with every check that has no natural end.
+//! `cargo xtask soak`: checks every combination of backend and pool for a given time.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -16,42 +16,42 @@ use keystore_pool::PoolKind;
 
 use crate::test::Seconds;
 
-/// Options.
+/// Options of `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Minutes for all combinations together; 0.5 is half a minute
+    /// Run for N minutes, shared by all combinations; 0.5 is half a minute
     #[arg(long, value_name = "N", value_parser = minutes)]
     minutes: Duration,
-    /// Threads that make calls, all at work at once
+    /// Number of threads that make calls at once
     #[arg(long, value_name = "N", default_value_t = 4)]
     threads: usize,
-    /// Only this backend: rwlock, epoch or dashmap
+    /// Check only this backend: rwlock, epoch or dashmap
     #[arg(long, value_name = "NAME")]
     backend: Option<BackendKind>,
-    /// Only this pool: slab, arena or system
+    /// Check only this pool: slab, arena or system
     #[arg(long, value_name = "NAME")]
     pool: Option<PoolKind>,
-    /// Where the draw of calls begins
+    /// Seed of the random calls
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Entries of the test of memory when a store is largest, of 25 KiB on average
+    /// Maximum number of entries in the memory test; an entry has 25 KiB on average
     #[arg(long, value_name = "N", default_value_t = 40_000)]
     entries: usize,
-    /// Print one JSON object for each combination, on its own line, instead of the table
+    /// Print one JSON object per line for each combination, instead of the table
     #[arg(long)]
     json: bool,
 }
 
-/// A number of minutes above 0 and up to a week.
+/// Parses a number of minutes, above 0 and up to a week.
 pub(crate) fn minutes(text: &str) -> Result<Duration, String> {
     const WEEK: f64 = 7.0 * 24.0 * 60.0;
     match text.parse::<f64>() {
         Ok(minutes) if minutes > 0.0 && minutes <= WEEK => Ok(Duration::from_secs_f64(60.0 * minutes)),
-        _ => Err("it must be a number above 0 and up to 10080, a week".to_owned()),
+        _ => Err("it must be a number above 0 and up to 10080 (a week)".to_owned()),
     }
 }
 
-/// Runs it: 2 for arguments that cannot be, 1 where a combination fails.
+/// Runs the checks. Returns 2 for invalid arguments, and 1 if a combination fails.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let chosen = |combination: &Combination| {
         args.backend.is_none_or(|backend| backend == combination.backend)
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let operations: u64 = outcomes.iter().map(|outcome| outcome.operations).sum();
         let total: f64 = outcomes.iter().map(|outcome| outcome.seconds).sum();
         outln!(
-            "{} calls on hot keys checked in {}, {} threads and one that makes the table grow and shrink, seed {}",
+            "{} calls on hot keys checked in {}, by {} threads and one that resizes the table, seed {}",
             HumanCount(operations),
             Seconds(Duration::from_secs_f64(total)),
             args.threads,
@@ -122,19 +122,19 @@ fn show(line: &ProgressBar, options: &Options, progress: &Progress) {
     ));
 }
 
-/// What was found wrong with a combination, in words.
+/// Describes the faults of a combination.
 fn failure(outcome: &Outcome) -> String {
     let Outcome { backend, pool, memory, .. } = outcome;
     let mut text = format!("error: {backend}+{pool} failed, seed {}", outcome.seed);
     if outcome.keys_lost > 0 {
-        text += &format!("\n{} entries were not as they must be", outcome.keys_lost);
+        text += &format!("\n{} entries were missing or wrong", outcome.keys_lost);
     }
     if outcome.leaked_nodes > 0 {
-        text += &format!("\ndropped stores left {} nodes in their pools", outcome.leaked_nodes);
+        text += &format!("\ndropped stores leaked {} nodes in their pools", outcome.leaked_nodes);
     }
     if !memory.is_bounded() {
         text += &format!(
-            "\nthe store ended with {} of memory, where {} are allowed, and counts {}, where {} are",
+            "\nthe store ended with {} of resident memory (the limit is {}), and counted {} (the limit is {})",
             mebibytes(memory.end_bytes),
             mebibytes(memory.most_resident()),
             mebibytes(memory.end_counted),
@@ -161,7 +161,7 @@ fn table(outcomes: &[Outcome]) -> Table {
         "histories",
         "longest",
         "resizes",
-        "entries passing",
+        "transient entries",
         "cycles",
         "start",
         "end",

@@ -1,4 +1,5 @@
-//! `cargo xtask stress`: the stress test on every combination of backend and pool, as one table.
+//! `cargo xtask stress`: runs the stress test on every combination of backend and pool, and prints
+//! one table.
 
 use std::process::ExitCode;
 
@@ -7,24 +8,24 @@ use keystore_bench::Combination;
 use keystore_bench::stress::{self, Options, Outcome, StressError, Verdict};
 use keystore_bench::{errln, outln};
 
-/// Options.
+/// Options of `cargo xtask stress`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Threads, all at work at once
+    /// Number of threads, which all run at once
     #[arg(long, value_name = "N", default_value_t = Options::default().threads)]
     threads: usize,
-    /// Keys that each thread sets and gets
+    /// Number of keys that each thread sets and gets
     #[arg(long, value_name = "N", default_value_t = Options::default().keys_per_thread)]
     keys: usize,
-    /// Bytes of each value
+    /// Size of each value in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().value_size)]
     value_size: usize,
-    /// Print one JSON object for each combination, on its own line, instead of the table
+    /// Print one JSON object per line for each combination, instead of the table
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it: 2 for arguments that cannot be, 1 where a combination fails.
+/// Runs the tests. Returns 2 for invalid arguments, and 1 if a combination fails.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let options = Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
     if let Err(error) = options.validate() {
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     } else {
         outln!("{}", stress::table(&outcomes));
         outln!(
-            "{} threads, {} keys each, values of {} bytes; operations are sets and gets of a thread's own keys",
+            "{} threads, {} keys each, values of {} bytes; operations are sets and gets of each thread's own keys",
             args.threads,
             args.keys,
             args.value_size

@@ -1,4 +1,4 @@
-//! `cargo xtask` with an output that is full, or that nobody reads.
+//! Tests of `cargo xtask` with a full or unread output.
 
 #![cfg(target_os = "linux")]
 

@@ -1,5 +1,5 @@
-//! Statements of the pages that can be compared with the code: lists of files and crates, error
-//! codes, and the errors that the documentation of each verb names.
+//! Compares statements in the pages with the code: lists of files and crates, error codes, and the
+//! errors in the documentation of each operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The names in a folder: `name/` for folders, without hidden ones.
+/// Lists the names in a folder. A subfolder ends with a slash.
 fn names_in(folder: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
     let name_of = |entry: fs::DirEntry| {
@@ -23,13 +23,13 @@ fn names_in(folder: &str) -> BTreeSet<String> {
     entries.map(|entry| name_of(entry.expect("the folder can be read"))).collect()
 }
 
-/// What stands between two texts of a page.
+/// Returns the part of a page between two texts.
 fn between<'p>(page: &'p str, from: &str, to: &str) -> &'p str {
     let (_, rest) = page.split_once(from).unwrap_or_else(|| panic!("the page lacks {from:?}"));
-    rest.split_once(to).unwrap_or_else(|| panic!("the page lacks {to:?} behind {from:?}")).0
+    rest.split_once(to).unwrap_or_else(|| panic!("the page lacks {to:?} after {from:?}")).0
 }
 
-/// The first words of the indented lines of a text, of which one line may list several.
+/// Returns the file names at the start of the indented lines of a text. One line may list several.
 fn listed(text: &str) -> BTreeSet<String> {
     let lines =
         text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| !line.starts_with(' '));
@@ -84,7 +84,7 @@ fn the_architecture_maps_every_crate_and_what_it_uses() {
     }
 }
 
-/// The cells of the rows of a table whose first cell is a number.
+/// Returns the cells of the rows of a table, for rows whose first cell is a number.
 fn rows(text: &str) -> Vec<(i32, Vec<String>)> {
     let cells = |line: &str| -> Vec<String> {
         line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
@@ -119,61 +119,61 @@ fn the_page_of_error_codes_has_every_code_of_rust_and_c() {
     assert_eq!(in_c, on_the_page.collect());
 }
 
-/// The codes that the documentation of each verb names, those of the verbs that it refers to
-/// included.
+/// Returns the error codes in the documentation of each operation. They include the codes of the
+/// operation that the section `# Errors` links to first.
 fn documented_errors() -> BTreeMap<String, BTreeSet<i32>> {
     let source = read("keystore-core/src/keystore.rs");
     let body = between(&source, "pub trait Keystore {", "\n}\n");
     let (mut named, mut refers) = (BTreeMap::new(), BTreeMap::new());
     let mut text = String::new();
     for line in body.lines().map(str::trim) {
-        if let Some(words) = line.strip_prefix("///") {
-            text.push_str(words);
-        } else if let Some(verb) = line.strip_prefix("fn ") {
-            let verb = verb.split(['(', '<']).next().expect("a name").to_owned();
-            let errors = text.split_once("# Errors").expect("every verb names its errors").1;
+        if let Some(documentation) = line.strip_prefix("///") {
+            text.push_str(documentation);
+        } else if let Some(operation) = line.strip_prefix("fn ") {
+            let operation = operation.split(['(', '<']).next().expect("a name").to_owned();
+            let errors = text.split_once("# Errors").expect("every operation names its errors").1;
             let numbers = errors.split('-').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit));
             let codes: BTreeSet<i32> = numbers
                 .filter_map(|digits| digits.collect::<String>().parse::<i32>().ok())
                 .map(|n| -n)
                 .collect();
-            let referred = errors.split("Those of [`").nth(1).and_then(|rest| rest.split('`').next());
-            refers.insert(verb.clone(), referred.map(str::to_owned));
-            named.insert(verb, codes);
+            let referred = errors.split("](Self::").nth(1).and_then(|rest| rest.split(')').next());
+            refers.insert(operation.clone(), referred.map(str::to_owned));
+            named.insert(operation, codes);
             text.clear();
         }
     }
-    let all = |verb: &String| {
+    let all = |operation: &String| {
         let mut codes = BTreeSet::new();
-        let mut at = Some(verb);
-        while let Some(verb) = at {
-            codes.extend(&named[verb]);
-            at = refers[verb].as_ref();
+        let mut at = Some(operation);
+        while let Some(operation) = at {
+            codes.extend(&named[operation]);
+            at = refers[operation].as_ref();
         }
         codes
     };
-    named.keys().map(|verb| (verb.clone(), all(verb))).collect()
+    named.keys().map(|operation| (operation.clone(), all(operation))).collect()
 }
 
 #[test]
 fn the_documentation_of_each_verb_names_every_error_that_it_can_return() {
     let read = BTreeSet::from([-10, -20, -30]);
     let write = BTreeSet::from([-10, -20, -30, -43, -51]);
-    let walk = BTreeSet::from([-10, -30]);
-    let place = BTreeSet::from([-10]);
+    let scan = BTreeSet::from([-10, -30]);
+    let enter = BTreeSet::from([-10]);
     let none = BTreeSet::new();
-    for (verb, codes) in documented_errors() {
-        let expected = match verb.trim_end_matches("_dyn") {
+    for (operation, codes) in documented_errors() {
+        let expected = match operation.trim_end_matches("_dyn") {
             "read" | "contains" | "read_many" | "get" | "take" | "delete" | "delete_many" => &read,
             "set" | "insert" | "update" | "compare_exchange" | "set_many" => &write,
-            "for_each" | "retain" | "clear" | "stats" | "reserve" | "shrink" => &walk,
-            "table_bytes" => &place,
-            // Its error is the formatter's.
+            "for_each" | "retain" | "clear" | "stats" | "reserve" | "shrink" => &scan,
+            "table_bytes" => &enter,
+            // `describe` returns only errors of the formatter.
             "describe" => &none,
             "len" | "is_empty" => &none,
             other => panic!("{other} is new: name its errors here"),
         };
-        assert_eq!(&codes, expected, "{verb}");
+        assert_eq!(&codes, expected, "{operation}");
     }
 }
 
@@ -188,13 +188,13 @@ fn the_page_of_tests_names_tests_that_there_are() {
         };
         let source = read(&format!("keystore/tests/conformance/{module}.rs"));
         let beginning = format!("fn {}", test.trim_end_matches('…'));
-        assert!(source.contains(&beginning), "{name}: no test of {module} begins so");
+        assert!(source.contains(&beginning), "{name}: no test of {module} starts like this");
         seen += 1;
     }
     assert!(seen >= 5, "{seen} names");
 }
 
-/// Every Rust file below a folder.
+/// Lists every file below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.expect("the folder can be read").path());
@@ -248,7 +248,7 @@ fn every_page_links_to_files_that_are_there() {
         for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
             let local = !link.is_empty() && !link.contains("://");
             let target = root().join(page.parent().expect("a folder")).join(link);
-            assert!(!local || target.exists(), "{} links to {link}, which is not there", page.display());
+            assert!(!local || target.exists(), "{} links to {link}, which does not exist", page.display());
         }
     }
 }

@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: compare backends on pools, and other people's maps, and plot the result.
+//! `cargo xtask bench`: compares backends on pools, and maps of other projects, and plots the
+//! results.
 
-mod kept;
+mod destination;
 mod overrides;
 mod peers;
 mod progress;
@@ -15,74 +16,78 @@ use std::time::Duration;
 use keystore_bench::{Candidate, Comparison, Error, Plan, Result, Results, Selection, Suite, Watch, report};
 use keystore_bench::{errln, outln};
 
+use self::destination::Destination;
 use self::overrides::Overrides;
 use crate::test::Seconds;
 
-/// What a shell says of a program that was interrupted: 128 and the number of SIGINT.
+/// Exit code of an interrupted program in a shell: 128 plus the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Options.
+/// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The suite of scenarios to run; --list shows them
+    /// Run this suite of scenarios; --list shows all suites
     #[arg(long, value_name = "NAME", default_value = "quick")]
     suite: String,
-    /// Run the scenarios of this TOML file instead; may be given several times
+    /// Run the scenarios of this TOML file instead of a suite; may be given several times
     #[arg(long, value_name = "FILE", conflicts_with = "suite")]
     scenario: Vec<PathBuf>,
-    /// Replay this trace (CSV: timestamp, operation, key, value size; or a Twitter cache trace) instead
+    /// Replay this trace instead: a CSV file (timestamp, operation, key, value size) or a Twitter
+    /// cache trace
     #[arg(long, value_name = "FILE", conflicts_with_all = ["suite", "scenario", "keys_from"])]
     trace: Option<PathBuf>,
-    /// Only these scenarios, by name, as "get Zipf,95/5 Zipf" [default: all of the suite]
+    /// Run only these scenarios, as "get Zipf,95/5 Zipf" [default: all of the suite]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     scenarios: Vec<String>,
-    /// Only these stores, as epoch+slab,rwlock+*,papaya [default: all]
+    /// Measure only these stores, as epoch+slab,rwlock+*,papaya [default: all]
     #[arg(long, value_name = "STORE,…", value_delimiter = ',')]
     only: Vec<Selection>,
-    /// Measure the maps of others too: papaya, scc, dashmap, flurry, a HashMap in locked shards
+    /// Also measure other maps: papaya, scc, dashmap, flurry, a HashMap in locked shards
     #[arg(long)]
     peers: bool,
     #[command(flatten)]
     overrides: Overrides,
-    /// Where the results, the plots and the report go [default: target/bench of the repository]
+    /// Folder for the results, the plots and the report [default: target/bench of the repository]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Keep the results under this name, for --baseline
+    /// Save the results under this name, for --baseline
     #[arg(long, value_name = "NAME")]
     save: Option<String>,
-    /// Compare with the results of this name, or of this file
+    /// Compare with the results of this name or file
     #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
-    /// Exit with 1 if a row is slower than its baseline by more than so many percent, and more than
-    /// chance explains; with 2 if no row can tell
+    /// Exit with 1 if a row is slower than its baseline by more than PERCENT, and by more than
+    /// chance explains; exit with 2 if no row is precise enough to tell
     #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = percent)]
     #[arg(allow_hyphen_values = true)]
     fail_above: Option<f64>,
-    /// Write the tables, the plots and the advice of docs/ anew from this run
+    /// Update the tables, the plots and the advice in docs/ from this run
     #[arg(long)]
     publish: bool,
-    /// List the suites, the scenarios of this one and the stores, and stop
+    /// List the suites, the scenarios of the chosen suite and the stores, and run nothing
     #[arg(long)]
     list: bool,
 }
 
-/// Parses a loss in percent. No row can lose 100 % or more, so such a limit would never fail, nor
-/// would one that is no number.
+/// Parses a loss in percent. No row can lose 100 % or more, so such a limit would never fail. The
+/// same holds for NaN.
 fn percent(text: &str) -> std::result::Result<f64, String> {
     let value: f64 = text.parse().map_err(|error| format!("{error}: a number above 0 and below 100"))?;
     if value > 0.0 && value < 100.0 { Ok(value) } else { Err("it must be above 0 and below 100".to_owned()) }
 }
 
-/// Runs it: 2 for what cannot be run as it was asked for or given, 1 for a failure, a failed verification included, 130
-/// where it was interrupted.
+/// Runs the benchmark. Returns 2 for invalid arguments or input, 1 for a failure, which includes a
+/// failed verification, and 130 if it was interrupted.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    if (args.peers || args.only.iter().any(|only| matches!(only, Selection::Peer(_)))) && !peers::are_here() {
-        return peers::run_with_them();
+    if (args.peers || args.only.iter().any(|only| matches!(only, Selection::Peer(_))))
+        && !peers::are_compiled()
+    {
+        return peers::run_with_peers();
     }
     compare(args).unwrap_or_else(|error| failed(&error))
 }
 
-/// Says why a command failed: 2 for what it was asked for or given, 1 for what came of it.
+/// Prints an error. Returns 2 for invalid arguments or input, and 1 for any other failure.
 pub(crate) fn failed(error: &Error) -> ExitCode {
     errln!("error: {error}");
     ExitCode::from(if error.is_usage() { 2 } else { 1 })
@@ -95,7 +100,7 @@ fn compare(args: &Args) -> Result<ExitCode> {
         list(&suite, &candidates);
         return Ok(ExitCode::SUCCESS);
     }
-    // What can go wrong is found out before minutes are spent.
+    // Errors that can be found early are found before minutes of measuring.
     let saved = saved::Folder::new(&default_folder());
     let baseline = args.baseline.as_deref().map(|name| saved.load(name)).transpose()?;
     let save = args.save.as_deref().map(|name| saved.path(name)).transpose()?;
@@ -110,13 +115,13 @@ fn compare(args: &Args) -> Result<ExitCode> {
 
     let mut results = measure(&plan)?;
     results.command = command_line();
-    let place = kept::Place::of(&results, &out);
+    let destination = Destination::of(&results, &out);
     outln!("{}", report::text(&results));
     outln!("{}", summary(&results, &plan));
     for fault in results.peers_faults() {
-        outln!("A map of others failed verification, which is its own affair: {fault}");
+        outln!("A map of another project failed verification, which does not fail this run: {fault}");
     }
-    outln!("{}", place.keep(&results)?);
+    outln!("{}", destination.write(&results)?);
     if results.interrupted {
         return Ok(ExitCode::from(INTERRUPTED));
     }
@@ -137,7 +142,7 @@ fn compare(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command as it was given.
+/// Returns the command line of this run.
 fn command_line() -> String {
     let quoted = |argument: String| {
         let plain = |c: char| c.is_alphanumeric() || "-_+,./=*:".contains(c);
@@ -149,17 +154,17 @@ fn command_line() -> String {
     };
     let arguments =
         std::env::args_os().skip(1).map(|argument| quoted(argument.to_string_lossy().into_owned()));
-    let words: Vec<String> = ["cargo", "xtask"].map(str::to_owned).into_iter().chain(arguments).collect();
-    words.join(" ")
+    let command: Vec<String> = ["cargo", "xtask"].map(str::to_owned).into_iter().chain(arguments).collect();
+    command.join(" ")
 }
 
-/// `target/bench` of this repository, wherever the command is given.
+/// Returns `target/bench` of this repository, for any current directory.
 pub(crate) fn default_folder() -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     repository.join("target").join("bench")
 }
 
-/// The scenarios that were asked for.
+/// Returns the suite with the chosen scenarios.
 fn suite(args: &Args) -> Result<Suite> {
     let mut suite = if let Some(trace) = &args.trace {
         overrides::replay(trace)
@@ -177,14 +182,14 @@ fn suite(args: &Args) -> Result<Suite> {
     Ok(suite)
 }
 
-/// The stores that were asked for.
+/// Returns the chosen stores.
 fn candidates(args: &Args) -> Vec<Candidate> {
     let named = |candidate: &Candidate| args.only.iter().any(|only| only.matches(*candidate));
-    let there: Vec<Candidate> = Candidate::all()
+    let available: Vec<Candidate> = Candidate::all()
         .into_iter()
         .filter(|candidate| args.peers || !candidate.is_peer() || named(candidate))
         .collect();
-    Selection::select(&args.only, &there)
+    Selection::select(&args.only, &available)
 }
 
 fn list(suite: &Suite, candidates: &[Candidate]) {
@@ -202,20 +207,20 @@ fn list(suite: &Suite, candidates: &[Candidate]) {
     outln!("\nstores (--only): {}", names.join(", "));
 }
 
-/// Says how much there is to do, where it is much.
+/// Prints the number of runs and the least time, if that is long.
 fn announce(plan: &Plan) {
     let least = plan.least_time();
     if least > Duration::from_secs(300) {
         errln!(
-            "{} runs, at least {}: --only, --scenarios, --seconds and --rounds make it shorter, and Ctrl-C ends it with what \
-             was measured by then.",
+            "{} runs, at least {}. --only, --scenarios, --seconds and --rounds shorten this. Ctrl-C stops the \
+             benchmark and keeps the results so far.",
             plan.runs(),
             Seconds(least)
         );
     }
 }
 
-/// Runs the plan. Ctrl-C ends it, and what was measured so far is kept; a second one ends the program.
+/// Runs the plan. Ctrl-C stops it and keeps the results so far; a second Ctrl-C exits at once.
 fn measure(plan: &Plan) -> Result<Results> {
     let watch = Arc::new(Watch::default());
     let stopped = Arc::clone(&watch);
@@ -224,10 +229,10 @@ fn measure(plan: &Plan) -> Result<Results> {
             std::process::exit(INTERRUPTED.into());
         }
         stopped.stop();
-        errln!("\ninterrupted: writing what was measured so far");
+        errln!("\ninterrupted: writing the results so far");
     });
     if let Err(error) = handled {
-        errln!("Ctrl-C will lose what was measured: {error}");
+        errln!("Ctrl-C would lose the results: {error}");
     }
     progress::show(plan, &watch)
 }
@@ -235,12 +240,12 @@ fn measure(plan: &Plan) -> Result<Results> {
 fn summary(results: &Results, plan: &Plan) -> String {
     let passed = results.rows.iter().filter(|row| row.verification.passed()).count();
     let interrupted = if results.interrupted {
-        format!("\nInterrupted: {} of {} runs were done.", results.runs_done(), plan.runs())
+        format!("\nInterrupted after {} of {} runs.", results.runs_done(), plan.runs())
     } else {
         String::new()
     };
     format!(
-        "{passed} of {} rows verified (nothing missing, wrong or twice), {} in {}.{interrupted}",
+        "{passed} of {} rows verified (no entry missing, wrong or duplicated), {} in {}.{interrupted}",
         results.rows.len(),
         report::rounds_text(results),
         Seconds(Duration::from_secs_f64(results.seconds))
@@ -306,11 +311,11 @@ mod tests {
             lines.flat_map(|line| line.match_indices("cargo xtask bench").map(move |(at, _)| &line[at..]));
         for command in commands {
             let command = command.split(['`', '#']).next().unwrap();
-            // Quoted arguments have spaces in them.
+            // Quoted arguments contain spaces.
             let parts = command.split('"').enumerate().flat_map(|(number, part)| {
                 let whole = number % 2 == 1;
-                let words: Vec<&str> = if whole { vec![part] } else { part.split_whitespace().collect() };
-                words
+                let arguments: Vec<&str> = if whole { vec![part] } else { part.split_whitespace().collect() };
+                arguments
             });
             let arguments: Vec<&str> = parts.skip(2).collect();
             let parsed = Args::augment_args(Command::new("bench")).try_get_matches_from(arguments);

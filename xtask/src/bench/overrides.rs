@@ -1,52 +1,52 @@
-//! What the command line changes in the scenarios of a suite.
+//! Options that change the scenarios of a suite.
 
 use std::path::{Path, PathBuf};
 
 use keystore_bench::{Error, Length, MAX_KEYS, Mix, Result, Rounds, Scenario, Suite};
 
-/// Options that hold for every scenario.
+/// Options that apply to every scenario.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Overrides {
-    /// Take the keys from this file, one a line, instead of making them
+    /// Read the keys from this file, one per line, instead of generating them
     #[arg(long, value_name = "FILE")]
     keys_from: Option<PathBuf>,
-    /// Numbers of threads, as 1,2,8
+    /// Numbers of threads to measure, as 1,2,8
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     threads: Vec<usize>,
-    /// The number of keys
+    /// Number of keys
     #[arg(long, value_name = "N", conflicts_with = "keys_from")]
     keys: Option<usize>,
-    /// Bytes of a value
+    /// Size of a value in bytes
     #[arg(long, value_name = "BYTES")]
     value_size: Option<usize>,
-    /// Operations a second, at a fixed rate, over all threads: latencies then tell what those wait who do not wait for each
-    /// other
+    /// Start operations at a fixed rate per second over all threads, so that latencies include
+    /// queueing (an open loop)
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
-    /// Seconds of each run that is not over when its operations are
+    /// Seconds of each run, for scenarios whose length is a time
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
-    /// Seconds of warming up, likewise
+    /// Seconds of warm-up, for the same scenarios
     #[arg(long, value_name = "S")]
     warm_up: Option<f64>,
-    /// Threads of the burst, of scenarios that have one
+    /// Number of threads in the burst, for scenarios that have one
     #[arg(long, value_name = "N")]
     burst: Option<usize>,
-    /// Measure exactly so many rounds, however long they take
+    /// Measure exactly N rounds, without a limit of time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
-    /// Where the random numbers begin
+    /// Seed of the random numbers
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
 
 impl Overrides {
-    /// Changes every scenario of the suite. What comes of it is checked when it is planned, and
-    /// told in the names of the scenarios.
+    /// Changes every scenario of the suite. Planning validates the result, and the names of the
+    /// scenarios show the changes.
     ///
     /// # Errors
-    /// [`Error::NoEffect`] for an option that no scenario can follow: whoever gives it would
-    /// believe that it was followed.
+    /// Returns [`Error::NoEffect`] for an option that changes no scenario, because its user would
+    /// believe that it had an effect.
     pub(super) fn apply(&self, suite: &mut Suite) -> Result<()> {
         let traced = |scenario: &Scenario| scenario.trace.is_some();
         let timed = |scenario: &Scenario| matches!(scenario.length, Length::Seconds(_));
@@ -80,8 +80,8 @@ impl Overrides {
             && !traced
         {
             scenario.keys_from = Some(file.clone());
-            // A loaded store holds all of the file; a growing one grows to what it says, or to what
-            // there is.
+            // A loaded store holds all keys of the file. A growing store grows to the number in its
+            // scenario, or to the number of keys in the file if that is smaller.
             if !scenario.grows() {
                 scenario.set_keys(MAX_KEYS);
             }
@@ -116,7 +116,7 @@ impl Overrides {
     }
 }
 
-/// The suite that replays a trace, from an empty store.
+/// Returns a suite that replays a trace on an empty store.
 pub(super) fn replay(trace: &Path) -> Suite {
     let name = keystore_bench::file_name(trace);
     let scenario = Scenario {
@@ -152,7 +152,7 @@ mod tests {
         suite.scenarios.into_iter().find(|other| other.name == scenario).unwrap()
     }
 
-    /// Measures scenarios of a suite once, on one store, with these overrides.
+    /// Measures some scenarios of a suite on one store.
     fn measured(overrides: &Overrides, suite: &str, scenarios: &[&str]) -> Results {
         let mut suite = Suite::named(suite).unwrap();
         suite.keep(&scenarios.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();

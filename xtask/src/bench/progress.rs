@@ -1,4 +1,4 @@
-//! The line that says what runs, how much is left, and how fast it goes right now.
+//! The progress line: the current run, the remaining time, and the current speed.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use keystore_bench::errln;
 use keystore_bench::{Plan, Progress, Result, Results, Watch};
 
-/// How often the line is drawn.
+/// Interval between updates of the line.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Runs the plan under the line, where a person watches; else a line for every round is written.
+/// Runs the plan and shows its progress: as a line on a terminal, else as one line for each round.
 pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
     let bar = ProgressBar::new(plan.runs() as u64);
     let meter = Arc::new(Meter::new(Arc::clone(watch)));
@@ -22,7 +22,7 @@ pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
         let _ = write!(line, "{:.1} M/s", meter.rate() / 1e6);
     }));
     bar.enable_steady_tick(TICK);
-    let watched = std::io::stderr().is_terminal();
+    let is_terminal = std::io::stderr().is_terminal();
     let mut round = 0;
     let results = plan.run(watch, &mut |progress: &Progress<'_>| {
         bar.set_position(progress.runs.0 as u64);
@@ -30,7 +30,7 @@ pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
             "round {} of at most {}: {}, {}, threads {}",
             progress.round.0, progress.round.1, progress.store, progress.scenario, progress.threads
         ));
-        if !watched && round != progress.round.0 {
+        if !is_terminal && round != progress.round.0 {
             round = progress.round.0;
             errln!("round {round} of at most {}", progress.round.1);
         }
@@ -39,7 +39,7 @@ pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
     results
 }
 
-/// Operations a second, over the last while.
+/// Measures the operations per second in the last interval.
 struct Meter {
     watch: Arc<Watch>,
     last: Mutex<(Instant, u64, f64)>,

@@ -1,5 +1,4 @@
-//! Writing the figures and the advice of the documentation from a run, so that they cannot
-//! disagree.
+//! Writes the figures and the advice in the documentation from one run, so that they always agree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,23 +6,23 @@ use std::path::{Path, PathBuf};
 use keystore_bench::report::{Block, published_plots};
 use keystore_bench::{Error, Result, Results, plot, write_whole};
 
-/// Rounds that published figures rest on, at the least.
+/// Least number of rounds of published figures.
 const ROUNDS: usize = 3;
 
-/// The pages that show figures.
+/// Pages that show figures.
 pub(super) struct Pages {
     docs: PathBuf,
 }
 
-/// The page with the tables, and the page with the advice that rests on them.
+/// The page with the tables, and the page with advice from these tables.
 const PAGES: [(&str, Block); 2] = [("benchmarks.md", Block::Figures), ("backends.md", Block::Advice)];
 
 impl Pages {
-    /// The pages of this repository, if they show figures of the suite.
+    /// Returns the pages of this repository if they show figures of the suite.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a suite that they do not show; [`Error::File`] if a page cannot be
-    /// read.
+    /// Returns [`Error::Unknown`] for a suite that they do not show, and [`Error::File`] if a page
+    /// cannot be read.
     pub(super) fn find(planned: &Results) -> Result<Self> {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("docs");
         Self::at(docs, planned)
@@ -50,10 +49,11 @@ impl Pages {
         fs::read_to_string(&path).map_err(|source| Error::unreadable(path, source))
     }
 
-    /// Writes the blocks of the results' suite and its plots, and says what was written.
+    /// Writes the blocks and the plots of the results' suite. Returns a message with their names.
     ///
     /// # Errors
-    /// [`Error::Results`] for results with too few rounds; [`Error::File`], [`Error::Plot`].
+    /// Returns [`Error::Results`] for results with too few rounds, and [`Error::File`] or
+    /// [`Error::Plot`] if a file cannot be written or drawn.
     pub(super) fn write(&self, results: &Results) -> Result<String> {
         if results.fewest_rounds() < ROUNDS {
             let reason = format!(

@@ -1,22 +1,22 @@
-//! Results that are kept by name, to be compared with later ones.
+//! Results saved by name, for comparison with later results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use keystore_bench::{Error, Result, Results, report};
 
-/// Where they lie.
+/// The folder of saved results.
 pub(super) struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    /// That of the results in `bench`.
+    /// Returns the folder of saved results in the folder `bench`.
     pub(super) fn new(bench: &Path) -> Self {
         Self { path: bench.join("saved") }
     }
 
-    /// The file of a name, in a folder that is made if it is not there.
+    /// Returns the file for a name. Creates the folder if it is missing.
     pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -31,7 +31,7 @@ impl Folder {
         self.path.join(format!("{name}.json"))
     }
 
-    /// The results that were kept under a name, or those of a file.
+    /// Loads the results of a name or of a file.
     pub(super) fn load(&self, name: &str) -> Result<Results> {
         let file = Path::new(name);
         if file.is_file() {
@@ -43,7 +43,7 @@ impl Folder {
         }
         let known = self.names();
         let expected = if known.is_empty() {
-            "a file, or a name given to --save before; none has been".to_owned()
+            "a file, or a name that an earlier --save gave; there is none".to_owned()
         } else {
             format!("a file, or one of {}", known.join(", "))
         };
@@ -80,7 +80,7 @@ mod tests {
         let saved = Folder::new(folder.path());
         let error = saved.load("main").unwrap_err().to_string();
         assert!(
-            error.contains("baseline \"main\" is unknown") && error.ends_with("none has been"),
+            error.contains("baseline \"main\" is unknown") && error.ends_with("there is none"),
             "{error}"
         );
         fs::write(saved.path("other").unwrap(), "{}").unwrap();

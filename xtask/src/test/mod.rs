@@ -1,7 +1,7 @@
-//! `cargo xtask test`: every check that CI runs, one after another, stopping at the first that fails.
+//! `cargo xtask test`: runs every check of CI, one after another, and stops at the first failure.
 //!
-//! A check is a [`Step`]: commands that anyone can type, and a few looks that no command makes. Each is printed before
-//! it runs, so that whoever reads a failure can repeat just that.
+//! A [`Step`] is a list of checks: commands that anyone can type, and a few built-in checks. Each
+//! is printed before it runs, so that a reader of a failure can repeat it alone.
 
 mod msrv;
 mod outside;
@@ -9,6 +9,8 @@ mod package;
 mod pages;
 mod setup;
 mod step;
+#[expect(dead_code, reason = "the step `format` runs it as soon as all files are wrapped")]
+mod width;
 mod without;
 
 use std::fmt;
@@ -21,16 +23,16 @@ use keystore_bench::{errln, outln};
 
 use self::step::{Check, Step};
 
-/// Options.
+/// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Run only this step; may be given several times. The order stays that of the list.
+    /// Run only this step; may be given several times. The steps keep the order of the list.
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
-    /// Go on after a step that failed, and name all that did at the end.
+    /// Run all steps even if one fails, and list the failures at the end.
     #[arg(long)]
     keep_going: bool,
-    /// Print the steps and their commands, and run none.
+    /// Print the steps and their commands without running them.
     #[arg(long)]
     list: bool,
 }
@@ -59,7 +61,7 @@ fn list(steps: &[Step]) {
     }
 }
 
-/// The step that failed, and why.
+/// A step that failed, and the reason.
 struct Failure {
     step: Step,
     reason: String,
@@ -68,11 +70,12 @@ struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, reason } = self;
-        write!(f, "step {step} failed: {reason}\nto repeat it alone: cargo xtask test --only {step}")
+        write!(f, "step {step} failed: {reason}\nto repeat this step: cargo xtask test --only {step}")
     }
 }
 
-/// Runs the steps in order, until one fails or, where `keep_going`, to the end. What failed.
+/// Runs the steps in order, until one fails or, with `keep_going`, to the end. Returns the
+/// failures.
 fn run_all(steps: &[Step], keep_going: bool) -> Vec<Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
     let started = Instant::now();
@@ -100,7 +103,7 @@ fn run_all(steps: &[Step], keep_going: bool) -> Vec<Failure> {
 }
 
 impl Step {
-    /// Runs the step's checks, until one fails: why it did.
+    /// Runs the checks of the step until one fails.
     fn run(self, root: &Path) -> Result<(), String> {
         for check in self.checks() {
             outln!("\n== {self}: {check}");
@@ -113,16 +116,16 @@ impl Step {
 }
 
 impl Check {
-    /// Runs the check in the workspace's folder `root`, or says why it failed.
+    /// Runs the check in `root`, the folder of the workspace.
     fn run(&self, root: &Path) -> Result<(), String> {
         match self {
             Self::Command(command) => command.run(root),
-            Self::Look { look, .. } => look(root).map(|found| outln!("{found}")),
+            Self::BuiltIn { run, .. } => run(root).map(|found| outln!("{found}")),
         }
     }
 }
 
-/// A time as people read it: `12.3 s`, `4 min 05 s`, `3 h 12 min`.
+/// A duration, displayed as `12.3 s`, `4 min 05 s` or `3 h 12 min`.
 pub(crate) struct Seconds(pub(crate) Duration);
 
 impl fmt::Display for Seconds {
@@ -152,10 +155,10 @@ mod tests {
 
     #[test]
     fn a_failure_says_how_to_repeat_the_step() {
-        let failure = Failure { step: Step::Lint, reason: "`cargo clippy` gave exit code 101".into() };
+        let failure = Failure { step: Step::Lint, reason: "`cargo clippy` failed with exit code 101".into() };
         assert_eq!(
             failure.to_string(),
-            "step lint failed: `cargo clippy` gave exit code 101\nto repeat it alone: cargo xtask test --only lint"
+            "step lint failed: `cargo clippy` failed with exit code 101\nto repeat this step: cargo xtask test --only lint"
         );
     }
 }

@@ -1,95 +1,83 @@
-//! The minimum supported Rust version, kept true: a dependency that asks for a newer one breaks the
-//! promise, and so does a member of the workspace that promises something else. So does a promise
-//! of a newer one than any dependency asks for: it would keep users away for nothing.
+//! Checks that the minimum supported Rust version (MSRV) is true.
+//!
+//! A dependency that needs a newer Rust breaks the promise, and so does a workspace member that
+//! declares another version. A promise of a newer Rust than every dependency needs is refused too:
+//! it would keep users away for nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
-use crate::command::CommandLine;
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
+use semver::{BuildMetadata, Prerelease, Version};
 
-/// What the workspace promises: this crate has the workspace's `rust-version`, like all.
+use crate::command::{CommandLine, cargo};
+
+/// The promised version. This crate inherits the workspace's `rust-version`, as all members do.
 const PROMISED: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// Compares what every package of the dependency graph asks for, on any platform, with the promise.
-pub(super) fn look(root: &Path) -> Result<String, String> {
-    let promised: Version = PROMISED.parse()?;
+/// Compares the promise with the `rust-version` of every package in the dependency graph, on all
+/// platforms.
+pub(super) fn check(root: &Path) -> Result<String, String> {
+    let promised = rust_version(PROMISED)?;
     let compiler = CommandLine::new("rustc", "--version").output(root)?;
-    let running: Version = compiler.split_whitespace().nth(1).unwrap_or_default().parse()?;
+    let running = rust_version(compiler.split_whitespace().nth(1).unwrap_or_default())?;
     if running < promised {
-        return Err(format!("this is Rust {running}, and the workspace asks for {promised}: rustup update"));
+        return Err(format!(
+            "this is Rust {running}, and the workspace needs {promised}: run `rustup update`"
+        ));
     }
-    let metadata = CommandLine::cargo("metadata --format-version 1 --all-features").output(root)?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)
-        .map_err(|error| format!("what cargo metadata wrote cannot be read: {error}"))?;
-    judge(&metadata, promised)
+    let metadata = MetadataCommand::new()
+        .cargo_path(cargo())
+        .current_dir(root)
+        .features(CargoOpt::AllFeatures)
+        .exec()
+        .map_err(|error| format!("`cargo metadata --all-features`: {error}"))?;
+    compare(&metadata, &promised)
 }
 
-/// The verdict over what `cargo metadata` wrote.
-fn judge(metadata: &serde_json::Value, promised: Version) -> Result<String, String> {
-    let members = metadata["workspace_members"].as_array().ok_or("cargo metadata lists no members")?;
-    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+/// Compares the promise with the packages that `cargo metadata` lists.
+fn compare(metadata: &Metadata, promised: &Version) -> Result<String, String> {
     let mut broken = Vec::new();
-    let mut asking: BTreeMap<Version, BTreeSet<&str>> = BTreeMap::new();
-    for package in packages {
-        let name = package["name"].as_str().unwrap_or_default();
-        let asked: Option<Version> = package["rust_version"].as_str().map(str::parse).transpose()?;
-        if members.contains(&package["id"]) {
-            if asked != Some(promised) {
+    let mut needed: BTreeMap<&Version, BTreeSet<&str>> = BTreeMap::new();
+    for package in &metadata.packages {
+        let name = package.name.as_str();
+        if metadata.workspace_members.contains(&package.id) {
+            if package.rust_version.as_ref() != Some(promised) {
                 broken.push(format!("{name} lacks `rust-version.workspace = true`"));
             }
             continue;
         }
-        let Some(asked) = asked else { continue };
-        if asked > promised {
-            let version = package["version"].as_str().unwrap_or_default();
-            broken.push(format!("{name} {version} asks for Rust {asked}"));
+        let Some(version) = &package.rust_version else { continue };
+        if version > promised {
+            broken.push(format!("{name} {} needs Rust {version}", package.version));
         }
-        asking.entry(asked).or_default().insert(name);
+        needed.entry(version).or_default().insert(name);
     }
     if !broken.is_empty() {
         return Err(format!("the workspace promises Rust {promised}, but {}", broken.join(", ")));
     }
-    let Some((newest, names)) = asking.last_key_value() else {
-        return Err(format!("the workspace promises Rust {promised}, and no dependency asks for any"));
+    let Some((newest, names)) = needed.last_key_value() else {
+        return Err(format!("the workspace promises Rust {promised}, but no dependency names a version"));
     };
     let names = names.iter().copied().collect::<Vec<&str>>().join(", ");
     if *newest < promised {
         return Err(format!(
-            "the workspace promises Rust {promised}, and its dependencies need no more than {newest} ({names}): \
+            "the workspace promises Rust {promised}, but its dependencies need only {newest} ({names}): \
              promise that"
         ));
     }
-    Ok(format!("the workspace promises Rust {promised}; dependencies that ask for it: {names}"))
+    Ok(format!("the workspace promises Rust {promised}; dependencies that need it: {names}"))
 }
 
-/// A version of Rust: `1.95` is `1.95.0`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version([u32; 3]);
-
-impl FromStr for Version {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // A nightly of 1.95.0 calls itself 1.95.0-nightly.
-        let numbers = text.split(['-', '+']).next().unwrap_or_default();
-        let mut version = [0; 3];
-        for (at, number) in numbers.split('.').enumerate() {
-            let (Some(place), Ok(number)) = (version.get_mut(at), number.parse()) else {
-                return Err(format!("{text:?} is no version of Rust"));
-            };
-            *place = number;
-        }
-        Ok(Self(version))
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [major, minor, patch] = self.0;
-        write!(f, "{major}.{minor}.{patch}")
-    }
+/// Parses a version of Rust. `1.95` means `1.95.0`, and a nightly `1.95.0-nightly` counts as its
+/// release.
+fn rust_version(text: &str) -> Result<Version, String> {
+    let invalid = || format!("{text:?} is not a version of Rust");
+    let release = text.split(['-', '+']).next().unwrap_or_default();
+    let missing = 2_usize.saturating_sub(release.matches('.').count());
+    let mut version = Version::parse(&format!("{release}{}", ".0".repeat(missing))).map_err(|_| invalid())?;
+    (version.pre, version.build) = (Prerelease::EMPTY, BuildMetadata::EMPTY);
+    Ok(version)
 }
 
 #[cfg(test)]
@@ -97,45 +85,66 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn metadata(member: &str, dependency: &str) -> serde_json::Value {
+    fn package(name: &str, version: &str, rust_version: Option<&str>) -> serde_json::Value {
         json!({
-            "workspace_members": ["ours"],
-            "packages": [
-                { "id": "ours", "name": "ours", "version": "0.1.0", "rust_version": member },
-                { "id": "theirs", "name": "theirs", "version": "2.0.0", "rust_version": dependency },
-                { "id": "silent", "name": "silent", "version": "1.0.0", "rust_version": null },
-            ],
+            "id": name,
+            "name": name,
+            "version": version,
+            "rust_version": rust_version,
+            "manifest_path": format!("/{name}/Cargo.toml"),
+            "dependencies": [],
+            "targets": [],
+            "features": {},
         })
+    }
+
+    fn metadata(member: &str, dependency: &str) -> Metadata {
+        let metadata = json!({
+            "packages": [
+                package("ours", "0.1.0", Some(member)),
+                package("theirs", "2.0.0", Some(dependency)),
+                package("silent", "1.0.0", None),
+            ],
+            "workspace_members": ["ours"],
+            "workspace_root": "/",
+            "target_directory": "/target",
+            "resolve": null,
+            "version": 1,
+        });
+        serde_json::from_value(metadata).unwrap()
+    }
+
+    fn promised() -> Version {
+        Version::new(1, 95, 0)
     }
 
     #[test]
     fn a_version_is_read_with_what_follows_it() {
-        assert_eq!("1.95".parse::<Version>().unwrap(), Version([1, 95, 0]));
-        assert_eq!("1.96.0-nightly".parse::<Version>().unwrap(), Version([1, 96, 0]));
-        assert!("1.9".parse::<Version>().unwrap() < "1.10".parse().unwrap());
+        assert_eq!(rust_version("1.95"), Ok(Version::new(1, 95, 0)));
+        assert_eq!(rust_version("1.96.0-nightly"), Ok(Version::new(1, 96, 0)));
+        assert!(rust_version("1.9").unwrap() < rust_version("1.10").unwrap());
         for wrong in ["", "1.x", "1.2.3.4"] {
-            assert_eq!(wrong.parse::<Version>().unwrap_err(), format!("{wrong:?} is no version of Rust"));
+            assert_eq!(rust_version(wrong).unwrap_err(), format!("{wrong:?} is not a version of Rust"));
         }
     }
 
     #[test]
     fn a_dependency_that_asks_for_more_is_named() {
-        let promised = Version([1, 95, 0]);
-        let found = judge(&metadata("1.95", "1.95"), promised).unwrap();
-        assert_eq!(found, "the workspace promises Rust 1.95.0; dependencies that ask for it: theirs");
-        let broken = judge(&metadata("1.95", "1.96"), promised).unwrap_err();
-        assert_eq!(broken, "the workspace promises Rust 1.95.0, but theirs 2.0.0 asks for Rust 1.96.0");
+        let found = compare(&metadata("1.95", "1.95"), &promised()).unwrap();
+        assert_eq!(found, "the workspace promises Rust 1.95.0; dependencies that need it: theirs");
+        let broken = compare(&metadata("1.95", "1.96"), &promised()).unwrap_err();
+        assert_eq!(broken, "the workspace promises Rust 1.95.0, but theirs 2.0.0 needs Rust 1.96.0");
     }
 
     #[test]
     fn a_promise_that_asks_users_for_more_than_is_needed_is_refused() {
-        let broken = judge(&metadata("1.95", "1.84.1"), Version([1, 95, 0])).unwrap_err();
-        assert!(broken.ends_with("need no more than 1.84.1 (theirs): promise that"), "{broken}");
+        let broken = compare(&metadata("1.95", "1.84.1"), &promised()).unwrap_err();
+        assert!(broken.ends_with("need only 1.84.1 (theirs): promise that"), "{broken}");
     }
 
     #[test]
     fn a_member_that_promises_something_else_is_named() {
-        let broken = judge(&metadata("1.85", "1.95"), Version([1, 95, 0])).unwrap_err();
+        let broken = compare(&metadata("1.85", "1.95"), &promised()).unwrap_err();
         assert!(broken.contains("ours lacks `rust-version.workspace = true`"), "{broken}");
     }
 }

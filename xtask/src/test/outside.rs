@@ -1,31 +1,38 @@
-//! A project outside the repository, built against an installed library: what someone does who only knows the prefix.
+//! Builds a project outside the repository against an installed library, of which it knows only the
+//! prefix.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::Command;
 
-/// Where the step before this look installs to, from the workspace's folder.
+use tempfile::TempDir;
+
+use crate::command::cargo;
+
+/// Prefix of the installation, which the step makes first; relative to the workspace.
 pub(super) const PREFIX: &str = "target/test-install";
 
 const TEXT: &str = "one two two\n";
 const WORDS: &str = "2 two\n1 one\n";
 
-/// Builds the example in C by CMake and by make with pkg-config, with the shared and the static library, and runs it.
-pub(super) fn look(root: &Path) -> Result<String, String> {
+/// Builds the C example with CMake and with make and pkg-config, against the shared and the static
+/// library, and runs each program.
+pub(super) fn check(root: &Path) -> Result<String, String> {
     let prefix = root.join(PREFIX);
-    let project = Project::new(&root.join("keystore-ffi/examples/c"))?;
-    let path = |name: &str| project.0.join(name);
+    let project = copy_of(&root.join("keystore-ffi/examples/c"))?;
+    let path = |name: &str| project.path().join(name);
     fs::write(path("text"), TEXT).map_err(|error| format!("{}: {error}", path("text").display()))?;
 
     run(Command::new("cmake")
         .args(["-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"])
         .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
-        .current_dir(&project.0))?;
-    run(Command::new("cmake").args(["--build", "build"]).current_dir(&project.0))?;
+        .current_dir(project.path()))?;
+    run(Command::new("cmake").args(["--build", "build"]).current_dir(project.path()))?;
     run(Command::new("make")
         .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
         .env("LDFLAGS", format!("-Wl,-rpath,{}", prefix.join("lib").display()))
-        .current_dir(&project.0))?;
+        .current_dir(project.path()))?;
 
     let shared = [path("build/count_words"), path("count_words")];
     for program in shared.iter().chain([&path("build/count_words_static")]) {
@@ -39,23 +46,22 @@ pub(super) fn look(root: &Path) -> Result<String, String> {
         names_the_versioned_library(program)?;
     }
     sizes(&prefix)?;
-    old_and_new_names(&prefix, &project)?;
+    legacy_and_current_names(&prefix, &project)?;
     without_installing(root, &project)?;
     Ok("built and run with CMake, with pkg-config and without installing, shared and static; sizes are right"
         .into())
 }
 
-/// Checks that what is installed has nothing in it that only a debugger wants, and is no larger
-/// than it was, and a bit.
+/// Checks that the installed libraries have no debug symbols and are not much larger than before.
 fn sizes(prefix: &Path) -> Result<(), String> {
     for (extension, limit) in [(std::env::consts::DLL_EXTENSION, 1_500_000), ("a", 6_000_000)] {
         for library in ["keystore", "keystore_legacy"] {
             let path = prefix.join(format!("lib/lib{library}.{extension}"));
             let file = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             if file.len() > limit {
-                return Err(format!("{} has {} bytes, over {limit}", path.display(), file.len()));
+                return Err(format!("{} has {} bytes, the limit is {limit}", path.display(), file.len()));
             }
-            // Not by a look for the name: the library has code that reads such sections of others.
+            // The name alone proves nothing: the library has code that reads such sections.
             if cfg!(target_os = "linux") {
                 let sections = run(Command::new("readelf").args(["--sections", "--wide"]).arg(&path))?;
                 if sections.contains(" .debug_info ") {
@@ -67,8 +73,8 @@ fn sizes(prefix: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A program written for the predecessor.
-const OLD: &str = r#"
+/// A program that uses the legacy interface.
+const LEGACY: &str = r#"
 #include "key_store.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,8 +89,8 @@ int main(void) {
 }
 "#;
 
-/// A program with a function of its own that is named like one of the predecessor's.
-const NEW: &str = r#"
+/// A program that defines a function with a name of the legacy interface.
+const CURRENT: &str = r#"
 #include <keystore.h>
 #include <stdio.h>
 
@@ -100,19 +106,20 @@ int main(void) {
 }
 "#;
 
-/// Checks that old programs build as the documentation says, and that their names are free for
-/// everyone else.
-fn old_and_new_names(prefix: &Path, project: &Project) -> Result<(), String> {
-    for (name, source, package) in [("old", OLD, "keystore-legacy"), ("new", NEW, "keystore")] {
-        let file = project.0.join(format!("{name}.c"));
+/// Checks that programs for the legacy interface build as the documentation says, and that other
+/// programs can use the legacy names themselves.
+fn legacy_and_current_names(prefix: &Path, project: &TempDir) -> Result<(), String> {
+    for (name, source, package) in [("legacy", LEGACY, "keystore-legacy"), ("current", CURRENT, "keystore")] {
+        let file = project.path().join(format!("{name}.c"));
         fs::write(&file, source).map_err(|error| format!("{}: {error}", file.display()))?;
-        // As the documentation has it: the shell splits what pkg-config prints.
+        // The command of the documentation: the shell splits the output of pkg-config.
         let command = format!("${{CC:-cc}} {name}.c $(pkg-config --cflags --libs {package}) -o {name}");
         run(Command::new("sh")
             .args(["-c", &command])
             .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
-            .current_dir(&project.0))?;
-        let printed = run(Command::new(project.0.join(name)).env("LD_LIBRARY_PATH", prefix.join("lib")))?;
+            .current_dir(project.path()))?;
+        let printed =
+            run(Command::new(project.path().join(name)).env("LD_LIBRARY_PATH", prefix.join("lib")))?;
         if printed != "42\n" {
             return Err(format!("{} printed {printed:?}, not 42", file.display()));
         }
@@ -120,15 +127,14 @@ fn old_and_new_names(prefix: &Path, project: &Project) -> Result<(), String> {
     Ok(())
 }
 
-/// Links with the folder that cargo builds to, as the documentation says for those who do not
-/// install. An installation before that must not have left its library there.
-fn without_installing(root: &Path, project: &Project) -> Result<(), String> {
+/// Links with the folder that cargo builds to, as the documentation says for use without
+/// installation. An earlier installation must not have left its library there.
+fn without_installing(root: &Path, project: &TempDir) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo).args(["build", "--release", "-p", "keystore-ffi"]).current_dir(root))?;
-    let program = project.0.join("ten_lines");
+    run(Command::new(cargo()).args(["build", "--release", "-p", "keystore-ffi"]).current_dir(root))?;
+    let program = project.path().join("ten_lines");
     for link in [
         &["-L", "target/release", "-lkeystore_ffi"][..],
         &["target/release/libkeystore_ffi.a", "-lpthread", "-ldl", "-lm"],
@@ -147,7 +153,8 @@ fn without_installing(root: &Path, project: &Project) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that a program asks for the library by its soname, so that an incompatible one is never loaded in its place.
+/// Checks that a program loads the library by its soname, so that it never loads an incompatible
+/// version.
 fn names_the_versioned_library(program: &Path) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Ok(());
@@ -157,35 +164,24 @@ fn names_the_versioned_library(program: &Path) -> Result<(), String> {
     if bytes.windows(soname.len()).any(|window| window == soname) {
         return Ok(());
     }
-    Err(format!("{} asks for the library without a version", program.display()))
+    Err(format!("{} loads the library without a version", program.display()))
 }
 
-/// A copy of a project in a folder of its own, which goes with it.
-struct Project(PathBuf);
-
-impl Project {
-    fn new(from: &Path) -> Result<Self, String> {
-        let folder = std::env::temp_dir().join(format!("keystore-outside-{}", std::process::id()));
-        let copy = || {
-            fs::create_dir_all(&folder)?;
-            for entry in fs::read_dir(from)? {
-                let entry = entry?;
-                fs::copy(entry.path(), folder.join(entry.file_name()))?;
-            }
-            Ok(())
-        };
-        copy().map_err(|error: std::io::Error| format!("{}: {error}", folder.display()))?;
-        Ok(Self(folder))
-    }
+/// Copies a project, which has no subfolders, into a temporary folder.
+fn copy_of(project: &Path) -> Result<TempDir, String> {
+    let copy = || -> io::Result<TempDir> {
+        let folder = tempfile::Builder::new().prefix("keystore-outside-").tempdir()?;
+        for entry in fs::read_dir(project)? {
+            let entry = entry?;
+            fs::copy(entry.path(), folder.path().join(entry.file_name()))?;
+        }
+        Ok(folder)
+    };
+    copy().map_err(|error| format!("a copy of {}: {error}", project.display()))
 }
 
-impl Drop for Project {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // It lies among the system's temporary files, and is small.
-    }
-}
-
-/// Runs a command and returns what it prints; what it is and what it said where it fails.
+/// Runs a command and returns its standard output. If it fails, the error shows the command and its
+/// output.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command
         .output()

@@ -1,4 +1,4 @@
-//! Packages outside the workspace that depend on the libraries as their users do.
+//! Packages outside the workspace, which depend on the libraries as users do.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,31 +7,32 @@ use std::process::Command;
 
 use keystore_bench::outln;
 
-/// Where the packages and what they build go, from the workspace's folder.
+use crate::command::cargo;
+
+/// Folder of the packages and their build output, relative to the workspace.
 pub(super) const FOLDER: &str = "target/outside";
 
-/// The libraries that a package may depend on, with their folders' names.
+/// Libraries that a package may depend on. Each lies in a folder of its name.
 pub(super) const LIBRARIES: [&str; 3] = ["keystore", "keystore-core", "keystore-pool"];
 
 /// A package of one program.
 #[derive(Debug)]
 pub(super) struct Package {
-    /// The package's name and its folder's.
+    /// Name of the package and of its folder.
     pub(super) name: String,
-    /// The table of its dependencies, with its heading.
+    /// Table of dependencies, with its heading.
     pub(super) dependencies: String,
-    /// The program.
+    /// Source of the program.
     pub(super) main: String,
 }
 
 impl Package {
-    /// Writes the package below `root`, builds it and runs it. Returns what cargo and the program
-    /// say if that fails.
+    /// Writes the package below `root`, builds it and runs it. The error holds the output of cargo
+    /// and of the program.
     pub(super) fn run(&self, root: &Path) -> Result<(), String> {
         let Self { name, dependencies, main } = self;
         let folder = root.join(FOLDER).join(name);
-        // A workspace of its own: otherwise cargo takes the package for a member of the one around
-        // it.
+        // Without its own workspace, cargo would take the package for a member of ours.
         let mut manifest = format!(
             "[package]\nname = \"{name}\"\nedition = \"2024\"\n\n[workspace]\n\n{dependencies}\n\
              [patch.crates-io]\n"
@@ -39,7 +40,7 @@ impl Package {
         for library in LIBRARIES {
             let _ = writeln!(manifest, "{library} = {{ path = {:?} }}", root.join(library));
         }
-        // The workspace's versions of everything else.
+        // All other dependencies have the versions of our workspace.
         let locked = fs::read_to_string(root.join("Cargo.lock"))
             .map_err(|error| format!("{}: {error}", root.join("Cargo.lock").display()))?;
         fs::create_dir_all(folder.join("src")).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -48,7 +49,7 @@ impl Package {
             fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         outln!("   {name}");
-        let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let output = Command::new(cargo())
             .args(["run", "--quiet"])
             .env("CARGO_TARGET_DIR", root.join(FOLDER).join("target"))
             .current_dir(&folder)
@@ -57,7 +58,7 @@ impl Package {
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("`cargo run` in {} failed:\n{said}", folder.display()))
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Err(format!("`cargo run` in {} failed:\n{errors}", folder.display()))
     }
 }

@@ -1,12 +1,13 @@
-//! The tools that the steps need: looked for, and installed where that can be done without asking anybody.
+//! Finds the tools that the other steps need. Installs what is missing if that needs no question.
 
 use std::path::Path;
 
 use keystore_bench::outln;
+use which::which;
 
 use crate::command::CommandLine;
 
-/// rustfmt and clippy, added to the toolchain where they are missing.
+/// Finds rustfmt and clippy, or adds them to the toolchain.
 pub(super) fn components(root: &Path) -> Result<String, String> {
     let versions = || -> Result<String, String> {
         let rustfmt = CommandLine::cargo("fmt --version").output(root)?;
@@ -16,22 +17,22 @@ pub(super) fn components(root: &Path) -> Result<String, String> {
     versions().or_else(|missing| {
         outln!("{missing}");
         CommandLine::new("rustup", "component add rustfmt clippy").run(root).map_err(|failure| {
-            format!("{failure}; add rustfmt and clippy to the Rust toolchain the way it was installed")
+            format!("{failure}; add rustfmt and clippy the way the Rust toolchain was installed")
         })?;
         versions()
     })
 }
 
-/// A C compiler: the tests of the C library use it, and mimalloc is compiled by it. Where none is found, a root user of a
-/// Debian system gets one; everyone else is told the command.
+/// Finds a C compiler, which compiles mimalloc and the tests of the C library. If there is none, it
+/// installs one for root on a Debian system; other users get the command as an error.
 pub(super) fn c_compiler(root: &Path) -> Result<String, String> {
     // The cc crate finds Microsoft's compiler in the registry, not on the path.
     if cfg!(target_env = "msvc") {
-        return Ok("the compiler of Visual Studio, which the build finds by itself".into());
+        return Ok("the build finds the compiler of Visual Studio".into());
     }
     find_c_compiler(root).or_else(|missing| {
         outln!("{missing}");
-        if !is_root(root) || CommandLine::new("apt-get", "--version").output(root).is_err() {
+        if !can_install(root) {
             return Err(format!("{missing}; {INSTALL}"));
         }
         CommandLine::new("apt-get", "update").run(root)?;
@@ -40,7 +41,7 @@ pub(super) fn c_compiler(root: &Path) -> Result<String, String> {
     })
 }
 
-/// What to type where this program may not install anything.
+/// Commands that install a C compiler.
 const INSTALL: &str = "install one:
     Debian, Ubuntu   sudo apt-get install gcc libc6-dev
     Fedora           sudo dnf install gcc
@@ -48,23 +49,25 @@ const INSTALL: &str = "install one:
     Alpine           sudo apk add gcc musl-dev
     macOS            xcode-select --install";
 
-/// The first line that the C compiler says of itself: the one that `CC` names, or one of the usual names.
+/// Returns the first line of the C compiler's version: of the compiler that `CC` names, or of the
+/// first usual name on the search path.
 fn find_c_compiler(root: &Path) -> Result<String, String> {
     let version = match std::env::var("CC") {
         Ok(named) => {
-            // The variable may hold a wrapper or arguments too: `ccache gcc`.
+            // `CC` may hold a wrapper or arguments too: `ccache gcc`.
             let (compiler, arguments) = named.split_once(' ').unwrap_or((&named, ""));
             CommandLine::new(compiler, &format!("{arguments} --version")).output(root)?
         }
-        Err(_) => ["cc", "gcc", "clang"]
-            .into_iter()
-            .find_map(|compiler| CommandLine::new(compiler, "--version").output(root).ok())
-            .ok_or("no C compiler: none of cc, gcc, clang can be run")?,
+        Err(_) => {
+            let compiler = ["cc", "gcc", "clang"].into_iter().find(|name| which(name).is_ok());
+            let compiler = compiler.ok_or("no C compiler: none of cc, gcc, clang is on the search path")?;
+            CommandLine::new(compiler, "--version").output(root)?
+        }
     };
     Ok(version.lines().next().unwrap_or_default().to_owned())
 }
 
-/// What users of the C library have, and its tests run: each with Debian's package of it.
+/// Tools that the tests of the C library run, and the Debian package of each.
 const C_LIBRARY_TOOLS: [(&str, &str); 8] = [
     ("c++", "g++"),
     ("make", "make"),
@@ -76,16 +79,15 @@ const C_LIBRARY_TOOLS: [(&str, &str); 8] = [
     ("npm", "npm"),
 ];
 
-/// The tools of [`C_LIBRARY_TOOLS`], installed for a root user of a Debian system where they are missing; everyone else
-/// is told the command.
+/// Finds the tools of [`C_LIBRARY_TOOLS`]. It installs missing ones for root on a Debian system;
+/// other users get the command as an error.
 pub(super) fn c_library_tools(root: &Path) -> Result<String, String> {
     let missing = || -> Vec<&str> {
-        let is_missing = |tool: &str| CommandLine::new(tool, "--version").output(root).is_err();
-        C_LIBRARY_TOOLS.iter().filter(|(tool, _)| is_missing(tool)).map(|&(_, package)| package).collect()
+        let missing = C_LIBRARY_TOOLS.iter().filter(|(tool, _)| which(tool).is_err());
+        missing.map(|&(_, package)| package).collect()
     };
     let packages = missing();
-    if !packages.is_empty() && is_root(root) && CommandLine::new("apt-get", "--version").output(root).is_ok()
-    {
+    if !packages.is_empty() && can_install(root) {
         CommandLine::new("apt-get", "update").run(root)?;
         let install = format!("install --yes --no-install-recommends {}", packages.join(" "));
         CommandLine::new("apt-get", &install).run(root)?;
@@ -98,6 +100,8 @@ pub(super) fn c_library_tools(root: &Path) -> Result<String, String> {
     Err(format!("missing: {packages}; on Debian and Ubuntu: sudo apt-get install {packages}"))
 }
 
-fn is_root(root: &Path) -> bool {
-    CommandLine::new("id", "-u").output(root).is_ok_and(|id| id.trim() == "0")
+/// Returns true for root on a system with Debian's package manager.
+fn can_install(root: &Path) -> bool {
+    let is_root = || CommandLine::new("id", "-u").output(root).is_ok_and(|id| id.trim() == "0");
+    which("apt-get").is_ok() && is_root()
 }

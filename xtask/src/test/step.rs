@@ -1,4 +1,4 @@
-//! The steps: what each is for, and what it runs. The cheap ones come first.
+//! The steps: the purpose of each, and the checks that it runs. Cheap steps come first.
 
 use std::fmt;
 use std::path::Path;
@@ -8,71 +8,72 @@ use clap::ValueEnum;
 use super::{msrv, outside, pages, setup, without};
 use crate::command::CommandLine;
 
-/// A step, in the order in which they run. What `--list` says of each is its comment here.
+/// A step. Steps run in this order, and `--list` prints the comment of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Step {
-    /// the tools that the other steps need are there, or are installed
+    /// the tools that the other steps need are found or installed
     Setup,
     /// the code is formatted
     Format,
-    /// no dependency asks for a newer Rust than the workspace promises
+    /// no dependency needs a newer Rust than the workspace promises
     Msrv,
-    /// clippy has nothing to say, with every feature on
+    /// clippy has no warning, with every feature on
     Lint,
-    /// each backend and each pool builds alone, and the build without any names the features that
-    /// it lacks
+    /// each backend and each pool builds alone, and a build without them names the missing features
     Features,
     /// the documentation builds without a warning
     Docs,
     /// unit tests, integration tests and the examples in the documentation pass
     Tests,
-    /// the programs in the pages run, with exactly the features printed
+    /// the programs in the pages run with exactly the printed features
     Pages,
-    /// the lock-free protocols withstand every interleaving that the models allow
+    /// the lock-free protocols are correct in every interleaving that the models allow
     Models,
-    /// the C header is what the code says
+    /// the C header is up to date
     Header,
-    /// the C library installs, and a project outside builds against it
+    /// the C library installs, and a project outside the repository builds against it
     Install,
-    /// every backend on every pool withstands many threads
+    /// every backend on every pool passes the stress test
     Stress,
-    /// what threads see is linearizable, and memory stays bounded, on every backend and pool
+    /// every backend on every pool is linearizable and keeps memory bounded
     Soak,
-    /// the comparison runs and writes its report
+    /// the benchmark runs and writes its report
     Bench,
-    /// every crate can be packed for publishing
+    /// every crate can be packaged for publishing
     Package,
 }
 
-/// What a step does: one check or several.
+/// A check, of which a step has one or more.
 #[derive(Debug)]
 pub(super) enum Check {
-    /// A command that has to succeed.
+    /// A command that must succeed.
     Command(CommandLine),
-    /// A look that no command makes: what it looks for, and how. The look says what it found.
-    Look { at: &'static str, look: fn(&Path) -> Result<String, String> },
+    /// A check in this program. It returns a summary of what it found.
+    BuiltIn { name: &'static str, run: fn(&Path) -> Result<String, String> },
 }
 
 impl Step {
-    /// What the step is for.
+    /// Returns the purpose of the step.
     pub(super) fn purpose(self) -> String {
         self.to_possible_value()
             .and_then(|value| value.get_help().map(ToString::to_string))
             .unwrap_or_default()
     }
 
-    /// What the step runs, in order.
+    /// Returns the checks of the step, in order.
     pub(super) fn checks(self) -> Vec<Check> {
         let cargo = |arguments: &str| vec![Check::Command(CommandLine::cargo(arguments))];
         let xtask = |arguments: &str| vec![Check::Command(CommandLine::xtask(arguments))];
         match self {
             Self::Setup => vec![
-                Check::Look { at: "rustfmt and clippy", look: setup::components },
-                Check::Look { at: "a C compiler", look: setup::c_compiler },
-                Check::Look { at: "what the C library's tests use", look: setup::c_library_tools },
+                Check::BuiltIn { name: "rustfmt and clippy", run: setup::components },
+                Check::BuiltIn { name: "a C compiler", run: setup::c_compiler },
+                Check::BuiltIn { name: "the tools of the C library's tests", run: setup::c_library_tools },
             ],
             Self::Format => cargo("fmt --all --check"),
-            Self::Msrv => vec![Check::Look { at: "the Rust that dependencies ask for", look: msrv::look }],
+            Self::Msrv => {
+                vec![Check::BuiltIn { name: "the Rust version that dependencies need", run: msrv::check }]
+            }
             Self::Lint => cargo("clippy --workspace --all-targets --all-features -- -D warnings"),
             Self::Features => {
                 let backends = ["", "rwlock", "epoch", "dashmap"].map(|only| ("keystore-core", only));
@@ -82,7 +83,10 @@ impl Step {
                 let packages = backends.into_iter().chain(pools).chain(facade);
                 let alone = packages.map(|(package, only)| alone(package, only));
                 alone
-                    .chain([Check::Look { at: "what a build says that lacks them", look: without::look }])
+                    .chain([Check::BuiltIn {
+                        name: "the errors of a build without features",
+                        run: without::check,
+                    }])
                     .collect()
             }
             Self::Docs => vec![Check::Command(
@@ -90,26 +94,26 @@ impl Step {
                     .with("RUSTDOCFLAGS", "-D warnings"),
             )],
             Self::Tests => cargo("test --workspace --all-features"),
-            Self::Pages => vec![Check::Look { at: "the programs that the pages print", look: pages::look }],
+            Self::Pages => vec![Check::BuiltIn { name: "the programs in the pages", run: pages::check }],
             Self::Models => xtask("model"),
             Self::Header => xtask("header --check"),
             Self::Install => vec![
                 Check::Command(CommandLine::xtask(&format!("install --prefix {}", outside::PREFIX))),
-                Check::Look {
-                    at: "a project outside that builds with CMake and pkg-config",
-                    look: outside::look,
+                Check::BuiltIn {
+                    name: "a project outside the repository, with CMake and pkg-config",
+                    run: outside::check,
                 },
             ],
             Self::Stress => xtask("stress --threads 64 --keys 500"),
             Self::Soak => xtask("soak --minutes 0.4 --entries 10000"),
             Self::Bench => xtask("bench --suite smoke --out target/test-bench"),
-            // Without --no-verify, cargo also builds every packed crate anew, and all they depend on.
+            // Without --no-verify, cargo also builds every package and all of its dependencies.
             Self::Package => cargo("package --workspace --no-verify --allow-dirty"),
         }
     }
 }
 
-/// The check that a package builds with one of its features, or none.
+/// Returns the check that a package builds with one of its features, or with none.
 fn alone(package: &str, feature: &str) -> Check {
     let features = if feature.is_empty() { String::new() } else { format!("--features {feature}") };
     Check::Command(CommandLine::cargo(&format!(
@@ -127,7 +131,7 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(command) => command.fmt(f),
-            Self::Look { at, .. } => write!(f, "(looks at) {at}"),
+            Self::BuiltIn { name, .. } => write!(f, "(built-in check) {name}"),
         }
     }
 }

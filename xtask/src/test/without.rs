@@ -1,5 +1,5 @@
-//! A build without a backend or pool says which feature would bring it: when the program runs, and
-//! already when it is compiled.
+//! Checks that a build without a backend or pool names the feature that adds it: at run time, and
+//! at compile time.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,8 +9,7 @@ use super::package::Package;
 /// Crates that have the backends and the pools: the facade, which has both, or one each.
 const CRATES: [(&str, &str); 2] = [("keystore", "keystore"), ("keystore-core", "keystore-pool")];
 
-/// Opens every backend and pool by its name, and expects each to be refused by the name of its
-/// feature.
+/// Opens every backend and pool by name, and expects each error to name the missing feature.
 const AT_RUN_TIME: &str = r#"
 use BACKENDS::{BackendKind, Config, open, open_local};
 use POOLS::{AnyPool, PoolKind};
@@ -35,30 +34,30 @@ fn main() -> BACKENDS::Result<()> {
 }
 "#;
 
-/// Names what is not compiled in.
+/// Uses types that are not compiled in.
 const AT_COMPILE_TIME: &str = "
 use BACKENDS::{DashMapKeystore, EpochKeystore, LocalKeystore, RwLockKeystore};
 use POOLS::{ArenaPool, SlabPool};
 fn main() {}
 ";
 
-/// Builds a program without any feature, and one that names what it then does not have: each with
-/// the facade, and with the crates that it is made of.
-pub(super) fn look(root: &Path) -> Result<String, String> {
+/// Runs a program without any feature, and compiles one that uses types of missing features: each
+/// with the facade, and with the crates that it is made of.
+pub(super) fn check(root: &Path) -> Result<String, String> {
     for (backends, pools) in CRATES {
         package("run", backends, pools, AT_RUN_TIME).run(root)?;
-        let Err(said) = package("compile", backends, pools, AT_COMPILE_TIME).run(root) else {
+        let Err(errors) = package("compile", backends, pools, AT_COMPILE_TIME).run(root) else {
             return Err(format!(
-                "a program builds that names what {backends} and {pools} do not have compiled in"
+                "a program builds although it uses what {backends} and {pools} do not have compiled in"
             ));
         };
         for feature in ["rwlock", "epoch", "dashmap", "slab", "arena"] {
-            if !said.contains(&format!("gated behind the `{feature}` feature")) {
-                return Err(format!("the compiler does not name the feature {feature}:\n{said}"));
+            if !errors.contains(&format!("gated behind the `{feature}` feature")) {
+                return Err(format!("the compiler does not name the feature {feature}:\n{errors}"));
             }
         }
     }
-    Ok("each missing backend and pool is refused by the name of its feature, and so says the compiler".into())
+    Ok("each missing backend and pool is refused with the name of its feature, also by the compiler".into())
 }
 
 /// Makes a package of a program that has these crates, without their features.

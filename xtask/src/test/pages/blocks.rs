@@ -1,16 +1,16 @@
-//! Reads the code blocks of a Markdown page.
+//! Finds the code blocks of a Markdown page.
 
 /// A fenced block of code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block<'p> {
-    /// The word behind the opening fence: `rust`, `toml`, …
+    /// Language after the opening fence: `rust`, `toml`, …
     pub(super) language: &'p str,
-    /// The line of the page at which the code begins, from 1.
+    /// Line of the page at which the code starts, from 1.
     pub(super) line: usize,
-    /// The code, without the fences.
+    /// Code between the fences.
     pub(super) code: String,
-    /// The text of a comment `<!-- before: … -->` right above the block: statements that a fragment
-    /// needs before it, and that a reader of the page does not.
+    /// Text of a comment `<!-- before: … -->` right above the block. It holds statements that the
+    /// code needs before it and that readers of the page do not see.
     pub(super) before: String,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn blocks(page: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// Reads a comment from behind its opening to its end.
+/// Returns the text of a comment, of which `first` is the rest of the first line.
 fn comment<'p>(first: &'p str, lines: &mut impl Iterator<Item = (usize, &'p str)>) -> String {
     let mut text = String::new();
     let mut line = Some(first);

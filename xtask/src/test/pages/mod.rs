@@ -1,7 +1,7 @@
-//! Builds and runs the Rust programs that the pages print, as a reader would: each in a package
-//! outside the workspace that has exactly the dependencies and features printed above it. As
-//! doctests of the crate `keystore` they would have the features of that build, and nothing would
-//! read the printed ones.
+//! Builds and runs the Rust programs in the pages, as a reader would. Each program gets a package
+//! outside the workspace, with exactly the dependencies and features printed above it. As doctests
+//! of the crate `keystore` they would have the features of that build, and nothing would read the
+//! printed ones.
 
 mod blocks;
 
@@ -13,8 +13,8 @@ use keystore_bench::Suite;
 use self::blocks::{Block, blocks};
 use super::package::{FOLDER, LIBRARIES, Package};
 
-/// Builds and runs every Rust program of the pages, and reads every file of scenarios.
-pub(super) fn look(root: &Path) -> Result<String, String> {
+/// Runs every Rust program in the pages, and reads every scenario file.
+pub(super) fn check(root: &Path) -> Result<String, String> {
     let (mut programs, mut scenarios) = (0, 0);
     for page in pages(root)? {
         let text = fs::read_to_string(root.join(&page)).map_err(|error| format!("{page}: {error}"))?;
@@ -36,11 +36,11 @@ pub(super) fn look(root: &Path) -> Result<String, String> {
             }
         }
     }
-    Ok(format!("{programs} programs were built and run, and {scenarios} files of scenarios read"))
+    Ok(format!("{programs} programs ran, and {scenarios} scenario files were read"))
 }
 
-/// The pages whose code is run, from the workspace's folder. (That of keystore-bench is among its
-/// doctests.)
+/// Returns the paths of the pages, relative to the workspace. The page of keystore-bench is missing
+/// because its code is a doctest.
 fn pages(root: &Path) -> Result<Vec<String>, String> {
     let mut pages = vec!["README.md".to_owned()];
     pages.extend(LIBRARIES.map(|name| format!("{name}/README.md")));
@@ -56,8 +56,9 @@ fn pages(root: &Path) -> Result<Vec<String>, String> {
     Ok(pages)
 }
 
-/// Makes a package of a block at `place` of a page. Without printed dependencies it has the crates
-/// that the code names, as `cargo add` adds them: with their default features.
+/// Makes a package of a block at `place`, a page and a line. If the page prints no dependencies,
+/// the package has the crates that the code names, with their default features, as `cargo add`
+/// does.
 fn package(place: &str, dependencies: Option<&str>, block: &Block<'_>) -> Package {
     let main = if block.code.contains("fn main()") {
         block.code.clone()
@@ -75,7 +76,7 @@ fn package(place: &str, dependencies: Option<&str>, block: &Block<'_>) -> Packag
     Package { name, dependencies, main }
 }
 
-/// Reads a file of scenarios, as `cargo xtask bench --scenario` does.
+/// Reads a scenario file, as `cargo xtask bench --scenario` does.
 fn read_scenarios(root: &Path, text: &str) -> Result<(), String> {
     let path: PathBuf = root.join(FOLDER).join("scenarios.toml");
     let folder = path.parent().expect("the file is in a folder");

@@ -1,50 +1,50 @@
-//! Where the report of a run goes, so that a run which was broken off never takes the place of a
-//! whole one.
+//! The destination of a report. The report of an interrupted run never replaces a complete one.
 
 use std::path::{Path, PathBuf};
 
 use keystore_bench::{Result, Results, report};
 
-/// The folder, within that of the reports, of a run that was broken off.
+/// Subfolder for the report of an interrupted run.
 const INTERRUPTED: &str = "interrupted";
 
-/// Where a report goes.
+/// The destination of a report.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// There is nothing to report: the folder stays as it is.
+pub(super) enum Destination {
+    /// Nothing was measured, so the folder does not change.
     Nowhere { out: PathBuf },
-    /// The run was broken off: beside the last whole report.
-    Beside { folder: PathBuf, out: PathBuf },
-    /// In the folder itself.
-    Here { folder: PathBuf },
+    /// The run was interrupted: a subfolder, beside the last complete report.
+    Subfolder { folder: PathBuf, out: PathBuf },
+    /// The folder itself.
+    Folder { folder: PathBuf },
 }
 
-impl Place {
-    /// The place of these results, if `out` is the folder of reports.
+impl Destination {
+    /// Returns the destination of these results if `out` is the folder of reports.
     pub(super) fn of(results: &Results, out: &Path) -> Self {
         let out = out.to_owned();
         match results.interrupted {
             true if results.rows.is_empty() => Self::Nowhere { out },
-            true => Self::Beside { folder: out.join(INTERRUPTED), out },
-            false => Self::Here { folder: out },
+            true => Self::Subfolder { folder: out.join(INTERRUPTED), out },
+            false => Self::Folder { folder: out },
         }
     }
 
-    /// Writes the report, and says where it is and what was kept.
-    pub(super) fn keep(&self, results: &Results) -> Result<String> {
+    /// Writes the report. Returns a message with its path and, after an interruption, the path of
+    /// the last complete report.
+    pub(super) fn write(&self, results: &Results) -> Result<String> {
         let last = |out: &Path| {
             let page = out.join("report.html");
             if page.is_file() {
-                format!("the last whole report stays: {}", page.display())
+                format!("the last complete report stays: {}", page.display())
             } else {
-                "there is no whole report yet".to_owned()
+                "there is no complete report yet".to_owned()
             }
         };
         Ok(match self {
             Self::Nowhere { out } => {
-                format!("Nothing was measured, and nothing is written; {}", last(out))
+                format!("Nothing was measured, so nothing was written; {}", last(out))
             }
-            Self::Beside { folder, out } => {
+            Self::Subfolder { folder, out } => {
                 let report = report::write(results, folder)?;
                 format!(
                     "Report of {} rows, interrupted: {}; {}",
@@ -53,7 +53,7 @@ impl Place {
                     last(out)
                 )
             }
-            Self::Here { folder } => format!("Report: {}", report::write(results, folder)?.display()),
+            Self::Folder { folder } => format!("Report: {}", report::write(results, folder)?.display()),
         })
     }
 }
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// Results of the smoke suite on one store, stopped before the run of this number.
+    /// Returns results of the smoke suite on one store, stopped before the run with this number.
     fn stopped_at(run: Option<usize>) -> Results {
         let mut suite = Suite::named("smoke").unwrap();
         suite.scenarios.truncate(1);
@@ -85,8 +85,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path();
         let whole = stopped_at(None);
-        let told = Place::of(&whole, out).keep(&whole).unwrap();
-        assert_eq!(told, format!("Report: {}", out.join("report.html").display()));
+        let message = Destination::of(&whole, out).write(&whole).unwrap();
+        assert_eq!(message, format!("Report: {}", out.join("report.html").display()));
         let content = || {
             let mut files: Vec<_> = fs::read_dir(out)
                 .unwrap()
@@ -101,18 +101,19 @@ mod tests {
         assert!(before.len() > 4);
 
         let nothing = stopped_at(Some(0));
-        let told = Place::of(&nothing, out).keep(&nothing).unwrap();
+        let message = Destination::of(&nothing, out).write(&nothing).unwrap();
         assert!(
-            told.starts_with("Nothing was measured, and nothing is written; the last whole report stays"),
-            "{told}"
+            message
+                .starts_with("Nothing was measured, so nothing was written; the last complete report stays"),
+            "{message}"
         );
         assert!(content() == before && !out.join("interrupted").exists());
 
         let part = stopped_at(Some(1));
         assert!(part.interrupted && part.rows.len() == 1);
-        let told = Place::of(&part, out).keep(&part).unwrap();
-        assert!(told.starts_with("Report of 1 rows, interrupted: "), "{told}");
-        assert!(told.contains("the last whole report stays"), "{told}");
+        let message = Destination::of(&part, out).write(&part).unwrap();
+        assert!(message.starts_with("Report of 1 rows, interrupted: "), "{message}");
+        assert!(message.contains("the last complete report stays"), "{message}");
         assert!(content() == before);
         assert_eq!(Results::load(&out.join("interrupted/results.json")).unwrap().rows.len(), 1);
     }
@@ -121,8 +122,8 @@ mod tests {
     fn without_a_report_it_is_said_that_there_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let nothing = stopped_at(Some(0));
-        let told = Place::of(&nothing, folder.path()).keep(&nothing).unwrap();
-        assert!(told.ends_with("there is no whole report yet"), "{told}");
+        let message = Destination::of(&nothing, folder.path()).write(&nothing).unwrap();
+        assert!(message.ends_with("there is no complete report yet"), "{message}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Which store to open: the arguments that the commands share.
+//! Arguments that several commands share: the store to open, and the limit of an input line.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use keystore_bench::input::MAX_LINE_LEN;
 use keystore_core::{BackendKind, BoxedKeystore, Config, Error, MAX_KEY_LEN, MAX_VALUE_LEN};
 use keystore_pool::PoolKind;
 
-/// One kind, or each there is.
+/// One kind of backend or pool, or all kinds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OneOrAll<T> {
     One(T),
@@ -32,7 +32,7 @@ impl<T: PartialEq> OneOrAll<T> {
     }
 }
 
-/// Parses one of these names; clap says which there are.
+/// Returns a parser of these names. In an error, clap lists them.
 fn one_of<T>(names: Vec<&'static str>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err = Error> + Clone + Send + Sync + 'static,
@@ -48,34 +48,35 @@ fn pool_names() -> impl Iterator<Item = &'static str> {
     PoolKind::ALL.into_iter().map(PoolKind::name)
 }
 
-/// For an argument that names a backend.
+/// Returns a parser of the name of a backend.
 fn backend() -> impl TypedValueParser<Value = BackendKind> {
     one_of(backend_names().collect())
 }
 
-/// For an argument that names a pool.
+/// Returns a parser of the name of a pool.
 fn pool() -> impl TypedValueParser<Value = PoolKind> {
     one_of(pool_names().collect())
 }
 
-/// For an argument that names a backend, or `all`.
+/// Returns a parser of the name of a backend, or of `all`.
 pub(crate) fn backend_or_all() -> impl TypedValueParser<Value = OneOrAll<BackendKind>> {
     one_of(backend_names().chain(["all"]).collect())
 }
 
-/// For an argument that names a pool, or `all`.
+/// Returns a parser of the name of a pool, or of `all`.
 pub(crate) fn pool_or_all() -> impl TypedValueParser<Value = OneOrAll<PoolKind>> {
     one_of(pool_names().chain(["all"]).collect())
 }
 
-/// How a store is opened, whatever it is made of.
+/// Sizes of a new store, for any backend and pool.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Sizes {
-    /// Buckets at the start, a power of two; the table grows from there.
+    /// Initial number of buckets, a power of two; the table grows from there.
     #[arg(long, value_name = "N", default_value_t = Config::default().initial_buckets, value_parser = buckets)]
     buckets: usize,
-    /// The share of those buckets for which the pool reserves a node up front, 0 to 1.
-    #[arg(long, value_name = "FACTOR", default_value_t = Config::default().preallocation, value_parser = preallocation)]
+    /// Share of the initial buckets for which the pool reserves a node up front, from 0 to 1.
+    #[arg(long, value_name = "FACTOR", default_value_t = Config::default().preallocation,
+          value_parser = preallocation)]
     preallocation: f64,
 }
 
@@ -85,37 +86,37 @@ impl Sizes {
     }
 }
 
-/// Which store a command works on.
+/// The store that a command works on.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Choice {
-    /// The backend: what finds an entry.
+pub(crate) struct StoreArgs {
+    /// Backend, which finds an entry.
     #[arg(long, default_value = BackendKind::default().name(), value_parser = backend())]
     pub(crate) backend: BackendKind,
-    /// The pool: where an entry's memory comes from.
+    /// Pool, which allocates the memory of an entry.
     #[arg(long, default_value = PoolKind::default().name(), value_parser = pool())]
     pub(crate) pool: PoolKind,
     #[command(flatten)]
     sizes: Sizes,
 }
 
-impl Choice {
+impl StoreArgs {
     /// Opens an empty store.
     pub(crate) fn open(&self) -> Result<BoxedKeystore, Error> {
         Combination { backend: self.backend, pool: self.pool }.open(&self.sizes.config())
     }
 }
 
-/// How long a line of a text input may be.
+/// Limit of the length of an input line.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct LongestLine {
-    /// Bytes of the longest line that is taken, without its end; of the longest CSV record, as it
-    /// is written, with its quotes, commas and line ends.
+    /// Bytes of the longest input line, without its line end. A CSV record counts as written, with
+    /// its quotes, commas and line ends.
     #[arg(long, value_name = "BYTES", default_value_t = MAX_LINE_LEN,
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=LONGEST_ENTRY))]
     longest_line: usize,
 }
 
-/// What the longest key and the longest value take, with a character between them.
+/// Bytes of the longest key and the longest value, with a separator between them.
 const LONGEST_ENTRY: u64 = MAX_KEY_LEN as u64 + 1 + MAX_VALUE_LEN as u64;
 
 impl LongestLine {
@@ -134,7 +135,8 @@ fn preallocation(text: &str) -> Result<f64, String> {
     checked(Config { preallocation, ..Config::default() }).map(|config| config.preallocation)
 }
 
-/// The configuration, or what it must be: clap says already what it was.
+/// Validates a configuration. The error says only what the value must be, because clap adds what it
+/// was.
 fn checked(config: Config) -> Result<Config, String> {
     match config.validate() {
         Ok(()) => Ok(config),

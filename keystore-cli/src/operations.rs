@@ -1,4 +1,4 @@
-//! What the shell can do: one verb a line. `words` says how a line is made of words.
+//! The operations of the shell, one on each line. The module `words` splits the line.
 
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
@@ -13,13 +13,13 @@ use crate::report;
 use crate::style::Style;
 use crate::words::{Unreadable, Words};
 
-/// A verb's name, its arguments, and what it does.
+/// An operation: its name, its arguments, and its action.
 #[derive(Debug)]
-pub(crate) struct Verb {
+pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) arguments: &'static str,
     help: &'static str,
-    /// How many arguments it takes: from and to.
+    /// Least and greatest number of arguments.
     count: (usize, usize),
     action: Action,
 }
@@ -44,82 +44,88 @@ enum Action {
     Quit,
 }
 
-const fn verb(
+const fn operation(
     name: &'static str,
     arguments: &'static str,
     count: (usize, usize),
     action: Action,
     help: &'static str,
-) -> Verb {
-    Verb { name, arguments, help, count, action }
+) -> Operation {
+    Operation { name, arguments, help, count, action }
 }
 
-/// All verbs, in the order in which `help` shows them.
-pub(crate) static VERBS: [Verb; 17] = [
-    verb("set", "KEY VALUE", (2, 2), Action::Set, "give KEY this value, present or not"),
-    verb("insert", "KEY VALUE", (2, 2), Action::Insert, "give KEY this value; an error where it is present"),
-    verb("get", "KEY", (1, 1), Action::Get, "print the value of KEY; an error where it is absent"),
-    verb("take", "KEY", (1, 1), Action::Take, "remove KEY and print the value it had"),
-    verb("del", "KEY", (1, 1), Action::Del, "remove KEY; an error where it is absent"),
-    verb("exists", "KEY", (1, 1), Action::Exists, "print whether KEY is present"),
-    verb("cas", "KEY OLD NEW", (3, 3), Action::Cas, "change the value of KEY to NEW where it is OLD"),
-    verb(
+/// All operations, in the order of `help`.
+pub(crate) static OPERATIONS: [Operation; 17] = [
+    operation("set", "KEY VALUE", (2, 2), Action::Set, "set the value of KEY, present or absent"),
+    operation(
+        "insert",
+        "KEY VALUE",
+        (2, 2),
+        Action::Insert,
+        "set the value of KEY; an error if it is present",
+    ),
+    operation("get", "KEY", (1, 1), Action::Get, "print the value of KEY; an error if it is absent"),
+    operation("take", "KEY", (1, 1), Action::Take, "remove KEY and print its value"),
+    operation("del", "KEY", (1, 1), Action::Del, "remove KEY; an error if it is absent"),
+    operation("exists", "KEY", (1, 1), Action::Exists, "print true if KEY is present, else false"),
+    operation("cas", "KEY OLD NEW", (3, 3), Action::Cas, "change the value of KEY to NEW if it is OLD"),
+    operation(
         "incr",
         "KEY [BY]",
         (1, 2),
         Action::Incr,
-        "add BY (1) to the number that KEY holds, absent counting as 0",
+        "add BY (default 1) to the number at KEY; an absent KEY counts as 0",
     ),
-    verb("count", "", (0, 0), Action::Count, "print the number of entries"),
-    verb(
+    operation("count", "", (0, 0), Action::Count, "print the number of entries"),
+    operation(
         "scan",
         "[PREFIX] [LIMIT]",
         (0, 2),
         Action::Scan,
-        "list entries whose key begins with PREFIX, at most LIMIT (100)",
+        "list entries whose key starts with PREFIX, at most LIMIT (default 100)",
     ),
-    verb("stats", "", (0, 0), Action::Stats, "print what the store tells about itself"),
-    verb("clear", "", (0, 0), Action::Clear, "remove every entry"),
-    verb(
+    operation("stats", "", (0, 0), Action::Stats, "print the statistics of the store"),
+    operation("clear", "", (0, 0), Action::Clear, "remove every entry"),
+    operation(
         "reserve",
         "ENTRIES",
         (1, 1),
         Action::Reserve,
-        "make the table large enough for so many more entries",
+        "make the table large enough for ENTRIES more entries",
     ),
-    verb("shrink", "", (0, 0), Action::Shrink, "make the table as small as its entries allow"),
-    verb("help", "", (0, 0), Action::Help, "print this list"),
-    verb("quit", "", (0, 0), Action::Quit, "leave; so does the end of the input"),
-    verb("exit", "", (0, 0), Action::Quit, "leave"),
+    operation("shrink", "", (0, 0), Action::Shrink, "make the table as small as its entries allow"),
+    operation("help", "", (0, 0), Action::Help, "print this list"),
+    operation("quit", "", (0, 0), Action::Quit, "leave the shell, as the end of the input does"),
+    operation("exit", "", (0, 0), Action::Quit, "leave the shell"),
 ];
 
-/// How many entries `scan` lists unless told.
+/// Default limit of `scan`.
 const SCAN_LIMIT: usize = 100;
 
-/// Whether Ctrl-C was pressed since a verb began; verbs that may take long look at it.
+/// Set by Ctrl-C and cleared before each operation. Long operations check it.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the shell goes on after a line.
+/// The next step of the shell after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Go,
     Quit,
 }
 
-/// Why a line did nothing.
+/// The reason why a line had no effect.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// The line itself cannot be read.
+    /// The line is malformed.
     #[error("{0}")]
     Malformed(String),
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    #[error("unknown verb {0}: help lists those there are")]
-    UnknownVerb(String),
+    #[error("unknown operation {0}: `help` lists all")]
+    UnknownOperation(String),
     #[error("usage: {name} {arguments}", name = .0.name, arguments = .0.arguments)]
-    Usage(&'static Verb),
+    Usage(&'static Operation),
     #[error("{what} is {text}: it must be {expected}")]
     NoNumber { what: &'static str, text: String, expected: &'static str },
     #[error("key not found: {0}")]
@@ -128,7 +134,7 @@ pub(crate) enum Refusal {
     Exists(String),
     #[error("the value is {0}")]
     Differs(String),
-    #[error("the value {0} is no whole number from -2^63 to 2^63 - 1, or would pass these limits")]
+    #[error("the value {0} is not a whole number from -2^63 to 2^63 - 1, or the sum is out of this range")]
     NotCountable(String),
     #[error(transparent)]
     Store(#[from] Error),
@@ -136,7 +142,7 @@ pub(crate) enum Refusal {
     Output(#[from] io::Error),
 }
 
-/// Carries out a line. A line of nothing, or of a comment (`# …`), is nothing to do.
+/// Runs the operation of a line. An empty line and a comment (`# …`) do nothing.
 pub(crate) fn run(
     store: &BoxedKeystore,
     line: &[u8],
@@ -146,18 +152,18 @@ pub(crate) fn run(
     let words = Words::split(line)?;
     let Some(name) = words.get(0) else { return Ok(Next::Go) };
     let arguments = words.len() - 1;
-    let verb = VERBS
+    let operation = OPERATIONS
         .iter()
-        .find(|verb| name.eq_ignore_ascii_case(verb.name.as_bytes()))
-        .ok_or_else(|| Refusal::UnknownVerb(named(name)))?;
-    if arguments < verb.count.0 || arguments > verb.count.1 {
-        return Err(Refusal::Usage(verb));
+        .find(|operation| name.eq_ignore_ascii_case(operation.name.as_bytes()))
+        .ok_or_else(|| Refusal::UnknownOperation(named(name)))?;
+    if arguments < operation.count.0 || arguments > operation.count.1 {
+        return Err(Refusal::Usage(operation));
     }
     let argument = |index: usize| words.get(1 + index);
     let word = |index: usize| argument(index).unwrap_or_default();
     let key = word(0);
     let not_found = || Refusal::NotFound(named(key));
-    match verb.action {
+    match operation.action {
         Action::Set => match store.set(key, word(1))? {
             Change::Created => writeln!(out, "created")?,
             _ => writeln!(out, "replaced")?,
@@ -211,7 +217,7 @@ pub(crate) fn run(
     Ok(Next::Go)
 }
 
-/// A key or a word as a message names it.
+/// Returns a key or a word as messages show it.
 fn named(bytes: &[u8]) -> String {
     show_name(bytes).to_string()
 }
@@ -228,7 +234,7 @@ fn number<T: std::str::FromStr>(
     })
 }
 
-/// Adds to the number that a key holds, as one step: the sum.
+/// Adds to the number at a key in one atomic step, and returns the sum.
 fn increment(store: &BoxedKeystore, key: &[u8], by: i64) -> Result<i64, Refusal> {
     let mut sum = Ok(0);
     store.update(key, |old| {
@@ -245,7 +251,7 @@ fn increment(store: &BoxedKeystore, key: &[u8], by: i64) -> Result<i64, Refusal>
     sum.map_err(Refusal::NotCountable)
 }
 
-/// Lists the first `limit` entries, in the order of their keys, of those whose key begins with `prefix`.
+/// Prints the first `limit` entries whose key starts with `prefix`, in the order of their keys.
 fn scan(
     store: &BoxedKeystore,
     prefix: &[u8],
@@ -268,14 +274,15 @@ fn scan(
     Ok(())
 }
 
-/// The first `limit` entries whose key begins with `prefix`, in the order of their keys, and how many there are in all.
+/// Returns the first `limit` entries whose key starts with `prefix`, in the order of their keys,
+/// and the number of all such entries.
 #[allow(clippy::type_complexity, reason = "a list of entries and a number")]
 fn first(
     store: &BoxedKeystore,
     prefix: &[u8],
     limit: usize,
 ) -> Result<(Vec<(Vec<u8>, Vec<u8>)>, usize), Error> {
-    // The last of those kept is on top, to give way to an earlier one.
+    // The greatest key is on top of the heap, where a smaller one replaces it.
     let mut kept = BinaryHeap::<(Vec<u8>, Vec<u8>)>::new();
     let mut matching = 0;
     store.for_each(|key, value| {
@@ -298,16 +305,16 @@ fn first(
 }
 
 fn help(out: &mut impl Write) -> io::Result<()> {
-    for verb in &VERBS {
-        writeln!(out, "  {:<26}{}", format!("{} {}", verb.name, verb.arguments), verb.help)?;
+    for operation in &OPERATIONS {
+        writeln!(out, "  {:<26}{}", format!("{} {}", operation.name, operation.arguments), operation.help)?;
     }
     out.write_all(QUOTING.as_bytes())
 }
 
-/// What `help` says of words.
+/// Explanation of quoting, which `help` prints.
 const QUOTING: &str = r#"Words with spaces are quoted: set "a key" 'its value'. Outside single quotes, \n \r \t \0 \xff
 and \u{e9} are escapes, and \\ is a backslash. What get and scan print can be typed back.
-A word that begins with # starts a comment.
+A word that starts with # starts a comment.
 "#;
 
 #[cfg(test)]
@@ -320,7 +327,7 @@ mod tests {
         Box::<RwLockKeystore>::default()
     }
 
-    /// What a line prints, or its refusal.
+    /// Returns the output of a line, or its refusal.
     fn say(store: &BoxedKeystore, line: &str) -> Result<String, String> {
         let mut out = Vec::new();
         run(store, line.as_bytes(), Style::Word, &mut out)
@@ -368,7 +375,7 @@ mod tests {
         assert_eq!(run(&store, b"quit", Style::Word, &mut Vec::new()).unwrap(), Next::Quit);
         assert!(say(&store, "stats").unwrap().contains("Operations"));
         let help = say(&store, "help").unwrap();
-        assert!(VERBS.iter().all(|verb| help.contains(verb.name)));
+        assert!(OPERATIONS.iter().all(|operation| help.contains(operation.name)));
     }
 
     #[test]
@@ -385,11 +392,11 @@ mod tests {
         let store = store();
         let long = format!("set {} v", "k".repeat(70_000));
         let refusals = [
-            ("frob a", "unknown verb frob: help lists those there are"),
+            ("frob a", "unknown operation frob: `help` lists all"),
             ("set a", "usage: set KEY VALUE"),
             ("get", "usage: get KEY"),
             ("count 3", "usage: count "),
-            ("set 'a b", "a quote is not closed, or a backslash stands at the end"),
+            ("set 'a b", "a quote is not closed, or the line ends with a backslash"),
             ("set '' v", "a key of 0 bytes: keys have 1 to 65535 bytes"),
             (long.as_str(), "a key of 70000 bytes: keys have 1 to 65535 bytes"),
             ("scan a many", "LIMIT is many: it must be a whole number from 0"),
@@ -405,10 +412,7 @@ mod tests {
     #[test]
     fn foreign_text_in_a_message_is_escaped_once_and_cut() {
         let store = store();
-        assert_eq!(
-            say(&store, "fr\u{1b}ob").unwrap_err(),
-            "unknown verb fr\\u{1b}ob: help lists those there are"
-        );
+        assert_eq!(say(&store, "fr\u{1b}ob").unwrap_err(), "unknown operation fr\\u{1b}ob: `help` lists all");
         let long = say(&store, &format!("get {}", "k".repeat(60_000))).unwrap_err();
         assert_eq!(long, format!("key not found: {}… (60000 bytes)", "k".repeat(120)));
         assert!(say(&store, &"v".repeat(1 << 20)).unwrap_err().len() < 300);
@@ -443,8 +447,8 @@ mod tests {
         let store = store();
         store.set(b"word", b"many").unwrap();
         store.set(b"most", b"9223372036854775807").unwrap();
-        assert!(say(&store, "incr word").unwrap_err().starts_with("the value many is no whole number"));
-        assert!(say(&store, "incr most").unwrap_err().contains("would pass these limits"));
+        assert!(say(&store, "incr word").unwrap_err().starts_with("the value many is not a whole number"));
+        assert!(say(&store, "incr most").unwrap_err().contains("the sum is out of this range"));
         assert_eq!(say(&store, "get most").unwrap(), "9223372036854775807");
     }
 
