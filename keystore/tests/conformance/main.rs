@@ -33,7 +33,7 @@ mod reentry;
 mod refusals;
 mod statics;
 mod threads;
-mod verbs;
+mod operations;
 mod waiting;
 
 use keystore::{BoxedKeystore, Config, open};
@@ -49,7 +49,7 @@ impl combination::Combination {
 
 fn main() -> std::process::ExitCode {
     check::run(&[
-        ("verbs", verbs::CHECKS),
+        ("verbs", operations::CHECKS),
         ("statics", statics::CHECKS),
         ("limits", limits::CHECKS),
         ("printing", printing::CHECKS),
