@@ -31,6 +31,8 @@ thread_local! {
     static HAS_WAITED: Cell<bool> = const { Cell::new(false) };
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     static DECIDING: Cell<*const ActiveUpdate> = const { Cell::new(ptr::null()) };
+    /// Shares of a resize that writes from inside closures left to the write around them.
+    static PUT_OFF: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Inside;
@@ -170,21 +172,52 @@ fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
     closure()
 }
 
-/// Whether this thread is deciding about `key` in `table`.
+/// What this thread decides about in a table, in closures that have not returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deciding {
+    /// No key of the table.
+    Nothing,
+    /// Keys of the table, but not the one that was asked about.
+    AnotherKey,
+    /// The key that was asked about.
+    ThisKey,
+}
+
+/// Returns what this thread decides about in `table`, as seen from a write to `key`. Takes time in
+/// proportion to the number of closures that the thread is inside.
 #[inline]
-pub(crate) fn is_deciding<T>(table: &T, key: &[u8]) -> bool {
+pub(crate) fn deciding_in<T>(table: &T, key: &[u8]) -> Deciding {
     let mut at = DECIDING.get();
+    let mut found = Deciding::Nothing;
     // SAFETY: a decision is in the list only while it lives: it takes itself off when it is dropped, innermost first.
     while let Some(decision) = unsafe { at.as_ref() } {
         let is_table = ptr::eq(decision.table, ptr::from_ref(table).cast());
         // SAFETY: a decision borrows its key from the call that made it, which lives as long as the
         // decision.
         if is_table && unsafe { &*decision.key } == key {
-            return true;
+            return Deciding::ThisKey;
+        }
+        if is_table {
+            found = Deciding::AnotherKey;
         }
         at = decision.around;
     }
-    false
+    found
+}
+
+/// Notes that a write made no share of a resize, since this thread is inside a closure.
+pub(crate) fn put_off() {
+    PUT_OFF.set(PUT_OFF.get().saturating_add(1));
+}
+
+/// Returns the number of shares that were put off by this thread, and forgets them.
+#[inline]
+pub(crate) fn take_put_off() -> usize {
+    let shares = PUT_OFF.get();
+    if shares > 0 {
+        PUT_OFF.set(0);
+    }
+    shares
 }
 
 #[cfg(test)]
@@ -209,15 +242,21 @@ mod tests {
         let (table, other) = (1, 2);
         deciding(&table, b"7", || {
             deciding(&other, b"8", || {
-                assert!(is_deciding(&table, b"7") && is_deciding(&other, b"8"));
-                assert!(!is_deciding(&table, b"8") && !is_deciding(&other, b"7"));
+                assert!(
+                    (deciding_in(&table, b"7") == Deciding::ThisKey)
+                        && (deciding_in(&other, b"8") == Deciding::ThisKey)
+                );
+                assert!(
+                    !(deciding_in(&table, b"8") == Deciding::ThisKey)
+                        && !(deciding_in(&other, b"7") == Deciding::ThisKey)
+                );
             });
-            assert!(!is_deciding(&other, b"8"));
+            assert!(!(deciding_in(&other, b"8") == Deciding::ThisKey));
         });
         assert!(
             std::panic::catch_unwind(|| deciding(&table, b"7", || panic!("of a caller's closure"))).is_err()
         );
-        assert!(!is_deciding(&table, b"7"));
+        assert!(!(deciding_in(&table, b"7") == Deciding::ThisKey));
     }
 
     #[test]

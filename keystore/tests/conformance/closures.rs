@@ -15,7 +15,9 @@ pub(crate) const CHECKS: &[Check] = checks![
     all:
         a_panic_leaves_the_store_whole,
         a_panic_in_retain_keeps_what_was_not_yet_asked_about,
-        a_panic_within_a_closure_within_a_closure_is_no_harm;
+        a_panic_within_a_closure_within_a_closure_is_no_harm,
+        a_closure_is_called_once_if_no_other_thread_writes,
+        writes_from_inside_closures_let_the_table_grow;
     shared:
         panics_do_not_disturb_other_threads
 ];
@@ -176,4 +178,58 @@ fn panics_do_not_disturb_other_threads(combination: &Combination) {
     let left = contents(&*store);
     assert_eq!(left.len(), 60);
     assert_holds(&*store, &left);
+}
+
+/// On the locked backends a write may be refused from inside a closure. Then it is not made.
+fn write_unless_refused(store: &dyn Keystore, key: &[u8]) -> bool {
+    match store.set(key, b"nested") {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(error.code(), -30, "{error}");
+            false
+        }
+    }
+}
+
+fn a_closure_is_called_once_if_no_other_thread_writes(combination: &Combination) {
+    let store = combination.open(&one_bucket());
+    let (mut calls, mut written) = (0, 0);
+    store
+        .update_dyn(b"outer", &mut |_| {
+            calls += 1;
+            written += (0..2_000).filter(|&n| write_unless_refused(&*store, &key(n))).count();
+            Update::Set(b"value".to_vec())
+        })
+        .unwrap();
+    assert_eq!(calls, 1, "the closure's own writes make the table grow, and that is no reason to ask again");
+    assert_eq!(store.len(), Ok(written + 1));
+    let mut asked = 0;
+    let entries = store.len().unwrap();
+    store
+        .retain_dyn(&mut |_, _| {
+            asked += 1;
+            write_unless_refused(&*store, b"from retain");
+            true
+        })
+        .unwrap();
+    assert!(asked <= entries + 1, "{asked} of {entries} entries were shown");
+}
+
+fn writes_from_inside_closures_let_the_table_grow(combination: &Combination) {
+    let store = combination.open(&one_bucket());
+    for outer in 0..200 {
+        store
+            .update_dyn(b"outer", &mut |_| {
+                for n in 0..50 {
+                    write_unless_refused(&*store, &key(outer * 50 + n));
+                }
+                Update::Set(b"value".to_vec())
+            })
+            .unwrap();
+    }
+    let entries = store.stats().unwrap().entries;
+    // dashmap's buckets are its shards, which do not become more.
+    if combination.backend != keystore::BackendKind::DashMap {
+        assert!(entries.max_in_bucket < 100, "{entries:?}");
+    }
 }

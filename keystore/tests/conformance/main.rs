@@ -28,12 +28,12 @@ mod hashers;
 mod iteration;
 mod limits;
 mod memory;
+mod operations;
 mod printing;
 mod reentry;
 mod refusals;
 mod statics;
 mod threads;
-mod operations;
 mod waiting;
 
 use keystore::{BoxedKeystore, Config, open};

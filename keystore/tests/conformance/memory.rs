@@ -25,7 +25,9 @@ pub(crate) const CHECKS: &[Check] = checks![
         a_refused_writer_takes_no_room_from_others,
         stores_may_share_a_pool;
     alone:
-        garbage_is_bounded_while_threads_overwrite
+        garbage_is_bounded_while_threads_overwrite,
+        garbage_of_threads_that_have_ended_is_freed_by_those_that_go_on,
+        shrinking_frees_all_garbage
 ];
 
 fn everything_comes_back_on_drop(combination: &Combination) {
@@ -273,6 +275,45 @@ fn garbage_is_bounded_while_threads_overwrite(combination: &Combination) {
     assert!(most < (16 << 20) + 2 * (KEYS * LENGTH) as u64, "{most} bytes of nodes were live at once");
     drop(store);
     audit.assert_all_returned();
+}
+
+/// Has four threads fill the store and empty it again, and end.
+fn fill_and_empty_by_threads(store: &(dyn Keystore + Send + Sync)) {
+    for _ in 0..2 {
+        let threads = (0..4).map(|thread| {
+            move || {
+                for n in (thread..160_000).step_by(4) {
+                    store.set(&key(n), &bytes(n, 40)).unwrap();
+                }
+                for n in (thread..160_000).step_by(4) {
+                    assert_eq!(store.delete(&key(n)), Ok(true));
+                }
+            }
+        });
+        std::thread::scope(|scope| threads.for_each(|thread| drop(scope.spawn(thread))));
+    }
+}
+
+fn garbage_of_threads_that_have_ended_is_freed_by_those_that_go_on(combination: &Combination) {
+    let store = combination.open_shared(&Config::default());
+    fill_and_empty_by_threads(&*store);
+    let garbage = || store.stats().unwrap().memory.garbage_bytes;
+    // A bag of each of 16 waits to be full, and some batches for the next grace period.
+    for n in 0..400_000 {
+        store.set(&key(n % 10), &bytes(n, 40)).unwrap();
+        if n % 10_000 == 0 && garbage() < 256 << 10 {
+            return;
+        }
+    }
+    panic!("{} bytes of garbage", garbage());
+}
+
+fn shrinking_frees_all_garbage(combination: &Combination) {
+    let store = combination.open_shared(&Config::default());
+    fill_and_empty_by_threads(&*store);
+    store.shrink().unwrap();
+    let memory = store.stats().unwrap().memory;
+    assert_eq!((memory.node_bytes, memory.garbage_bytes), (0, 0), "{memory:?}");
 }
 
 fn the_memory_limit_holds_against_many_writers(combination: &Combination) {

@@ -61,7 +61,7 @@ pub(crate) use self::reclaim::leave_participant;
 use self::reclaim::{Guard, owner, pin};
 use crate::account::{Account, counters::Event};
 use crate::allocator::{Global, NodeAllocator};
-use crate::backend::common::hint::prefetch;
+use crate::backend::common::hint::{cold, prefetch};
 use crate::backend::common::load_factor::{self, samples_load};
 use crate::backend::common::tagged_ptr::TaggedPtr;
 use crate::config::Config;
@@ -72,7 +72,7 @@ use crate::keystore::Change;
 use crate::open::BackendKind;
 use crate::store::Store;
 use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
-use crate::sync::reentrancy::{self, Closure, UserClosure};
+use crate::sync::reentrancy::{self, Closure, Deciding, UserClosure};
 use crate::table::{Action, Footprint, Survey, Table, describe, entered};
 
 /// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
@@ -219,6 +219,21 @@ where
         }
     }
 
+    /// Does a writer's share of a resize, and the shares of the writes that its closure made. If
+    /// memory is short, the resize waits: the write is done.
+    #[inline]
+    fn help(&self, put_off: usize, guard: &Guard) {
+        if put_off > 0 {
+            cold(|| self.grow_if_crowded(guard));
+        }
+        for _ in 0..=put_off {
+            let array = self.current(guard);
+            if array.next(guard).is_none() || self.help_resize(array, guard).is_err() {
+                break;
+            }
+        }
+    }
+
     /// The bucket that `hash` is to be written in. A bucket that is being moved is moved first.
     #[inline]
     fn bucket_to_write<'g>(&self, hash: u64, guard: &'g Guard) -> Result<&'g Bucket> {
@@ -322,9 +337,12 @@ where
         mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        if reentrancy::is_deciding(self, key) {
-            return Err(Error::Busy { operation: "write" });
-        }
+        // A write from inside a closure that decides about another key of this table.
+        let is_nested = match reentrancy::deciding_in(self, key) {
+            Deciding::Nothing => false,
+            Deciding::AnotherKey => true,
+            Deciding::ThisKey => return Err(Error::Busy { operation: "write" }),
+        };
         self.garbage.prepare()?;
         let mut decide = |old: Option<&[u8]>| C::deciding(self, key, || decide(old));
         let mut fresh = PreparedNode::new(self.account());
@@ -379,7 +397,7 @@ where
                     }
                     Insertion::Committed { deep } => {
                         fresh.release();
-                        if samples_load(hash, deep, || self.current(session).bits()) {
+                        if !is_nested && samples_load(hash, deep, || self.current(session).bits()) {
                             self.grow_if_crowded(session);
                         }
                     }
@@ -387,10 +405,12 @@ where
                 Change::Created
             };
             on_effect(change);
-            // Where memory is short, the move waits: this write is done.
-            let array = self.current(session);
-            if array.next(session).is_some() {
-                let _ = self.help_resize(array, session);
+            if is_nested {
+                // To resize now could freeze the bucket of the key that the closure decides about,
+                // and so have the closure called again for nothing.
+                reentrancy::put_off();
+            } else {
+                self.help(reentrancy::take_put_off(), session);
             }
             return Ok(change);
         }
@@ -430,7 +450,10 @@ where
     }
 
     fn shrink(&self) -> Result<()> {
-        self.resize_for(self.account().counters.entries(), false, &mut entered(self)?)
+        self.resize_for(self.account().counters.entries(), false, &mut entered(self)?)?;
+        // What the old arrays took, and what was removed before, goes now if it can.
+        self.garbage.collect();
+        Ok(())
     }
 
     fn shrink_if_sparse(&self, session: &Guard) {

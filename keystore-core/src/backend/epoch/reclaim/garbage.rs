@@ -80,6 +80,8 @@ pub(in super::super) struct Garbage<A: NodeAllocator, S: BuildHasher> {
     batched_bytes: AtomicUsize,
     /// Whether a write must look for places in the bags before it takes effect. True at first.
     is_scarce: AtomicBool,
+    /// Counts the bags that were visited on behalf of threads that may have ended.
+    visits: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +109,13 @@ where
 {
     pub(in super::super) fn new(account: Account<A, S>) -> Result<Self> {
         let bags = try_boxed_slice(BAGS, |_| CachePadded::default())?;
-        Ok(Self { account, bags, batched_bytes: AtomicUsize::new(0), is_scarce: AtomicBool::new(true) })
+        Ok(Self {
+            account,
+            bags,
+            batched_bytes: AtomicUsize::new(0),
+            is_scarce: AtomicBool::new(true),
+            visits: AtomicUsize::new(0),
+        })
     }
 
     /// Makes sure that what a write is about to take out of the table can be retired.
@@ -207,6 +215,9 @@ where
         self.batched_bytes.fetch_add(bytes, Ordering::Relaxed);
         guard.batch_gathered();
         self.free_passed_of(at, FREED_BY_SEALING);
+        // The threads that filled the other bags may have ended. So each bag gets its turn.
+        let other = self.visits.fetch_add(1, Ordering::Relaxed) % BAGS;
+        self.free_passed_of(other, FREED_BY_SEALING);
     }
 
     /// Retires a piece for which its thread's bag has no place. [`prepare`](Self::prepare) has seen
@@ -232,6 +243,11 @@ where
     /// thread is not pinned.
     #[cold]
     pub(in super::super) fn relieve(&self) {
+        self.relieve_below(PRESSING_BYTES);
+    }
+
+    /// Helps to free garbage until no more than `most` bytes are left, or it has tried often enough.
+    fn relieve_below(&self, most: usize) {
         for round in 0..16 {
             if round == 1 {
                 revoke_idle_pins();
@@ -246,7 +262,7 @@ where
             }
             drop(guard);
             self.free_passed();
-            if !self.is_pressing() {
+            if self.batched_bytes.load(Ordering::Relaxed) <= most {
                 break;
             }
             if round % 4 == 3 {
@@ -254,6 +270,20 @@ where
                 std::thread::yield_now();
             }
         }
+    }
+
+    /// Frees all garbage that no pinned thread can see, also that of bags which are not full. The
+    /// calling thread is not pinned.
+    pub(in super::super) fn collect(&self) {
+        for bag in &self.bags {
+            let Some(mut bag) = bag.try_lock() else { continue };
+            if !bag.pieces.is_empty()
+                && let Some(bytes) = bag.seal()
+            {
+                self.batched_bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
+        }
+        self.relieve_below(0);
     }
 
     /// Frees all batches whose grace period has passed.
