@@ -54,6 +54,9 @@ pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
 
 /// Whose a closure is that decides about a key.
 pub(crate) trait Closure {
+    /// Returns the number of shares of a resize that the closure's own writes put off.
+    fn take_put_off() -> usize;
+
     /// Runs it with this thread marked as inside a closure, where it may call a store.
     fn inside<R>(closure: impl FnOnce() -> R) -> R;
 
@@ -70,6 +73,15 @@ pub(crate) struct InternalClosure;
 
 impl Closure for UserClosure {
     #[inline]
+    fn take_put_off() -> usize {
+        let shares = PUT_OFF.get();
+        if shares > 0 {
+            PUT_OFF.set(0);
+        }
+        shares
+    }
+
+    #[inline]
     fn inside<R>(closure: impl FnOnce() -> R) -> R {
         inside(closure)
     }
@@ -81,6 +93,11 @@ impl Closure for UserClosure {
 }
 
 impl Closure for InternalClosure {
+    #[inline]
+    fn take_put_off() -> usize {
+        0
+    }
+
     #[inline]
     fn inside<R>(closure: impl FnOnce() -> R) -> R {
         closure()
@@ -187,6 +204,12 @@ pub(crate) enum Deciding {
 /// proportion to the number of closures that the thread is inside.
 #[inline]
 pub(crate) fn deciding_in<T>(table: &T, key: &[u8]) -> Deciding {
+    if DECIDING.get().is_null() { Deciding::Nothing } else { nested_in(table, key) }
+}
+
+/// [`deciding_in`] for a thread that is inside a closure.
+#[cold]
+fn nested_in<T>(table: &T, key: &[u8]) -> Deciding {
     let mut at = DECIDING.get();
     let mut found = Deciding::Nothing;
     // SAFETY: a decision is in the list only while it lives: it takes itself off when it is dropped, innermost first.
@@ -208,16 +231,6 @@ pub(crate) fn deciding_in<T>(table: &T, key: &[u8]) -> Deciding {
 /// Notes that a write made no share of a resize, since this thread is inside a closure.
 pub(crate) fn put_off() {
     PUT_OFF.set(PUT_OFF.get().saturating_add(1));
-}
-
-/// Returns the number of shares that were put off by this thread, and forgets them.
-#[inline]
-pub(crate) fn take_put_off() -> usize {
-    let shares = PUT_OFF.get();
-    if shares > 0 {
-        PUT_OFF.set(0);
-    }
-    shares
 }
 
 #[cfg(test)]

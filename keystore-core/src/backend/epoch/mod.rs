@@ -410,7 +410,7 @@ where
                 // and so have the closure called again for nothing.
                 reentrancy::put_off();
             } else {
-                self.help(reentrancy::take_put_off(), session);
+                self.help(C::take_put_off(), session);
             }
             return Ok(change);
         }
