@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use hashbrown::HashMap;
+use keystore::{Concurrency, Config, DefaultHasher, Keystore, LocalKeystore, SlabPool};
 use keystore_bench::Keys;
-use keystore_core::{Concurrency, Config, DefaultHasher, Keystore, LocalKeystore};
-use keystore_pool::SlabPool;
 
 const VALUE: [u8; 64] = [7; 64];
 

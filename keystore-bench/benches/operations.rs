@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use keystore::{BackendKind, BoxedKeystore, Config, Global, Keystore, open};
 use keystore_bench::Keys;
-use keystore_core::{BackendKind, BoxedKeystore, Config, Global, Keystore, open};
 
 /// Entries of the store: enough to be larger than the fast caches.
 const ENTRIES: usize = 200_000;

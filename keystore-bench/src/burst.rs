@@ -5,13 +5,13 @@
 
 use std::sync::Barrier;
 
-use keystore_core::Keystore;
+use keystore::Keystore;
 
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::proof::{MIN_VALUE_SIZE, Stamp, write_value};
 use crate::scenario::Scenario;
-use crate::stress::crowd;
+use keystore_verify::spawn_together;
+use keystore_verify::value::{MIN_VALUE_SIZE, Stamp, write_value};
 
 /// Waits for the others when a thread has used the store, also if using it has panicked.
 struct Alive<'a>(&'a Barrier);
@@ -38,7 +38,7 @@ pub(crate) fn run(
     let Some(threads) = scenario.burst else { return Ok(()) };
     let (all, loaded) = (Barrier::new(threads), scenario.loaded_keys());
     let size = scenario.value_size.min().max(MIN_VALUE_SIZE);
-    let crowd = crowd::run(threads, |number| {
+    let together = spawn_together(threads, |number| {
         let _alive = Alive(&all);
         let position = number % loaded;
         let mut value = vec![0; size];
@@ -47,7 +47,7 @@ pub(crate) fn run(
         store.read_dyn(keys.get(position), &mut |_| {})
     });
     let failed = |reason: String| Error::Threads { scenario: scenario.name.clone(), threads, reason };
-    for result in crowd.map_err(|error| failed(error.to_string()))?.results {
+    for result in together.map_err(|error| failed(error.to_string()))?.results {
         let used = result.map_err(failed)?;
         used.map_err(|source| Error::Store {
             store: name.to_owned(),
@@ -63,7 +63,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     use std::time::Duration;
 
-    use keystore_core::{BackendKind, Config, Global, open};
+    use keystore::{BackendKind, Config, Global, open};
 
     use super::*;
     use crate::driver::Watch;

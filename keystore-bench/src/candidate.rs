@@ -4,11 +4,9 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
-use keystore_core::{BackendKind, BoxedKeystore, Config, Keystore};
-use keystore_pool::PoolKind;
+use keystore::{BackendKind, BoxedKeystore, Combination, Config, Keystore, PoolKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::combination::Combination;
 use crate::error::{Error, nearest};
 use crate::peers::PeerKind;
 
@@ -53,7 +51,7 @@ impl Candidate {
     ///
     /// # Errors
     /// Those of [`Combination::open`]; -43 for a peer where the feature `peers` is off.
-    pub fn open(self, config: &Config) -> keystore_core::Result<BoxedKeystore> {
+    pub fn open(self, config: &Config) -> keystore::Result<BoxedKeystore> {
         match self {
             Self::Ours(combination) => combination.open(config),
             Self::Peer(peer) => peer.open(),
@@ -68,7 +66,7 @@ impl Candidate {
     ///
     /// # Errors
     /// Those of the walk.
-    pub(crate) fn settle(self, store: &(dyn Keystore + Send + Sync)) -> keystore_core::Result<()> {
+    pub(crate) fn settle(self, store: &(dyn Keystore + Send + Sync)) -> keystore::Result<()> {
         if self.is_peer() {
             store.for_each_dyn(&mut |_, _| ControlFlow::Continue(()))?;
         }

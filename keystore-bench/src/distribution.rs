@@ -14,8 +14,8 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Zipf};
 use serde::{Deserialize, Serialize};
 
-use crate::keys::mix;
 use crate::scenario::Kind;
+use keystore_verify::mix;
 
 /// The skew of what follows the habit of YCSB (Cooper et al. 2010).
 const YCSB_THETA: f64 = 0.99;

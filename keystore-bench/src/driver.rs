@@ -16,16 +16,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use keystore_core::{BatchError, BoxedKeystore, Keystore, Update};
+use keystore::{BatchError, BoxedKeystore, Keystore, Update};
 
 use self::values::{Values, writes_alone};
 use crate::distribution::KeyDistribution;
 use crate::keys::Keys;
 use crate::machine;
-use crate::measure::{Slice, latency_histogram};
-use crate::proof::{Stamp, write_value};
+use crate::measure::Slice;
 use crate::scenario::{Kind, Length, Scenario};
 use crate::stream::{Operation, Stream};
+use keystore_verify::latency_histogram;
+use keystore_verify::value::{Stamp, write_value};
 
 /// How often a thread tells [`Watch`] how far it is.
 const TELLING: Duration = Duration::from_millis(50);
@@ -104,7 +105,7 @@ pub fn load<K: Keystore + ?Sized>(
     keys: &Keys,
     streams: &[Stream],
     watch: &Watch,
-) -> keystore_core::Result<()> {
+) -> keystore::Result<()> {
     let sizes = streams.iter().find(|stream| !stream.is_empty());
     let size = |key: usize| match sizes {
         Some(stream) => stream.value_size(key % stream.len()),
@@ -131,7 +132,7 @@ pub fn run(
     scenario: &Scenario,
     streams: &[Stream],
     watch: &Watch,
-) -> keystore_core::Result<Run> {
+) -> keystore::Result<Run> {
     let barrier = Barrier::new(streams.len());
     let processors = machine::processors_for(streams.len());
     let outcomes: Vec<_> = std::thread::scope(|scope| {
@@ -379,7 +380,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Works until the quota is done, the time is over, or somebody stops the run.
-    fn run(mut self, barrier: &Barrier) -> keystore_core::Result<Outcome> {
+    fn run(mut self, barrier: &Barrier) -> keystore::Result<Outcome> {
         let mut record = Record::new(self.scenario);
         barrier.wait();
         let warmed = if self.scenario.warm_up > 0.0 {
@@ -408,7 +409,7 @@ impl<'a> Worker<'a> {
         Ok(Outcome { done, warmed_up, misses, inserted, started, ended, record })
     }
 
-    fn warm_up(&mut self, deadline: Instant) -> keystore_core::Result<()> {
+    fn warm_up(&mut self, deadline: Instant) -> keystore::Result<()> {
         while self.done < self.quota && Instant::now() < deadline && !self.watch.is_stopped() {
             self.calls(32)?;
         }
@@ -416,7 +417,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Each operation follows upon the last.
-    fn closed_loop(&mut self, deadline: Option<Instant>, record: &mut Record) -> keystore_core::Result<()> {
+    fn closed_loop(&mut self, deadline: Option<Instant>, record: &mut Record) -> keystore::Result<()> {
         while self.done < self.quota {
             self.make_values();
             let before = Instant::now();
@@ -438,7 +439,7 @@ impl<'a> Worker<'a> {
         started: Instant,
         deadline: Option<Instant>,
         record: &mut Record,
-    ) -> keystore_core::Result<()> {
+    ) -> keystore::Result<()> {
         let first = self.done;
         let crowded = self.threads > machine::processors();
         while self.done < self.quota {
@@ -470,7 +471,7 @@ impl<'a> Worker<'a> {
 
     /// The next calls, `count` of them, or as many as the quota allows. What they need is kept at hand here, for this is what is
     /// added to every operation that is measured.
-    fn calls(&mut self, mut count: u32) -> keystore_core::Result<()> {
+    fn calls(&mut self, mut count: u32) -> keystore::Result<()> {
         while count > 0 && self.done < self.quota {
             if self.next == self.stream.len() {
                 (self.next, self.keys) = (0, self.stream.key_bytes());
@@ -512,7 +513,7 @@ impl<'a> Worker<'a> {
         key: &[u8],
         index: usize,
         number: u64,
-    ) -> keystore_core::Result<u64> {
+    ) -> keystore::Result<u64> {
         let mut seen = 0;
         if operation.kind == Kind::Delete {
             self.store.delete(key)?;
@@ -540,7 +541,7 @@ impl<'a> Worker<'a> {
     }
 
     /// A batch: the rest of it that is in the stream, at most.
-    fn call_batch(&mut self, kind: Kind) -> keystore_core::Result<()> {
+    fn call_batch(&mut self, kind: Kind) -> keystore::Result<()> {
         self.batch_keys.clear();
         let mut values_end = 0;
         while self.batch_keys.len() < self.scenario.batch && self.done < self.quota {

@@ -6,15 +6,16 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use keystore_core::MAX_KEY_LEN;
-use keystore_core::system_memory::check_fits;
+use keystore::{MAX_KEY_LEN, system_memory::check_fits};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
+use keystore_verify::mix;
+
 use crate::error::{Error, Result};
-use crate::input::{Found, Input, MAX_LINE_LEN};
 use crate::size::Size;
+use keystore_text::input::{Found, Input, MAX_LINE_LEN};
 
 /// The most keys there can be: an operation names its key in 32 bits.
 pub const MAX_KEYS: usize = u32::MAX as usize;
@@ -113,17 +114,17 @@ impl Keys {
     }
 
     /// Returns the distinct lines of a text input, in order, without their line ends. Empty lines
-    /// are left out. The input is read as [`input`](crate::input) describes it: `-` is standard
+    /// are left out. The input is read as [`input`](keystore_text::input) describes it: `-` is standard
     /// input, gzip is decompressed.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read, [`Error::Line`] for a line that cannot be a key, or if
+    /// [`Error::Text`] if it cannot be read, for a line that cannot be a key, or if
     /// there is no key at all.
     pub fn from_file(path: &Path) -> Result<Self> {
         let (mut bytes, mut ends, blank) = read_lines(path)?;
         if ends.is_empty() {
             let reason = "the file holds no key: every line is one, and at least one is needed".to_owned();
-            return Err(Error::Line { path: path.to_owned(), line: 1, reason });
+            return Err(Error::line(path, 1, reason));
         }
         let lines = ends.len();
         let is_new: Vec<bool> = {
@@ -186,7 +187,7 @@ fn read_lines(path: &Path) -> Result<(Vec<u8>, Vec<usize>, usize)> {
     let (mut bytes, mut ends, mut blank) = (Vec::new(), Vec::new(), 0);
     loop {
         let found = lines.advance()?;
-        let wrong = |reason| Error::Line { path: path.to_owned(), line: lines.number(), reason };
+        let wrong = |reason| Error::line(path, lines.number(), reason);
         match found {
             Found::End => return Ok((bytes, ends, blank)),
             Found::Malformed(reason) => return Err(wrong(reason)),
@@ -210,15 +211,6 @@ fn read_lines(path: &Path) -> Result<(Vec<u8>, Vec<usize>, usize)> {
             ends.push(bytes.len());
         }
     }
-}
-
-/// A bijection on words that leaves no pattern: the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
-#[must_use]
-pub(crate) const fn mix(word: u64) -> u64 {
-    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

@@ -1,18 +1,8 @@
 //! Measures: what is kept of a run.
 
 use hdrhistogram::Histogram;
-use keystore_core::Stats;
+use keystore::Stats;
 use serde::{Deserialize, Serialize};
-
-/// The longest latency that is told apart from longer ones: a minute, in nanoseconds.
-const LONGEST_NS: u64 = 60_000_000_000;
-
-/// A histogram of nanoseconds, 1 to a minute, to two significant digits. With three it would take ten times the memory,
-/// and push the store out of the cache that is being measured.
-#[must_use]
-pub fn latency_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST_NS, 2).expect("these bounds are valid")
-}
 
 /// Latency percentiles, nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +212,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use keystore_verify::{LONGEST_NS, latency_histogram};
+
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{BatchError, Change, Exchange, Keystore, Result, Stats, Update};
+use keystore::{BatchError, Change, Exchange, Keystore, Result, Stats, Update};
 
 /// A store that keeps nothing and answers at once, as one that is always empty: a lookup finds nothing, a write
 /// creates its key, a walk shows nothing.
@@ -129,7 +129,7 @@ impl Keystore for Nothing {
 
 #[cfg(test)]
 mod tests {
-    use keystore_core::BoxedKeystore;
+    use keystore::BoxedKeystore;
 
     use super::*;
     use crate::driver::{Watch, run};

@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
-use keystore_core::BoxedKeystore;
-use keystore_core::system_memory::check_fits;
+use keystore::{BoxedKeystore, system_memory::check_fits};
 
 use crate::burst;
 use crate::candidate::Candidate;
@@ -22,8 +21,8 @@ use crate::driver::{ONE_RANGE, Run, Watch, load, run};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::limit::{LineRate, line_rates};
-use crate::machine::{self, Machine, Resident};
-use crate::measure::{Latency, Memory, Slice, Spread, latency_histogram};
+use crate::machine::{self, Machine};
+use crate::measure::{Latency, Memory, Slice, Spread};
 use crate::nothing::Nothing;
 use crate::proof::{Proof, Verification};
 use crate::results::{Measured, Results, Row, SCHEMA};
@@ -32,6 +31,8 @@ use crate::size::Size;
 use crate::stream::Stream;
 use crate::suite::Suite;
 use crate::trace::Trace;
+use keystore_verify::latency_histogram;
+use keystore_verify::resident::Resident;
 
 /// Seconds that the harness itself is measured for, under each scenario.
 const HARNESS_SECONDS: f64 = 0.02;
@@ -503,7 +504,7 @@ fn measured_once(
     tallies
 }
 
-fn refused(store: &str, entry: &Entry, threads: usize, source: keystore_core::Error) -> Error {
+fn refused(store: &str, entry: &Entry, threads: usize, source: keystore::Error) -> Error {
     let scenario = format!("{}, threads {threads}", entry.scenario.name);
     Error::Store { store: store.to_owned(), scenario, source }
 }
@@ -625,7 +626,7 @@ mod tests {
         let mut suite = tiny_suite();
         // The keys are few, and the values 4 PiB.
         suite.scenarios[0].keys = 1 << 20;
-        suite.scenarios[0].value_size = Size::Fixed(keystore_core::MAX_VALUE_LEN);
+        suite.scenarios[0].value_size = Size::Fixed(keystore::MAX_VALUE_LEN);
         let error = Plan::new(suite, Candidate::ours()).map(drop).unwrap_err().to_string();
         assert!(error.contains("keys is 1048576") && error.contains("45035"), "{error}");
     }

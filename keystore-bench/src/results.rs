@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidate::Candidate;
 use crate::error::{Error, Result};
-use crate::input::Input;
 use crate::keys::KeySource;
 use crate::lead::{Lead, picks};
 use crate::limit::{LineRate, Pages};
@@ -19,6 +18,7 @@ use crate::machine::Machine;
 use crate::measure::{Latency, Memory, Slice, Spread};
 use crate::proof::Verification;
 use crate::scenario::Scenario;
+use keystore_text::input::Input;
 
 /// The version of the form of `results.json`.
 pub const SCHEMA: u32 = 3;
@@ -380,7 +380,7 @@ impl Results {
     /// Writes the results to a file: all of it, or nothing.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be written.
+    /// [`Error::Text`] where it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text =
             serde_json::to_string_pretty(self).map_err(|error| Error::unwritable(path, error.into()))?;
@@ -390,7 +390,7 @@ impl Results {
     /// Reads results that [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::File`] where the file cannot be read, [`Error::Results`] where it is of another version or holds
+    /// [`Error::Text`] where the file cannot be read, [`Error::Results`] where it is of another version or holds
     /// something else.
     pub fn load(path: &Path) -> Result<Self> {
         #[derive(Deserialize)]
@@ -430,7 +430,7 @@ fn fault(row: &Row) -> String {
 /// Writes a file whole: first beside it under another name, which then takes its place.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be written; what was there before is then still there.
+/// [`Error::Text`] where it cannot be written; what was there before is then still there.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |source| Error::unwritable(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -5,14 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
-use keystore_core::{Config, MAX_KEY_LEN, MAX_VALUE_LEN};
+use keystore::{Config, MAX_KEY_LEN, MAX_VALUE_LEN};
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::KeyDistribution;
 use crate::error::{Error, Result};
 use crate::keys::{Keys, MAX_KEYS};
-use crate::proof::MIN_VALUE_SIZE;
 use crate::size::Size;
+use keystore_verify::value::MIN_VALUE_SIZE;
 
 /// The most threads of a scenario.
 pub const MAX_THREADS: usize = 4096;

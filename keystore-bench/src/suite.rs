@@ -24,9 +24,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result, nearest};
-use crate::input::Input;
 use crate::plan::Rounds;
 use crate::scenario::Scenario;
+use keystore_text::input::Input;
 
 /// Rounds where a file does not say.
 const DEFAULT_ROUNDS: usize = 5;
@@ -91,7 +91,7 @@ impl Suite {
     /// Reads a suite of one's own. Files that its scenarios name are looked for beside it.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be read, [`Error::Line`] with the line that is wrong, and what is.
+    /// [`Error::Text`] if it cannot be read, or with the line that is wrong.
     pub fn read(path: &Path) -> Result<Self> {
         let text = Input::open(path)?.text()?;
         Self::parse(path, &text)
@@ -101,7 +101,7 @@ impl Suite {
         let wrong = |offset: usize, reason: String| {
             let before = text.as_bytes().get(..offset).unwrap_or_default();
             let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-            Error::Line { path: path.to_owned(), line, reason }
+            Error::line(path, line, reason)
         };
         let at_error = |error: toml::de::Error| {
             wrong(error.span().map_or(0, |span| span.start), with_nearest(error.message()))

@@ -18,15 +18,15 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use keystore_core::{MAX_KEY_LEN, MAX_VALUE_LEN};
+use keystore::{MAX_KEY_LEN, MAX_VALUE_LEN};
 
-use crate::console::show_text;
 use crate::error::{Error, Result};
-use crate::input::{Found, Input, MAX_LINE_LEN, Records};
 use crate::keys::{Keys, MAX_KEYS};
-use crate::proof::MIN_VALUE_SIZE;
 use crate::scenario::{Kind, Scenario};
 use crate::stream::Stream;
+use keystore_text::console::show_text;
+use keystore_text::input::{Found, Input, MAX_LINE_LEN, Records};
+use keystore_verify::value::MIN_VALUE_SIZE;
 
 /// A trace, read and checked.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Trace {
     /// Reads a trace.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be read, [`Error::Line`] for the first line that is not as it must be.
+    /// [`Error::Text`] if it cannot be read, or for the first line that is not as it must be.
     pub fn read(path: &Path) -> Result<Self> {
         let mut records = Input::open(path)?.records(MAX_LINE_LEN);
         let mut positions: HashMap<Box<[u8]>, u32> = HashMap::new();
@@ -69,7 +69,7 @@ impl Trace {
         let mut columns = None;
         loop {
             let found = records.advance()?;
-            let wrong = |reason| Error::Line { path: path.to_owned(), line: records.line(), reason };
+            let wrong = |reason| Error::line(path, records.line(), reason);
             match found {
                 Found::End => break,
                 Found::Malformed(reason) => return Err(wrong(reason)),
@@ -102,7 +102,7 @@ impl Trace {
         }
         if operations.is_empty() {
             let reason = "the trace holds no operation: at least one is needed".to_owned();
-            return Err(Error::Line { path: path.to_owned(), line: 1, reason });
+            return Err(Error::line(path, 1, reason));
         }
         Ok(Self { keys: Keys::of_trace(path, bytes, ends), operations })
     }
@@ -142,7 +142,7 @@ impl Trace {
     /// tests replay; it also shows the form.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be written.
+    /// [`Error::Text`] where it cannot be written.
     pub fn write_sample(path: &Path, scenario: &Scenario, keys: &Keys) -> Result<()> {
         let mut text = String::new();
         for (number, operation) in scenario.draw(1, 0, keys)[0].operations().iter().enumerate() {

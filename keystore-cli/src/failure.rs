@@ -4,20 +4,20 @@
 use std::io;
 use std::path::PathBuf;
 
-use keystore_bench::console::{show_name, show_path};
-use keystore_bench::stress::StressError;
 use keystore_core::Error;
+use keystore_text::console::{show_name, show_path};
+use keystore_verify::stress::StressError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Usage(#[from] clap::Error),
-    /// Never from standard output itself, which keeps its failures: see `keystore_bench::console`.
+    /// Never from standard output itself, which keeps its failures: see `keystore_text::console`.
     #[error("output: {0}")]
     Output(#[from] io::Error),
     /// A file that cannot be read, or a line of it.
     #[error(transparent)]
-    Input(#[from] keystore_bench::Error),
+    Input(#[from] keystore_text::Error),
     #[error("{}: no value is a number, so there are no largest", show_path(path))]
     NothingNumeric { path: PathBuf },
     #[error("key not found: {}", show_name(.key))]

@@ -5,7 +5,7 @@
 //! do · `words` how a line of the shell is read · `complete` the shell's Tab key · `report`
 //! statistics for people · `style` how keys and values are printed · `failure` what can go wrong.
 //!
-//! Text is read by `keystore_bench::input` and printed by `keystore_bench::console`: no command
+//! Text is read by `keystore_text::input` and printed by `keystore_text::console`: no command
 //! prints in another way, and foreign text is shown by `show` and its like.
 //!
 //! Exit codes: 0 if all went well, 1 for a failure, 2 for wrong arguments.
@@ -29,10 +29,14 @@ mod words;
 use std::process::ExitCode;
 
 use clap::Parser;
-use keystore_bench::console;
-use keystore_bench::errln;
+use keystore_text::console;
+use keystore_text::errln;
 
 use self::failure::Failure;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A concurrent in-process key-value store, to stress, to fill and to try.
 #[derive(Debug, Parser)]

@@ -1,4 +1,4 @@
-//! `keystore stress`: the stress test of keystore-bench, for one combination of backend and pool or for all.
+//! `keystore stress`: the stress test of keystore-verify, for one combination of backend and pool or for all.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,13 +7,13 @@ use clap::CommandFactory;
 use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressStyle};
-use keystore_bench::Combination;
-use keystore_bench::console::Output;
-use keystore_bench::stress::{
-    self, MAX_KEYS_PER_THREAD, MAX_THREADS, MAX_VALUE_SIZE, Options, Outcome, Progress, Verdict,
-};
+use keystore::Combination;
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
+use keystore_text::console::Output;
+use keystore_verify::stress::{
+    self, MAX_KEYS_PER_THREAD, MAX_THREADS, MAX_VALUE_SIZE, Options, Outcome, Progress, Verdict,
+};
 
 use crate::choice::{OneOrAll, Sizes, backend_or_all, pool_or_all};
 use crate::failure::Failure;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use keystore_bench::console::show;
+use keystore_text::console::show;
 
 /// What the help says of escapes.
 pub(crate) const ESCAPES: &str = "\

@@ -5,7 +5,7 @@
 //! before a space or punctuation that character. Double quotes hold spaces together. A word that
 //! begins with `#` starts a comment.
 //!
-//! What `keystore_bench::console::show` prints is one word, which gives the same bytes.
+//! What `keystore_text::console::show` prints is one word, which gives the same bytes.
 
 use std::fmt;
 
@@ -223,7 +223,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use keystore_bench::console::{is_plain, show};
+    use keystore_text::console::{is_plain, show};
     use proptest::collection::vec;
     use proptest::prelude::*;
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use keystore_bench::errln;
+use keystore_text::errln;
 
 /// The sources, in the order in which the header shows what they declare.
 const SOURCES: [&str; 9] =

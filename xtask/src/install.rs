@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 
 /// The library's version, which is the workspace's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,6 @@
 //! `cargo xtask …`: the project's own commands.
 //!
-//! They print with `outln!` and `errln!`, which never panic: see `keystore_bench::console`.
+//! They print with `outln!` and `errln!`, which never panic: see `keystore_text::console`.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -20,7 +20,7 @@ mod test;
 use std::process::ExitCode;
 
 use clap::Parser;
-use keystore_bench::console;
+use keystore_text::console;
 
 /// The project's own commands.
 #[derive(Debug, Parser)]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 
 use crate::command::CommandLine;
 use crate::nightly;
@@ -71,7 +71,7 @@ fn look(root: &Path, sanitizer: Sanitizer) -> Result<String, String> {
 /// What is run: the unit tests, the conformance suite, and the stress and linearizability tests on every combination.
 fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
     // The harness's own allocator would hide from a sanitizer what is done with memory.
-    const BENCH: &str = "-p keystore-bench --lib --no-default-features -- every_combination_passes";
+    const BENCH: &str = "-p keystore-verify --lib --no-default-features -- every_combination_passes";
     let tests: &[&str] = match (args.sanitizer, args.short) {
         (_, true) => &["-p keystore-pool --test conformance -- concurrency::"],
         (Sanitizer::Address, false) => &[

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicUsize;
 
-use keystore_core::{BackendKind, BatchError, Change, Config, Exchange, Global, Result, Stats, open};
+use keystore::{BackendKind, BatchError, Change, Config, Exchange, Global, Result, Stats, open};
 
 use super::*;
 use crate::proof::{Proof, Verification};

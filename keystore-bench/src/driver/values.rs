@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::proof::{Stamp, write_value};
 use crate::scenario::Kind;
 use crate::stream::Stream;
+use keystore_verify::value::{Stamp, write_value};
 
 /// Values that are about to be written, made a good many ahead: a store that copies a value which was written just now
 /// waits until those writes, and all that the thread wrote before, have reached the cache. That would be measured, and

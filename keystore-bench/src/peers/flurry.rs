@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use flurry::HashMap;
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 
 use super::map::{Bytes, Map};
 

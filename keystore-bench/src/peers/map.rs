@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, Update};
+use keystore::{Change, Update};
 
 /// Keys and values of every peer: one allocation of the very length for each, as short as std has it.
 pub(super) type Bytes = Box<[u8]>;

@@ -1,7 +1,7 @@
 //! Peers: other people's maps, as stores that the harness can drive beside ours.
 //!
 //! A store that is only compared with itself is always the fastest. So the maps that a Rust programmer would
-//! otherwise take stand here behind the same [`Keystore`](keystore_core::Keystore), and run the same scenarios, under
+//! otherwise take stand here behind the same [`Keystore`](keystore::Keystore), and run the same scenarios, under
 //! the same threads, allocator and check.
 //!
 //! # What is fair
@@ -32,9 +32,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use keystore_core::BoxedKeystore;
+use keystore::BoxedKeystore;
 #[cfg(feature = "peers")]
-use keystore_core::DefaultHasher;
+use keystore::DefaultHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -132,7 +132,7 @@ impl PeerKind {
     /// # Errors
     /// -43 where the feature `peers` is off.
     #[cfg(feature = "peers")]
-    pub fn open(self) -> keystore_core::Result<BoxedKeystore> {
+    pub fn open(self) -> keystore::Result<BoxedKeystore> {
         Ok(match self {
             Self::Papaya => boxed::<::papaya::HashMap<Bytes, Bytes, DefaultHasher>>(),
             Self::SccHashMap => boxed::<scc::HashMap<Bytes, Bytes, DefaultHasher>>(),
@@ -148,8 +148,8 @@ impl PeerKind {
     /// # Errors
     /// -43.
     #[cfg(not(feature = "peers"))]
-    pub fn open(self) -> keystore_core::Result<BoxedKeystore> {
-        Err(keystore_core::Error::Unsupported {
+    pub fn open(self) -> keystore::Result<BoxedKeystore> {
+        Err(keystore::Error::Unsupported {
             operation: "opening a peer",
             reason: "the feature \"peers\" is off",
         })

@@ -9,7 +9,7 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 use papaya::{Compute, HashMap, Operation};
 
 use super::map::{Bytes, Map};

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 use scc::hash_index::{Entry, OccupiedEntry};
 use scc::{Guard, HashIndex};
 

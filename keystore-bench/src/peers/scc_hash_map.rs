@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 use scc::HashMap;
 use scc::hash_map::{Entry, OccupiedEntry};
 

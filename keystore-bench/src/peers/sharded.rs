@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 use parking_lot::RwLock;
 
 use super::map::{Bytes, Map, overwrite};

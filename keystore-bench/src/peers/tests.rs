@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, Exchange, Keystore, Update};
+use keystore::{Change, Exchange, Keystore, Update};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 

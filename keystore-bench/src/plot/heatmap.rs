@@ -1,15 +1,13 @@
 //! Who is how fast: a small table of backends and pools for each scenario, each cell shaded by its share of the scenario's
 //! best; or, of many scenarios, a line for each.
 
-use keystore_core::BackendKind;
-use keystore_pool::PoolKind;
+use keystore::{BackendKind, Combination, PoolKind};
 use plotters::element::Rectangle;
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
 use super::style::{INK, Legend, Sample, TEXT, bold, draw_frame, fitted, ink_on, placed, shade, text};
 use super::{Area, Drawing, MANY_SCENARIOS, Plot, WIDTH, combinations, draw, millions_text, threads_text};
-use crate::combination::Combination;
 use crate::error::Result;
 use crate::results::{Results, Row};
 use crate::scenario::Scenario;

@@ -5,7 +5,9 @@
 
 use super::panels::{self, Axis, Line, ROW};
 use super::style::{INK, Legend, Sample, Whose};
-use super::{Plot, combinations, draw, millions_text, nanoseconds_text, slug, threads_text};
+use super::{Plot, combinations, draw, millions_text, slug, threads_text};
+use keystore_text::duration::nanoseconds_text;
+
 use crate::candidate::Candidate;
 use crate::error::Result;
 use crate::measure::Latency;

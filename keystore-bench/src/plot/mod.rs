@@ -10,9 +10,9 @@
 
 use std::collections::HashSet;
 
-use crate::combination::Combination;
 use crate::error::{Error, Result};
 use crate::results::Results;
+use keystore::Combination;
 
 mod canvas;
 mod heatmap;
@@ -27,7 +27,7 @@ mod timeline;
 mod words;
 
 use canvas::Area;
-pub(crate) use words::{count_text, millions_text, nanoseconds_text, slug, threads_text, three_digits};
+pub(crate) use words::{count_text, millions_text, slug, threads_text, three_digits};
 
 /// Width of every plot, pixels. The PNG has twice as many, for screens that show two to each.
 pub const WIDTH: u32 = 800;

@@ -1,7 +1,6 @@
 //! Lines in panels side by side: one for each pool, all with the same axes.
 
-use keystore_core::BackendKind;
-use keystore_pool::PoolKind;
+use keystore::{BackendKind, Combination, PoolKind};
 use plotters::chart::ChartBuilder;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::element::PathElement;
@@ -11,7 +10,6 @@ use plotters::style::{Color, TRANSPARENT};
 
 use super::style::{FAINT, INK, TEXT, Whose, draw_grown, draw_mark, placed, text};
 use super::{Area, Drawing, WIDTH};
-use crate::combination::Combination;
 
 /// Height of a row of panels, with captions and the names of both axes.
 pub(super) const ROW: i32 = 262;

@@ -1,6 +1,6 @@
 //! How many times the rate of the best of other people's maps ours have, scenario by scenario.
 
-use keystore_core::BackendKind;
+use keystore::BackendKind;
 use plotters::element::{PathElement, Rectangle};
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;

@@ -1,6 +1,6 @@
 //! Colours, marks, text, and the legends made of them.
 
-use keystore_core::BackendKind;
+use keystore::BackendKind;
 use plotters::element::{Circle, PathElement, Polygon, Rectangle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, WHITE};

@@ -1,6 +1,6 @@
 //! Operations a second by threads, for every combination under one scenario.
 
-use keystore_core::BackendKind;
+use keystore::BackendKind;
 
 use super::panels::{self, Axis, Line, ROW};
 use super::style::{Legend, Whose};

@@ -2,7 +2,9 @@
 
 use super::panels::{self, Axis, Line, Panel, ROW};
 use super::style::{Legend, Sample, Whose};
-use super::{Plot, combinations, draw, nanoseconds_text, slug, threads_text};
+use super::{Plot, combinations, draw, slug, threads_text};
+use keystore_text::duration::nanoseconds_text;
+
 use crate::candidate::Candidate;
 use crate::error::Result;
 use crate::measure::Slice;

@@ -15,18 +15,6 @@ pub(crate) fn threads_text(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
-/// Nanoseconds with the unit that suits them.
-pub(crate) fn nanoseconds_text(nanoseconds: f64) -> String {
-    let (value, unit) = match nanoseconds {
-        n if n < 1e3 => (n, "ns"),
-        n if n < 1e6 => (n / 1e3, "µs"),
-        n if n < 1e9 => (n / 1e6, "ms"),
-        n => (n / 1e9, "s"),
-    };
-    let digits = usize::from(value < 10.0 && value.fract() != 0.0);
-    format!("{value:.digits$} {unit}")
-}
-
 /// A number to three significant digits, but never fewer than its whole ones.
 pub(crate) fn three_digits(value: f64) -> String {
     let digits = match value {
@@ -62,10 +50,6 @@ mod tests {
         assert_eq!(slug("95/5 Zipf"), "95-5-zipf");
         assert_eq!(slug("???"), "scenario");
         assert_eq!(slug("smoke: hot set at a fixed rate"), "smoke-hot-set-at-a-fixed-rate");
-        assert_eq!(
-            [31.0, 1500.0, 10_000.0, 2_340_000.0, 3e9].map(nanoseconds_text),
-            ["31 ns", "1.5 µs", "10 µs", "2.3 ms", "3 s"]
-        );
         assert_eq!([1_234_567.0, 45_678_901.0, 123_456_789.0].map(millions_text), ["1.23", "45.7", "123"]);
         assert_eq!([50, 10_000, 1_500_000, 10_000_000].map(count_text), ["50", "10k", "1.5M", "10M"]);
     }

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::sheets::{self, Sheet};
 use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
-use crate::console::one_line;
 use crate::plot::Plot;
 use crate::results::Results;
+use keystore_text::console::one_line;
 
 const STYLE: &str = "
 :root { color-scheme: light; }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::sheets::{self, Sheet};
 use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
-use crate::console::one_line;
 use crate::results::Results;
+use keystore_text::console::one_line;
 
 /// The sheets of a report as Markdown tables, with what they were measured on.
 #[must_use]

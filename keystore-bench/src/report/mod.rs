@@ -31,7 +31,7 @@ pub use words::{rounds_text, verdict, winner_text};
 /// Makes the folder of a report, if it is not there: worth doing before measuring for minutes.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be made.
+/// [`Error::Text`] where it cannot be made.
 pub fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|source| Error::unwritable(folder, source))
 }
@@ -42,7 +42,7 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 /// removed: they would be taken for its own. Returns the path of the page.
 ///
 /// # Errors
-/// [`Error::File`] for a file or folder that cannot be written, [`Error::Plot`] for a plot that cannot be drawn.
+/// [`Error::Text`] for a file or folder that cannot be written, [`Error::Plot`] for a plot that cannot be drawn.
 pub fn write(results: &Results, folder: &Path) -> Result<PathBuf> {
     let plots = plot::all(results)?;
     make_folder(folder)?;

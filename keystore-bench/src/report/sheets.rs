@@ -3,11 +3,13 @@
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::words::{against_peer, bounds_text, hits_text, level_text, reached, told};
+use keystore_text::duration::nanoseconds_text;
+
 use crate::candidate::Candidate;
 use crate::lead::Lead;
 use crate::limit::Pages;
 use crate::measure::{Latency, Memory, Spread};
-use crate::plot::{MANY_SCENARIOS, count_text, millions_text, nanoseconds_text, threads_text, three_digits};
+use crate::plot::{MANY_SCENARIOS, count_text, millions_text, threads_text, three_digits};
 use crate::results::{Results, Row, Winner};
 use crate::scenario::{Scenario, digits_grouped};
 

@@ -1,5 +1,4 @@
 use super::*;
-use crate::combination::Combination;
 use crate::compare::Comparison;
 use crate::limit::{LineRate, Pages};
 use crate::measure::{Latency, Spread};
@@ -7,6 +6,7 @@ use crate::peers::PeerKind;
 use crate::plot::tests::{with_peer, with_scenarios};
 use crate::results::Row;
 use crate::results::tests::tiny;
+use keystore::Combination;
 
 fn rate(median: f64, spread: f64) -> Spread {
     Spread { median, low: median - spread, high: median + spread, ..Spread::default() }
@@ -460,7 +460,7 @@ fn foreign_text_cannot_turn_or_hide_text_on_the_pages() {
     results.suite = "a\u{202e}b\u{1b}[31m\nc\u{200b}".to_owned();
     results.machine.processor = "\u{2066}x\u{7}".to_owned();
     for page in [html(&results, &[]), markdown(&results)] {
-        let hidden = page.chars().find(|&c| c != '\n' && !crate::console::is_plain(c));
+        let hidden = page.chars().find(|&c| c != '\n' && !keystore_text::console::is_plain(c));
         assert_eq!(hidden, None);
         assert!(page.contains("u{202e}b"), "{page}");
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystore_bench::{Candidate, Comparison, Error, Plan, Result, Results, Selection, Suite, Watch, report};
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 
 use self::overrides::Overrides;
 use crate::test::Seconds;

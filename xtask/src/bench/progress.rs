@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use keystore_bench::errln;
 use keystore_bench::{Plan, Progress, Result, Results, Watch};
+use keystore_text::errln;
 
 /// How often the line is drawn.
 const TICK: Duration = Duration::from_millis(200);
