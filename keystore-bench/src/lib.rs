@@ -23,12 +23,12 @@
 //!    them against those of another day.
 //!
 //! ```
-//! use keystore_bench::{Candidate, Plan, Suite, Watch, report};
+//! use keystore_bench::{Candidate, Plan, Suite, RunControl, report};
 //!
 //! # fn main() -> keystore_bench::Result<()> {
 //! let suite = Suite::named("smoke")?;
 //! let plan = Plan::new(suite, Candidate::ours())?;
-//! let results = plan.run(&Watch::default(), &mut |progress| println!("{} runs", progress.scenario))?;
+//! let results = plan.run(&RunControl::default(), &mut |progress| println!("{} runs", progress.scenario))?;
 //! results.verify()?;
 //! println!("{}", report::text(&results));
 //! # Ok(()) }
@@ -49,61 +49,44 @@
 //!
 //! # Where things are
 //!
-//! What is asked: `scenario`, `size`, `distribution`, `keys`, `trace`, `suite` (the files),
-//! `stream` (the operations drawn). Of whom: `combination`, `peers`, `nothing`, `candidate`.
-//! Measuring: `driver` (the threads), `burst` (many more of them), `proof` (the check), `measure`
-//! (what is kept), `limit` (what memory can do), `machine`, `plan` (the rounds). What comes of it:
-//! `results` (the file), `lead` and `advice` (who is ahead), `compare` (two of them), `report` and
-//! `plot` (what people see). `stress` is a test of its own, with very many threads at once. `input`
-//! reads the texts of others, and `console` prints for the commands.
+//! `workload`: what is asked of a store. `measure`: running it and checking the content. `peers`: the
+//! maps of others. `results`: the file, who is ahead, and the comparison of two files. `report` and
+//! `plot`: what people see. `format`: numbers as text.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod advice;
-mod burst;
-mod candidate;
-mod compare;
-mod distribution;
-mod driver;
 mod error;
-mod keys;
-pub mod lead;
-mod limit;
-mod machine;
+mod format;
 mod measure;
-mod nothing;
 pub mod peers;
-mod plan;
 pub mod plot;
-mod proof;
 pub mod report;
 mod results;
-mod scenario;
-mod size;
-mod stream;
-mod suite;
-mod trace;
+mod workload;
 
-pub use advice::{Advice, Standing};
-pub use candidate::{Candidate, Selection};
-pub use compare::{Compared, Comparison, Verdict};
-pub use distribution::KeyDistribution;
-pub use driver::{Run, Watch, load, run};
 pub use error::{Error, Result};
-pub use keys::{KeySource, Keys, MAX_KEYS};
-pub use lead::Lead;
-pub use limit::{LineRate, Pages, line_rates};
-pub use machine::{Machine, processors};
-pub use measure::{Latency, Memory, MemoryPart, Slice, Spread};
-pub use nothing::Nothing;
-pub use plan::{Plan, Progress, Rounds};
-pub use proof::{Proof, Verification};
-pub use results::{Growth, Measured, Results, Row, SCHEMA, Winner, write_whole};
-pub use scenario::{Kind, Length, MAX_BATCH, MAX_THREADS, Mix, Scenario, file_name};
-pub use size::{Between, Share, Size};
-pub use stream::{Operation, Stream};
-pub use suite::Suite;
-pub use trace::Trace;
+pub use measure::candidate::{Candidate, Selection};
+pub use measure::control::RunControl;
+pub use measure::driver::{Run, load, run};
+pub use measure::limit::{LineRate, Pages, line_rates};
+pub use measure::machine::{Machine, processors};
+pub use measure::metrics::{Latency, Memory, MemoryPart, Slice, Spread};
+pub use measure::null_store::NullStore;
+pub use measure::plan::{Plan, Progress};
+pub use measure::proof::{Proof, Verification};
+pub use results::advice::{self, Advice, Standing};
+pub use results::lead::{self, Lead};
+pub use results::{
+    Compared, Comparison, Growth, Measured, Results, Row, SCHEMA, Verdict, Winner, write_whole,
+};
+pub use workload::distribution::KeyDistribution;
+pub use workload::keys::{KeySource, Keys, MAX_KEYS};
+pub use workload::operation::{Kind, Mix};
+pub use workload::scenario::{Length, MAX_BATCH, MAX_THREADS, Scenario, file_name};
+pub use workload::size::{Between, Share, Size};
+pub use workload::stream::{Operation, Stream};
+pub use workload::suite::{Rounds, Suite};
+pub use workload::trace::Trace;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]

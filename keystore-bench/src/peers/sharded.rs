@@ -14,7 +14,7 @@ use keystore::{Change, DefaultHasher, Update};
 use parking_lot::RwLock;
 
 use super::map::{Bytes, Map, overwrite};
-use crate::machine::processors;
+use crate::measure::machine::processors;
 
 /// Bits at the top of a hash that hashbrown keeps as an entry's tag. The shard is chosen by those below them: the tag
 /// still tells a shard's entries apart, and so do the low bits, which choose the place.

@@ -6,11 +6,13 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::PeerKind;
-use crate::distribution::KeyDistribution;
-use crate::driver::{Watch, load, run};
-use crate::keys::Keys;
-use crate::proof::Proof;
-use crate::scenario::{Length, Mix, Scenario};
+use crate::measure::control::RunControl;
+use crate::measure::driver::{load, run};
+use crate::measure::proof::Proof;
+use crate::workload::distribution::KeyDistribution;
+use crate::workload::keys::Keys;
+use crate::workload::operation::Mix;
+use crate::workload::scenario::{Length, Scenario};
 
 type Model = HashMap<Vec<u8>, Vec<u8>>;
 
@@ -296,12 +298,12 @@ fn the_harness_runs_every_peer_and_finds_it_right() {
         let streams = scenario.draw(2, 0, &keys);
         for kind in PeerKind::ALL {
             let store = kind.open().unwrap();
-            load(&*store, &scenario, &keys, &streams, &Watch::default()).unwrap();
-            let run = run(&store, &scenario, &streams, &Watch::default()).unwrap();
+            load(&*store, &scenario, &keys, &streams, &RunControl::default()).unwrap();
+            let run = run(&store, &scenario, &streams, &RunControl::default()).unwrap();
             assert_eq!(run.operations, 60_000);
             let proof =
                 Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
-            let verification = proof.check(&*store, &Watch::default()).unwrap();
+            let verification = proof.check(&*store, &RunControl::default()).unwrap();
             assert!(verification.passed(), "{kind}: {verification:?}");
         }
     }

@@ -7,10 +7,11 @@ use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
 use super::style::{INK, Legend, Sample, TEXT, bold, draw_frame, fitted, ink_on, placed, shade, text};
-use super::{Area, Drawing, MANY_SCENARIOS, Plot, WIDTH, combinations, draw, millions_text, threads_text};
+use super::{Area, Drawing, MANY_SCENARIOS, Plot, WIDTH, combinations, draw};
 use crate::error::Result;
+use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};
-use crate::scenario::Scenario;
+use crate::workload::scenario::Scenario;
 
 /// Tables side by side.
 const ACROSS: usize = 3;

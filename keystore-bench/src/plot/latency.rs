@@ -3,14 +3,15 @@
 //! Percentiles stand by their nines: 90 % at 1, 99 % at 2, 99.9 % at 3, so that each tenth of the slowest that is left has as
 //! much room as the last. The longest call stands beyond them.
 
-use super::panels::{self, Axis, Line, ROW};
-use super::style::{INK, Legend, Sample, Whose};
-use super::{Plot, combinations, draw, millions_text, slug, threads_text};
 use keystore_text::duration::nanoseconds_text;
 
-use crate::candidate::Candidate;
+use super::panels::{self, Axis, Line, ROW};
+use super::style::{INK, Legend, Sample, Whose};
+use super::{Plot, combinations, draw};
 use crate::error::Result;
-use crate::measure::Latency;
+use crate::format::{millions_text, slug, threads_text};
+use crate::measure::candidate::Candidate;
+use crate::measure::metrics::Latency;
 use crate::results::{Measured, Results};
 
 /// Where the points of [`Latency::points`] stand, and what the axis says there. 95 has no room beside 90.

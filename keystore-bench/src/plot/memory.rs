@@ -11,9 +11,9 @@ use plotters::style::{Color, TRANSPARENT};
 use super::panels::{Scale, round_ticks};
 use super::style::{FAINT, INK, Legend, PARTS, PEER, Sample, TEXT, draw_hollow, placed, text};
 use super::{Plot, draw};
-use crate::candidate::Candidate;
 use crate::error::Result;
-use crate::measure::Memory;
+use crate::measure::candidate::Candidate;
+use crate::measure::metrics::Memory;
 use crate::results::Results;
 
 /// Height of a bar with the space around it, and of what is below the last.

@@ -5,14 +5,14 @@
 //! [`WIDTH`] pixels wide, the width of a README; legends have lines of their own above the data.
 //!
 //! One file to each kind: `heatmap`, `throughput`, `latency`, `timeline`, `size`, `memory`, `peers`. They share `canvas`
-//! (what is drawn on), `style` (colours, marks, legends), `panels` (lines in panels side by side) and `words` (numbers as
-//! text).
+//! (what is drawn on), `style` (colours, marks, legends) and `panels` (lines in panels side by side).
 
 use std::collections::HashSet;
 
+use keystore::Combination;
+
 use crate::error::{Error, Result};
 use crate::results::Results;
-use keystore::Combination;
 
 mod canvas;
 mod heatmap;
@@ -24,10 +24,8 @@ mod size;
 mod style;
 mod throughput;
 mod timeline;
-mod words;
 
 use canvas::Area;
-pub(crate) use words::{count_text, millions_text, slug, threads_text, three_digits};
 
 /// Width of every plot, pixels. The PNG has twice as many, for screens that show two to each.
 pub const WIDTH: u32 = 800;

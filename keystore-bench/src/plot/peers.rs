@@ -6,8 +6,9 @@ use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
 use super::style::{FAINT, INK, Legend, Sample, TEXT, Whose, bold, fitted, placed, text};
-use super::{MANY_SCENARIOS, Plot, WIDTH, draw, millions_text, threads_text};
+use super::{MANY_SCENARIOS, Plot, WIDTH, draw};
 use crate::error::Result;
+use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};
 
 /// Width of the scenarios' names, and of the numbers beyond the longest bar.

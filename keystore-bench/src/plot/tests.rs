@@ -1,6 +1,7 @@
 use super::*;
-use crate::candidate::Candidate;
-use crate::measure::Slice;
+use crate::format::millions_text;
+use crate::measure::candidate::Candidate;
+use crate::measure::metrics::Slice;
 use crate::peers::PeerKind;
 use crate::results::tests::tiny;
 use crate::results::{Measured, Row};

@@ -4,11 +4,12 @@ use keystore::BackendKind;
 
 use super::panels::{self, Axis, Line, ROW};
 use super::style::{Legend, Whose};
-use super::{Plot, combinations, draw, slug};
-use crate::candidate::Candidate;
+use super::{Plot, combinations, draw};
 use crate::error::Result;
+use crate::format::slug;
+use crate::measure::candidate::Candidate;
 use crate::results::{Results, Row};
-use crate::scenario::Scenario;
+use crate::workload::scenario::Scenario;
 
 /// The plot, where the scenario ran with more than one number of threads.
 pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {

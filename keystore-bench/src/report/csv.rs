@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::measure::{Latency, Memory, Spread};
-use crate::proof::Verification;
+use crate::measure::metrics::{Latency, Memory, Spread};
+use crate::measure::proof::Verification;
 use crate::results::{Results, Row};
 
 /// The names of the columns that are the same in every report.

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::sheets::{self, Sheet};
-use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
+use keystore_text::console::one_line;
+
+use super::sentences::{METHOD, cautions, description, facts, harness_text, verdict};
+use super::tables::{self, Table};
 use crate::plot::Plot;
 use crate::results::Results;
-use keystore_text::console::one_line;
 
 const STYLE: &str = "
 :root { color-scheme: light; }
@@ -57,25 +58,25 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
     for caution in cautions(results) {
         let _ = writeln!(page, "<p class=\"caution\">{}</p>", escaped(&caution));
     }
-    if let Some(standings) = sheets::standings(results) {
+    if let Some(standings) = tables::standings(results) {
         page.push_str(&folded(&standings));
     }
-    let winners = sheets::winners(results);
+    let winners = tables::winners(results);
     let _ = writeln!(page, "<h2>{}</h2>", escaped(&winners.title));
-    if let Some(summary) = sheets::summary_against_peers(results) {
+    if let Some(summary) = tables::summary_against_peers(results) {
         let _ = writeln!(page, "<p>{}</p>", escaped(&summary));
     }
-    page.push_str(&table(&winners, ""));
+    page.push_str(&table_html(&winners, ""));
 
-    let peers = sheets::peers(results);
-    let mut section = |title: &str, kinds: &[&str], sheets: &[Sheet], words: Option<&str>| {
+    let peers = tables::peers(results);
+    let mut section = |title: &str, kinds: &[&str], tables: &[Table], words: Option<&str>| {
         let of_kind = |plot: &&Plot| {
             kinds.iter().any(|kind| {
                 plot.name.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
             })
         };
         let pictures: Vec<&Plot> = plots.iter().filter(of_kind).collect();
-        if pictures.is_empty() && sheets.is_empty() {
+        if pictures.is_empty() && tables.is_empty() {
             return;
         }
         let _ = writeln!(page, "<h2>{title}</h2>");
@@ -85,25 +86,25 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
         for plot in pictures {
             let _ = writeln!(page, "{}", plot.svg.replacen("<svg ", &labelled(plot), 1));
         }
-        for sheet in sheets {
-            page.push_str(&folded(sheet));
+        for table in tables {
+            page.push_str(&folded(table));
         }
     };
-    section("Backend and pool", &["heatmap"], &sheets::throughput(results, true), None);
-    let sheet = |sheet: Option<Sheet>| sheet.into_iter().collect::<Vec<Sheet>>();
-    section("At a fixed rate", &[], &sheet(sheets::fixed_rates(results)), None);
-    section("After a burst of threads", &[], &sheet(sheets::bursts(results)), None);
+    section("Backend and pool", &["heatmap"], &tables::throughput(results, true), None);
+    let table = |table: Option<Table>| table.into_iter().collect::<Vec<Table>>();
+    section("At a fixed rate", &[], &table(tables::fixed_rates(results)), None);
+    section("After a burst of threads", &[], &table(tables::bursts(results)), None);
     section("Throughput by threads", &["throughput"], &[], None);
     section("Throughput by number of keys", &["size"], &[], None);
-    section("Latency", &["latency"], &[sheets::latency(results)], None);
-    section("Lookups that found their key", &[], &sheet(sheets::hits(results)), None);
+    section("Latency", &["latency"], &[tables::latency(results)], None);
+    section("Lookups that found their key", &[], &table(tables::hits(results)), None);
     section("Growing, slice by slice", &["timeline"], &[], None);
-    let memory: Vec<Sheet> = sheets::memory(results).into_iter().chain(sheets::growth(results)).collect();
+    let memory: Vec<Table> = tables::memory(results).into_iter().chain(tables::growth(results)).collect();
     section("Memory and growth", &["memory"], &memory, None);
-    let limits: Vec<Sheet> = sheets::limits(results)
+    let limits: Vec<Table> = tables::limits(results)
         .into_iter()
-        .chain(sheets::share_of_limit(results))
-        .chain([sheets::harness(results)])
+        .chain(tables::share_of_limit(results))
+        .chain([tables::harness(results)])
         .collect();
     let harness = harness_text(results).map(|words| {
         let first = words.get(..1).unwrap_or_default().to_uppercase();
@@ -131,33 +132,33 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
 /// The most lines of a table that is shown without being asked for.
 const SHORT: usize = 40;
 
-/// A sheet under its heading; a long one stays closed until it is asked for.
-fn folded(sheet: &Sheet) -> String {
-    let title = escaped(&sheet.title_with("shaded:"));
-    if sheet.lines.len() > SHORT {
-        let lines = sheet.lines.len();
+/// A table under its heading; a long one stays closed until it is asked for.
+fn folded(table: &Table) -> String {
+    let title = escaped(&table.title_with("shaded:"));
+    if table.lines.len() > SHORT {
+        let lines = table.lines.len();
         return format!(
             "<details><summary>{title} ({lines} lines)</summary>\n{}</details>\n",
-            table(sheet, "")
+            table_html(table, "")
         );
     }
-    table(sheet, &format!("<h3>{title}</h3>\n"))
+    table_html(table, &format!("<h3>{title}</h3>\n"))
 }
 
-fn table(sheet: &Sheet, heading: &str) -> String {
+fn table_html(table: &Table, heading: &str) -> String {
     let mut html = format!("{heading}<div class=\"wide\"><table>\n<tr>");
-    let class = |column: usize, cell: &str| match (column < sheet.words, cell.ends_with(" *")) {
+    let class = |column: usize, cell: &str| match (column < table.words, cell.ends_with(" *")) {
         (true, _) => " class=\"word\"",
         (false, true) => " class=\"best\"",
         (false, false) => "",
     };
-    for (column, name) in sheet.columns.iter().enumerate() {
+    for (column, name) in table.columns.iter().enumerate() {
         // A long name may be broken at the plus.
         let name = escaped(name).replace('+', "+<wbr>");
         let _ = write!(html, "<th{}>{name}</th>", class(column, ""));
     }
     html.push_str("</tr>\n");
-    for line in &sheet.lines {
+    for line in &table.lines {
         html.push_str("<tr>");
         for (column, cell) in line.iter().enumerate() {
             let text = escaped(cell.strip_suffix(" *").unwrap_or(cell));

@@ -1,6 +1,6 @@
 //! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the folder that holds it all.
 //!
-//! What there is to say is made once, as `sheets` and as sentences in `words`; `text`, `markdown`
+//! What there is to say is made once, as `tables` and as `sentences`; `text`, `markdown`
 //! and `html` set them. `csv` has every number of every row, for programs; `figures` is what the
 //! documentation shows; `comparison` tells how two results differ.
 
@@ -16,17 +16,17 @@ mod csv;
 mod figures;
 mod html;
 mod markdown;
-mod sheets;
+mod sentences;
+mod tables;
 mod text;
-mod words;
 
 pub use comparison::comparison_text;
 pub use csv::csv;
 pub use figures::{Block, published_plots};
 pub use html::html;
 pub use markdown::markdown;
+pub use sentences::{rounds_text, verdict, winner_text};
 pub use text::text;
-pub use words::{rounds_text, verdict, winner_text};
 
 /// Makes the folder of a report, if it is not there: worth doing before measuring for minutes.
 ///
@@ -85,7 +85,9 @@ fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
 fn is_name_of_plot(name: &str) -> bool {
     KINDS.iter().any(|kind| match name.strip_prefix(kind) {
         Some("") => true,
-        Some(rest) => rest.strip_prefix('-').is_some_and(|slug| plot::slug(slug) == slug && !slug.is_empty()),
+        Some(rest) => {
+            rest.strip_prefix('-').is_some_and(|slug| crate::format::slug(slug) == slug && !slug.is_empty())
+        }
         None => false,
     })
 }

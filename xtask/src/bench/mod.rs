@@ -12,7 +12,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystore_bench::{Candidate, Comparison, Error, Plan, Result, Results, Selection, Suite, Watch, report};
+use keystore_bench::{
+    Candidate, Comparison, Error, Plan, Result, Results, RunControl, Selection, Suite, report,
+};
 use keystore_text::{errln, outln};
 
 use self::overrides::Overrides;
@@ -217,8 +219,8 @@ fn announce(plan: &Plan) {
 
 /// Runs the plan. Ctrl-C ends it, and what was measured so far is kept; a second one ends the program.
 fn measure(plan: &Plan) -> Result<Results> {
-    let watch = Arc::new(Watch::default());
-    let stopped = Arc::clone(&watch);
+    let control = Arc::new(RunControl::default());
+    let stopped = Arc::clone(&control);
     let handled = ctrlc::set_handler(move || {
         if stopped.is_stopped() {
             std::process::exit(INTERRUPTED.into());
@@ -229,7 +231,7 @@ fn measure(plan: &Plan) -> Result<Results> {
     if let Err(error) = handled {
         errln!("Ctrl-C will lose what was measured: {error}");
     }
-    progress::show(plan, &watch)
+    progress::show(plan, &control)
 }
 
 fn summary(results: &Results, plan: &Plan) -> String {
