@@ -27,7 +27,8 @@
 //!
 //! Their names are always there, so that results with them can be read; the maps themselves need the feature `peers`.
 //!
-//! One file to each peer, one trait (`map`) that they implement, one adapter that makes a store of it.
+//! One file to each peer, one trait (`map`) that they implement (`pinned` does most of it for two), one
+//! adapter that makes a store of it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -49,6 +50,8 @@ mod flurry;
 mod map;
 #[cfg(feature = "peers")]
 mod papaya;
+#[cfg(feature = "peers")]
+mod pinned;
 #[cfg(feature = "peers")]
 mod scc_hash_index;
 #[cfg(feature = "peers")]
