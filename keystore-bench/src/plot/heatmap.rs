@@ -6,8 +6,10 @@ use plotters::element::Rectangle;
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
+use super::canvas::{Area, Drawing, WIDTH};
+use super::panels::{MANY_SCENARIOS, combinations};
+use super::picture::{Plot, draw};
 use super::style::{INK, Legend, Sample, TEXT, bold, draw_frame, fitted, ink_on, placed, shade, text};
-use super::{Area, Drawing, MANY_SCENARIOS, Plot, WIDTH, combinations, draw};
 use crate::error::Result;
 use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};

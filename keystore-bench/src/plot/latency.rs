@@ -5,9 +5,10 @@
 
 use keystore_text::duration::nanoseconds_text;
 
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, ROW};
+use super::picture::{Plot, draw};
 use super::style::{INK, Legend, Sample, Whose};
-use super::{Plot, combinations, draw};
 use crate::error::Result;
 use crate::format::{millions_text, slug, threads_text};
 use crate::measure::candidate::Candidate;

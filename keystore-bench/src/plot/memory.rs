@@ -9,8 +9,8 @@ use plotters::style::text_anchor::HPos;
 use plotters::style::{Color, TRANSPARENT};
 
 use super::panels::{Scale, round_ticks};
+use super::picture::{Plot, draw};
 use super::style::{FAINT, INK, Legend, PARTS, PEER, Sample, TEXT, draw_hollow, placed, text};
-use super::{Plot, draw};
 use crate::error::Result;
 use crate::measure::candidate::Candidate;
 use crate::measure::metrics::Memory;

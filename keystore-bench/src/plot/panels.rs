@@ -8,8 +8,17 @@ use plotters::series::{DashedLineSeries, LineSeries};
 use plotters::style::text_anchor::HPos;
 use plotters::style::{Color, TRANSPARENT};
 
+use super::canvas::{Area, Drawing, WIDTH};
 use super::style::{FAINT, INK, TEXT, Whose, draw_grown, draw_mark, placed, text};
-use super::{Area, Drawing, WIDTH};
+use crate::results::Results;
+
+/// More scenarios than this are drawn as lines of a table: each would take too much room by itself.
+pub(crate) const MANY_SCENARIOS: usize = 12;
+
+/// The combinations that ran.
+pub(super) fn combinations(results: &Results) -> Vec<Combination> {
+    results.candidates().into_iter().filter_map(|store| store.combination()).collect()
+}
 
 /// Height of a row of panels, with captions and the names of both axes.
 pub(super) const ROW: i32 = 262;

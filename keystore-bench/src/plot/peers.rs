@@ -5,8 +5,10 @@ use plotters::element::{PathElement, Rectangle};
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
+use super::canvas::WIDTH;
+use super::panels::MANY_SCENARIOS;
+use super::picture::{Plot, draw};
 use super::style::{FAINT, INK, Legend, Sample, TEXT, Whose, bold, fitted, placed, text};
-use super::{MANY_SCENARIOS, Plot, WIDTH, draw};
 use crate::error::Result;
 use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};

@@ -1,8 +1,9 @@
 //! Operations a second by the number of keys, where a suite grows stores to several sizes.
 
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, ROW};
+use super::picture::{Plot, draw};
 use super::style::{INK, Legend, TEXT, Whose, bold};
-use super::{Plot, combinations, draw};
 use crate::error::Result;
 use crate::format::{count_text, threads_text};
 use crate::measure::candidate::Candidate;

@@ -2,9 +2,10 @@
 
 use keystore::BackendKind;
 
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, ROW};
+use super::picture::{Plot, draw};
 use super::style::{Legend, Whose};
-use super::{Plot, combinations, draw};
 use crate::error::Result;
 use crate::format::slug;
 use crate::measure::candidate::Candidate;

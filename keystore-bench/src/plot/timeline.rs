@@ -2,9 +2,10 @@
 
 use keystore_text::duration::nanoseconds_text;
 
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, Panel, ROW};
+use super::picture::{Plot, draw};
 use super::style::{Legend, Sample, Whose};
-use super::{Plot, combinations, draw};
 use crate::error::Result;
 use crate::format::{slug, threads_text};
 use crate::measure::candidate::Candidate;
