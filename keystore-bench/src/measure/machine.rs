@@ -1,6 +1,8 @@
-//! The machine that is measured on: what it is, and keeping threads on its processors.
+//! The machine that is measured on, and keeping threads on its processors.
 
+use core_affinity::CoreId;
 use serde::{Deserialize, Serialize};
+use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
 /// What results were measured on, as far as the system tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +24,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// Describes this machine.
     #[must_use]
     pub fn this() -> Self {
         let unknown = || "unknown".to_owned();
@@ -44,10 +46,13 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
+/// Returns the processor's name, else its maker's; `None` if the system says neither.
 fn processor_name() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
+    let kind = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
+    let system = System::new_with_specifics(kind);
+    let processor = system.cpus().first()?;
+    let names = [processor.brand(), processor.vendor_id()].map(str::trim);
+    names.into_iter().find(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// The choice that stands in brackets: `always [madvise] never`.
@@ -56,37 +61,19 @@ fn huge_pages() -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// A processor for each of `threads` threads, or none at all where there are fewer processors than threads or the system
-/// does not say: then the system places them.
-pub(crate) fn processors_for(threads: usize) -> Vec<usize> {
-    let allowed = allowed_processors();
-    if threads <= allowed.len() { allowed[..threads].to_vec() } else { Vec::new() }
+/// Returns a processor for each of `threads` threads. Returns none if there are fewer processors than
+/// threads, or if the system does not say: then the system places the threads.
+pub(crate) fn processors_for(threads: usize) -> Vec<CoreId> {
+    let mut allowed = core_affinity::get_core_ids().unwrap_or_default();
+    allowed.truncate(threads);
+    if allowed.len() == threads { allowed } else { Vec::new() }
 }
 
-#[cfg(target_os = "linux")]
-fn allowed_processors() -> Vec<usize> {
-    use rustix::thread::{CpuSet, sched_getaffinity};
-    let allowed = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
-    (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor)).collect()
+/// Pins this thread to a processor. If the system refuses, the thread runs where the system puts it:
+/// times spread more, and stay right.
+pub(crate) fn pin_to_cpu(processor: CoreId) {
+    core_affinity::set_for_current(processor);
 }
-
-#[cfg(not(target_os = "linux"))]
-fn allowed_processors() -> Vec<usize> {
-    Vec::new()
-}
-
-/// Keeps this thread on a processor. Where the system refuses, the thread goes where it is put: times spread more, and
-/// stay right.
-#[cfg(target_os = "linux")]
-pub(crate) fn pin_to_cpu(processor: usize) {
-    use rustix::thread::{CpuSet, sched_setaffinity};
-    let mut only = CpuSet::new();
-    only.set(processor);
-    let _ = sched_setaffinity(None, &only);
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn pin_to_cpu(_: usize) {}
 
 #[cfg(test)]
 mod tests {
@@ -108,7 +95,7 @@ mod tests {
         if let Some(&processor) = one.first() {
             std::thread::spawn(move || {
                 pin_to_cpu(processor);
-                assert_eq!(allowed_processors(), [processor]);
+                assert_eq!(core_affinity::get_core_ids(), Some(vec![processor]));
             })
             .join()
             .unwrap();
