@@ -152,7 +152,8 @@ impl Error {
         keystore_text::Error::line(path, line, reason).into()
     }
 
-    /// Whether what was asked for or given is at fault (exit code 2) and not what came of it (exit code 1).
+    /// Whether what was asked for or given is at fault (exit code 2) and not what came of it (exit
+    /// code 1).
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

@@ -1,19 +1,21 @@
 //! keystore-bench: the comparison harness of keystore.
 //!
-//! Somebody who has a load and wants a store has one question: which backend on which pool? This crate answers it by
-//! measuring them all, in one process, under the same operations on the same keys, and draws the answer.
-//! `cargo xtask bench` is its command; docs/benchmarks.md in the repository describes the workloads and how to read the plots.
+//! Somebody who has a load and wants a store has one question: which backend on which pool? This
+//! crate answers it by measuring them all, in one process, under the same operations on the same
+//! keys, and draws the answer. `cargo xtask bench` is its command; docs/benchmarks.md in the
+//! repository describes the workloads and how to read the plots.
 //!
 //! # How a number comes about
 //!
-//! 1. A [`Scenario`] says what is asked of a store: a mix of operations, a distribution over keys, threads, sizes. It is data,
-//!    from a file of a [`Suite`], so it can be kept and run again.
-//! 2. [`Scenario::draw`] turns it into the operations of each thread, keys and all, before any clock runs; or a [`Trace`] has
-//!    them.
-//! 3. [`run`] lets the threads wait for each other and then go. Most calls go by untimed; one in 128, or as many as the scenario
-//!    says, gives the latencies.
-//! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing, wrong, or twice. A number
-//!    from a store that fails is a number from a broken store, and the command fails with it.
+//! 1. A [`Scenario`] says what is asked of a store: a mix of operations, a distribution over keys,
+//!    threads, sizes. It is data, from a file of a [`Suite`], so it can be kept and run again.
+//! 2. [`Scenario::draw`] turns it into the operations of each thread, keys and all, before any
+//!    clock runs; or a [`Trace`] has them.
+//! 3. [`run`] lets the threads wait for each other and then go. Most calls go by untimed; one in
+//!    128, or as many as the scenario says, gives the latencies.
+//! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing,
+//!    wrong, or twice. A number from a store that fails is a number from a broken store, and the
+//!    command fails with it.
 //! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a machine which is slow
 //!    for a while is slow for all. A row's rate is the median of its rounds, with the bounds that
 //!    hold it. Half of the rounds pick the fastest store, the other half say by how much it is
@@ -28,7 +30,8 @@
 //! # fn main() -> keystore_bench::Result<()> {
 //! let suite = Suite::named("smoke")?;
 //! let plan = Plan::new(suite, Candidate::ours())?;
-//! let results = plan.run(&RunControl::default(), &mut |progress| println!("{} runs", progress.scenario))?;
+//! let control = RunControl::default();
+//! let results = plan.run(&control, &mut |progress| println!("{}", progress.scenario))?;
 //! results.verify()?;
 //! println!("{}", report::text(&results));
 //! # Ok(()) }
@@ -36,22 +39,22 @@
 //!
 //! # What the numbers leave out
 //!
-//! Stores are called as `dyn Keystore`: a call through a pointer, a nanosecond or two, that a program which names its
-//! backend does not pay. Without a fixed rate, a thread's next operation waits for its last. Values are looked at in place, not
-//! copied.
+//! Stores are called as `dyn Keystore`: a call through a pointer, a nanosecond or two, that a
+//! program which names its backend does not pay. Without a fixed rate, a thread's next operation
+//! waits for its last. Values are looked at in place, not copied.
 //!
 //! # Features
 //!
 //! `mimalloc` (default): mimalloc is the process's global allocator, for every store alike.
 //!
-//! `peers`: other people's maps (papaya, scc, dashmap, flurry, and a map in locked shards) as stores that can be measured
-//! beside ours.
+//! `peers`: other people's maps (papaya, scc, dashmap, flurry, and a map in locked shards) as
+//! stores that can be measured beside ours.
 //!
 //! # Where things are
 //!
-//! `workload`: what is asked of a store. `measure`: running it and checking the content. `peers`: the
-//! maps of others. `results`: the file, who is ahead, and the comparison of two files. `report` and
-//! `plot`: what people see. `format`: numbers as text.
+//! `workload`: what is asked of a store. `measure`: running it and checking the content. `peers`:
+//! the maps of others. `results`: the file, who is ahead, and the comparison of two files. `report`
+//! and `plot`: what people see. `format`: numbers as text.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

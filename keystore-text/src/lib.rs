@@ -1,8 +1,8 @@
 //! keystore-text: how the tools of keystore read text and print it.
 //!
-//! [`input`] reads the files of others: lines, comma-separated records, gzip. [`console`] prints for
-//! people: it never panics, and text that it prints does not control the terminal. [`duration`] shows
-//! nanoseconds with a unit. [`Error`] says which file or line cannot be read or written.
+//! [`input`] reads the files of others: lines, comma-separated records, gzip. [`console`] prints
+//! for people: it never panics, and text that it prints does not control the terminal. [`duration`]
+//! shows nanoseconds with a unit. [`Error`] says which file or line cannot be read or written.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

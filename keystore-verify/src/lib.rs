@@ -1,8 +1,8 @@
 //! keystore-verify: checks of a keystore.
 //!
 //! [`stress`] has thousands of threads use one store and then checks all that must be true of it.
-//! [`linearizability`] checks what threads saw of a few hot keys. [`soak`] repeats these checks for a
-//! given time, and compares a store's memory with that of a fresh one.
+//! [`linearizability`] checks what threads saw of a few hot keys. [`soak`] repeats these checks for
+//! a given time, and compares a store's memory with that of a fresh one.
 //!
 //! The pieces that these checks are made of serve other harnesses too: [`value`] (values that say
 //! who wrote them), [`spawn_together`] (threads that begin at one instant), [`resident`] (the

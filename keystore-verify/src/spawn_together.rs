@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// Only touched pages take memory.
 const STACK_SIZE: usize = 256 << 10;
 
-/// Addresses that a thread needs, bytes: its stack, the stack for its signals, and a guard for each.
+/// Addresses that a thread needs, bytes: its stack, the stack for its signals, and a guard for
+/// each.
 const THREAD_SIZE: u64 = STACK_SIZE as u64 + (64 << 10);
 
 /// Addresses that the allocator may take for a thread, bytes: an arena of glibc, which does without
@@ -28,8 +29,8 @@ enum Signal {
     Cancel,
 }
 
-/// A barrier that can be cancelled: `std::sync::Barrier` would keep its threads waiting without end if
-/// one of them never arrives.
+/// A barrier that can be cancelled: `std::sync::Barrier` would keep its threads waiting without end
+/// if one of them never arrives.
 struct Gate {
     signal: Mutex<(Signal, usize)>,
     changed: Condvar,

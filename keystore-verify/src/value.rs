@@ -1,8 +1,8 @@
 //! Values that prove themselves.
 //!
 //! Every value names its key, the thread that wrote it, and which of the thread's operations wrote
-//! it. Every word of a value depends on all three and on its length, so a value that is cut, or made
-//! of two halves, is recognised.
+//! it. Every word of a value depends on all three and on its length, so a value that is cut, or
+//! made of two halves, is recognised.
 
 /// The smallest value that can carry its proof, bytes.
 pub const MIN_VALUE_SIZE: usize = 16;
@@ -60,8 +60,8 @@ pub fn write_value(value: &mut [u8], key: u32, stamp: Stamp) {
     }
 }
 
-/// Returns the key and the stamp of a value that is whole, else `None`. `scratch` is any buffer, kept
-/// between calls.
+/// Returns the key and the stamp of a value that is whole, else `None`. `scratch` is any buffer,
+/// kept between calls.
 #[must_use]
 pub fn read_value(value: &[u8], scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
     let word = |at| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);

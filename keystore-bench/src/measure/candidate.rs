@@ -1,4 +1,5 @@
-//! Who can be compared: backends on pools, and other people's maps; and choosing some of them by name.
+//! Who can be compared: backends on pools, and other people's maps; and choosing some of them by
+//! name.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -47,7 +48,8 @@ impl Candidate {
         }
     }
 
-    /// A new store. Peers take no configuration: each is opened as by its own default, and grows from there.
+    /// A new store. Peers take no configuration: each is opened as by its own default, and grows
+    /// from there.
     ///
     /// # Errors
     /// Those of [`Combination::open`]; -43 for a peer where the feature `peers` is off.
@@ -106,8 +108,8 @@ impl<'de> Deserialize<'de> for Candidate {
     }
 }
 
-/// Some of the candidates: `epoch+slab`, or `rwlock+*`, or `*+arena`, or a peer's name. A backend alone stands for it on every
-/// pool, and `*` for every combination.
+/// Some of the candidates: `epoch+slab`, or `rwlock+*`, or `*+arena`, or a peer's name. A backend
+/// alone stands for it on every pool, and `*` for every combination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// Combinations of this backend, or any, on this pool, or any.
@@ -135,7 +137,8 @@ impl Selection {
         }
     }
 
-    /// Those of `candidates` that any of some selections selects; all of them where there is no selection.
+    /// Those of `candidates` that any of some selections selects; all of them where there is no
+    /// selection.
     #[must_use]
     pub fn select(selections: &[Self], candidates: &[Candidate]) -> Vec<Candidate> {
         let selected = |candidate: &Candidate| {

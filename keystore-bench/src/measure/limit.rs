@@ -1,15 +1,16 @@
 //! What the machine's memory can do: random cache lines a second.
 //!
-//! A lookup in a table that is far larger than the caches waits for memory, once or more. So there is a most that any
-//! store on a machine can do, and it is worth knowing beside what the stores do: one wait at a time for a lookup that
-//! has to know the one line before it can ask for the next, several at a time for a batch, or for as much of several
-//! lookups as the processor runs ahead.
+//! A lookup in a table that is far larger than the caches waits for memory, once or more. So there
+//! is a most that any store on a machine can do, and it is worth knowing beside what the stores do:
+//! one wait at a time for a lookup that has to know the one line before it can ask for the next,
+//! several at a time for a batch, or for as much of several lookups as the processor runs ahead.
 //!
-//! The measure is the chase of pointers. A buffer of lines is strung into one cycle in random order, each line
-//! holding the number of the next. A thread follows one chain, and always waits for a single line; or it follows
-//! several in lockstep, started at points of the cycle as far from each other as can be, and has as many lines in
-//! flight. Each thread has chains of its own. How often the address of a line has to be looked up too depends on the
-//! size of the pages, so all of it is done on small and on huge ones.
+//! The measure is the chase of pointers. A buffer of lines is strung into one cycle in random
+//! order, each line holding the number of the next. A thread follows one chain, and always waits
+//! for a single line; or it follows several in lockstep, started at points of the cycle as far from
+//! each other as can be, and has as many lines in flight. Each thread has chains of its own. How
+//! often the address of a line has to be looked up too depends on the size of the pages, so all of
+//! it is done on small and on huge ones.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -36,8 +37,8 @@ const MAX_BYTES: usize = (u32::MAX as usize).saturating_mul(size_of::<Line>()) /
 /// Each rate is the median of so many runs.
 const RUNS: usize = 3;
 
-/// Steps of each chain between two looks at the clock: a hundredth of a millisecond or more, so that looking costs
-/// nothing.
+/// Steps of each chain between two looks at the clock: a hundredth of a millisecond or more, so
+/// that looking costs nothing.
 const STEPS: u64 = 1024;
 
 /// The pages of a buffer.
@@ -46,7 +47,8 @@ const STEPS: u64 = 1024;
 pub enum Pages {
     /// The system's ordinary ones, 4 KiB on most machines.
     Small,
-    /// Huge ones, 2 MiB, where the system gives them (Linux, unless they are turned off): else the ordinary ones.
+    /// Huge ones, 2 MiB, where the system gives them (Linux, unless they are turned off): else the
+    /// ordinary ones.
     Huge,
 }
 
@@ -68,16 +70,18 @@ pub struct LineRate {
     pub lines_per_sec: f64,
 }
 
-/// The numbers of chains a thread follows at once, and the code for each: the number is known to the compiler, so
-/// that the chains' heads are kept in registers, as far as there are so many.
+/// The numbers of chains a thread follows at once, and the code for each: the number is known to
+/// the compiler, so that the chains' heads are kept in registers, as far as there are so many.
 const CHASES: [(usize, Chase); 4] = [(1, chase::<1>), (8, chase::<8>), (16, chase::<16>), (32, chase::<32>)];
 
-/// Random lines a second of a buffer of `bytes` bytes: for both kinds of pages, for each number of threads, with 1,
-/// 8, 16 and 32 lines in flight to each thread; each is the median of three runs of the length `each`.
+/// Random lines a second of a buffer of `bytes` bytes: for both kinds of pages, for each number of
+/// threads, with 1, 8, 16 and 32 lines in flight to each thread; each is the median of three runs
+/// of the length `each`.
 ///
-/// `bytes` is rounded up to whole huge pages; it should be many times the last cache, and no less than the stores it
-/// is compared with. A number of threads of 0 counts as 1. Takes `24 × each` for each number of threads, and the time
-/// to make the buffers. Where the system refuses the memory there are no rates.
+/// `bytes` is rounded up to whole huge pages; it should be many times the last cache, and no less
+/// than the stores it is compared with. A number of threads of 0 counts as 1. Takes `24 × each` for
+/// each number of threads, and the time to make the buffers. Where the system refuses the memory
+/// there are no rates.
 #[must_use]
 pub fn line_rates(bytes: usize, threads: &[usize], each: Duration) -> Vec<LineRate> {
     let mut rates = Vec::new();
@@ -99,8 +103,8 @@ struct Cycle {
     buffer: MmapMut,
     /// The lines as they follow each other.
     order: Vec<u32>,
-    /// Where along the cycle the next run starts: where the last one ended, for the lines just before it are in the
-    /// caches.
+    /// Where along the cycle the next run starts: where the last one ended, for the lines just
+    /// before it are in the caches.
     begin: usize,
 }
 
@@ -111,8 +115,9 @@ impl Cycle {
         let mut buffer = MmapMut::map_anon(bytes).ok()?;
         advise(&buffer, pages);
         let lines: &mut [Line] = bytemuck::cast_slice_mut(&mut buffer);
-        // Closing a random order of all lines into a ring gives each of the cycles with the same chance, as Sattolo's
-        // algorithm does in place; it leaves us the order, and with it points that are evenly spaced along the cycle.
+        // Closing a random order of all lines into a ring gives each of the cycles with the same
+        // chance, as Sattolo's algorithm does in place; it leaves us the order, and with it points
+        // that are evenly spaced along the cycle.
         let mut order = Vec::new();
         order.try_reserve_exact(lines.len()).ok()?;
         order.extend(0..lines.len() as u32);
@@ -201,7 +206,8 @@ fn chase<const CHAINS: usize>(lines: &[Line], starts: &[u64], each: Duration) ->
     }
 }
 
-/// Asks the system for the pages. It may not have them, or not know how: then the buffer has the pages that it gives.
+/// Asks the system for the pages. It may not have them, or not know how: then the buffer has the
+/// pages that it gives.
 #[cfg(target_os = "linux")]
 fn advise(buffer: &MmapMut, pages: Pages) {
     use memmap2::Advice;

@@ -61,16 +61,16 @@ fn huge_pages() -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// Returns a processor for each of `threads` threads. Returns none if there are fewer processors than
-/// threads, or if the system does not say: then the system places the threads.
+/// Returns a processor for each of `threads` threads. Returns none if there are fewer processors
+/// than threads, or if the system does not say: then the system places the threads.
 pub(crate) fn processors_for(threads: usize) -> Vec<CoreId> {
     let mut allowed = core_affinity::get_core_ids().unwrap_or_default();
     allowed.truncate(threads);
     if allowed.len() == threads { allowed } else { Vec::new() }
 }
 
-/// Pins this thread to a processor. If the system refuses, the thread runs where the system puts it:
-/// times spread more, and stay right.
+/// Pins this thread to a processor. If the system refuses, the thread runs where the system puts
+/// it: times spread more, and stay right.
 pub(crate) fn pin_to_cpu(processor: CoreId) {
     core_affinity::set_for_current(processor);
 }

@@ -59,9 +59,10 @@ impl Latency {
 
 /// Several measurements of one thing: their middle, and between which bounds the true middle lies.
 ///
-/// The bounds are measurements themselves, chosen by rank so that they hold the true median with a confidence of 95 % or
-/// what comes nearest, whatever the distribution (W. R. Thompson, "On confidence ranges for the median", 1936). Up to five
-/// measurements that is the least and the greatest, with a [confidence](Self::confidence) of 94 % for five.
+/// The bounds are measurements themselves, chosen by rank so that they hold the true median with a
+/// confidence of 95 % or what comes nearest, whatever the distribution (W. R. Thompson, "On
+/// confidence ranges for the median", 1936). Up to five measurements that is the least and the
+/// greatest, with a [confidence](Self::confidence) of 94 % for five.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The median.
@@ -117,7 +118,8 @@ impl Spread {
     }
 }
 
-/// How many of the least and of the greatest of `count` measurements lie outside the bounds of the median.
+/// How many of the least and of the greatest of `count` measurements lie outside the bounds of the
+/// median.
 fn cut_off(count: usize) -> usize {
     (0..count / 2).take_while(|&cut| below_half(count, cut) <= 0.025).last().unwrap_or(0)
 }
@@ -151,14 +153,16 @@ pub struct Memory {
     pub entries: u64,
     /// Bytes of live nodes: headers, keys and values.
     pub node_bytes: u64,
-    /// Bytes that the pool holds of the system's memory, in use or not; 0 where the pool does not count them.
+    /// Bytes that the pool holds of the system's memory, in use or not; 0 where the pool does not
+    /// count them.
     pub held_bytes: u64,
     /// Bytes of the table.
     pub table_bytes: u64,
     /// Bytes of removed nodes and tables that wait until no reader can be looking at them.
     pub garbage_bytes: u64,
-    /// By how much the process's resident memory grew from before the store was opened to the end of the run; 0 where the
-    /// system does not say. What other people's maps take is known by this alone.
+    /// By how much the process's resident memory grew from before the store was opened to the end
+    /// of the run; 0 where the system does not say. What other people's maps take is known by this
+    /// alone.
     pub resident_bytes: u64,
     /// By how much it had grown when it was largest.
     pub peak_bytes: u64,
@@ -187,8 +191,8 @@ impl Memory {
         }
     }
 
-    /// The parts that together are all the memory of the store. The pool's rest is what it holds beyond live nodes: free
-    /// nodes, the unused ends of chunks, and removed nodes that still wait.
+    /// The parts that together are all the memory of the store. The pool's rest is what it holds
+    /// beyond live nodes: free nodes, the unused ends of chunks, and removed nodes that still wait.
     #[must_use]
     pub fn parts(&self) -> [MemoryPart; 3] {
         let rest = self.held_bytes.max(self.node_bytes + self.garbage_bytes) - self.node_bytes;

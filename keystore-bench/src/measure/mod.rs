@@ -1,9 +1,9 @@
 //! Measuring stores under a workload.
 //!
-//! `plan` measures every `candidate` under every scenario, round by round. `driver` runs the threads
-//! of one run; `control` watches and stops it. `burst` starts many more threads. `proof` checks the
-//! content afterwards. `metrics` is what a run gives. `machine` describes the machine, `limit` measures
-//! its memory, and `null_store` measures the harness itself.
+//! `plan` measures every `candidate` under every scenario, round by round. `driver` runs the
+//! threads of one run; `control` watches and stops it. `burst` starts many more threads. `proof`
+//! checks the content afterwards. `metrics` is what a run gives. `machine` describes the machine,
+//! `limit` measures its memory, and `null_store` measures the harness itself.
 
 pub(crate) mod burst;
 pub(crate) mod candidate;

@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 
 use keystore::{BatchError, Change, Exchange, Keystore, Result, Stats, Update};
 
-/// A store that keeps nothing and answers at once, as one that is always empty: a lookup finds nothing, a write
-/// creates its key, a walk shows nothing.
+/// A store that keeps nothing and answers at once, as one that is always empty: a lookup finds
+/// nothing, a write creates its key, a walk shows nothing.
 ///
-/// A run of a workload on it takes what the harness takes: the loop, the clock, the call through a pointer, and the
-/// values that it makes. An update asks its closure, once, for that is where the harness makes the value. No check of
-/// the content passes, unless the workload only reads and starts empty.
+/// A run of a workload on it takes what the harness takes: the loop, the clock, the call through a
+/// pointer, and the values that it makes. An update asks its closure, once, for that is where the
+/// harness makes the value. No check of the content passes, unless the workload only reads and
+/// starts empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NullStore;
 

@@ -3,9 +3,10 @@
 //! Every value names its writer and proves itself ([`keystore_verify::value`]). After a run,
 //! [`Proof::check`] compares what the store holds with what the threads did:
 //!
-//! - The last change of a key is, in whatever order the threads ran, the last change that *some* thread made to it. So a key
-//!   whose last changes all leave it present must be there, one whose last changes all delete it must not, and its value
-//!   must be one of those last ones: a lost update shows.
+//! - The last change of a key is, in whatever order the threads ran, the last change that *some*
+//!   thread made to it. So a key whose last changes all leave it present must be there, one whose
+//!   last changes all delete it must not, and its value must be one of those last ones: a lost
+//!   update shows.
 //! - Iterating shows every key at most once, lookups and iteration agree, and so does the count.
 
 use std::ops::ControlFlow;
@@ -25,7 +26,8 @@ use crate::workload::stream::Stream;
 pub struct Verification {
     /// Keys that were looked up.
     pub checked: u64,
-    /// Keys that should have been found and were not: by a lookup, by iterating, or by a get of the run.
+    /// Keys that should have been found and were not: by a lookup, by iterating, or by a get of the
+    /// run.
     pub missing: u64,
     /// Keys that are there and should not be, or whose value nobody can have written last.
     pub wrong: u64,
@@ -74,15 +76,16 @@ struct Expectation {
     absent: bool,
     /// Something other than an insert, which may do nothing, was done to it.
     overwritten: bool,
-    /// An insert was among its changes: whose value it has is then open, but not whether the value is genuine.
+    /// An insert was among its changes: whose value it has is then open, but not whether the value
+    /// is genuine.
     inserted: bool,
     /// The value found is the last one that its writer gave to the key.
     fresh: bool,
 }
 
 impl Proof<'_> {
-    /// Checks the whole content of `store`, while nobody writes. If the control is stopped, the check
-    /// ends early and what it returns says nothing. O(keys + operations).
+    /// Checks the whole content of `store`, while nobody writes. If the control is stopped, the
+    /// check ends early and what it returns says nothing. O(keys + operations).
     ///
     /// # Errors
     /// Those of the store's verbs.
@@ -170,7 +173,8 @@ impl Proof<'_> {
         for (thread, (stream, &executed)) in self.streams.iter().zip(self.executed).enumerate() {
             let operations = stream.operations();
             let length = operations.len() as u64;
-            // Every operation of the last lap replaces what it did a lap before, so the last lap says it all.
+            // Every operation of the last lap replaces what it did a lap before, so the last lap
+            // says it all.
             let lap = || {
                 (executed.saturating_sub(length)..executed)
                     .map(|sequence| (sequence, operations[(sequence % length) as usize]))

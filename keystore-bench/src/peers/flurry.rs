@@ -1,7 +1,9 @@
-//! flurry: Java's `ConcurrentHashMap` in Rust: bins of linked nodes, readers without locks, writers lock a bin.
+//! flurry: Java's `ConcurrentHashMap` in Rust: bins of linked nodes, readers without locks, writers
+//! lock a bin.
 //!
-//! It has an atomic change for a key that is present and an atomic insertion for one that is absent, and nothing for
-//! both, so an update tries one and then the other until one of them meets the key as it wants it.
+//! It has an atomic change for a key that is present and an atomic insertion for one that is
+//! absent, and nothing for both, so an update tries one and then the other until one of them meets
+//! the key as it wants it.
 
 use flurry::HashMap;
 use keystore::{Change, DefaultHasher, Update};

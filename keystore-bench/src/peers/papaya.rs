@@ -1,7 +1,9 @@
-//! papaya: an open-addressing table of pointers to entries, lock-free, memory reclaimed by hyaline (seize).
+//! papaya: an open-addressing table of pointers to entries, lock-free, memory reclaimed by hyaline
+//! (seize).
 //!
-//! An entry is one allocation, key and value side by side, and never changes: a write makes a new one. Every access
-//! goes through a pin, which its documentation advises to use again where one can: a batch does.
+//! An entry is one allocation, key and value side by side, and never changes: a write makes a new
+//! one. Every access goes through a pin, which its documentation advises to use again where one
+//! can: a batch does.
 //!
 //! Its table moves a few entries at a time, with each write, after it has grown. Its iterators
 //! finish that first, by their documentation: so the harness walks a peer once when it has loaded

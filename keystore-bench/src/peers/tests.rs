@@ -75,7 +75,8 @@ fn model_update(model: &mut Model, key: &[u8], decide: impl Fn(Option<&[u8]>) ->
     }
 }
 
-/// Every verb in random order on a few keys, values of several lengths: each answer is that of std's map.
+/// Every verb in random order on a few keys, values of several lengths: each answer is that of
+/// std's map.
 fn behaves_as_a_map(kind: PeerKind, seed: u64) {
     let store = kind.open().unwrap();
     let mut model = Model::new();
@@ -207,8 +208,8 @@ fn what_a_peer_cannot_do_is_refused() {
     }
 }
 
-/// Four threads fill keys of their own while the map grows, and count up the same hundred keys, creating and removing
-/// some of them on the way.
+/// Four threads fill keys of their own while the map grows, and count up the same hundred keys,
+/// creating and removing some of them on the way.
 #[test]
 fn nothing_is_lost_among_four_threads() {
     const THREADS: u64 = 4;
@@ -236,7 +237,8 @@ fn nothing_is_lost_among_four_threads() {
                                 .update(&shared, |old| Update::Set((counted(old) + 1).to_le_bytes().to_vec()))
                                 .unwrap();
                             created += u64::from(store.insert(b"once", b"").unwrap());
-                            // Absent and present by turns, so that updates meet the key coming and going.
+                            // Absent and present by turns, so that updates meet the key coming and
+                            // going.
                             store
                                 .update(b"blinks", |old| match old {
                                     Some(_) => Update::Delete,

@@ -1,8 +1,8 @@
 //! The ground that plots are drawn on: one picture, as SVG and as PNG.
 //!
 //! A plot is drawn once, as SVG by plotters. resvg renders the PNG from this SVG, with [`SCALE`]
-//! times as many pixels each way. The letters come from a font that is part of the program, so a PNG
-//! looks the same wherever it is made, and no library of the system's is needed.
+//! times as many pixels each way. The letters come from a font that is part of the program, so a
+//! PNG looks the same wherever it is made, and no library of the system's is needed.
 
 use std::sync::{Arc, LazyLock};
 

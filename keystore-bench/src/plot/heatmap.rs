@@ -1,5 +1,5 @@
-//! Who is how fast: a small table of backends and pools for each scenario, each cell shaded by its share of the scenario's
-//! best; or, of many scenarios, a line for each.
+//! Who is how fast: a small table of backends and pools for each scenario, each cell shaded by its
+//! share of the scenario's best; or, of many scenarios, a line for each.
 
 use keystore::{BackendKind, Combination, PoolKind};
 use plotters::element::Rectangle;
@@ -18,13 +18,14 @@ use crate::workload::scenario::Scenario;
 /// Tables side by side.
 const ACROSS: usize = 3;
 
-/// Size of a table with the space around it, without the line for peers; of a cell; of the line for peers.
+/// Size of a table with the space around it, without the line for peers; of a cell; of the line for
+/// peers.
 const TABLE: (i32, i32) = (WIDTH as i32 / ACROSS as i32, 168);
 const CELL: (i32, i32) = (58, 30);
 const PEER_LINE: i32 = 34;
 
-/// Of many scenarios: the width of their names, the height of a line, the room for the names of the columns, the width of
-/// the best peer's name.
+/// Of many scenarios: the width of their names, the height of a line, the room for the names of the
+/// columns, the width of the best peer's name.
 const NAMES: i32 = 186;
 const LINE: i32 = 26;
 const COLUMN_NAMES: i32 = 48;

@@ -1,7 +1,7 @@
 //! Memory for each entry, as it is when a loaded store has not been changed.
 //!
-//! Our stores count what they hold, part by part. Of other people's maps only that is known by which the process grew, so
-//! where they ran, the same is shown for ours, as a mark.
+//! Our stores count what they hold, part by part. Of other people's maps only that is known by
+//! which the process grew, so where they ran, the same is shown for ours, as a mark.
 
 use plotters::chart::ChartBuilder;
 use plotters::element::{PathElement, Rectangle};
@@ -93,7 +93,8 @@ pub(super) fn memory(results: &Results) -> Result<Plot> {
                 if !store.is_peer() && resident(bar) > 0.0 {
                     draw_hollow(area, chart.backend_coord(&(resident(bar), middle)))?;
                 }
-                // The numbers stand in a column of their own, where no mark can be taken for theirs.
+                // The numbers stand in a column of their own, where no mark can be taken for
+                // theirs.
                 let (right, y) = chart.backend_coord(&(most, middle));
                 let style = placed(text(TEXT, &INK), HPos::Right);
                 area.draw_text(&format!("{start:.0} B"), &style, (right + 64, y))?;

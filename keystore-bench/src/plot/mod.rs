@@ -1,11 +1,13 @@
 //! Plots, as SVG and PNG, by plotters.
 //!
-//! Colours are those of M. Okabe and K. Ito ("Color Universal Design", 2008), which people of any colour vision tell apart,
-//! and no plot rests on colour alone: lines have marks of their own shape, cells and bars their number. Everything is drawn
-//! [`WIDTH`] pixels wide, the width of a README; legends have lines of their own above the data.
+//! Colours are those of M. Okabe and K. Ito ("Color Universal Design", 2008), which people of any
+//! colour vision tell apart, and no plot rests on colour alone: lines have marks of their own
+//! shape, cells and bars their number. Everything is drawn [`WIDTH`] pixels wide, the width of a
+//! README; legends have lines of their own above the data.
 //!
-//! One file to each kind: `heatmap`, `throughput`, `latency`, `timeline`, `size`, `memory`, `peers`. They share `picture`
-//! (a plot with its title), `canvas` (what is drawn on), `style` (colours, marks, legends) and `panels` (lines in panels side by side).
+//! One file to each kind: `heatmap`, `throughput`, `latency`, `timeline`, `size`, `memory`,
+//! `peers`. They share `picture` (a plot with its title), `canvas` (what is drawn on), `style`
+//! (colours, marks, legends) and `panels` (lines in panels side by side).
 
 use std::collections::HashSet;
 
@@ -50,7 +52,8 @@ pub fn all(results: &Results) -> Result<Vec<Plot>> {
     Ok(plots)
 }
 
-/// Numbers the names that others have too: two scenarios whose names differ by a sign have the same as files.
+/// Numbers the names that others have too: two scenarios whose names differ by a sign have the same
+/// as files.
 fn tell_apart(plots: &mut [Plot]) {
     let mut names = HashSet::new();
     for plot in plots {

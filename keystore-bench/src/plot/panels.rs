@@ -23,7 +23,8 @@ pub(super) fn combinations(results: &Results) -> Vec<Combination> {
 /// Height of a row of panels, with captions and the names of both axes.
 pub(super) const ROW: i32 = 262;
 
-/// Room for the labels of the vertical axis, which the first panel has for all, and for those of the horizontal ones.
+/// Room for the labels of the vertical axis, which the first panel has for all, and for those of
+/// the horizontal ones.
 const LABELS_LEFT: i32 = 78;
 const LABELS_BELOW: i32 = 46;
 
@@ -36,7 +37,8 @@ const GAP: i32 = 12;
 /// The most labels along a linear axis.
 const LABELS: f64 = 6.0;
 
-/// An axis as plotters sees it: from somewhere to somewhere, with labels where they are wanted and nowhere else.
+/// An axis as plotters sees it: from somewhere to somewhere, with labels where they are wanted and
+/// nowhere else.
 #[derive(Clone)]
 pub(super) struct Scale {
     pub(super) from: f64,
@@ -188,8 +190,8 @@ pub(super) fn backends_of(combinations: &[Combination]) -> Vec<BackendKind> {
     BackendKind::ALL.into_iter().filter(ran).collect()
 }
 
-/// A panel for each pool, with the lines of its combinations, and those of the best peer in each. Where only peers ran, there
-/// is a single panel.
+/// A panel for each pool, with the lines of its combinations, and those of the best peer in each.
+/// Where only peers ran, there is a single panel.
 pub(super) fn by_pool(
     combinations: &[Combination],
     peer: &[Line],

@@ -139,7 +139,8 @@ pub(super) fn draw_frame(area: &Area<'_>, [(left, top), (right, bottom)]: [(i32,
     Ok(())
 }
 
-/// From white to a dark blue, by the share of the best: faster towards the end, where the shares that matter lie.
+/// From white to a dark blue, by the share of the best: faster towards the end, where the shares
+/// that matter lie.
 pub(super) fn shade(share: f64) -> RGBColor {
     let share = share.clamp(0.0, 1.0).powf(1.5);
     let between =

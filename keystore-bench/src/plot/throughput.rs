@@ -57,7 +57,8 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
     Ok(Some(plot))
 }
 
-/// How far a store's points stand beside the middle, in parts of the space between two: their bounds would cover each other.
+/// How far a store's points stand beside the middle, in parts of the space between two: their
+/// bounds would cover each other.
 fn aside(whose: Whose) -> f64 {
     let place = match whose {
         Whose::Backend(backend) => {

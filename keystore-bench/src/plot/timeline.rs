@@ -1,4 +1,5 @@
-//! How a run went: operations a second and the longest call, slice of time by slice of time, and where the table grew.
+//! How a run went: operations a second and the longest call, slice of time by slice of time, and
+//! where the table grew.
 
 use keystore_text::duration::nanoseconds_text;
 

@@ -153,13 +153,13 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Returns the rows as CSV, with the names of the columns first. Rates are operations a second, times
-/// nanoseconds, sizes bytes, `hit_ratio` from 0 to 1 and empty without lookups. The response, which
-/// only a fixed rate has, is empty without one. A peer's backend and pool are empty, and the parts of
-/// its memory, which nobody counts.
+/// Returns the rows as CSV, with the names of the columns first. Rates are operations a second,
+/// times nanoseconds, sizes bytes, `hit_ratio` from 0 to 1 and empty without lookups. The response,
+/// which only a fixed rate has, is empty without one. A peer's backend and pool are empty, and the
+/// parts of its memory, which nobody counts.
 ///
-/// `missing_count` is `missing`, under the name of the predecessor's reports; `failure_count` is all
-/// that checking found amiss.
+/// `missing_count` is `missing`, under the name of the predecessor's reports; `failure_count` is
+/// all that checking found amiss.
 ///
 /// # Errors
 /// [`Error::Text`], never in practice: the lines are written to memory.

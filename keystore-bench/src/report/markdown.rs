@@ -81,7 +81,8 @@ pub(super) fn table_markdown(table: &Table, level: &str) -> String {
     text
 }
 
-/// Text that Markdown takes as it is. An asterisk at the end of a cell, which tells the best, stays one.
+/// Text that Markdown takes as it is. An asterisk at the end of a cell, which tells the best, stays
+/// one.
 pub(super) fn escaped(text: &str) -> String {
     let (text, end) = match text.strip_suffix(" *") {
         Some(text) => (text, " *"),

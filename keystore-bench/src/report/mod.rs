@@ -1,4 +1,5 @@
-//! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the folder that holds it all.
+//! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the
+//! folder that holds it all.
 //!
 //! What there is to say is made once, as `tables` and as `sentences`; `text`, `markdown`
 //! and `html` set them. `csv` has every number of every row, for programs; `figures` is what the
@@ -42,7 +43,8 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 /// removed: they would be taken for its own. Returns the path of the page.
 ///
 /// # Errors
-/// [`Error::Text`] for a file or folder that cannot be written, [`Error::Plot`] for a plot that cannot be drawn.
+/// [`Error::Text`] for a file or folder that cannot be written, [`Error::Plot`] for a plot that
+/// cannot be drawn.
 pub fn write(results: &Results, folder: &Path) -> Result<PathBuf> {
     let plots = plot::all(results)?;
     make_folder(folder)?;
@@ -81,7 +83,8 @@ fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's slug.
+/// Whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's
+/// slug.
 fn is_name_of_plot(name: &str) -> bool {
     KINDS.iter().any(|kind| match name.strip_prefix(kind) {
         Some("") => true,

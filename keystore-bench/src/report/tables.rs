@@ -94,9 +94,9 @@ fn ours(results: &Results) -> Vec<Candidate> {
     results.candidates().into_iter().filter(|store| !store.is_peer()).collect()
 }
 
-/// Operations a second, a table for each number of threads: stores as lines and scenarios as columns, or, of many
-/// scenarios, the other way round. The best of a scenario has an asterisk; `spread` adds how far the bounds of the median lie
-/// from it at most.
+/// Operations a second, a table for each number of threads: stores as lines and scenarios as
+/// columns, or, of many scenarios, the other way round. The best of a scenario has an asterisk;
+/// `spread` adds how far the bounds of the median lie from it at most.
 pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
     let stores = results.candidates();
     let table = |threads| {

@@ -127,8 +127,8 @@ impl Comparison {
         self.rows.iter().filter(|row| row.verdict == verdict).count()
     }
 
-    /// Checks that no row became slower by more than `percent`, as far as that can be told: a row whose bounds overlap is
-    /// never held against it.
+    /// Checks that no row became slower by more than `percent`, as far as that can be told: a row
+    /// whose bounds overlap is never held against it.
     ///
     /// # Errors
     /// [`Error::Slower`] with the number of rows that did, and the worst of them;

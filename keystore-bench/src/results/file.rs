@@ -25,8 +25,8 @@ impl Results {
     /// Reads results that [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Text`] where the file cannot be read, [`Error::Results`] where it is of another version or holds
-    /// something else.
+    /// [`Error::Text`] where the file cannot be read, [`Error::Results`] where it is of another
+    /// version or holds something else.
     pub fn load(path: &Path) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {

@@ -1,7 +1,8 @@
 //! What a comparison found: `results.json` and what can be read from it.
 //!
-//! The file is self-contained: the scenarios that ran, the machine, and one row for each candidate, scenario and number
-//! of threads. [`SCHEMA`] is its version; it rises with every change that an older reader would misunderstand.
+//! The file is self-contained: the scenarios that ran, the machine, and one row for each candidate,
+//! scenario and number of threads. [`SCHEMA`] is its version; it rises with every change that an
+//! older reader would misunderstand.
 
 pub mod advice;
 mod compare;
@@ -67,7 +68,8 @@ pub struct Measured {
     pub mean_key_len: f64,
     /// The mean length of the values that were written, bytes.
     pub mean_value_len: f64,
-    /// What the harness itself takes for an operation of it, measured on a store that does nothing, nanoseconds.
+    /// What the harness itself takes for an operation of it, measured on a store that does nothing,
+    /// nanoseconds.
     pub harness_ns: f64,
 }
 
@@ -107,8 +109,8 @@ impl Results {
         threads
     }
 
-    /// The number of threads that says most about a scenario: the most that still had a processor each, or the fewest
-    /// that ran.
+    /// The number of threads that says most about a scenario: the most that still had a processor
+    /// each, or the fewest that ran.
     #[must_use]
     pub fn telling_threads(&self, scenario: &Scenario) -> usize {
         let fits = |threads: &&usize| **threads <= self.machine.processors;
@@ -116,8 +118,8 @@ impl Results {
         most.or(scenario.threads.iter().min()).copied().unwrap_or(1)
     }
 
-    /// The scenario that says how much memory an entry takes: the one with the most entries of those that leave a loaded
-    /// store as it was, or the last.
+    /// The scenario that says how much memory an entry takes: the one with the most entries of
+    /// those that leave a loaded store as it was, or the last.
     #[must_use]
     pub fn memory_scenario(&self) -> Option<&Scenario> {
         let scenarios = || self.scenarios.iter().map(|measured| &measured.scenario);
@@ -144,10 +146,12 @@ impl Results {
         self.rows.iter().map(|row| row.rounds.len()).min().unwrap_or(0)
     }
 
-    /// Checks that every row of ours passed verification. Peers are told of by [`peers_faults`](Self::peers_faults).
+    /// Checks that every row of ours passed verification. Peers are told of by
+    /// [`peers_faults`](Self::peers_faults).
     ///
     /// # Errors
-    /// [`Error::Verification`] with the number of rows that did not, and what was wrong with the first.
+    /// [`Error::Verification`] with the number of rows that did not, and what was wrong with the
+    /// first.
     pub fn verify(&self) -> Result<()> {
         let ours = || self.rows.iter().filter(|row| !row.store.is_peer());
         let mut failed = ours().filter(|row| !row.verification.passed());
@@ -155,8 +159,9 @@ impl Results {
         Err(Error::Verification { rows: 1 + failed.count(), of: ours().count(), first: fault(row) })
     }
 
-    /// What was found wrong with peers, a line for each row. A map of others may promise less than a store of ours: scc's
-    /// `HashIndex`, for one, replaces a value by removing it and inserting another, and a lookup in between finds nothing.
+    /// What was found wrong with peers, a line for each row. A map of others may promise less than
+    /// a store of ours: scc's `HashIndex`, for one, replaces a value by removing it and inserting
+    /// another, and a lookup in between finds nothing.
     #[must_use]
     pub fn peers_faults(&self) -> Vec<String> {
         let failed = self.rows.iter().filter(|row| row.store.is_peer() && !row.verification.passed());

@@ -32,9 +32,9 @@ pub struct Row {
     pub ops_per_sec: Spread,
     /// Latency of a call, from its start to its end, over all rounds.
     pub latency_ns: Latency,
-    /// Latency of a call from when it was due to its end, at a fixed rate: what those wait who do not know that the store is
-    /// busy. Without it, a store that stops for a second hides all that would have arrived meanwhile (G. Tene, "How not to
-    /// measure latency": coordinated omission).
+    /// Latency of a call from when it was due to its end, at a fixed rate: what those wait who do
+    /// not know that the store is busy. Without it, a store that stops for a second hides all that
+    /// would have arrived meanwhile (G. Tene, "How not to measure latency": coordinated omission).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_ns: Option<Latency>,
     /// Memory at the end of the last round.

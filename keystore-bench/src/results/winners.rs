@@ -88,7 +88,8 @@ impl Results {
         .collect()
     }
 
-    /// What growing costs each candidate, on one thread: where two scenarios or more grow an empty store.
+    /// What growing costs each candidate, on one thread: where two scenarios or more grow an empty
+    /// store.
     #[must_use]
     pub fn growth(&self) -> Vec<Growth> {
         let mut growing: Vec<&Scenario> = self

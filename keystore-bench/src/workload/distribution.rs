@@ -1,9 +1,10 @@
 //! Which key an operation takes.
 //!
-//! The Zipfian distribution is [`rand_distr::Zipf`] (rejection inversion, W. Hörmann and G. Derflinger,
-//! "Rejection-inversion to generate variates from monotone discrete distributions", 1996): exact for every number of keys,
-//! where the usual approximation (Gray et al. 1994, as in YCSB) is not. The ranks it draws are scattered over the keys by a
-//! random permutation, for otherwise the keys asked for most would be those loaded first, whose nodes lie next to each
+//! The Zipfian distribution is [`rand_distr::Zipf`] (rejection inversion, W. Hörmann and G.
+//! Derflinger, "Rejection-inversion to generate variates from monotone discrete distributions",
+//! 1996): exact for every number of keys, where the usual approximation (Gray et al. 1994, as in
+//! YCSB) is not. The ranks it draws are scattered over the keys by a random permutation, for
+//! otherwise the keys asked for most would be those loaded first, whose nodes lie next to each
 //! other in memory.
 
 use std::sync::Arc;
@@ -32,8 +33,9 @@ pub enum KeyDistribution {
         /// The skew: 0 is uniform; 0.99 is the field's habit, since YCSB.
         theta: f64,
     },
-    /// New keys come in one after another, by `set` or `insert`, and those that came last are asked for most: how many keys
-    /// ago the one came that is asked for is Zipfian, with theta 0.99. Ends when all keys have come.
+    /// New keys come in one after another, by `set` or `insert`, and those that came last are asked
+    /// for most: how many keys ago the one came that is asked for is Zipfian, with theta 0.99. Ends
+    /// when all keys have come.
     Latest,
     /// Some keys take most of the operations, each of them as many; the others share the rest.
     HotSet {
@@ -42,14 +44,14 @@ pub enum KeyDistribution {
         /// Their operations, in percent of all.
         operations: u8,
     },
-    /// Keys come in bursts: all operations take keys of one part, and after as many operations as that part has keys, it
-    /// moves on by half its width.
+    /// Keys come in bursts: all operations take keys of one part, and after as many operations as
+    /// that part has keys, it moves on by half its width.
     Bursty {
         /// The keys of the part, in percent of all.
         recent: u8,
     },
-    /// Each thread takes its own share of the keys, one after another: together they take every key once before any
-    /// is taken again.
+    /// Each thread takes its own share of the keys, one after another: together they take every key
+    /// once before any is taken again.
     Sequential,
 }
 
@@ -72,8 +74,9 @@ impl KeyDistribution {
         }
     }
 
-    /// A source of positions for each of `threads` threads, over `count` keys, of which the first `loaded` are there from the
-    /// start. The same seed gives the same positions, and threads differ; all threads agree on which keys are asked for most.
+    /// A source of positions for each of `threads` threads, over `count` keys, of which the first
+    /// `loaded` are there from the start. The same seed gives the same positions, and threads
+    /// differ; all threads agree on which keys are asked for most.
     pub(crate) fn samplers(self, count: usize, loaded: usize, threads: usize, seed: u64) -> Vec<Sampler> {
         let scattered = || -> Arc<[u32]> {
             let mut keys: Vec<u32> = (0..count as u32).collect();
@@ -163,7 +166,8 @@ enum Positions {
 }
 
 impl Sampler {
-    /// The position of the key that the next operation, of this kind, takes; `None` where there is none left.
+    /// The position of the key that the next operation, of this kind, takes; `None` where there is
+    /// none left.
     pub(crate) fn next_key(&mut self, kind: Kind) -> Option<u32> {
         let rng = &mut self.rng;
         let position = match &mut self.positions {
@@ -182,7 +186,8 @@ impl Sampler {
                     *next += *step;
                     position
                 } else {
-                    // The keys that came before this thread's next one; other threads are about as far.
+                    // The keys that came before this thread's next one; other threads are about as
+                    // far.
                     let there = (*next).min(*count).max(1);
                     loop {
                         let age = ages.sample(rng) as usize;

@@ -1,7 +1,8 @@
 //! The keys of a scenario.
 //!
-//! Keys are made, or are the lines of a file, or those of a trace. A made key is its position, spread by a bijection: so
-//! made keys are distinct, look random to any hash function, and are the same in every run.
+//! Keys are made, or are the lines of a file, or those of a trace. A made key is its position,
+//! spread by a bijection: so made keys are distinct, look random to any hash function, and are the
+//! same in every run.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,8 @@ impl Keys {
     /// `count` distinct keys of these sizes. Keys of different sizes have at least 8 bytes each.
     ///
     /// # Errors
-    /// [`Error::Scenario`] where there are not that many keys of that size, or a store takes no such key.
+    /// [`Error::Scenario`] where there are not that many keys of that size, or a store takes no
+    /// such key.
     pub fn make(count: usize, size: &Size) -> Result<Self> {
         let wrong = |field, value: String, expected: String| {
             Err(Error::Scenario { scenario: "keys".to_owned(), field, value, expected })
@@ -87,8 +89,8 @@ impl Keys {
         for position in 0..count as u64 {
             let size = size.draw(&mut rng);
             let end = bytes.len() + size;
-            // Below 8 bytes the mixed word would be cut, and no longer be distinct: an odd multiplier is a bijection
-            // on the words of any size.
+            // Below 8 bytes the mixed word would be cut, and no longer be distinct: an odd
+            // multiplier is a bijection on the words of any size.
             let first = if size < 8 { position.wrapping_mul(0x9e37_79b9_7f4a_7c15) } else { mix(position) };
             let mut word = first;
             while bytes.len() < end {
@@ -107,14 +109,15 @@ impl Keys {
         if size.min() < 4 { 1 << (8 * size.min()) } else { MAX_KEYS }
     }
 
-    /// The distinct keys of a trace, one after another in `bytes`, each ending where `ends` says. There is at least one.
+    /// The distinct keys of a trace, one after another in `bytes`, each ending where `ends` says.
+    /// There is at least one.
     pub(crate) fn of_trace(path: &Path, bytes: Vec<u8>, ends: Vec<usize>) -> Self {
         Self { bytes, ends, source: KeySource::Trace { path: path.to_owned() } }
     }
 
     /// Returns the distinct lines of a text input, in order, without their line ends. Empty lines
-    /// are left out. The input is read as [`input`](keystore_text::input) describes it: `-` is standard
-    /// input, gzip is decompressed.
+    /// are left out. The input is read as [`input`](keystore_text::input) describes it: `-` is
+    /// standard input, gzip is decompressed.
     ///
     /// # Errors
     /// [`Error::Text`] if it cannot be read, for a line that cannot be a key, or if

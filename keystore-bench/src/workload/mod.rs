@@ -1,8 +1,8 @@
 //! What is asked of a store.
 //!
-//! `scenario` describes a load; `operation`, `distribution`, `size` and `keys` are its parts. `stream`
-//! draws the operations of each thread, and `trace` reads recorded ones. `suite` reads files of
-//! scenarios.
+//! `scenario` describes a load; `operation`, `distribution`, `size` and `keys` are its parts.
+//! `stream` draws the operations of each thread, and `trace` reads recorded ones. `suite` reads
+//! files of scenarios.
 
 pub(crate) mod distribution;
 pub(crate) mod keys;

@@ -1,7 +1,8 @@
-//! The operations of a thread, drawn before any clock runs, so that measuring does not measure the drawing.
+//! The operations of a thread, drawn before any clock runs, so that measuring does not measure the
+//! drawing.
 //!
-//! A thread finds its operations and the bytes of their keys one after another in memory, where the processor fetches them
-//! ahead; so the waits for memory that remain are the store's.
+//! A thread finds its operations and the bytes of their keys one after another in memory, where the
+//! processor fetches them ahead; so the waits for memory that remain are the store's.
 
 use crate::workload::distribution::share;
 use crate::workload::keys::Keys;
@@ -9,8 +10,8 @@ use crate::workload::operation::Kind;
 use crate::workload::scenario::{Length, MAX_DRAWN, Scenario};
 use crate::workload::size::Size;
 
-/// Operations are drawn up to this many, over all threads; a longer run goes through them again. Few enough that reading
-/// them takes little of what memory can do.
+/// Operations are drawn up to this many, over all threads; a longer run goes through them again.
+/// Few enough that reading them takes little of what memory can do.
 const DRAWN: usize = 1 << 18;
 
 /// An operation: what it does to which key.
@@ -111,8 +112,8 @@ impl Stream {
 }
 
 impl Scenario {
-    /// Draws the operations of each of `threads` threads over the first [`keys`](Self::keys) of `keys`, in round `round`, from
-    /// 0: each round has its own, the same for every store.
+    /// Draws the operations of each of `threads` threads over the first [`keys`](Self::keys) of
+    /// `keys`, in round `round`, from 0: each round has its own, the same for every store.
     #[must_use]
     pub fn draw(&self, threads: usize, round: usize, keys: &Keys) -> Vec<Stream> {
         let seed = self.seed.wrapping_add(round as u64);
@@ -142,8 +143,8 @@ impl Scenario {
         if let Size::Fixed(size) = self.value_size { size } else { self.value_size.draw(rng) }
     }
 
-    /// How many operations are drawn for a thread that does at most `quota`: as many as the run takes, or enough for the keys
-    /// to be taken as often as they should be.
+    /// How many operations are drawn for a thread that does at most `quota`: as many as the run
+    /// takes, or enough for the keys to be taken as often as they should be.
     fn drawn(&self, quota: u64, threads: usize) -> usize {
         let repeated = (DRAWN.max(2 * self.keys) / threads).max(1024) as u64;
         let most = if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };

@@ -32,8 +32,8 @@ use crate::workload::scenario::Scenario;
 pub struct Rounds {
     /// Number of rounds at most; at least 1.
     pub at_most: usize,
-    /// Time that all rounds may take. No round begins that would end later, judged by the slowest so
-    /// far.
+    /// Time that all rounds may take. No round begins that would end later, judged by the slowest
+    /// so far.
     pub budget: Option<Duration>,
 }
 
@@ -173,7 +173,8 @@ impl Suite {
         })
     }
 
-    /// Keeps the scenarios of these names, in the order of the suite; all of them where no name is given.
+    /// Keeps the scenarios of these names, in the order of the suite; all of them where no name is
+    /// given.
     ///
     /// # Errors
     /// [`Error::Unknown`] for a name that no scenario has.

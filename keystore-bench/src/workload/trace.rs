@@ -1,17 +1,21 @@
-//! Replaying what was recorded: a trace of operations on a cache or a store, one a line, as comma-separated values.
+//! Replaying what was recorded: a trace of operations on a cache or a store, one a line, as
+//! comma-separated values.
 //!
 //! Two forms are understood, and told apart by the first line:
 //!
-//! - with a header that names the columns `timestamp`, `operation`, `key` and `value_size`, in any order, among others;
-//! - without one, the seven columns of the public Twitter cache traces (J. Yang, Y. Yue, K. V. Rashmi, "A large scale analysis
-//!   of hundreds of in-memory cache clusters at Twitter", OSDI 2020): timestamp, key, key size, value size, client,
-//!   operation, time to live.
+//! - with a header that names the columns `timestamp`, `operation`, `key` and `value_size`, in any
+//!   order, among others;
+//! - without one, the seven columns of the public Twitter cache traces (J. Yang, Y. Yue, K. V.
+//!   Rashmi, "A large scale analysis of hundreds of in-memory cache clusters at Twitter", OSDI
+//!   2020): timestamp, key, key size, value size, client, operation, time to live.
 //!
-//! Operations go by memcached's names, in any case, and are done with the nearest of ours: `get` and `gets` look up; `set`
-//! sets; `add` and `insert` insert if absent; `delete` deletes; `replace`, `cas`, `append`, `prepend`, `incr`, `decr` and
-//! `update` read and replace, as one step. Time stamps are checked and otherwise not used: the trace is replayed as fast as
-//! the store goes, or at the scenario's rate. With several threads, each replays the operations of its share of the keys, so
-//! that what was done to one key stays in order. Values smaller than [`MIN_VALUE_SIZE`] are raised to that.
+//! Operations go by memcached's names, in any case, and are done with the nearest of ours: `get`
+//! and `gets` look up; `set` sets; `add` and `insert` insert if absent; `delete` deletes;
+//! `replace`, `cas`, `append`, `prepend`, `incr`, `decr` and `update` read and replace, as one
+//! step. Time stamps are checked and otherwise not used: the trace is replayed as fast as the store
+//! goes, or at the scenario's rate. With several threads, each replays the operations of its share
+//! of the keys, so that what was done to one key stays in order. Values smaller than
+//! [`MIN_VALUE_SIZE`] are raised to that.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -126,7 +130,8 @@ impl Trace {
         self.operations.is_empty()
     }
 
-    /// The operations on the first `keys` keys, for each of `threads` threads those of its share of the keys.
+    /// The operations on the first `keys` keys, for each of `threads` threads those of its share of
+    /// the keys.
     #[must_use]
     pub fn streams(&self, threads: usize, keys: usize) -> Vec<Stream> {
         let mut streams = vec![Stream::new(None); threads];
@@ -139,8 +144,8 @@ impl Trace {
         streams
     }
 
-    /// Writes a small trace in the form of the Twitter traces: the operations that a scenario draws for one thread. What the
-    /// tests replay; it also shows the form.
+    /// Writes a small trace in the form of the Twitter traces: the operations that a scenario draws
+    /// for one thread. What the tests replay; it also shows the form.
     ///
     /// # Errors
     /// [`Error::Text`] where it cannot be written.

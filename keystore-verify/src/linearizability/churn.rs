@@ -8,10 +8,12 @@ use rand::{RngExt, SeedableRng};
 
 use super::Checked;
 
-/// The most entries that pass by at once, as a power of two: from one bucket the table doubles some eleven times.
+/// The most entries that pass by at once, as a power of two: from one bucket the table doubles some
+/// eleven times.
 const MOST_BITS: u32 = 13;
 
-/// Lets entries come and go until `stop`. Every entry is looked up while it is there, and some after they have gone.
+/// Lets entries come and go until `stop`. Every entry is looked up while it is there, and some
+/// after they have gone.
 pub(super) fn run<K: Keystore + ?Sized>(store: &K, seed: u64, stop: &AtomicBool) -> Checked {
     let mut churn = Churn { store, size: 0, checked: Checked::default() };
     let mut rng = SmallRng::seed_from_u64(!seed);
@@ -87,7 +89,8 @@ impl<K: Keystore + ?Sized> Churn<'_, K> {
         }
     }
 
-    /// Removes the entries, one by one, in batches, or in a walk that has to leave all others alone.
+    /// Removes the entries, one by one, in batches, or in a walk that has to leave all others
+    /// alone.
     fn go(&mut self, keys: &[[u8; 10]], rng: &mut SmallRng) {
         match rng.random_range(0..3) {
             0 => keys.iter().for_each(|key| drop(self.store.delete(key))),

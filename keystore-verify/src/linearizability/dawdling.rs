@@ -9,8 +9,9 @@ use keystore::{NodeAllocator, PoolStats, Result};
 /// One call in so many, of each thread.
 const EACH: u32 = 32;
 
-/// A pool that lets other threads go first now and then: a write allocates between its look at the table and its change,
-/// and frees after it, so this is where another thread's call comes between on a machine of few processors.
+/// A pool that lets other threads go first now and then: a write allocates between its look at the
+/// table and its change, and frees after it, so this is where another thread's call comes between
+/// on a machine of few processors.
 #[derive(Clone, Debug)]
 pub(crate) struct Dawdling<A>(pub(crate) A);
 

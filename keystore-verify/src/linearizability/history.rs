@@ -1,4 +1,5 @@
-//! The history of one key: cut into pieces, given to the checker, and printed where no register could have it.
+//! The history of one key: cut into pieces, given to the checker, and printed where no register
+//! could have it.
 
 use std::fmt;
 
@@ -33,10 +34,12 @@ pub(super) struct Outcome {
     pub(super) longest: usize,
 }
 
-/// A piece of a history is not cut shorter than this: to check a few calls more takes less time than to begin anew.
+/// A piece of a history is not cut shorter than this: to check a few calls more takes less time
+/// than to begin anew.
 const WORTH_CUTTING: usize = 24;
 
-/// Checks the history of `key`, which held `begin` before. The events are in the order of their calls.
+/// Checks the history of `key`, which held `begin` before. The events are in the order of their
+/// calls.
 pub(super) fn check(key: &[u8], begin: Value, events: &[Event]) -> Outcome {
     let mut outcome = Outcome { violation: None, longest: 0 };
     for (begin, piece) in Pieces::new(begin, events) {
@@ -50,7 +53,8 @@ pub(super) fn check(key: &[u8], begin: Value, events: &[Event]) -> Outcome {
 }
 
 fn is_linearizable(begin: Value, events: &[Event]) -> bool {
-    // The checker wants calls and returns in their order, and what a history begins with as its first call.
+    // The checker wants calls and returns in their order, and what a history begins with as its
+    // first call.
     let mut points: Vec<(u64, usize, Action<Operation>)> = Vec::with_capacity(2 * events.len());
     for (at, event) in events.iter().enumerate() {
         points.push((event.called, at + 1, Action::Call(event.operation)));
@@ -65,9 +69,10 @@ fn is_linearizable(begin: Value, events: &[Event]) -> bool {
 
 /// The pieces of a history, each with what the key holds before it.
 ///
-/// A piece ends with a call that no other overlaps and whose answer says what the key holds after it. All calls before it
-/// had returned, all after it had not been made; so in every order that the checker may choose, the former come before it
-/// and the latter after. The whole has such an order if and only if the pieces have.
+/// A piece ends with a call that no other overlaps and whose answer says what the key holds after
+/// it. All calls before it had returned, all after it had not been made; so in every order that the
+/// checker may choose, the former come before it and the latter after. The whole has such an order
+/// if and only if the pieces have.
 struct Pieces<'a> {
     begin: Value,
     events: &'a [Event],

@@ -1,29 +1,33 @@
-//! Linearizability: what threads saw of a few hot keys, checked against a register that one thread uses at a time.
+//! Linearizability: what threads saw of a few hot keys, checked against a register that one thread
+//! uses at a time.
 //!
-//! A verb on one key promises to take effect at one instant between its call and its return. Then the calls of all threads
-//! on a key can be put in *one* order, which a register with one user could have answered in just the same way, and in
-//! which no call comes before another that had returned before it was made. Whether there is such an order is decided by a
-//! known checker: the algorithm of Wing and Gong (1993) with the improvements of Lowe (2017), in the form that Horn and
-//! Kroening describe (arXiv 1504.00204), as the crate todc-utils has it. A history of one key is enough for one check, since
-//! linearizability is a property of each object by itself (Herlihy and Wing, 1990).
+//! A verb on one key promises to take effect at one instant between its call and its return. Then
+//! the calls of all threads on a key can be put in *one* order, which a register with one user
+//! could have answered in just the same way, and in which no call comes before another that had
+//! returned before it was made. Whether there is such an order is decided by a known checker: the
+//! algorithm of Wing and Gong (1993) with the improvements of Lowe (2017), in the form that Horn
+//! and Kroening describe (arXiv 1504.00204), as the crate todc-utils has it. A history of one key
+//! is enough for one check, since linearizability is a property of each object by itself (Herlihy
+//! and Wing, 1990).
 //!
 //! # What is done
 //!
-//! Threads go from round to round together. In a round each makes some calls, of every verb, on the few hot keys, and takes a
-//! number from one counter before and after each. The counter is read and raised in one step that orders everything around
-//! it, so a return that has a smaller number than a call really came before it. Then the threads share the keys among
-//! themselves and check the histories. Meanwhile another thread makes the table grow and shrink (`churn`).
+//! Threads go from round to round together. In a round each makes some calls, of every verb, on the
+//! few hot keys, and takes a number from one counter before and after each. The counter is read and
+//! raised in one step that orders everything around it, so a return that has a smaller number than
+//! a call really came before it. Then the threads share the keys among themselves and check the
+//! histories. Meanwhile another thread makes the table grow and shrink (`churn`).
 //!
-//! The checker's time grows fast with the length of a history. So a history is cut at calls that no other overlaps and
-//! whose answer tells what the key holds then: whatever came before has taken effect, and what comes after begins with
-//! that. The cut changes no verdict (`history`).
+//! The checker's time grows fast with the length of a history. So a history is cut at calls that no
+//! other overlaps and whose answer tells what the key holds then: whatever came before has taken
+//! effect, and what comes after begins with that. The cut changes no verdict (`history`).
 //!
 //! # What it cannot see
 //!
-//! Only those interleavings that happen. The pool dawdles (`Dawdling`) and closures let other threads go first, so that
-//! calls overlap on a machine of few processors too; the model checks go through interleavings one by one. And taking
-//! numbers orders memory between calls: an effect that is merely late, and is seen when the next call is made, is
-//! not noticed.
+//! Only those interleavings that happen. The pool dawdles (`Dawdling`) and closures let other
+//! threads go first, so that calls overlap on a machine of few processors too; the model checks go
+//! through interleavings one by one. And taking numbers orders memory between calls: an effect that
+//! is merely late, and is seen when the next call is made, is not noticed.
 
 mod churn;
 mod dawdling;
@@ -57,8 +61,8 @@ pub struct Options {
     pub threads: usize,
     /// Hot keys, from 1 to 64. The fewer, the more calls meet.
     pub keys: usize,
-    /// Calls of each thread in a round, 1 to 4,096. The longer a round, the longer a history can become where a thread is
-    /// stopped in the midst of a call, and the checker's time with it.
+    /// Calls of each thread in a round, 1 to 4,096. The longer a round, the longer a history can
+    /// become where a thread is stopped in the midst of a call, and the checker's time with it.
     pub calls: usize,
     /// Where the draw of calls begins.
     pub seed: u64,
@@ -74,7 +78,8 @@ impl Options {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the limit.
+    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the
+    /// limit.
     pub fn validate(&self) -> Result<()> {
         if !(2..=MAX_THREADS).contains(&self.threads) {
             return Err(Error::invalid_argument("threads", self.threads, "from 2 to 256"));
@@ -131,8 +136,8 @@ impl Checked {
 /// Violations that are kept. One is enough to fail.
 const MAX_VIOLATIONS: usize = 10;
 
-/// Checks `store` until `end`, or until something is found wrong; at least one round. Hot keys begin with `hot`, others with
-/// `by`; what else the store holds is left alone.
+/// Checks `store` until `end`, or until something is found wrong; at least one round. Hot keys
+/// begin with `hot`, others with `by`; what else the store holds is left alone.
 ///
 /// # Errors
 /// Those of [`Options::validate`]. A verb that returns an error is a [`Violation`].
@@ -229,7 +234,8 @@ impl Rounds<'_> {
         self.checked.lock().unwrap_or_else(PoisonError::into_inner).add(mine);
     }
 
-    /// Keeps a panic for when all threads have come to the end of the round, which is then the last.
+    /// Keeps a panic for when all threads have come to the end of the round, which is then the
+    /// last.
     fn caught(&self, work: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
@@ -245,7 +251,8 @@ impl Rounds<'_> {
         begin: Value,
         checked: &mut Checked,
     ) -> Value {
-        // Nobody makes calls on the key now, so this says what it holds, and what its next history begins with.
+        // Nobody makes calls on the key now, so this says what it holds, and what its next history
+        // begins with.
         let last = recorder.read_alone(key);
         let history = self.history_of(key, last);
         let Outcome { violation, longest } = history::check(&self.keys[key], begin, &history);

@@ -11,7 +11,8 @@ use super::history::Event;
 use super::register::{Operation, Value};
 use crate::value::{Stamp, read_value, write_value};
 
-/// Lengths of values, bytes: some alike, so that a value is written over another in place; some for other size classes.
+/// Lengths of values, bytes: some alike, so that a value is written over another in place; some for
+/// other size classes.
 const LENGTHS: [usize; 8] = [16, 24, 24, 64, 64, 100, 500, 4000];
 
 /// One thread's hand in the calls.
@@ -78,8 +79,8 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
 
     /// Makes a call between two numbers of the clock.
     fn timed<T>(&self, call: impl FnOnce() -> T) -> Timed<T> {
-        // Each number is taken in one step that nothing may be moved across, neither by the compiler nor by the processor:
-        // a call lies between its numbers.
+        // Each number is taken in one step that nothing may be moved across, neither by the
+        // compiler nor by the processor: a call lies between its numbers.
         let called = self.clock.fetch_add(1, Ordering::SeqCst);
         let answer = call();
         let returned = self.clock.fetch_add(1, Ordering::SeqCst);
@@ -258,7 +259,8 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
     }
 }
 
-/// A batch tells only how many keys of it had one answer: each key's own is known where all or none had.
+/// A batch tells only how many keys of it had one answer: each key's own is known where all or none
+/// had.
 fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> {
     match count {
         0 => Some(of_none),
@@ -267,7 +269,8 @@ fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> 
     }
 }
 
-/// The bytes of a key's value with this stamp. A stamp has one length, so that the bytes can be had again.
+/// The bytes of a key's value with this stamp. A stamp has one length, so that the bytes can be had
+/// again.
 fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     let sequence = stamp.origin().map_or(0, |(thread, sequence)| sequence as usize * 5 + thread);
     let mut bytes = vec![0; LENGTHS[sequence % LENGTHS.len()]];

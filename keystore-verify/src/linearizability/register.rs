@@ -73,7 +73,8 @@ impl Operation {
     }
 }
 
-/// What [`change`](Operation::Set) must be where a register that held `old` comes to hold `new` by a write.
+/// What [`change`](Operation::Set) must be where a register that held `old` comes to hold `new` by
+/// a write.
 fn change_of(old: Value, new: Value) -> Change {
     match (old, new) {
         (Value::Absent, Value::Absent) => Change::Absent,

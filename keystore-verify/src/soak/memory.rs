@@ -1,12 +1,15 @@
-//! A store that grows and shrinks through four orders of magnitude, and what it holds of memory in the end.
+//! A store that grows and shrinks through four orders of magnitude, and what it holds of memory in
+//! the end.
 //!
-//! An entry's length is drawn so that each doubling has its entries, from one byte to a mebibyte, and the small ones are
-//! many: the cube of an even number says how many doublings. Overwriting draws anew. Which lengths an entry has had is a
-//! matter of its number and of how often it was written, so every thread knows what each of its entries must hold.
+//! An entry's length is drawn so that each doubling has its entries, from one byte to a mebibyte,
+//! and the small ones are many: the cube of an even number says how many doublings. Overwriting
+//! draws anew. Which lengths an entry has had is a matter of its number and of how often it was
+//! written, so every thread knows what each of its entries must hold.
 //!
-//! A store that has lived long must not hold much more than one that has just been filled: the pool has to find use for the
-//! holes that removed entries left, the table for its old arrays, and garbage must have gone. So in the end, when the store
-//! is full again, the process's resident memory is compared with what it is with a fresh store of the same content.
+//! A store that has lived long must not hold much more than one that has just been filled: the pool
+//! has to find use for the holes that removed entries left, the table for its old arrays, and
+//! garbage must have gone. So in the end, when the store is full again, the process's resident
+//! memory is compared with what it is with a fresh store of the same content.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -26,7 +29,8 @@ use crate::resident::{Resident, release_free_memory};
 /// The longest value is this many doublings of one byte: a mebibyte.
 const DOUBLINGS: f64 = 20.0;
 
-/// What share of the entries the store is brought to, one after another: four orders of magnitude down and up again.
+/// What share of the entries the store is brought to, one after another: four orders of magnitude
+/// down and up again.
 const SHARES: [usize; 9] = [1, 10, 100, 1_000, SMALLEST, 1_000, 100, 10, 1];
 const SMALLEST: usize = 10_000;
 
@@ -45,7 +49,8 @@ pub struct MemoryReport {
     pub operations: u64,
     /// Entries that were not there, were there and should not be, or had another value than theirs.
     pub wrong: u64,
-    /// The process's resident memory before the store was opened, bytes; 0 where the system does not say.
+    /// The process's resident memory before the store was opened, bytes; 0 where the system does
+    /// not say.
     pub start_bytes: u64,
     /// By how much it had grown in the end, when the store was full again.
     pub end_bytes: u64,
@@ -62,19 +67,21 @@ pub struct MemoryReport {
 /// Garbage that a store may hold at any time, whatever its content.
 const GARBAGE: u64 = 16 << 20;
 
-/// What the process's allocator may keep of freed memory for each thread, which is none of the store's doing. Of some hundred
-/// mebibytes that is much, of the gibibyte of a long run little.
+/// What the process's allocator may keep of freed memory for each thread, which is none of the
+/// store's doing. Of some hundred mebibytes that is much, of the gibibyte of a long run little.
 const KEPT_FOR_A_THREAD: u64 = 8 << 20;
 
 impl MemoryReport {
-    /// The process's growth in the end in percent of that with a fresh store; 100 where the system does not say.
+    /// The process's growth in the end in percent of that with a fresh store; 100 where the system
+    /// does not say.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.fresh_bytes == 0 { 100.0 } else { 100.0 * self.end_bytes as f64 / self.fresh_bytes as f64 }
     }
 
-    /// Whether the store held at most a tenth more than a fresh one and the garbage that is allowed, by its own count as by
-    /// the system's; there with some room for what the allocator keeps.
+    /// Whether the store held at most a tenth more than a fresh one and the garbage that is
+    /// allowed, by its own count as by the system's; there with some room for what the allocator
+    /// keeps.
     #[must_use]
     pub const fn is_bounded(&self) -> bool {
         self.end_bytes <= self.most_resident() && self.end_counted <= self.most_counted()
@@ -103,7 +110,8 @@ fn counted(store: &BoxedKeystore) -> Result<u64> {
     Ok(memory.table_bytes + pool.held_bytes.max(memory.node_bytes + memory.garbage_bytes))
 }
 
-/// Lets a store from `open` grow and shrink until `end`, at least once, and opens another to compare it with.
+/// Lets a store from `open` grow and shrink until `end`, at least once, and opens another to
+/// compare it with.
 pub(super) fn run(
     open: impl Fn() -> Result<BoxedKeystore>,
     options: &Options,
@@ -158,8 +166,8 @@ enum Work {
     LookAtAll,
     /// Give a fresh store what the old one held.
     Fill,
-    /// Nothing but to have the allocator give back what it keeps for later. That also follows all other work but going to
-    /// a number of entries, for what comes next needs the memory.
+    /// Nothing but to have the allocator give back what it keeps for later. That also follows all
+    /// other work but going to a number of entries, for what comes next needs the memory.
     Tidy,
 }
 
@@ -276,8 +284,8 @@ impl Hand {
         mix((self.first + own * self.step) as u64 ^ mix(self.written[own]))
     }
 
-    /// Brings the store to its share of so many entries: adds what is missing, removes what is too much, in an order of chance, and
-    /// overwrites and looks at some of the others.
+    /// Brings the store to its share of so many entries: adds what is missing, removes what is too
+    /// much, in an order of chance, and overwrites and looks at some of the others.
     fn go_to(&mut self, store: &BoxedKeystore, entries: usize) {
         let own = entries.saturating_sub(self.first).div_ceil(self.step).min(self.written.len());
         let start = self.rng.random_range(0..self.written.len().max(1));

@@ -1,12 +1,15 @@
-//! The soak: every combination in turn, for as long as one likes, with every check that has no natural end.
+//! The soak: every combination in turn, for as long as one likes, with every check that has no
+//! natural end.
 //!
 //! Each combination gets an equal share of the time and spends it on two things:
 //!
-//! 1. [`crate::linearizability`]: fresh stores one after another, opened in different ways (one bucket or
-//!    many; shrinking when asked or by itself), with one to eight hot keys, two seconds each.
-//! 2. `memory`: one store that grows and shrinks through four orders of magnitude, over and over, with values of one byte
-//!    to a mebibyte, whose every value is checked. In the end it must hold no more than a tenth more memory than a fresh store
-//!    with the same content, and the 16 MiB of garbage that any store may hold.
+//! 1. [`crate::linearizability`]: fresh stores one after another, opened in different ways (one
+//!    bucket or many; shrinking when asked or by itself), with one to eight hot keys, two seconds
+//!    each.
+//! 2. `memory`: one store that grows and shrinks through four orders of magnitude, over and over,
+//!    with values of one byte to a mebibyte, whose every value is checked. In the end it must hold
+//!    no more than a tenth more memory than a fresh store with the same content, and the 16 MiB of
+//!    garbage that any store may hold.
 
 mod memory;
 
@@ -39,9 +42,11 @@ pub struct Options {
     pub threads: usize,
     /// Where the draw of calls begins.
     pub seed: u64,
-    /// The time of all combinations together. Each goes through all that it has to do at least once, however short that is.
+    /// The time of all combinations together. Each goes through all that it has to do at least
+    /// once, however short that is.
     pub time: Duration,
-    /// Entries of the test of memory when the store is largest, 10,000 to [`MAX_ENTRIES`]; 25 KiB each on average.
+    /// Entries of the test of memory when the store is largest, 10,000 to [`MAX_ENTRIES`]; 25 KiB
+    /// each on average.
     pub entries: usize,
 }
 
@@ -49,7 +54,8 @@ impl Options {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the limit.
+    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the
+    /// limit.
     pub fn validate(&self) -> Result<()> {
         self.linearizability(0).validate()?;
         if !(10_000..=MAX_ENTRIES).contains(&self.entries) {
@@ -109,7 +115,8 @@ pub struct Outcome {
     pub passers_by: u64,
     /// The test of memory.
     pub memory: MemoryReport,
-    /// Entries that were not there when they had to be, or there when they must not be, or with another value than theirs.
+    /// Entries that were not there when they had to be, or there when they must not be, or with
+    /// another value than theirs.
     pub keys_lost: u64,
     /// Nodes that stores left in their pools when they were dropped.
     pub leaked_nodes: u64,
@@ -122,7 +129,8 @@ pub struct Outcome {
 /// Soaks the combinations, one after another.
 ///
 /// # Errors
-/// Those of [`Options::validate`], and of opening stores. A store that misbehaves is no error: it is an [`Outcome`].
+/// Those of [`Options::validate`], and of opening stores. A store that misbehaves is no error: it
+/// is an [`Outcome`].
 pub fn run(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Outcome>> {
     options.validate()?;
     let started = Instant::now();
@@ -173,7 +181,8 @@ impl Soak<'_> {
         })
     }
 
-    /// Checks fresh stores for linearizability until `end`, at least one: what was checked, and the nodes they left behind.
+    /// Checks fresh stores for linearizability until `end`, at least one: what was checked, and the
+    /// nodes they left behind.
     fn check_calls(&mut self, end: Instant) -> Result<(Checked, u64)> {
         let (mut checked, mut leaked) = (Checked::default(), 0);
         for slice in 0.. {

@@ -1,4 +1,5 @@
-//! When all threads are gone: every key is looked up again, the store is walked, and its own counts are compared.
+//! When all threads are gone: every key is looked up again, the store is walked, and its own counts
+//! are compared.
 
 use std::ops::ControlFlow;
 
@@ -74,7 +75,8 @@ impl<K: Keystore> Audit<'_, K> {
                 self.tally.faults.note(format!("{id} was inserted by {winners} threads"));
             }
             match self.look_up(id) {
-                // A claim that nobody won and that is not there was refused to all: each was told that it is there.
+                // A claim that nobody won and that is not there was refused to all: each was told
+                // that it is there.
                 None => self.tally.missing(id, "in the end"),
                 Some(Some(stamp)) if winners == 1 && stamp != winner => {
                     self.tally
@@ -271,8 +273,8 @@ impl Seen {
         let word = &mut self.bits[(place / 64) as usize];
         let before = *word;
         *word = before | 1 << (place % 64);
-        // Whole words are compared, and a branch counts: with `u64::from(!again)` and a test of the bit, rustc 1.95 counts
-        // nothing at its highest optimisation.
+        // Whole words are compared, and a branch counts: with `u64::from(!again)` and a test of the
+        // bit, rustc 1.95 counts nothing at its highest optimisation.
         let again = *word == before;
         if !again {
             self.marked += 1;

@@ -5,8 +5,8 @@
 //! value  | stamp: u64 LE | check words: u64 LE each ...        | cut to the value's length
 //! ```
 //!
-//! The check words are computed from the key, the stamp and the length. So one word of another value, of another key or of
-//! a longer or shorter value makes a value invalid.
+//! The check words are computed from the key, the stamp and the length. So one word of another
+//! value, of another key or of a longer or shorter value makes a value invalid.
 
 use std::fmt;
 
@@ -28,8 +28,8 @@ pub(super) enum Family {
     Counter = b'c',
     /// Inserted by all threads: exactly one has won, and the stamp says who.
     Claim = b'i',
-    /// Set, read, taken and deleted by all threads: the times it was created less the times it was removed are one where it is
-    /// there, and nothing where it is not. The stamp says who wrote it.
+    /// Set, read, taken and deleted by all threads: the times it was created less the times it was
+    /// removed are one where it is there, and nothing where it is not. The stamp says who wrote it.
     Register = b'r',
     /// Counted up by `compare_exchange`: the stamp is the number of exchanges that succeeded.
     Exchange = b'x',
@@ -138,7 +138,8 @@ pub(super) fn is_value(id: KeyId, stamp: u64, value: &[u8]) -> bool {
     value.chunks(8).zip(words(id, stamp, value.len())).all(|(part, word)| *part == word[..part.len()])
 }
 
-/// The stamp of an own key's value: its bytes differ from key to key also where values are too short for a check word.
+/// The stamp of an own key's value: its bytes differ from key to key also where values are too
+/// short for a check word.
 #[inline]
 pub(super) fn own_stamp(id: KeyId) -> u64 {
     mix(id.seed())

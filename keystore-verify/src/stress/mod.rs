@@ -1,17 +1,21 @@
-//! The stress test: very many threads on one store, and a ledger of everything that must then be true.
+//! The stress test: very many threads on one store, and a ledger of everything that must then be
+//! true.
 //!
 //! # What is done
 //!
-//! 1. *Own keys.* Every thread sets keys that no other thread touches, and gets each back at once. The thread knows the
-//!    answer, so a missing key or a wrong value is certain. This phase is the one that is timed: see [`Outcome::ops_per_sec`].
-//! 2. *Shared keys.* All threads meet on the same few keys, with every single-key verb. What each of them did is tallied, and
-//!    the tallies of all threads together say what the store must hold afterwards: see the families of entries in `entry`.
-//! 3. *The audit.* With all threads gone, every key is looked up again, the whole store is walked for entries that are
-//!    there twice or should not be there, the counts of the store are compared with what was done, and after the store is
-//!    dropped its pool must have every node back.
+//! 1. *Own keys.* Every thread sets keys that no other thread touches, and gets each back at once.
+//!    The thread knows the answer, so a missing key or a wrong value is certain. This phase is the
+//!    one that is timed: see [`Outcome::ops_per_sec`].
+//! 2. *Shared keys.* All threads meet on the same few keys, with every single-key verb. What each
+//!    of them did is tallied, and the tallies of all threads together say what the store must hold
+//!    afterwards: see the families of entries in `entry`.
+//! 3. *The audit.* With all threads gone, every key is looked up again, the whole store is walked
+//!    for entries that are there twice or should not be there, the counts of the store are compared
+//!    with what was done, and after the store is dropped its pool must have every node back.
 //!
-//! Every value can be traced: it is computed from its key, its length and a stamp that it carries (who wrote it, or the
-//! count it stands for), so a value that is torn, stale in part, or belongs to another key is seen to be wrong.
+//! Every value can be traced: it is computed from its key, its length and a stamp that it carries
+//! (who wrote it, or the count it stands for), so a value that is torn, stale in part, or belongs
+//! to another key is seen to be wrong.
 //!
 //! # Where things are
 //!
@@ -56,8 +60,8 @@ pub struct Options {
     pub threads: usize,
     /// Keys that each thread sets and gets alone: 1 to [`MAX_KEYS_PER_THREAD`].
     pub keys_per_thread: usize,
-    /// Bytes of each value: 0 to [`MAX_VALUE_SIZE`]. Values of shared keys have at least 16 bytes, room for their stamp and a
-    /// check.
+    /// Bytes of each value: 0 to [`MAX_VALUE_SIZE`]. Values of shared keys have at least 16 bytes,
+    /// room for their stamp and a check.
     pub value_size: usize,
 }
 
@@ -71,7 +75,8 @@ impl Options {
     /// Checks every field, and how much they ask for together.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the limit.
+    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the
+    /// limit.
     pub fn validate(&self) -> Result<()> {
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return Err(Error::invalid_argument("threads", self.threads, "from 1 to 10000"));
@@ -102,8 +107,8 @@ impl Options {
         self.threads.saturating_mul(self.keys_per_thread)
     }
 
-    /// Operations on shared keys by each thread, of each family of entries: a quarter of its own keys, between 8
-    /// and 1,000.
+    /// Operations on shared keys by each thread, of each family of entries: a quarter of its own
+    /// keys, between 8 and 1,000.
     fn rounds(&self) -> usize {
         (self.keys_per_thread / 4).clamp(8, 1000)
     }
@@ -141,14 +146,17 @@ pub enum Progress {
     Advance(u64),
 }
 
-/// How many pieces of work a thread does before it tells: often enough for a person, rarely enough not to be measured.
+/// How many pieces of work a thread does before it tells: often enough for a person, rarely enough
+/// not to be measured.
 const ADVANCE_EVERY: usize = 256;
 
-/// Why a stress test could not be carried out. A store that misbehaves is no such error: it is an [`Outcome`].
+/// Why a stress test could not be carried out. A store that misbehaves is no such error: it is an
+/// [`Outcome`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StressError {
-    /// The options or the configuration are outside their limits, or the store or its pool could not be opened.
+    /// The options or the configuration are outside their limits, or the store or its pool could
+    /// not be opened.
     #[error(transparent)]
     Store(#[from] Error),
     /// The threads could not be started.
@@ -156,7 +164,8 @@ pub enum StressError {
     Spawn(#[from] SpawnError),
 }
 
-/// Opens a store of this combination, stresses it, drops it, and reports. `progress` is called from many threads.
+/// Opens a store of this combination, stresses it, drops it, and reports. `progress` is called from
+/// many threads.
 ///
 /// # Errors
 /// [`StressError`] where the test could not be carried out.

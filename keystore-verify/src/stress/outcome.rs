@@ -31,8 +31,8 @@ impl std::fmt::Display for Verdict {
 /// How many of a kind of fault are described; the others are only counted.
 const MAX_EXAMPLES: usize = 10;
 
-/// What was found wrong. All numbers are observations: a key that is lost is missed once by the thread that set it, once by
-/// the look-up at the end, and once in the walk.
+/// What was found wrong. All numbers are observations: a key that is lost is missed once by the
+/// thread that set it, once by the look-up at the end, and once in the walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// Keys that must be there, and were not found.
@@ -45,7 +45,8 @@ pub struct Faults {
     pub unexpected: u64,
     /// Updates and exchanges that succeeded and left no trace, or left one twice.
     pub lost_updates: u64,
-    /// How far the store's own counts (entries, operations) are from what was done, all differences added up.
+    /// How far the store's own counts (entries, operations) are from what was done, all differences
+    /// added up.
     pub miscounted: u64,
     /// Verbs that returned an error, and threads that panicked.
     pub errors: u64,
@@ -90,8 +91,8 @@ impl Faults {
     }
 }
 
-/// How long single operations took, in nanoseconds: one in eight of the sets and gets of
-/// own keys. With more threads than cores the longest include the time in which a thread waited for a core.
+/// How long single operations took, in nanoseconds: one in eight of the sets and gets of own keys.
+/// With more threads than cores the longest include the time in which a thread waited for a core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// Operations that were timed.
@@ -140,7 +141,8 @@ pub struct Measure {
     pub stats: Stats,
 }
 
-/// The result for one combination of backend and pool; as JSON, one flat object with [`Faults`] among its fields.
+/// The result for one combination of backend and pool; as JSON, one flat object with [`Faults`]
+/// among its fields.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// The backend.
@@ -156,9 +158,9 @@ pub struct Outcome {
     /// What was found wrong.
     #[serde(flatten)]
     pub faults: Faults,
-    /// Operations a second on own keys: two for each key, a set and a get that copies the value out, by the wall time from
-    /// the instant the first thread passes the gate to the instant the last has done its work. Making keys and values
-    /// and checking the answers is within that time.
+    /// Operations a second on own keys: two for each key, a set and a get that copies the value
+    /// out, by the wall time from the instant the first thread passes the gate to the instant the
+    /// last has done its work. Making keys and values and checking the answers is within that time.
     pub ops_per_sec: f64,
     /// That time, seconds.
     pub seconds: f64,

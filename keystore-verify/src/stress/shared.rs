@@ -1,8 +1,10 @@
-//! All threads meet on the same few keys, with every single-key verb, and keep books about what they did.
+//! All threads meet on the same few keys, with every single-key verb, and keep books about what
+//! they did.
 //!
-//! The books of all threads together say what the store must hold in the end, whatever the order was in which they came:
-//! see [`Family`]. While they run, every value that is seen must be whole and of its key, and a thread must never again see
-//! a value of its own that it has since replaced or removed.
+//! The books of all threads together say what the store must hold in the end, whatever the order
+//! was in which they came: see [`Family`]. While they run, every value that is seen must be whole
+//! and of its key, and a thread must never again see a value of its own that it has since replaced
+//! or removed.
 
 use std::time::Duration;
 
@@ -17,7 +19,8 @@ use crate::spawn_together::spawn_together;
 /// Keys of each family but the claims, of which there is one to a round. Few, so that threads meet.
 pub(super) const CELLS: usize = 32;
 
-/// How often a thread offers an exchange before it goes on: enough to get through mostly, and bounded.
+/// How often a thread offers an exchange before it goes on: enough to get through mostly, and
+/// bounded.
 const OFFERS: usize = 4;
 
 /// What all threads together did.
@@ -50,8 +53,8 @@ impl Books {
     }
 }
 
-/// The length of a shared value: at least as long as asked for, and changing with its stamp, so that values are replaced by
-/// shorter and by longer ones.
+/// The length of a shared value: at least as long as asked for, and changing with its stamp, so
+/// that values are replaced by shorter and by longer ones.
 pub(super) fn value_len(options: &Options, stamp: u64) -> usize {
     options.value_size.max(MIN_STAMPED_LEN) + (stamp % 9) as usize
 }
@@ -101,7 +104,8 @@ struct Visitor<'a, K> {
     books: Books,
     /// Claims that this thread won.
     won: Vec<usize>,
-    /// By register: the stamp that this thread wrote last, where it has not removed the register since.
+    /// By register: the stamp that this thread wrote last, where it has not removed the register
+    /// since.
     written: [Option<u64>; CELLS],
     value: Vec<u8>,
 }
@@ -120,7 +124,8 @@ impl<'a, K: Keystore> Visitor<'a, K> {
         }
     }
 
-    /// One operation or two on a key of each family. All threads visit the claims in the same order, so that they race.
+    /// One operation or two on a key of each family. All threads visit the claims in the same
+    /// order, so that they race.
     fn round(&mut self, round: usize) {
         let draw = mix(self.thread << 32 | round as u64);
         let cell = |shift: u32| (draw >> shift) as usize % CELLS;

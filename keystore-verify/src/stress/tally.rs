@@ -7,7 +7,8 @@ use keystore::Result;
 use super::entry::KeyId;
 use super::outcome::Faults;
 
-/// Calls by the kind that the store counts them as (see [`OperationStats`](keystore::OperationStats)), and faults.
+/// Calls by the kind that the store counts them as (see
+/// [`OperationStats`](keystore::OperationStats)), and faults.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) adds: u64,

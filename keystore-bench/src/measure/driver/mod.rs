@@ -1,12 +1,15 @@
 //! Runs a scenario's threads on a store, and takes the time.
 //!
-//! The operations are drawn before ([`Scenario::draw`]); here the threads wait for each other at a barrier and then do
-//! them, and nothing else: a value that is read is looked at, at both ends, and what was seen is kept from being optimised
-//! away; values that are written are made some ahead (`values`). One call in [`Scenario::time_every`] is timed by itself,
-//! for the clock takes as long as a fast operation, and waits for all that the processor had begun. Where there are no more threads than processors, each thread stays on one.
+//! The operations are drawn before ([`Scenario::draw`]); here the threads wait for each other at a
+//! barrier and then do them, and nothing else: a value that is read is looked at, at both ends, and
+//! what was seen is kept from being optimised away; values that are written are made some ahead
+//! (`values`). One call in [`Scenario::time_every`] is timed by itself, for the clock takes as long
+//! as a fast operation, and waits for all that the processor had begun. Where there are no more
+//! threads than processors, each thread stays on one.
 //!
-//! At a fixed [rate](Scenario::rate) every call has a time at which it is due, whether the store has answered the one before
-//! or not, and every call is timed twice over: from its start, and from when it was due.
+//! At a fixed [rate](Scenario::rate) every call has a time at which it is due, whether the store
+//! has answered the one before or not, and every call is timed twice over: from its start, and from
+//! when it was due.
 
 mod values;
 mod worker;
@@ -59,8 +62,9 @@ impl Run {
     }
 }
 
-/// Gives `store` the keys that it holds at the start, from this thread, with values of sizes in turn from those that the
-/// streams write. If the control is stopped, the store stays as far as it has come.
+/// Gives `store` the keys that it holds at the start, from this thread, with values of sizes in
+/// turn from those that the streams write. If the control is stopped, the store stays as far as it
+/// has come.
 ///
 /// # Errors
 /// Those of the store.
@@ -91,7 +95,8 @@ pub fn load<K: Keystore + ?Sized>(
 /// Runs the threads, one for each stream, on `store`.
 ///
 /// # Errors
-/// The first error that a verb returned to a thread; that thread stops there, the others run to their end.
+/// The first error that a verb returned to a thread; that thread stops there, the others run to
+/// their end.
 pub fn run(
     store: &BoxedKeystore,
     scenario: &Scenario,

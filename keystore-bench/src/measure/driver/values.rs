@@ -7,9 +7,9 @@ use keystore_verify::value::{Stamp, write_value};
 use crate::workload::operation::Kind;
 use crate::workload::stream::Stream;
 
-/// Values that are about to be written, made a good many ahead: a store that copies a value which was written just now
-/// waits until those writes, and all that the thread wrote before, have reached the cache. That would be measured, and
-/// nothing else.
+/// Values that are about to be written, made a good many ahead: a store that copies a value which
+/// was written just now waits until those writes, and all that the thread wrote before, have
+/// reached the cache. That would be measured, and nothing else.
 pub(super) struct Values {
     bytes: Vec<u8>,
     /// Bytes from one value to the next.
@@ -21,7 +21,8 @@ pub(super) struct Values {
 impl Values {
     /// The most that are made ahead.
     const MOST: usize = 64;
-    /// Bytes that are made ahead, unless one value alone is larger: few enough to stay in the first-level cache.
+    /// Bytes that are made ahead, unless one value alone is larger: few enough to stay in the
+    /// first-level cache.
     const BYTES: usize = 8 << 10;
 
     pub(super) fn new(largest: usize) -> Self {
@@ -35,8 +36,8 @@ impl Values {
         self.made.contains(&index).then(|| &self.bytes[(index - self.made.start) * self.stride..])
     }
 
-    /// Makes the values of the operations from `index` on, which is this thread's operation number `number`; gives the first,
-    /// with what follows it.
+    /// Makes the values of the operations from `index` on, which is this thread's operation number
+    /// `number`; gives the first, with what follows it.
     pub(super) fn make(&mut self, stream: &Stream, index: usize, thread: usize, number: u64) -> &[u8] {
         let count = self.bytes.len().checked_div(self.stride).unwrap_or(0);
         let operations = &stream.operations()[index..];

@@ -240,7 +240,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Each operation is due at its time: the threads take turns, so that together they keep the rate.
+    /// Each operation is due at its time: the threads take turns, so that together they keep the
+    /// rate.
     fn fixed_rate(
         &mut self,
         rate: f64,
@@ -268,7 +269,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Makes the values of the next writes, where the next operation is one and they are not made yet.
+    /// Makes the values of the next writes, where the next operation is one and they are not made
+    /// yet.
     fn make_values(&mut self) {
         let next = self.next % self.stream.len().max(1);
         let writes = self.stream.operations().get(next).is_some_and(|next| writes_alone(next.kind));
@@ -277,8 +279,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The next calls, `count` of them, or as many as the quota allows. What they need is kept at hand here, for this is what is
-    /// added to every operation that is measured.
+    /// The next calls, `count` of them, or as many as the quota allows. What they need is kept at
+    /// hand here, for this is what is added to every operation that is measured.
     fn calls(&mut self, mut count: u32) -> keystore::Result<()> {
         while count > 0 && self.done < self.quota {
             if self.next == self.stream.len() {
@@ -312,8 +314,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// A call that changes a key, the operation at `index` in the stream and this thread's operation number `number`: what it
-    /// saw of the old value.
+    /// A call that changes a key, the operation at `index` in the stream and this thread's
+    /// operation number `number`: what it saw of the old value.
     #[inline]
     fn change(
         &mut self,
@@ -403,7 +405,8 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Waits until a time, and says what time it is then. Threads that share a processor let each other through.
+/// Waits until a time, and says what time it is then. Threads that share a processor let each other
+/// through.
 fn wait_until(due: Instant, crowded: bool) -> Instant {
     loop {
         let now = Instant::now();
@@ -421,7 +424,8 @@ fn wait_until(due: Instant, crowded: bool) -> Instant {
     }
 }
 
-/// Looks at a value: at both its ends, so that all its cache lines but those in the middle of a long one are waited for.
+/// Looks at a value: at both its ends, so that all its cache lines but those in the middle of a
+/// long one are waited for.
 #[inline]
 fn look_at(value: &[u8]) -> u64 {
     let word =

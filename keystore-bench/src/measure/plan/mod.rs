@@ -1,11 +1,12 @@
 //! Measures scenarios on every candidate, round by round.
 //!
-//! A round measures every scenario once, and within it one candidate after another: those that are compared run next to each
-//! other, so that a machine which is slow for a while is slow for all of them. Each round begins with another candidate and
-//! draws other operations, the same for all. What is reported is the median of the rounds, with its bounds.
+//! A round measures every scenario once, and within it one candidate after another: those that are
+//! compared run next to each other, so that a machine which is slow for a while is slow for all of
+//! them. Each round begins with another candidate and draws other operations, the same for all.
+//! What is reported is the median of the rounds, with its bounds.
 //!
-//! Every run is checked afterwards ([`Proof`]), outside the time measured. A store whose content a run cannot have changed
-//! serves the next number of threads too; every other run gets a new one.
+//! Every run is checked afterwards ([`Proof`]), outside the time measured. A store whose content a
+//! run cannot have changed serves the next number of threads too; every other run gets a new one.
 
 mod entry;
 mod key_cache;
@@ -68,7 +69,8 @@ impl Plan {
     /// Makes or reads the keys of every scenario, and checks that all of them can run.
     ///
     /// # Errors
-    /// [`Error::Scenario`] for the first scenario that cannot run; those of [`Keys::from_file`] and [`Trace::read`].
+    /// [`Error::Scenario`] for the first scenario that cannot run; those of [`Keys::from_file`] and
+    /// [`Trace::read`].
     pub fn new(suite: Suite, candidates: Vec<Candidate>) -> Result<Self> {
         for scenario in &suite.scenarios {
             scenario.validate()?;
@@ -130,7 +132,8 @@ impl Plan {
         self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
     }
 
-    /// How long all rounds take at least: what runs and warming up are said to take, or the budget where that is less.
+    /// How long all rounds take at least: what runs and warming up are said to take, or the budget
+    /// where that is less.
     #[must_use]
     pub fn least_time(&self) -> Duration {
         let seconds = |entry: &Entry| {
@@ -149,12 +152,12 @@ impl Plan {
         self.rounds.budget.map_or(time, |budget| time.min(budget))
     }
 
-    /// Runs everything, telling `observe` before each run what is next. Where [`RunControl::stop`] is called, what was measured so
-    /// far is the result.
+    /// Runs everything, telling `observe` before each run what is next. Where [`RunControl::stop`]
+    /// is called, what was measured so far is the result.
     ///
     /// # Errors
-    /// [`Error::Store`] where a store refused an operation. A store whose content is wrong afterwards is not an error here:
-    /// its rows say so ([`Results::verify`]).
+    /// [`Error::Store`] where a store refused an operation. A store whose content is wrong
+    /// afterwards is not an error here: its rows say so ([`Results::verify`]).
     pub fn run(&self, control: &RunControl, observe: &mut dyn FnMut(&Progress<'_>)) -> Result<Results> {
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let begun = Instant::now();
@@ -244,7 +247,8 @@ impl Plan {
         line_rates(most.clamp(1 << 20, 1 << 30), &threads, LIMIT_TIME)
     }
 
-    /// What is known of each scenario besides the rows: its keys, and what the harness takes for it.
+    /// What is known of each scenario besides the rows: its keys, and what the harness takes for
+    /// it.
     fn measured(&self, control: &RunControl) -> Result<Vec<Measured>> {
         let nothing: BoxedKeystore = Box::new(NullStore);
         self.entries

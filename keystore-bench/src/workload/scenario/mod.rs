@@ -1,7 +1,9 @@
-//! What is asked of a store: a mix of operations over a key distribution, for so many threads, keys and bytes.
+//! What is asked of a store: a mix of operations over a key distribution, for so many threads, keys
+//! and bytes.
 //!
-//! A scenario is data: it is read from a TOML file, and kept with the results, so whoever has either can run it again.
-//! [`Suite`](crate::Suite) reads files of them; [`Scenario::draw`] turns one into the operations of each thread.
+//! A scenario is data: it is read from a TOML file, and kept with the results, so whoever has
+//! either can run it again. [`Suite`](crate::Suite) reads files of them; [`Scenario::draw`] turns
+//! one into the operations of each thread.
 
 mod changes;
 mod validate;
@@ -39,7 +41,8 @@ pub struct Scenario {
     /// Which keys they take.
     #[serde(default)]
     pub distribution: KeyDistribution,
-    /// The share of the keys that the store holds at the start, from 0 (it is empty) to 1 (it holds all).
+    /// The share of the keys that the store holds at the start, from 0 (it is empty) to 1 (it holds
+    /// all).
     #[serde(default = "whole")]
     pub preload: f64,
     /// How long it runs.
@@ -48,7 +51,8 @@ pub struct Scenario {
     /// Seconds that the threads run before the clock does, on the same operations.
     #[serde(default)]
     pub warm_up: f64,
-    /// Operations a second, over all threads, where they come at a fixed rate. Without it, each follows upon the last.
+    /// Operations a second, over all threads, where they come at a fixed rate. Without it, each
+    /// follows upon the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
     /// The numbers of threads to run it with, one run for each.
@@ -63,7 +67,8 @@ pub struct Scenario {
     /// A file whose lines are the keys, in place of made ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_from: Option<PathBuf>,
-    /// A file of recorded operations, which are replayed: it gives operations, keys and the sizes of values.
+    /// A file of recorded operations, which are replayed: it gives operations, keys and the sizes
+    /// of values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<PathBuf>,
     /// Bytes of each value.

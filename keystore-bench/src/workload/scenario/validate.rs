@@ -12,7 +12,8 @@ impl Scenario {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Scenario`] names the first field that is outside its limits, its value and the limit.
+    /// [`Error::Scenario`] names the first field that is outside its limits, its value and the
+    /// limit.
     pub fn validate(&self) -> Result<()> {
         match self.fault() {
             None => Ok(()),
