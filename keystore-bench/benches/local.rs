@@ -1,21 +1,22 @@
-//! A store of one thread beside the map that one would otherwise take there: `cargo bench -p keystore-bench --bench local`.
+//! A store of one thread beside the map that one would otherwise take there: `cargo bench -p
+//! keystore-bench --bench local`.
 //!
-//! `LocalKeystore` on a slab, and hashbrown's `HashMap<Box<[u8]>, Box<[u8]>>` with the same hasher, which overwrites a value of the
-//! same length in place as the store does. Both are called directly, as their users would.
+//! `LocalKeystore` on a slab, and hashbrown's `HashMap<Box<[u8]>, Box<[u8]>>` with the same hasher,
+//! which overwrites a value of the same length in place as the store does. Both are called
+//! directly, as their users would.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use hashbrown::HashMap;
+use keystore::{Concurrency, Config, DefaultHasher, Keystore, LocalKeystore, SlabPool};
 use keystore_bench::Keys;
-use keystore_core::{Concurrency, Config, DefaultHasher, Keystore, LocalKeystore};
-use keystore_pool::SlabPool;
 
 const VALUE: [u8; 64] = [7; 64];
 
-/// Keys of one bench, in the order in which they are asked for: one behind another in memory, so that finding the next
-/// costs nothing.
+/// Keys of one bench, in the order in which they are asked for: one behind another in memory, so
+/// that finding the next costs nothing.
 const ASKED: usize = 1 << 20;
 
 type Bytes = Box<[u8]>;

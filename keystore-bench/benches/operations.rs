@@ -1,14 +1,14 @@
 //! Single operations of each backend on one thread, by criterion: `cargo bench -p keystore-bench`.
 //!
-//! This is for working on a backend: it sees a change of a few nanoseconds. Which backend suits a load is for
-//! `cargo xtask bench`, with its threads, distributions and pools.
+//! This is for working on a backend: it sees a change of a few nanoseconds. Which backend suits a
+//! load is for `cargo xtask bench`, with its threads, distributions and pools.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use keystore::{BackendKind, BoxedKeystore, Config, Global, Keystore, open};
 use keystore_bench::Keys;
-use keystore_core::{BackendKind, BoxedKeystore, Config, Global, Keystore, open};
 
 /// Entries of the store: enough to be larger than the fast caches.
 const ENTRIES: usize = 200_000;
@@ -48,7 +48,8 @@ fn loaded(kind: BackendKind, keys: &Keys) -> BoxedKeystore {
     store
 }
 
-/// The time of `times` operations, of which `timed` does a block at once and `undo` makes room for the next.
+/// The time of `times` operations, of which `timed` does a block at once and `undo` makes room for
+/// the next.
 fn per_block(times: u64, timed: impl Fn(), undo: impl Fn()) -> Duration {
     let blocks = times.div_ceil(BLOCK as u64);
     let time: Duration = (0..blocks)
@@ -93,7 +94,8 @@ fn operations(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("set", kind), |bencher| {
             bencher.iter(|| store.set(keys.get(walk.next()), &VALUE).expect("there is memory"));
         });
-        // Absent keys are inserted and taken out again, a block at a time, and only the half that is asked for is timed.
+        // Absent keys are inserted and taken out again, a block at a time, and only the half that
+        // is asked for is timed.
         let mut walk = Walk::over(ENTRIES);
         let absent: Vec<&[u8]> = (0..BLOCK).map(|_| keys.get(ENTRIES + walk.next())).collect();
         let insert = || {

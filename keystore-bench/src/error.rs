@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::console::show_path;
+use keystore_text::console::show_path;
 
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -34,26 +34,9 @@ pub enum Error {
         /// What there is.
         expected: String,
     },
-    /// A file that could not be read or written.
-    #[error("{}: {action}: {source}", show_path(path))]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was tried: "cannot be read".
-        action: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file that was read and does not hold what it must.
-    #[error("{}:{line}: {reason}", show_path(path))]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// A file that cannot be read or written, or a line of it that does not hold what it must.
+    #[error(transparent)]
+    Text(#[from] keystore_text::Error),
     /// A results file that this version does not read.
     #[error("{}: {reason}", show_path(path))]
     Results {
@@ -70,7 +53,7 @@ pub enum Error {
         /// The scenario and the number of threads.
         scenario: String,
         /// Why.
-        source: keystore_core::Error,
+        source: keystore::Error,
     },
     /// Threads of a burst that could not be started, or panicked.
     #[error("{scenario}: a burst of {threads} threads: {reason}")]
@@ -154,28 +137,33 @@ impl Error {
         Self::Unknown { what, name: name.to_owned(), expected }
     }
 
-    /// An [`Error::File`] for a failed read.
+    /// Returns an [`Error::Text`] for a failed read.
     pub fn unreadable(path: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::File { path: path.as_ref().to_owned(), action: UNREADABLE, source }
+        keystore_text::Error::unreadable(path, source).into()
     }
 
-    /// An [`Error::File`] for a failed write.
+    /// Returns an [`Error::Text`] for a failed write.
     pub fn unwritable(path: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::File { path: path.as_ref().to_owned(), action: "cannot be written", source }
+        keystore_text::Error::unwritable(path, source).into()
     }
 
-    /// Whether what was asked for or given is at fault (exit code 2) and not what came of it (exit code 1).
+    /// Returns an [`Error::Text`] for a line that does not hold what it must.
+    pub(crate) fn line(path: impl AsRef<Path>, line: usize, reason: impl Into<String>) -> Self {
+        keystore_text::Error::line(path, line, reason).into()
+    }
+
+    /// Whether what was asked for or given is at fault (exit code 2) and not what came of it (exit
+    /// code 1).
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Scenario { .. }
             | Self::Unknown { .. }
-            | Self::Line { .. }
             | Self::Results { .. }
             | Self::NoEffect { .. }
             | Self::NothingInCommon { .. }
             | Self::TooFewRounds { .. } => true,
-            Self::File { action, .. } => *action == UNREADABLE,
+            Self::Text(error) => error.is_usage(),
             Self::Store { .. }
             | Self::Threads { .. }
             | Self::Verification { .. }
@@ -184,8 +172,6 @@ impl Error {
         }
     }
 }
-
-const UNREADABLE: &str = "cannot be read";
 
 /// `; did you mean "epoch+slab"?`, where one of `names` is near to `name`; otherwise nothing.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {

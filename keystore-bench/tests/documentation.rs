@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use keystore::{BackendKind, PoolKind};
 use keystore_bench::lead::{CONFIDENCE, LEAST_LEAD};
 use keystore_bench::report::Block;
-use keystore_bench::{KeyDistribution, Length, MIN_VALUE_SIZE, SCHEMA, Scenario, Suite, advice};
-use keystore_core::BackendKind;
-use keystore_pool::PoolKind;
+use keystore_bench::{KeyDistribution, Length, SCHEMA, Scenario, Suite, advice};
+use keystore_verify::value::MIN_VALUE_SIZE;
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);

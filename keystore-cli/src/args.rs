@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use keystore_bench::Combination;
-use keystore_bench::input::MAX_LINE_LEN;
+use keystore::Combination;
 use keystore_core::{BackendKind, BoxedKeystore, Config, Error, MAX_KEY_LEN, MAX_VALUE_LEN};
 use keystore_pool::PoolKind;
+use keystore_text::input::MAX_LINE_LEN;
 
 /// One kind of backend or pool, or all kinds.
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use keystore_bench::console::show;
 use keystore_core::{BoxedKeystore, Keystore};
+use keystore_text::console::show;
 use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use clap::ValueEnum;
-use keystore_bench::console::show_text;
-use keystore_bench::input::Records;
 use keystore_core::MAX_KEY_LEN;
+use keystore_text::console::show_text;
+use keystore_text::input::Records;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

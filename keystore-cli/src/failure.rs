@@ -4,20 +4,21 @@
 use std::io;
 use std::path::PathBuf;
 
-use keystore_bench::console::{show_name, show_path};
-use keystore_bench::stress::StressError;
 use keystore_core::Error;
+use keystore_text::console::{show_name, show_path};
+use keystore_verify::stress::StressError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Usage(#[from] clap::Error),
-    /// Never a failure of standard output, which the console records and reports at the end.
+    /// Never a failure of standard output, which `keystore_text::console` records and reports at the
+    /// end.
     #[error("output: {0}")]
     Output(#[from] io::Error),
     /// An unreadable file, or a malformed line of it.
     #[error(transparent)]
-    Input(#[from] keystore_bench::Error),
+    Input(#[from] keystore_text::Error),
     #[error("{}: no value is a number, so no value is the largest", show_path(path))]
     NothingNumeric { path: PathBuf },
     #[error("key not found: {}", show_name(.key))]

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, RangedU64ValueParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
-use keystore_bench::console::{Output, show_path};
-use keystore_bench::errln;
-use keystore_bench::input::{Found, Input, Lines, Records, source};
 use keystore_core::{BoxedKeystore, Change, Error, Keystore, MAX_KEY_LEN, Update};
+use keystore_text::console::{Output, show_path};
+use keystore_text::errln;
+use keystore_text::input::{Found, Input, Lines, Records, source};
 
 use crate::args::{LongestLine, StoreArgs};
 use crate::entries::{Format, Malformed, Unescaped, csv, is_header, json, tsv, words};
@@ -125,7 +125,7 @@ enum Source {
 }
 
 impl Source {
-    fn advance(&mut self) -> Result<Found, keystore_bench::Error> {
+    fn advance(&mut self) -> Result<Found, keystore_text::Error> {
         match self {
             Self::Lines(lines) => lines.advance(),
             Self::Records(records) => records.advance(),
@@ -202,7 +202,7 @@ impl Loader<'_> {
                 Err(Refused::Malformed(reason)) => (reason, self.args.skip_bad),
                 Err(Refused::Store(error)) => (error.to_string(), false),
             };
-            let failure = keystore_bench::Error::Line { path: path.clone(), line: source.line(), reason };
+            let failure = keystore_text::Error::Line { path: path.clone(), line: source.line(), reason };
             if !may_skip {
                 return Err(failure.into());
             }

@@ -13,8 +13,9 @@
 //! | `style` | how keys and values are printed |
 //! | `failure` | the errors |
 //!
-//! All input text is read by the module `input`, and all output goes through the module `console`.
-//! Text from outside is escaped by `show` and its variants, so that it cannot control the terminal.
+//! All input text is read by `keystore_text::input`, and all output goes through
+//! `keystore_text::console`. Text from outside is escaped by `show` and its variants, so that it
+//! cannot control the terminal.
 //!
 //! Exit codes: 0 for success, 1 for a failure, 2 for wrong arguments.
 
@@ -37,10 +38,14 @@ mod words;
 use std::process::ExitCode;
 
 use clap::Parser;
-use keystore_bench::console;
-use keystore_bench::errln;
+use keystore_text::console;
+use keystore_text::errln;
 
 use self::failure::Failure;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Stress-test, fill and try a concurrent in-process key-value store.
 #[derive(Debug, Parser)]

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keystore_bench::console::show_name;
-use keystore_bench::errln;
 use keystore_core::{BoxedKeystore, Change, Error, Exchange, Keystore, Update};
+use keystore_text::console::show_name;
+use keystore_text::errln;
 
 use crate::report;
 use crate::style::Style;

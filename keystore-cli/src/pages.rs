@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use keystore_bench::console::Output;
+use keystore_text::console::Output;
 
 use crate::failure::Failure;
 

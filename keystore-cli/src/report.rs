@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use keystore_bench::stress::Outcome;
 use keystore_core::Stats;
+use keystore_text::duration::nanoseconds_exact;
+use keystore_verify::stress::Outcome;
 
 /// Prints the result of one stress test.
 pub(crate) fn stress(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
@@ -27,11 +28,11 @@ pub(crate) fn stress(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> 
     writeln!(
         out,
         "Latency: average {}, p50 {}, p95 {}, p99 {}, max {}",
-        duration(latency.average_ns),
-        duration(latency.p50_ns as f64),
-        duration(latency.p95_ns as f64),
-        duration(latency.p99_ns as f64),
-        duration(latency.max_ns as f64),
+        nanoseconds_exact(latency.average_ns),
+        nanoseconds_exact(latency.p50_ns as f64),
+        nanoseconds_exact(latency.p95_ns as f64),
+        nanoseconds_exact(latency.p99_ns as f64),
+        nanoseconds_exact(latency.max_ns as f64),
     )?;
     stats(out, &outcome.stats)?;
     for example in &faults.examples {
@@ -137,25 +138,9 @@ fn seconds_ago(second: u64) -> String {
     format!("{} s ago", now.saturating_sub(second))
 }
 
-/// Formats nanoseconds in a suitable unit.
-fn duration(nanoseconds: f64) -> String {
-    match nanoseconds {
-        n if n < 1e3 => format!("{n:.0} ns"),
-        n if n < 1e6 => format!("{:.2} µs", n / 1e3),
-        n if n < 1e9 => format!("{:.2} ms", n / 1e6),
-        n => format!("{:.2} s", n / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{duration, per_entry};
-
-    #[test]
-    fn durations_have_the_unit_that_suits_them() {
-        let shown = [0.0, 999.0, 1_500.0, 2_340_000.0, 61e9].map(duration);
-        assert_eq!(shown, ["0 ns", "999 ns", "1.50 µs", "2.34 ms", "61.00 s"]);
-    }
+    use super::per_entry;
 
     #[test]
     fn nothing_is_divided_by_no_entries() {

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use keystore_bench::console::{self, Output};
-use keystore_bench::errln;
-use keystore_bench::input::{Found, Input, Lines};
 use keystore_core::BoxedKeystore;
+use keystore_text::console::{self, Output};
+use keystore_text::errln;
+use keystore_text::input::{Found, Input, Lines};
 use rustyline::Editor;
 use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;

@@ -7,13 +7,13 @@ use clap::CommandFactory;
 use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressStyle};
-use keystore_bench::Combination;
-use keystore_bench::console::Output;
-use keystore_bench::stress::{
-    self, MAX_KEYS_PER_THREAD, MAX_THREADS, MAX_VALUE_SIZE, Options, Outcome, Progress, Verdict,
-};
+use keystore::Combination;
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
+use keystore_text::console::Output;
+use keystore_verify::stress::{
+    self, MAX_KEYS_PER_THREAD, MAX_THREADS, MAX_VALUE_SIZE, Options, Outcome, Progress, Verdict,
+};
 
 use crate::args::{OneOrAll, Sizes, backend_or_all, pool_or_all};
 use crate::failure::Failure;

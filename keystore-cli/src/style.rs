@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use keystore_bench::console::show;
+use keystore_text::console::show;
 
 /// Explanation of escapes and of input text, for `--help`.
 pub(crate) const ESCAPES: &str = "\

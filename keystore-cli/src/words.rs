@@ -5,7 +5,7 @@
 //! `\u{e9}`, and any punctuation or space as itself. In double quotes spaces belong to the word. A
 //! word that starts with `#` starts a comment.
 //!
-//! The output of the console's `show` is one word, which reads back as the same bytes.
+//! The output of `keystore_text::console::show` is one word, which reads back as the same bytes.
 
 use std::fmt;
 
@@ -222,7 +222,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use keystore_bench::console::{is_plain, show};
+    use keystore_text::console::{is_plain, show};
     use proptest::collection::vec;
     use proptest::prelude::*;
 

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 
 use crate::command::CommandLine;
 use crate::nightly;

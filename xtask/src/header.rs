@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use keystore_bench::errln;
+use keystore_text::errln;
 
 /// Source files, in the order of their declarations in the header.
 const SOURCES: [&str; 9] =

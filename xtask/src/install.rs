@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use cargo_metadata::{Message, MetadataCommand};
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 use semver::Version;
 
 use crate::command::cargo;

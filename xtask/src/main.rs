@@ -1,6 +1,7 @@
 //! `cargo xtask …`: the commands for work on this project.
 //!
-//! They print with `outln!` and `errln!`, which never panic if the output cannot be written.
+//! They print with `outln!` and `errln!` of `keystore_text::console`, which never panic if the output
+//! cannot be written.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -20,7 +21,7 @@ mod test;
 use std::process::ExitCode;
 
 use clap::Parser;
-use keystore_bench::console;
+use keystore_text::console;
 
 /// Commands for work on this project.
 #[derive(Debug, Parser)]

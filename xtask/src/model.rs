@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 
 use crate::command::CommandLine;
 

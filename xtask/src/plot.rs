@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use keystore_bench::outln;
 use keystore_bench::{Result, Results, report};
+use keystore_text::outln;
 
 /// Options of `cargo xtask plot`.
 #[derive(Debug, clap::Args)]

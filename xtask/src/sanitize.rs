@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 
 use crate::command::CommandLine;
 use crate::nightly;
@@ -78,7 +78,7 @@ fn check_tools(root: &Path, sanitizer: Sanitizer) -> Result<String, String> {
 /// tests on every combination.
 fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
     // The harness's own allocator would hide the use of memory from a sanitizer.
-    const BENCH: &str = "-p keystore-bench --lib --no-default-features -- every_combination_passes";
+    const BENCH: &str = "-p keystore-verify --lib --no-default-features -- every_combination_passes";
     let tests: &[&str] = match (args.sanitizer, args.short) {
         (_, true) => &["-p keystore --test conformance -- concurrency::"],
         (Sanitizer::Address, false) => &[

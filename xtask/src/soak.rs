@@ -7,12 +7,12 @@ use std::time::Duration;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use keystore_bench::Combination;
-use keystore_bench::soak::{self, Options, Outcome, Progress};
-use keystore_bench::stress::Verdict;
-use keystore_bench::{errln, outln};
+use keystore::Combination;
 use keystore_core::BackendKind;
 use keystore_pool::PoolKind;
+use keystore_text::{errln, outln};
+use keystore_verify::soak::{self, Options, Outcome, Progress};
+use keystore_verify::stress::Verdict;
 
 use crate::test::Seconds;
 

@@ -4,9 +4,9 @@
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use keystore_bench::Combination;
-use keystore_bench::stress::{self, Options, Outcome, StressError, Verdict};
-use keystore_bench::{errln, outln};
+use keystore::Combination;
+use keystore_text::{errln, outln};
+use keystore_verify::stress::{self, Options, Outcome, StressError, Verdict};
 
 /// Options of `cargo xtask stress`.
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{BatchError, Change, Error, Exchange, Keystore, Result, Stats, Update};
+use keystore::{BatchError, Change, Error, Exchange, Keystore, Result, Stats, Update};
 
 use super::map::Map;
 

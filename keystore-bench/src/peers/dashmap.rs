@@ -1,12 +1,14 @@
-//! dashmap, as its users have it: `Box<[u8]>` keys and values in its shards, by its ordinary interface.
+//! dashmap, as its users have it: `Box<[u8]>` keys and values in its shards, by its ordinary
+//! interface.
 //!
-//! The backend of ours that goes by its name puts our nodes into its shards instead, and hands it their hashes. Here,
-//! too, only a key that is new is copied, and a value of the same length is overwritten where it is.
+//! The backend of ours that goes by its name puts our nodes into its shards instead, and hands it
+//! their hashes. Here, too, only a key that is new is copied, and a value of the same length is
+//! overwritten where it is.
 
 use std::ops::ControlFlow;
 
 use dashmap::{DashMap, Entry};
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 
 use super::map::{Bytes, Map, overwrite};
 
@@ -41,7 +43,8 @@ impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
 
     #[inline]
     fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
-        // The one verb that can keep, change or remove an entry under one lock without a key of one's own.
+        // The one verb that can keep, change or remove an entry under one lock without a key of
+        // one's own.
         let mut change = None;
         self.remove_if_mut(key, |_, old| {
             let (done, remove) = match decide(Some(old)) {

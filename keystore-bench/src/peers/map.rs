@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, Update};
+use keystore::{Change, Update};
 
-/// Keys and values of every peer: one allocation of the very length for each, as short as std has it.
+/// Keys and values of every peer: one allocation of the very length for each, as short as std has
+/// it.
 pub(super) type Bytes = Box<[u8]>;
 
 /// The verbs that every peer has in some form. Each acts on its key at one instant.
@@ -12,8 +13,8 @@ pub(super) trait Map {
     /// Shows the value of `key` to `visit` where it lies.
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Option<R>;
 
-    /// [`read`](Self::read) for each key. No peer has a verb for it, so it is a loop; a peer whose guard serves any
-    /// number of lookups takes it once.
+    /// [`read`](Self::read) for each key. No peer has a verb for it, so it is a loop; a peer whose
+    /// guard serves any number of lookups takes it once.
     fn read_many(&self, keys: &[&[u8]], mut visit: impl FnMut(usize, Option<&[u8]>)) {
         for (index, key) in keys.iter().enumerate() {
             if self.read(key, |value| visit(index, Some(value))).is_none() {
@@ -34,17 +35,18 @@ pub(super) trait Map {
         keys.iter().filter(|key| self.remove(key)).count()
     }
 
-    /// Gives `key` the value `value`: created or replaced. Most workloads overwrite, so scc's maps and dashmap look for the
-    /// key as it is before they copy it: twice as fast where it is there (with one thread, 1 million keys of 16 bytes and
-    /// values of 64, in scc's `HashMap` and dashmap), and a fifth to a third slower where it is new, for it is looked up
-    /// twice. [`insert`](Self::insert) looks once.
+    /// Gives `key` the value `value`: created or replaced. Most workloads overwrite, so scc's maps
+    /// and dashmap look for the key as it is before they copy it: twice as fast where it is there
+    /// (with one thread, 1 million keys of 16 bytes and values of 64, in scc's `HashMap` and
+    /// dashmap), and a fifth to a third slower where it is new, for it is looked up twice.
+    /// [`insert`](Self::insert) looks once.
     fn set(&self, key: &[u8], value: &[u8]) -> Change;
 
     /// Gives `key` the value `value` where it is absent: whether it was.
     fn insert(&self, key: &[u8], value: &[u8]) -> bool;
 
-    /// Does with `key` what `decide` answers to its value, as one step. `decide` may be asked again where another
-    /// thread comes between.
+    /// Does with `key` what `decide` answers to its value, as one step. `decide` may be asked again
+    /// where another thread comes between.
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Change;
 
     /// Removes `key`: whether it was present.
@@ -57,9 +59,10 @@ pub(super) trait Map {
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>);
 }
 
-/// Gives a value that is locked exclusively a new content: in place where the length is the same. That spares a `set`
-/// two calls of the allocator. Even where the new value is a `Vec` that could be taken over, it was faster in each peer
-/// that can do it: the vector's memory goes back to the allocator warm, and the next value is made in it.
+/// Gives a value that is locked exclusively a new content: in place where the length is the same.
+/// That spares a `set` two calls of the allocator. Even where the new value is a `Vec` that could
+/// be taken over, it was faster in each peer that can do it: the vector's memory goes back to the
+/// allocator warm, and the next value is made in it.
 #[inline]
 pub(super) fn overwrite(old: &mut Bytes, new: &[u8]) {
     if old.len() == new.len() {

@@ -1,40 +1,45 @@
 //! Peers: other people's maps, as stores that the harness can drive beside ours.
 //!
-//! A store that is only compared with itself is always the fastest. So the maps that a Rust programmer would
-//! otherwise take stand here behind the same [`Keystore`](keystore_core::Keystore), and run the same scenarios, under
-//! the same threads, allocator and check.
+//! A store that is only compared with itself is always the fastest. So the maps that a Rust
+//! programmer would otherwise take stand here behind the same [`Keystore`](keystore::Keystore), and
+//! run the same scenarios, under the same threads, allocator and check.
 //!
 //! # What is fair
 //!
-//! - All peers have `Box<[u8]>` keys and values: bytes of any length, in the fewest bytes, with the fewest waits for
-//!   memory. All have the hasher that our stores have by default, through `Hash for [u8]`, as their users would.
+//! - All peers have `Box<[u8]>` keys and values: bytes of any length, in the fewest bytes, with the
+//!   fewest waits for memory. All have the hasher that our stores have by default, through `Hash
+//!   for [u8]`, as their users would.
 //! - Each is opened as by its own `default()`, and grows from there.
-//! - Each is used as its documentation says is best. Lookups, removals and, where it can, overwriting take the key as
-//!   borrowed bytes, and nothing is copied that need not be. A map that locks overwrites a value of the same length in
-//!   place; a map with guards takes one for a whole batch.
+//! - Each is used as its documentation says is best. Lookups, removals and, where it can,
+//!   overwriting take the key as borrowed bytes, and nothing is copied that need not be. A map that
+//!   locks overwrites a value of the same length in place; a map with guards takes one for a whole
+//!   batch.
 //! - After loading, each is walked once before it is measured. papaya and scc move the entries of a
 //!   table that has grown a few at a time, with later calls, and a short run would measure that.
 //!   Ours are measured as loading leaves them.
-//! - Between the harness and the peer is one call through a pointer, the same that our stores pay, and nothing else:
-//!   no check of lengths, no counters.
+//! - Between the harness and the peer is one call through a pointer, the same that our stores pay,
+//!   and nothing else: no check of lengths, no counters.
 //!
 //! # What a peer does not promise
 //!
-//! The adapter adds nothing to a peer, so some promises of the trait are not kept here: keys and values of any length
-//! are taken, the empty key too; where memory is short the process ends; a closure that calls the same store may
-//! deadlock. `retain` and `clear` go key by key; `reserve` and `shrink` are refused (-43), for they mean something
-//! else in each, or need the map alone; of the statistics only the count of entries is told.
+//! The adapter adds nothing to a peer, so some promises of the trait are not kept here: keys and
+//! values of any length are taken, the empty key too; where memory is short the process ends; a
+//! closure that calls the same store may deadlock. `retain` and `clear` go key by key; `reserve`
+//! and `shrink` are refused (-43), for they mean something else in each, or need the map alone; of
+//! the statistics only the count of entries is told.
 //!
-//! Their names are always there, so that results with them can be read; the maps themselves need the feature `peers`.
+//! Their names are always there, so that results with them can be read; the maps themselves need
+//! the feature `peers`.
 //!
-//! One file to each peer, one trait (`map`) that they implement, one adapter that makes a store of it.
+//! One file to each peer, one trait (`map`) that they implement (`pinned` does most of it for two),
+//! one adapter that makes a store of it.
 
 use std::fmt;
 use std::str::FromStr;
 
-use keystore_core::BoxedKeystore;
+use keystore::BoxedKeystore;
 #[cfg(feature = "peers")]
-use keystore_core::DefaultHasher;
+use keystore::DefaultHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -49,6 +54,8 @@ mod flurry;
 mod map;
 #[cfg(feature = "peers")]
 mod papaya;
+#[cfg(feature = "peers")]
+mod pinned;
 #[cfg(feature = "peers")]
 mod scc_hash_index;
 #[cfg(feature = "peers")]
@@ -132,7 +139,7 @@ impl PeerKind {
     /// # Errors
     /// -43 where the feature `peers` is off.
     #[cfg(feature = "peers")]
-    pub fn open(self) -> keystore_core::Result<BoxedKeystore> {
+    pub fn open(self) -> keystore::Result<BoxedKeystore> {
         Ok(match self {
             Self::Papaya => boxed::<::papaya::HashMap<Bytes, Bytes, DefaultHasher>>(),
             Self::SccHashMap => boxed::<scc::HashMap<Bytes, Bytes, DefaultHasher>>(),
@@ -148,8 +155,8 @@ impl PeerKind {
     /// # Errors
     /// -43.
     #[cfg(not(feature = "peers"))]
-    pub fn open(self) -> keystore_core::Result<BoxedKeystore> {
-        Err(keystore_core::Error::Unsupported {
+    pub fn open(self) -> keystore::Result<BoxedKeystore> {
+        Err(keystore::Error::Unsupported {
             operation: "opening a peer",
             reason: "the feature \"peers\" is off",
         })

@@ -1,12 +1,13 @@
 //! scc's `HashIndex`: the table of scc's `HashMap`, with readers that take no lock.
 //!
-//! Readers peek, so an entry never changes: a write puts a new one beside it and marks the old one removed, which
-//! goes when no reader can see it and its bucket is written again. `update` of an entry that was looked up with the
-//! key as it is, is how its documentation replaces a value; it copies the key.
+//! Readers peek, so an entry never changes: a write puts a new one beside it and marks the old one
+//! removed, which goes when no reader can see it and its bucket is written again. `update` of an
+//! entry that was looked up with the key as it is, is how its documentation replaces a value; it
+//! copies the key.
 
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 use scc::hash_index::{Entry, OccupiedEntry};
 use scc::{Guard, HashIndex};
 
@@ -75,8 +76,8 @@ impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
     }
 
     fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) {
-        // Its lock-free iterator may show an entry twice while the table is resized; this one holds each bucket's
-        // lock.
+        // Its lock-free iterator may show an entry twice while the table is resized; this one holds
+        // each bucket's lock.
         self.iter_sync(|key, value| visit(key, value).is_continue());
     }
 }

@@ -1,12 +1,12 @@
-//! scc's `HashMap`: buckets of entries, each bucket with its own reader-writer lock; the tables grow bucket by
-//! bucket.
+//! scc's `HashMap`: buckets of entries, each bucket with its own reader-writer lock; the tables
+//! grow bucket by bucket.
 //!
-//! It is used by its synchronous verbs. Lookups and overwriting take the key as it is; only a key that is new is
-//! copied.
+//! It is used by its synchronous verbs. Lookups and overwriting take the key as it is; only a key
+//! that is new is copied.
 
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 use scc::HashMap;
 use scc::hash_map::{Entry, OccupiedEntry};
 

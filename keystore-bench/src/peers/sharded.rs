@@ -1,8 +1,10 @@
-//! What a good programmer writes in an afternoon: std's hash table in shards, each behind a reader-writer lock.
+//! What a good programmer writes in an afternoon: std's hash table in shards, each behind a
+//! reader-writer lock.
 //!
-//! The table is hashbrown's `HashTable`, which is what std's `HashMap` is made of; with it a key is hashed once for
-//! both the shard and the place in it, where std's own interface would hash it again. The lock is parking_lot's.
-//! Shards stand on cache lines of their own, and there are four to a processor, as in dashmap.
+//! The table is hashbrown's `HashTable`, which is what std's `HashMap` is made of; with it a key is
+//! hashed once for both the shard and the place in it, where std's own interface would hash it
+//! again. The lock is parking_lot's. Shards stand on cache lines of their own, and there are four
+//! to a processor, as in dashmap.
 
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -10,14 +12,15 @@ use std::ops::ControlFlow;
 use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use keystore_core::{Change, DefaultHasher, Update};
+use keystore::{Change, DefaultHasher, Update};
 use parking_lot::RwLock;
 
 use super::map::{Bytes, Map, overwrite};
-use crate::machine::processors;
+use crate::measure::machine::processors;
 
-/// Bits at the top of a hash that hashbrown keeps as an entry's tag. The shard is chosen by those below them: the tag
-/// still tells a shard's entries apart, and so do the low bits, which choose the place.
+/// Bits at the top of a hash that hashbrown keeps as an entry's tag. The shard is chosen by those
+/// below them: the tag still tells a shard's entries apart, and so do the low bits, which choose
+/// the place.
 const TAG_BITS: u32 = 7;
 
 type Pair = (Bytes, Bytes);

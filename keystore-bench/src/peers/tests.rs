@@ -1,16 +1,18 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use keystore_core::{Change, Exchange, Keystore, Update};
+use keystore::{Change, Exchange, Keystore, Update};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::PeerKind;
-use crate::distribution::KeyDistribution;
-use crate::driver::{Watch, load, run};
-use crate::keys::Keys;
-use crate::proof::Proof;
-use crate::scenario::{Length, Mix, Scenario};
+use crate::measure::control::RunControl;
+use crate::measure::driver::{load, run};
+use crate::measure::proof::Proof;
+use crate::workload::distribution::KeyDistribution;
+use crate::workload::keys::Keys;
+use crate::workload::operation::Mix;
+use crate::workload::scenario::{Length, Scenario};
 
 type Model = HashMap<Vec<u8>, Vec<u8>>;
 
@@ -73,7 +75,8 @@ fn model_update(model: &mut Model, key: &[u8], decide: impl Fn(Option<&[u8]>) ->
     }
 }
 
-/// Every verb in random order on a few keys, values of several lengths: each answer is that of std's map.
+/// Every verb in random order on a few keys, values of several lengths: each answer is that of
+/// std's map.
 fn behaves_as_a_map(kind: PeerKind, seed: u64) {
     let store = kind.open().unwrap();
     let mut model = Model::new();
@@ -205,8 +208,8 @@ fn what_a_peer_cannot_do_is_refused() {
     }
 }
 
-/// Four threads fill keys of their own while the map grows, and count up the same hundred keys, creating and removing
-/// some of them on the way.
+/// Four threads fill keys of their own while the map grows, and count up the same hundred keys,
+/// creating and removing some of them on the way.
 #[test]
 fn nothing_is_lost_among_four_threads() {
     const THREADS: u64 = 4;
@@ -234,7 +237,8 @@ fn nothing_is_lost_among_four_threads() {
                                 .update(&shared, |old| Update::Set((counted(old) + 1).to_le_bytes().to_vec()))
                                 .unwrap();
                             created += u64::from(store.insert(b"once", b"").unwrap());
-                            // Absent and present by turns, so that updates meet the key coming and going.
+                            // Absent and present by turns, so that updates meet the key coming and
+                            // going.
                             store
                                 .update(b"blinks", |old| match old {
                                     Some(_) => Update::Delete,
@@ -296,12 +300,12 @@ fn the_harness_runs_every_peer_and_finds_it_right() {
         let streams = scenario.draw(2, 0, &keys);
         for kind in PeerKind::ALL {
             let store = kind.open().unwrap();
-            load(&*store, &scenario, &keys, &streams, &Watch::default()).unwrap();
-            let run = run(&store, &scenario, &streams, &Watch::default()).unwrap();
+            load(&*store, &scenario, &keys, &streams, &RunControl::default()).unwrap();
+            let run = run(&store, &scenario, &streams, &RunControl::default()).unwrap();
             assert_eq!(run.operations, 60_000);
             let proof =
                 Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
-            let verification = proof.check(&*store, &Watch::default()).unwrap();
+            let verification = proof.check(&*store, &RunControl::default()).unwrap();
             assert!(verification.passed(), "{kind}: {verification:?}");
         }
     }

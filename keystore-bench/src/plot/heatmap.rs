@@ -1,29 +1,31 @@
-//! Who is how fast: a small table of backends and pools for each scenario, each cell shaded by its share of the scenario's
-//! best; or, of many scenarios, a line for each.
+//! Who is how fast: a small table of backends and pools for each scenario, each cell shaded by its
+//! share of the scenario's best; or, of many scenarios, a line for each.
 
-use keystore_core::BackendKind;
-use keystore_pool::PoolKind;
+use keystore::{BackendKind, Combination, PoolKind};
 use plotters::element::Rectangle;
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
+use super::canvas::{Area, Drawing, WIDTH};
+use super::panels::{MANY_SCENARIOS, combinations};
+use super::picture::{Plot, draw};
 use super::style::{INK, Legend, Sample, TEXT, bold, draw_frame, fitted, ink_on, placed, shade, text};
-use super::{Area, Drawing, MANY_SCENARIOS, Plot, WIDTH, combinations, draw, millions_text, threads_text};
-use crate::combination::Combination;
 use crate::error::Result;
+use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};
-use crate::scenario::Scenario;
+use crate::workload::scenario::Scenario;
 
 /// Tables side by side.
 const ACROSS: usize = 3;
 
-/// Size of a table with the space around it, without the line for peers; of a cell; of the line for peers.
+/// Size of a table with the space around it, without the line for peers; of a cell; of the line for
+/// peers.
 const TABLE: (i32, i32) = (WIDTH as i32 / ACROSS as i32, 168);
 const CELL: (i32, i32) = (58, 30);
 const PEER_LINE: i32 = 34;
 
-/// Of many scenarios: the width of their names, the height of a line, the room for the names of the columns, the width of
-/// the best peer's name.
+/// Of many scenarios: the width of their names, the height of a line, the room for the names of the
+/// columns, the width of the best peer's name.
 const NAMES: i32 = 186;
 const LINE: i32 = 26;
 const COLUMN_NAMES: i32 = 48;

@@ -1,17 +1,22 @@
 //! Latency percentiles, for every combination under one scenario.
 //!
-//! Percentiles stand by their nines: 90 % at 1, 99 % at 2, 99.9 % at 3, so that each tenth of the slowest that is left has as
-//! much room as the last. The longest call stands beyond them.
+//! Percentiles stand by their nines: 90 % at 1, 99 % at 2, 99.9 % at 3, so that each tenth of the
+//! slowest that is left has as much room as the last. The longest call stands beyond them.
 
+use keystore_text::duration::nanoseconds_text;
+
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, ROW};
+use super::picture::{Plot, draw};
 use super::style::{INK, Legend, Sample, Whose};
-use super::{Plot, combinations, draw, millions_text, nanoseconds_text, slug, threads_text};
-use crate::candidate::Candidate;
 use crate::error::Result;
-use crate::measure::Latency;
+use crate::format::{millions_text, slug, threads_text};
+use crate::measure::candidate::Candidate;
+use crate::measure::metrics::Latency;
 use crate::results::{Measured, Results};
 
-/// Where the points of [`Latency::points`] stand, and what the axis says there. 95 has no room beside 90.
+/// Where the points of [`Latency::points`] stand, and what the axis says there. 95 has no room
+/// beside 90.
 const NINES: [(f64, &str); 7] =
     [(0.301, "50"), (1.0, "90"), (1.301, ""), (2.0, "99"), (3.0, "99.9"), (4.0, "99.99"), (4.9, "max")];
 

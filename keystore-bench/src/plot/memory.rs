@@ -1,7 +1,7 @@
 //! Memory for each entry, as it is when a loaded store has not been changed.
 //!
-//! Our stores count what they hold, part by part. Of other people's maps only that is known by which the process grew, so
-//! where they ran, the same is shown for ours, as a mark.
+//! Our stores count what they hold, part by part. Of other people's maps only that is known by
+//! which the process grew, so where they ran, the same is shown for ours, as a mark.
 
 use plotters::chart::ChartBuilder;
 use plotters::element::{PathElement, Rectangle};
@@ -9,11 +9,11 @@ use plotters::style::text_anchor::HPos;
 use plotters::style::{Color, TRANSPARENT};
 
 use super::panels::{Scale, round_ticks};
+use super::picture::{Plot, draw};
 use super::style::{FAINT, INK, Legend, PARTS, PEER, Sample, TEXT, draw_hollow, placed, text};
-use super::{Plot, draw};
-use crate::candidate::Candidate;
 use crate::error::Result;
-use crate::measure::Memory;
+use crate::measure::candidate::Candidate;
+use crate::measure::metrics::Memory;
 use crate::results::Results;
 
 /// Height of a bar with the space around it, and of what is below the last.
@@ -93,7 +93,8 @@ pub(super) fn memory(results: &Results) -> Result<Plot> {
                 if !store.is_peer() && resident(bar) > 0.0 {
                     draw_hollow(area, chart.backend_coord(&(resident(bar), middle)))?;
                 }
-                // The numbers stand in a column of their own, where no mark can be taken for theirs.
+                // The numbers stand in a column of their own, where no mark can be taken for
+                // theirs.
                 let (right, y) = chart.backend_coord(&(most, middle));
                 let style = placed(text(TEXT, &INK), HPos::Right);
                 area.draw_text(&format!("{start:.0} B"), &style, (right + 64, y))?;

@@ -1,7 +1,6 @@
 //! Lines in panels side by side: one for each pool, all with the same axes.
 
-use keystore_core::BackendKind;
-use keystore_pool::PoolKind;
+use keystore::{BackendKind, Combination, PoolKind};
 use plotters::chart::ChartBuilder;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::element::PathElement;
@@ -9,14 +8,23 @@ use plotters::series::{DashedLineSeries, LineSeries};
 use plotters::style::text_anchor::HPos;
 use plotters::style::{Color, TRANSPARENT};
 
+use super::canvas::{Area, Drawing, WIDTH};
 use super::style::{FAINT, INK, TEXT, Whose, draw_grown, draw_mark, placed, text};
-use super::{Area, Drawing, WIDTH};
-use crate::combination::Combination;
+use crate::results::Results;
+
+/// More scenarios than this are drawn as lines of a table: each would take too much room by itself.
+pub(crate) const MANY_SCENARIOS: usize = 12;
+
+/// The combinations that ran.
+pub(super) fn combinations(results: &Results) -> Vec<Combination> {
+    results.candidates().into_iter().filter_map(|store| store.combination()).collect()
+}
 
 /// Height of a row of panels, with captions and the names of both axes.
 pub(super) const ROW: i32 = 262;
 
-/// Room for the labels of the vertical axis, which the first panel has for all, and for those of the horizontal ones.
+/// Room for the labels of the vertical axis, which the first panel has for all, and for those of
+/// the horizontal ones.
 const LABELS_LEFT: i32 = 78;
 const LABELS_BELOW: i32 = 46;
 
@@ -29,7 +37,8 @@ const GAP: i32 = 12;
 /// The most labels along a linear axis.
 const LABELS: f64 = 6.0;
 
-/// An axis as plotters sees it: from somewhere to somewhere, with labels where they are wanted and nowhere else.
+/// An axis as plotters sees it: from somewhere to somewhere, with labels where they are wanted and
+/// nowhere else.
 #[derive(Clone)]
 pub(super) struct Scale {
     pub(super) from: f64,
@@ -181,8 +190,8 @@ pub(super) fn backends_of(combinations: &[Combination]) -> Vec<BackendKind> {
     BackendKind::ALL.into_iter().filter(ran).collect()
 }
 
-/// A panel for each pool, with the lines of its combinations, and those of the best peer in each. Where only peers ran, there
-/// is a single panel.
+/// A panel for each pool, with the lines of its combinations, and those of the best peer in each.
+/// Where only peers ran, there is a single panel.
 pub(super) fn by_pool(
     combinations: &[Combination],
     peer: &[Line],

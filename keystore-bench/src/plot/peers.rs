@@ -1,13 +1,16 @@
 //! How many times the rate of the best of other people's maps ours have, scenario by scenario.
 
-use keystore_core::BackendKind;
+use keystore::BackendKind;
 use plotters::element::{PathElement, Rectangle};
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
+use super::canvas::WIDTH;
+use super::panels::MANY_SCENARIOS;
+use super::picture::{Plot, draw};
 use super::style::{FAINT, INK, Legend, Sample, TEXT, Whose, bold, fitted, placed, text};
-use super::{MANY_SCENARIOS, Plot, WIDTH, draw, millions_text, threads_text};
 use crate::error::Result;
+use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};
 
 /// Width of the scenarios' names, and of the numbers beyond the longest bar.
@@ -25,8 +28,8 @@ struct Group<'a> {
     bars: Vec<(BackendKind, f64, &'a Row)>,
 }
 
-/// The plot, where peers ran beside ours: for each scenario a bar for each backend, on the pool that suits it best; of many
-/// scenarios, only the best combination.
+/// The plot, where peers ran beside ours: for each scenario a bar for each backend, on the pool
+/// that suits it best; of many scenarios, only the best combination.
 pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
     let many = results.scenarios.len() > MANY_SCENARIOS;
     let groups: Vec<Group<'_>> = results

@@ -1,12 +1,14 @@
 //! Operations a second by the number of keys, where a suite grows stores to several sizes.
 
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, ROW};
+use super::picture::{Plot, draw};
 use super::style::{INK, Legend, TEXT, Whose, bold};
-use super::{Plot, combinations, count_text, draw};
-use crate::candidate::Candidate;
 use crate::error::Result;
+use crate::format::{count_text, threads_text};
+use crate::measure::candidate::Candidate;
 use crate::results::Results;
-use crate::scenario::{Length, Scenario};
+use crate::workload::scenario::{Length, Scenario};
 
 /// Height of the line that names a row of panels.
 const CAPTION: i32 = 26;
@@ -111,7 +113,7 @@ pub(super) fn by_size(results: &Results) -> Result<Option<Plot>> {
             legend.draw(area)?;
             for (n, series) in series.iter().enumerate() {
                 let top = legend.bottom() + n as i32 * (ROW + CAPTION);
-                let threads = super::threads_text(series.threads);
+                let threads = threads_text(series.threads);
                 area.draw_text(&format!("{}, {threads}", series.title()), &bold(TEXT, &INK), (14, top + 6))?;
                 let peers: Vec<Line> = peer.iter().map(|&store| line(series, store, Whose::Peer)).collect();
                 let panels = panels::by_pool(&ours, &peers, |combination| {

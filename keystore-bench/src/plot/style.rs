@@ -1,11 +1,11 @@
 //! Colours, marks, text, and the legends made of them.
 
-use keystore_core::BackendKind;
+use keystore::BackendKind;
 use plotters::element::{Circle, PathElement, Polygon, Rectangle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, WHITE};
 
-use super::{Area, Drawing, WIDTH};
+use super::canvas::{Area, Drawing, WIDTH};
 
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 pub(super) const FAINT: RGBColor = RGBColor(221, 221, 221);
@@ -139,7 +139,8 @@ pub(super) fn draw_frame(area: &Area<'_>, [(left, top), (right, bottom)]: [(i32,
     Ok(())
 }
 
-/// From white to a dark blue, by the share of the best: faster towards the end, where the shares that matter lie.
+/// From white to a dark blue, by the share of the best: faster towards the end, where the shares
+/// that matter lie.
 pub(super) fn shade(share: f64) -> RGBColor {
     let share = share.clamp(0.0, 1.0).powf(1.5);
     let between =

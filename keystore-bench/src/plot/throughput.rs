@@ -1,14 +1,16 @@
 //! Operations a second by threads, for every combination under one scenario.
 
-use keystore_core::BackendKind;
+use keystore::BackendKind;
 
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, ROW};
+use super::picture::{Plot, draw};
 use super::style::{Legend, Whose};
-use super::{Plot, combinations, draw, slug};
-use crate::candidate::Candidate;
 use crate::error::Result;
+use crate::format::slug;
+use crate::measure::candidate::Candidate;
 use crate::results::{Results, Row};
-use crate::scenario::Scenario;
+use crate::workload::scenario::Scenario;
 
 /// The plot, where the scenario ran with more than one number of threads.
 pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
@@ -55,7 +57,8 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
     Ok(Some(plot))
 }
 
-/// How far a store's points stand beside the middle, in parts of the space between two: their bounds would cover each other.
+/// How far a store's points stand beside the middle, in parts of the space between two: their
+/// bounds would cover each other.
 fn aside(whose: Whose) -> f64 {
     let place = match whose {
         Whose::Backend(backend) => {

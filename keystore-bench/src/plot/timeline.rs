@@ -1,13 +1,18 @@
-//! How a run went: operations a second and the longest call, slice of time by slice of time, and where the table grew.
+//! How a run went: operations a second and the longest call, slice of time by slice of time, and
+//! where the table grew.
 
+use keystore_text::duration::nanoseconds_text;
+
+use super::panels::combinations;
 use super::panels::{self, Axis, Line, Panel, ROW};
+use super::picture::{Plot, draw};
 use super::style::{Legend, Sample, Whose};
-use super::{Plot, combinations, draw, nanoseconds_text, slug, threads_text};
-use crate::candidate::Candidate;
 use crate::error::Result;
-use crate::measure::Slice;
+use crate::format::{slug, threads_text};
+use crate::measure::candidate::Candidate;
+use crate::measure::metrics::Slice;
 use crate::results::Results;
-use crate::scenario::Scenario;
+use crate::workload::scenario::Scenario;
 
 /// About so many points of a line have a mark.
 const MARKS: usize = 8;

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::sheets::Sheet;
-use crate::compare::{Compared, Comparison, Verdict};
-use crate::plot::threads_text;
+use super::tables::Table;
+use crate::format::threads_text;
+use crate::results::{Compared, Comparison, Verdict};
 
-/// A table of the rows that both results have, those with a difference first, the greatest first; and what it comes to.
+/// A table of the rows that both results have, those with a difference first, the greatest first;
+/// and what it comes to.
 #[must_use]
 pub fn comparison_text(comparison: &Comparison) -> String {
     // How many times as fast or as slow: what halves is as far as what doubles.
@@ -26,13 +27,13 @@ pub fn comparison_text(comparison: &Comparison) -> String {
             format!("{:.2} to {:.2}", row.bounds.0, row.bounds.1),
         ]
     });
-    let sheet = Sheet {
+    let table = Table {
         title: "Operations a second, new over old".to_owned(),
         columns: ["", "store", "scenario", "threads", "ratio", "bounds"].map(str::to_owned).to_vec(),
         words: 4,
         lines: lines.collect(),
     };
-    let mut text = sheet.to_text();
+    let mut text = table.to_text();
     let too_few = match comparison.too_few_rounds {
         0 => String::new(),
         rows => format!("; {rows} with too few rounds to tell"),

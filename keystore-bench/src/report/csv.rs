@@ -1,121 +1,177 @@
-//! The rows as CSV: every number that programs may want, a line for each store, scenario and number of threads.
+//! The rows as CSV: every number that programs may want, a line for each store, scenario and number
+//! of threads.
 
 use std::path::Path;
 
+use serde::{Serialize, Serializer};
+
 use crate::error::{Error, Result};
-use crate::measure::{Latency, Memory, Spread};
-use crate::proof::Verification;
+use crate::measure::metrics::{Latency, Memory, Spread};
+use crate::measure::proof::Verification;
 use crate::results::{Results, Row};
 
-/// The names of the columns that are the same in every report.
-const COLUMNS: [&str; 12] = [
-    "suite",
-    "store",
-    "backend",
-    "pool",
-    "scenario",
-    "threads",
-    "rounds",
-    "ops_median",
-    "ops_low",
-    "ops_high",
-    "ops_mean",
-    "ops_deviation",
-];
+/// A rate, operations a second, to one decimal.
+struct Rate(f64);
 
-/// Operations and lookups, memory, and what checking the content found; counts of keys and bytes.
-const LAST_COLUMNS: [&str; 19] = [
-    "operations",
-    "lookups",
-    "hit_ratio",
-    "ops_before_burst",
-    "entries",
-    "node_bytes",
-    "held_bytes",
-    "table_bytes",
-    "garbage_bytes",
-    "resident_bytes",
-    "peak_bytes",
-    "checked",
-    "missing",
-    "wrong",
-    "duplicates",
-    "miscounted",
-    "missing_count",
-    "failure_count",
-    "verification_passed",
-];
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.1}", self.0))
+    }
+}
 
-/// The rows as CSV, with the names of the columns first. Rates are operations a second, times
-/// nanoseconds, sizes bytes, `hit_ratio` from 0 to 1 and empty without lookups. The response, which
-/// only a fixed rate has, is empty where there is none; so are a peer's backend and pool, and the
+/// A share from 0 to 1.
+struct Share(f64);
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Declares a line of the file, and the names of its columns.
+macro_rules! line {
+    ($($column:ident: $type:ty,)*) => {
+        /// One line. The fields are the columns, in this order.
+        #[derive(Serialize)]
+        struct Line<'a> {
+            $($column: $type,)*
+        }
+
+        /// The names of the columns. A file without rows has them too.
+        const COLUMNS: &[&str] = &[$(stringify!($column)),*];
+    };
+}
+
+line! {
+    suite: &'a str,
+    store: String,
+    backend: Option<String>,
+    pool: Option<String>,
+    scenario: &'a str,
+    threads: usize,
+    rounds: usize,
+    ops_median: Rate,
+    ops_low: Rate,
+    ops_high: Rate,
+    ops_mean: Rate,
+    ops_deviation: Rate,
+    samples: u64,
+    p50_ns: u64,
+    p90_ns: u64,
+    p95_ns: u64,
+    p99_ns: u64,
+    p99_9_ns: u64,
+    p99_99_ns: u64,
+    max_ns: u64,
+    response_samples: Option<u64>,
+    response_p50_ns: Option<u64>,
+    response_p90_ns: Option<u64>,
+    response_p95_ns: Option<u64>,
+    response_p99_ns: Option<u64>,
+    response_p99_9_ns: Option<u64>,
+    response_p99_99_ns: Option<u64>,
+    response_max_ns: Option<u64>,
+    operations: u64,
+    lookups: u64,
+    hit_ratio: Option<Share>,
+    ops_before_burst: Option<Rate>,
+    entries: u64,
+    node_bytes: Option<u64>,
+    held_bytes: Option<u64>,
+    table_bytes: Option<u64>,
+    garbage_bytes: Option<u64>,
+    resident_bytes: u64,
+    peak_bytes: u64,
+    checked: u64,
+    missing: u64,
+    wrong: u64,
+    duplicates: u64,
+    miscounted: u64,
+    missing_count: u64,
+    failure_count: u64,
+    verification_passed: bool,
+}
+
+impl<'a> Line<'a> {
+    fn of(results: &'a Results, row: &'a Row) -> Self {
+        let combination = row.store.combination();
+        let Spread { median, low, high, mean, deviation } = row.ops_per_sec;
+        let Latency { samples, p50, p90, p95, p99, p999, p9999, max } = row.latency_ns;
+        let response = row.response_ns.as_ref();
+        let memory: Memory = row.memory;
+        let counted = |bytes: u64| (!row.store.is_peer()).then_some(bytes);
+        let Verification { checked, missing, wrong, duplicates, miscounted } = row.verification;
+        Self {
+            suite: &results.suite,
+            store: row.store.to_string(),
+            backend: combination.map(|combination| combination.backend.to_string()),
+            pool: combination.map(|combination| combination.pool.to_string()),
+            scenario: &row.scenario,
+            threads: row.threads,
+            rounds: row.rounds.len(),
+            ops_median: Rate(median),
+            ops_low: Rate(low),
+            ops_high: Rate(high),
+            ops_mean: Rate(mean),
+            ops_deviation: Rate(deviation),
+            samples,
+            p50_ns: p50,
+            p90_ns: p90,
+            p95_ns: p95,
+            p99_ns: p99,
+            p99_9_ns: p999,
+            p99_99_ns: p9999,
+            max_ns: max,
+            response_samples: response.map(|latency| latency.samples),
+            response_p50_ns: response.map(|latency| latency.p50),
+            response_p90_ns: response.map(|latency| latency.p90),
+            response_p95_ns: response.map(|latency| latency.p95),
+            response_p99_ns: response.map(|latency| latency.p99),
+            response_p99_9_ns: response.map(|latency| latency.p999),
+            response_p99_99_ns: response.map(|latency| latency.p9999),
+            response_max_ns: response.map(|latency| latency.max),
+            operations: row.operations,
+            lookups: row.lookups,
+            hit_ratio: row.hit_ratio().map(Share),
+            ops_before_burst: (!row.before.is_empty()).then(|| Rate(Spread::of(&row.before).median)),
+            entries: memory.entries,
+            node_bytes: counted(memory.node_bytes),
+            held_bytes: counted(memory.held_bytes),
+            table_bytes: counted(memory.table_bytes),
+            garbage_bytes: counted(memory.garbage_bytes),
+            resident_bytes: memory.resident_bytes,
+            peak_bytes: memory.peak_bytes,
+            checked,
+            missing,
+            wrong,
+            duplicates,
+            miscounted,
+            missing_count: missing,
+            failure_count: missing + wrong + duplicates + miscounted,
+            verification_passed: row.verification.passed(),
+        }
+    }
+}
+
+/// Returns the rows as CSV, with the names of the columns first. Rates are operations a second,
+/// times nanoseconds, sizes bytes, `hit_ratio` from 0 to 1 and empty without lookups. The response,
+/// which only a fixed rate has, is empty without one. A peer's backend and pool are empty, and the
 /// parts of its memory, which nobody counts.
 ///
-/// `missing_count` is `missing`, under the name of the predecessor's reports; `failure_count` is all that checking found amiss.
+/// `missing_count` is `missing`, under the name of the predecessor's reports; `failure_count` is
+/// all that checking found amiss.
 ///
 /// # Errors
-/// [`Error::File`], never in practice: what is written to is memory.
+/// [`Error::Text`], never in practice: the lines are written to memory.
 pub fn csv(results: &Results) -> Result<String> {
     let failed = |error: ::csv::Error| Error::unwritable(Path::new("results.csv"), error.into());
-    let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(header()).map_err(failed)?;
+    let mut writer = ::csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(COLUMNS).map_err(failed)?;
     for row in &results.rows {
-        writer.write_record(line(results, row)).map_err(failed)?;
+        writer.serialize(Line::of(results, row)).map_err(failed)?;
     }
     let bytes = writer
         .into_inner()
         .map_err(|error| Error::unwritable(Path::new("results.csv"), error.into_error()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn header() -> Vec<String> {
-    let points = |prefix: &str| {
-        let names =
-            Latency::default().points().map(|(name, _)| format!("{prefix}{}_ns", name.replace('.', "_")));
-        [vec![format!("{prefix}samples")], names.to_vec()].concat()
-    };
-    let mut header: Vec<String> = COLUMNS.map(str::to_owned).to_vec();
-    header.extend(points(""));
-    header.extend(points("response_"));
-    header.extend(LAST_COLUMNS.map(str::to_owned));
-    header
-}
-
-fn line(results: &Results, row: &Row) -> Vec<String> {
-    let combination = row.store.combination();
-    let Spread { median, low, high, mean, deviation } = row.ops_per_sec;
-    let mut line = vec![
-        results.suite.clone(),
-        row.store.to_string(),
-        combination.map_or(String::new(), |c| c.backend.to_string()),
-        combination.map_or(String::new(), |c| c.pool.to_string()),
-        row.scenario.clone(),
-        row.threads.to_string(),
-        row.rounds.len().to_string(),
-    ];
-    line.extend([median, low, high, mean, deviation].map(|rate| format!("{rate:.1}")));
-    let points = |latency: Option<&Latency>| match latency {
-        Some(latency) => {
-            let values = latency.points().map(|(_, value)| value.to_string());
-            [vec![latency.samples.to_string()], values.to_vec()].concat()
-        }
-        None => vec![String::new(); 1 + Latency::default().points().len()],
-    };
-    line.extend(points(Some(&row.latency_ns)));
-    line.extend(points(row.response_ns.as_ref()));
-    line.extend([row.operations, row.lookups].map(|count| count.to_string()));
-    line.push(row.hit_ratio().map_or(String::new(), |hits| hits.to_string()));
-    let before = (!row.before.is_empty()).then(|| Spread::of(&row.before).median);
-    line.push(before.map_or(String::new(), |rate| format!("{rate:.1}")));
-    let Memory { entries, node_bytes, held_bytes, table_bytes, garbage_bytes, resident_bytes, peak_bytes } =
-        row.memory;
-    line.push(entries.to_string());
-    let counted = [node_bytes, held_bytes, table_bytes, garbage_bytes];
-    line.extend(counted.map(|bytes| if row.store.is_peer() { String::new() } else { bytes.to_string() }));
-    line.extend([resident_bytes, peak_bytes].map(|bytes| bytes.to_string()));
-    let Verification { checked, missing, wrong, duplicates, miscounted } = row.verification;
-    let failures = missing + wrong + duplicates + miscounted;
-    line.extend([checked, missing, wrong, duplicates, miscounted, missing, failures].map(|n| n.to_string()));
-    line.push(row.verification.passed().to_string());
-    line
 }

@@ -7,10 +7,11 @@
 
 use std::fmt::Write;
 
-use super::markdown::{escaped, table};
-use super::sheets::{self, Sheet};
-use super::words::{duration_text, rounds_text, verdict};
-use crate::plot::{Plot, slug};
+use super::markdown::{escaped, table_markdown};
+use super::sentences::{duration_text, rounds_text, verdict};
+use super::tables::{self, Table};
+use crate::format::slug;
+use crate::plot::Plot;
 use crate::results::Results;
 
 /// What ends a block.
@@ -72,20 +73,20 @@ fn figures(results: &Results) -> String {
         rounds_text(results),
         duration_text(results.seconds),
     );
-    let bursts = sheets::bursts(results);
-    if let Some(summary) = sheets::summary_against_peers(results) {
+    let bursts = tables::bursts(results);
+    if let Some(summary) = tables::summary_against_peers(results) {
         let _ = write!(text, "\n{}\n", escaped(&summary));
     }
-    let sheets: Vec<Sheet> = match bursts {
+    let tables: Vec<Table> = match bursts {
         Some(bursts) => vec![bursts],
-        None => sheets::throughput(results, false)
+        None => tables::throughput(results, false)
             .into_iter()
-            .chain(sheets::peers(results))
-            .chain(sheets::memory(results))
-            .chain(sheets::limits(results))
+            .chain(tables::peers(results))
+            .chain(tables::memory(results))
+            .chain(tables::limits(results))
             .collect(),
     };
-    sheets.iter().for_each(|sheet| text.push_str(&table(sheet, "###")));
+    tables.iter().for_each(|table| text.push_str(&table_markdown(table, "###")));
     text
 }
 
@@ -95,8 +96,8 @@ fn advice(results: &Results) -> String {
     for line in verdict(results) {
         let _ = writeln!(text, "- {}", escaped(&line));
     }
-    if let Some(standings) = sheets::standings(results) {
-        text.push_str(&table(&standings, "###"));
+    if let Some(standings) = tables::standings(results) {
+        text.push_str(&table_markdown(&standings, "###"));
     }
     text
 }

@@ -1,17 +1,19 @@
 //! The report for a browser: one file that needs no other.
 
-use std::fmt::Write;
+use keystore_text::console::one_line;
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html as markup};
 
-use super::sheets::{self, Sheet};
-use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
-use crate::console::one_line;
+use super::sentences::{METHOD, cautions, description, facts, harness_text, verdict};
+use super::tables::{self, Table};
 use crate::plot::Plot;
 use crate::results::Results;
 
 const STYLE: &str = "
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; margin: 2rem auto;
+  padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; }
+h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
 h3, summary { font-size: 1rem; font-weight: bold; margin: 1.5rem 0 .3rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
@@ -31,149 +33,210 @@ td.word { white-space: normal; } td.word:first-child { min-width: 6rem; }
 svg { max-width: 100%; height: auto; display: block; margin: 1rem auto; }
 ";
 
-/// The page.
+/// Title of the page.
+const TITLE: &str = "keystore: backends and pools compared";
+
+/// Number of lines up to which a table is shown open.
+const SHORT: usize = 40;
+
+/// Text on one line, with what a browser would obey or hide escaped. maud escapes the tags.
+struct Plain<'a>(&'a str);
+
+impl Render for Plain<'_> {
+    fn render(&self) -> Markup {
+        one_line(self.0).render()
+    }
+}
+
+/// Returns the report as a page.
 #[must_use]
 pub fn html(results: &Results, plots: &[Plot]) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>keystore: backends and pools compared</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <h1>keystore: backends and pools compared</h1>\n<p>Suite: {}</p>\n",
-        escaped(&results.suite)
-    );
-    if let Err(error) = results.verify() {
-        let _ = writeln!(
-            page,
-            "<p class=\"bad\">Do not trust these numbers: {}.</p>",
-            escaped(&error.to_string())
-        );
-    }
-    page.push_str("<div class=\"verdict\">\n<h2>Verdict</h2>\n");
-    for (number, line) in verdict(results).iter().enumerate() {
-        let class = if number == 0 { " class=\"take\"" } else { "" };
-        let _ = writeln!(page, "<p{class}>{}</p>", escaped(line));
-    }
-    page.push_str("</div>\n");
-    for caution in cautions(results) {
-        let _ = writeln!(page, "<p class=\"caution\">{}</p>", escaped(&caution));
-    }
-    if let Some(standings) = sheets::standings(results) {
-        page.push_str(&folded(&standings));
-    }
-    let winners = sheets::winners(results);
-    let _ = writeln!(page, "<h2>{}</h2>", escaped(&winners.title));
-    if let Some(summary) = sheets::summary_against_peers(results) {
-        let _ = writeln!(page, "<p>{}</p>", escaped(&summary));
-    }
-    page.push_str(&table(&winners, ""));
+    let winners = tables::winners(results);
+    let page = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (TITLE) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (TITLE) }
+                p { "Suite: " (Plain(&results.suite)) }
+                @if let Err(error) = results.verify() {
+                    p.bad { "Do not trust these numbers: " (Plain(&error.to_string())) "." }
+                }
+                div.verdict {
+                    h2 { "Verdict" }
+                    @for (number, line) in verdict(results).iter().enumerate() {
+                        p.take[number == 0] { (Plain(line)) }
+                    }
+                }
+                @for caution in cautions(results) {
+                    p.caution { (Plain(&caution)) }
+                }
+                @if let Some(standings) = tables::standings(results) {
+                    (folded(&standings))
+                }
+                h2 { (Plain(&winners.title)) }
+                @if let Some(summary) = tables::summary_against_peers(results) {
+                    p { (Plain(&summary)) }
+                }
+                (cells(&winners))
+                @for section in sections(results) {
+                    (section.render(plots))
+                }
+                h2 { "What was measured, and on what" }
+                div.wide {
+                    table.facts {
+                        @for (name, value) in facts(results) {
+                            (fact(name, &value))
+                        }
+                        @for measured in &results.scenarios {
+                            (fact(&measured.scenario.name, &description(measured)))
+                        }
+                    }
+                }
+                p { (METHOD) }
+            }
+        }
+    };
+    page.into_string()
+}
 
-    let peers = sheets::peers(results);
-    let mut section = |title: &str, kinds: &[&str], sheets: &[Sheet], words: Option<&str>| {
+/// A part of the page: plots of some kinds, then tables.
+struct Section {
+    title: &'static str,
+    kinds: &'static [&'static str],
+    tables: Vec<Table>,
+    words: Option<String>,
+}
+
+impl Section {
+    fn new(title: &'static str, kinds: &'static [&'static str], tables: Vec<Table>) -> Self {
+        Self { title, kinds, tables, words: None }
+    }
+
+    fn render(&self, plots: &[Plot]) -> Markup {
         let of_kind = |plot: &&Plot| {
-            kinds.iter().any(|kind| {
+            self.kinds.iter().any(|kind| {
                 plot.name.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
             })
         };
         let pictures: Vec<&Plot> = plots.iter().filter(of_kind).collect();
-        if pictures.is_empty() && sheets.is_empty() {
-            return;
+        if pictures.is_empty() && self.tables.is_empty() {
+            return Markup::default();
         }
-        let _ = writeln!(page, "<h2>{title}</h2>");
-        if let Some(words) = words {
-            let _ = writeln!(page, "<p>{}</p>", escaped(words));
+        markup! {
+            h2 { (self.title) }
+            @if let Some(words) = &self.words {
+                p { (Plain(words)) }
+            }
+            @for plot in pictures {
+                // Text in the SVG is escaped where it is drawn.
+                div role="img" aria-label=(Plain(&plot.title)) { (PreEscaped(&plot.svg)) }
+            }
+            @for table in &self.tables {
+                (folded(table))
+            }
         }
-        for plot in pictures {
-            let _ = writeln!(page, "{}", plot.svg.replacen("<svg ", &labelled(plot), 1));
-        }
-        for sheet in sheets {
-            page.push_str(&folded(sheet));
-        }
-    };
-    section("Backend and pool", &["heatmap"], &sheets::throughput(results, true), None);
-    let sheet = |sheet: Option<Sheet>| sheet.into_iter().collect::<Vec<Sheet>>();
-    section("At a fixed rate", &[], &sheet(sheets::fixed_rates(results)), None);
-    section("After a burst of threads", &[], &sheet(sheets::bursts(results)), None);
-    section("Throughput by threads", &["throughput"], &[], None);
-    section("Throughput by number of keys", &["size"], &[], None);
-    section("Latency", &["latency"], &[sheets::latency(results)], None);
-    section("Lookups that found their key", &[], &sheet(sheets::hits(results)), None);
-    section("Growing, slice by slice", &["timeline"], &[], None);
-    let memory: Vec<Sheet> = sheets::memory(results).into_iter().chain(sheets::growth(results)).collect();
-    section("Memory and growth", &["memory"], &memory, None);
-    let limits: Vec<Sheet> = sheets::limits(results)
+    }
+}
+
+/// Returns the parts of the page between the winners and the facts.
+fn sections(results: &Results) -> Vec<Section> {
+    let table = |table: Option<Table>| table.into_iter().collect::<Vec<Table>>();
+    let memory = tables::memory(results).into_iter().chain(tables::growth(results)).collect();
+    let limits = tables::limits(results)
         .into_iter()
-        .chain(sheets::share_of_limit(results))
-        .chain([sheets::harness(results)])
+        .chain(tables::share_of_limit(results))
+        .chain([tables::harness(results)])
         .collect();
     let harness = harness_text(results).map(|words| {
         let first = words.get(..1).unwrap_or_default().to_uppercase();
         format!("{first}{}, which every rate above contains.", words.get(1..).unwrap_or_default())
     });
-    section("What memory can do, and what the harness takes", &[], &limits, harness.as_deref());
-    section("Beside other people's maps", &["peers"], peers.as_slice(), None);
-
-    page.push_str("<h2>What was measured, and on what</h2>\n<div class=\"wide\"><table class=\"facts\">\n");
-    let mut fact = |name: &str, value: &str| {
-        let cells = (escaped(name), escaped(value));
-        let _ =
-            writeln!(page, "<tr><td class=\"word\">{}</td><td class=\"word\">{}</td></tr>", cells.0, cells.1);
-    };
-    for (name, value) in facts(results) {
-        fact(name, &value);
-    }
-    for measured in &results.scenarios {
-        fact(&measured.scenario.name, &description(measured));
-    }
-    let _ = write!(page, "</table></div>\n<p>{METHOD}</p>\n</body>\n</html>\n");
-    page
+    vec![
+        Section::new("Backend and pool", &["heatmap"], tables::throughput(results, true)),
+        Section::new("At a fixed rate", &[], table(tables::fixed_rates(results))),
+        Section::new("After a burst of threads", &[], table(tables::bursts(results))),
+        Section::new("Throughput by threads", &["throughput"], Vec::new()),
+        Section::new("Throughput by number of keys", &["size"], Vec::new()),
+        Section::new("Latency", &["latency"], vec![tables::latency(results)]),
+        Section::new("Lookups that found their key", &[], table(tables::hits(results))),
+        Section::new("Growing, slice by slice", &["timeline"], Vec::new()),
+        Section::new("Memory and growth", &["memory"], memory),
+        Section {
+            words: harness,
+            ..Section::new("What memory can do, and what the harness takes", &[], limits)
+        },
+        Section::new("Beside other people's maps", &["peers"], table(tables::peers(results))),
+    ]
 }
 
-/// The most lines of a table that is shown without being asked for.
-const SHORT: usize = 40;
-
-/// A sheet under its heading; a long one stays closed until it is asked for.
-fn folded(sheet: &Sheet) -> String {
-    let title = escaped(&sheet.title_with("shaded:"));
-    if sheet.lines.len() > SHORT {
-        let lines = sheet.lines.len();
-        return format!(
-            "<details><summary>{title} ({lines} lines)</summary>\n{}</details>\n",
-            table(sheet, "")
-        );
-    }
-    table(sheet, &format!("<h3>{title}</h3>\n"))
-}
-
-fn table(sheet: &Sheet, heading: &str) -> String {
-    let mut html = format!("{heading}<div class=\"wide\"><table>\n<tr>");
-    let class = |column: usize, cell: &str| match (column < sheet.words, cell.ends_with(" *")) {
-        (true, _) => " class=\"word\"",
-        (false, true) => " class=\"best\"",
-        (false, false) => "",
-    };
-    for (column, name) in sheet.columns.iter().enumerate() {
-        // A long name may be broken at the plus.
-        let name = escaped(name).replace('+', "+<wbr>");
-        let _ = write!(html, "<th{}>{name}</th>", class(column, ""));
-    }
-    html.push_str("</tr>\n");
-    for line in &sheet.lines {
-        html.push_str("<tr>");
-        for (column, cell) in line.iter().enumerate() {
-            let text = escaped(cell.strip_suffix(" *").unwrap_or(cell));
-            let _ = write!(html, "<td{}>{text}</td>", class(column, cell));
+/// A line of the table of what was measured.
+fn fact(name: &str, value: &str) -> Markup {
+    markup! {
+        tr {
+            td.word { (Plain(name)) }
+            td.word { (Plain(value)) }
         }
-        html.push_str("</tr>\n");
     }
-    html.push_str("</table></div>\n");
-    html
 }
 
-/// The beginning of a picture that says to those who cannot see it what it is.
-fn labelled(plot: &Plot) -> String {
-    format!("<svg role=\"img\" aria-label=\"{}\" ", escaped(&plot.title))
+/// A table under its heading. A long one stays closed until the reader opens it.
+fn folded(table: &Table) -> Markup {
+    let title = table.title_with("shaded:");
+    let lines = table.lines.len();
+    markup! {
+        @if lines > SHORT {
+            details {
+                summary { (Plain(&title)) " (" (lines) " lines)" }
+                (cells(table))
+            }
+        } @else {
+            h3 { (Plain(&title)) }
+            (cells(table))
+        }
+    }
 }
 
-fn escaped(text: &str) -> String {
-    one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// The cells of a table.
+fn cells(table: &Table) -> Markup {
+    let class = |column: usize, cell: &str| match (column < table.words, cell.ends_with(" *")) {
+        (true, _) => Some("word"),
+        (false, true) => Some("best"),
+        (false, false) => None,
+    };
+    markup! {
+        div.wide {
+            table {
+                tr {
+                    @for (column, name) in table.columns.iter().enumerate() {
+                        th class=[class(column, "")] { (breakable(name)) }
+                    }
+                }
+                @for line in &table.lines {
+                    tr {
+                        @for (column, cell) in line.iter().enumerate() {
+                            td class=[class(column, cell)] {
+                                (Plain(cell.strip_suffix(" *").unwrap_or(cell)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A name that a browser may break after a plus.
+fn breakable(name: &str) -> Markup {
+    markup! {
+        @for (number, part) in name.split('+').enumerate() {
+            @if number > 0 { "+" wbr; }
+            (Plain(part))
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use super::sheets::{self, Sheet};
-use super::words::{METHOD, cautions, description, facts, harness_text, verdict};
-use crate::console::one_line;
+use keystore_text::console::one_line;
+
+use super::sentences::{METHOD, cautions, description, facts, harness_text, verdict};
+use super::tables::{self, Table};
 use crate::results::Results;
 
-/// The sheets of a report as Markdown tables, with what they were measured on.
+/// The tables of a report as Markdown tables, with what they were measured on.
 #[must_use]
 pub fn markdown(results: &Results) -> String {
     let mut page = format!("# keystore: suite {}\n", escaped(&results.suite));
@@ -21,25 +22,25 @@ pub fn markdown(results: &Results) -> String {
     for caution in cautions(results) {
         let _ = write!(page, "\n{}\n", escaped(&caution));
     }
-    let mut add = |sheet: Option<Sheet>| {
-        if let Some(sheet) = sheet {
-            page.push_str(&table(&sheet, "##"));
+    let mut add = |table: Option<Table>| {
+        if let Some(table) = table {
+            page.push_str(&table_markdown(&table, "##"));
         }
     };
-    add(sheets::standings(results));
-    add(Some(sheets::winners(results)));
-    for sheet in sheets::throughput(results, true) {
-        add(Some(sheet));
+    add(tables::standings(results));
+    add(Some(tables::winners(results)));
+    for table in tables::throughput(results, true) {
+        add(Some(table));
     }
-    add(sheets::fixed_rates(results));
-    add(sheets::bursts(results));
-    add(sheets::hits(results));
-    add(sheets::peers(results));
-    add(sheets::memory(results));
-    add(sheets::growth(results));
-    add(sheets::limits(results));
-    add(sheets::share_of_limit(results));
-    add(Some(sheets::latency(results)));
+    add(tables::fixed_rates(results));
+    add(tables::bursts(results));
+    add(tables::hits(results));
+    add(tables::peers(results));
+    add(tables::memory(results));
+    add(tables::growth(results));
+    add(tables::limits(results));
+    add(tables::share_of_limit(results));
+    add(Some(tables::latency(results)));
     page.push_str("\n## What was measured, and on what\n\n");
     for (name, value) in facts(results) {
         let _ = writeln!(page, "- {name}: {}", escaped(&value));
@@ -56,20 +57,20 @@ pub fn markdown(results: &Results) -> String {
     page
 }
 
-/// A sheet under a heading of this level.
-pub(super) fn table(sheet: &Sheet, level: &str) -> String {
-    let mut text = format!("\n{level} {}\n\n", escaped(&sheet.title_with("bold:")));
+/// A table under a heading of this level.
+pub(super) fn table_markdown(table: &Table, level: &str) -> String {
+    let mut text = format!("\n{level} {}\n\n", escaped(&table.title_with("bold:")));
     let line = |cells: &[String]| {
         let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    text.push_str(&line(&sheet.columns));
+    text.push_str(&line(&table.columns));
     text.push('|');
-    for column in 0..sheet.columns.len() {
-        text.push_str(if column < sheet.words { " --- |" } else { " ---: |" });
+    for column in 0..table.columns.len() {
+        text.push_str(if column < table.words { " --- |" } else { " ---: |" });
     }
     text.push('\n');
-    for cells in &sheet.lines {
+    for cells in &table.lines {
         let best = |cell: &String| match cell.strip_suffix(" *") {
             Some(best) => format!("**{best}**"),
             None => cell.clone(),
@@ -80,7 +81,8 @@ pub(super) fn table(sheet: &Sheet, level: &str) -> String {
     text
 }
 
-/// Text that Markdown takes as it is. An asterisk at the end of a cell, which tells the best, stays one.
+/// Text that Markdown takes as it is. An asterisk at the end of a cell, which tells the best, stays
+/// one.
 pub(super) fn escaped(text: &str) -> String {
     let (text, end) = match text.strip_suffix(" *") {
         Some(text) => (text, " *"),

@@ -1,6 +1,7 @@
-//! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the folder that holds it all.
+//! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the
+//! folder that holds it all.
 //!
-//! What there is to say is made once, as `sheets` and as sentences in `words`; `text`, `markdown`
+//! What there is to say is made once, as `tables` and as `sentences`; `text`, `markdown`
 //! and `html` set them. `csv` has every number of every row, for programs; `figures` is what the
 //! documentation shows; `comparison` tells how two results differ.
 
@@ -16,22 +17,22 @@ mod csv;
 mod figures;
 mod html;
 mod markdown;
-mod sheets;
+mod sentences;
+mod tables;
 mod text;
-mod words;
 
 pub use comparison::comparison_text;
 pub use csv::csv;
 pub use figures::{Block, published_plots};
 pub use html::html;
 pub use markdown::markdown;
+pub use sentences::{rounds_text, verdict, winner_text};
 pub use text::text;
-pub use words::{rounds_text, verdict, winner_text};
 
 /// Makes the folder of a report, if it is not there: worth doing before measuring for minutes.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be made.
+/// [`Error::Text`] where it cannot be made.
 pub fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|source| Error::unwritable(folder, source))
 }
@@ -42,7 +43,8 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 /// removed: they would be taken for its own. Returns the path of the page.
 ///
 /// # Errors
-/// [`Error::File`] for a file or folder that cannot be written, [`Error::Plot`] for a plot that cannot be drawn.
+/// [`Error::Text`] for a file or folder that cannot be written, [`Error::Plot`] for a plot that
+/// cannot be drawn.
 pub fn write(results: &Results, folder: &Path) -> Result<PathBuf> {
     let plots = plot::all(results)?;
     make_folder(folder)?;
@@ -81,11 +83,14 @@ fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's slug.
+/// Whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's
+/// slug.
 fn is_name_of_plot(name: &str) -> bool {
     KINDS.iter().any(|kind| match name.strip_prefix(kind) {
         Some("") => true,
-        Some(rest) => rest.strip_prefix('-').is_some_and(|slug| plot::slug(slug) == slug && !slug.is_empty()),
+        Some(rest) => {
+            rest.strip_prefix('-').is_some_and(|slug| crate::format::slug(slug) == slug && !slug.is_empty())
+        }
         None => false,
     })
 }

@@ -1,10 +1,11 @@
+use keystore::Combination;
+
 use super::*;
-use crate::combination::Combination;
-use crate::compare::Comparison;
-use crate::limit::{LineRate, Pages};
-use crate::measure::{Latency, Spread};
+use crate::measure::limit::{LineRate, Pages};
+use crate::measure::metrics::{Latency, Spread};
 use crate::peers::PeerKind;
 use crate::plot::tests::{with_peer, with_scenarios};
+use crate::results::Comparison;
 use crate::results::Row;
 use crate::results::tests::tiny;
 
@@ -26,10 +27,10 @@ fn the_text_has_a_line_for_every_combination_and_a_verdict_for_every_run() {
         assert!(text.contains(&winner_text(&results, &winner)), "{text}");
     }
     assert!(text.contains("the harness itself: ") && text.contains("one after"), "{text}");
-    for sheet in sheets::throughput(&results, true) {
-        let stars = sheet.lines.iter().flatten().filter(|cell| cell.ends_with('*')).count();
-        assert!(stars >= sheet.columns.len() - 1, "every column has a best: {sheet:?}");
-        assert!(sheet.lines[0][1].contains(" ±"), "{sheet:?}");
+    for table in tables::throughput(&results, true) {
+        let stars = table.lines.iter().flatten().filter(|cell| cell.ends_with('*')).count();
+        assert!(stars >= table.columns.len() - 1, "every column has a best: {table:?}");
+        assert!(table.lines[0][1].contains(" ±"), "{table:?}");
     }
 }
 
@@ -80,13 +81,13 @@ fn a_winner_is_told_with_bounds_and_confidence_or_not_told_apart() {
 #[test]
 fn the_fastest_is_named_also_if_it_is_a_map_of_others() {
     let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
-    results.rows[1].store = crate::candidate::Candidate::Peer(PeerKind::Papaya);
+    results.rows[1].store = crate::measure::candidate::Candidate::Peer(PeerKind::Papaya);
     let said = winner_text(&results, &results.winners()[0]);
     assert!(said.starts_with("papaya with 8.00 M/s, ahead of the next, rwlock+system: 2.00 times"), "{said}");
     assert!(said.contains("papaya is ahead of the best of ours, rwlock+system: 2.00 times"), "{said}");
     assert!(text(&results).contains("Verdict: Take papaya: "), "{}", text(&results));
     assert_eq!(
-        sheets::summary_against_peers(&results).unwrap(),
+        tables::summary_against_peers(&results).unwrap(),
         "The best of ours against the best peer: faster in 0, not told apart in 0, slower in 1 of 1 runs."
     );
 }
@@ -132,7 +133,7 @@ fn one_round_gives_no_verdict_and_no_ratio() {
     let text = text(&results);
     assert!(text.starts_with("Verdict: No verdict: one round says too little."), "{text}");
     assert!(
-        sheets::peers(&results).is_none() && plot::all(&results).unwrap().iter().all(|p| p.name != "peers")
+        tables::peers(&results).is_none() && plot::all(&results).unwrap().iter().all(|p| p.name != "peers")
     );
     assert!(
         results.winners().iter().all(|winner| !winner_text(&results, winner).contains(" times")),
@@ -159,7 +160,7 @@ fn a_fixed_rate_shows_its_latencies_and_says_if_it_was_not_reached() {
     assert!(html(&results, &[]).contains(said) && markdown(&results).contains(said));
     assert!(text.starts_with("Verdict: No verdict: at a fixed rate"), "{text}");
     assert!(!text.contains("Fastest"), "nobody wins at a fixed rate: {text}");
-    assert!(sheets::throughput(&results, true)[0].lines.iter().all(|line| !line[1].ends_with('*')));
+    assert!(tables::throughput(&results, true)[0].lines.iter().all(|line| !line[1].ends_with('*')));
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn every_scenario_that_looks_up_tells_how_often_it_found_its_key() {
     assert!(!text.contains("found their key in"), "all were found: {text}");
     for measured in &results.scenarios {
         let scenario = &measured.scenario;
-        let told = sheets::hits(&results).unwrap().lines.iter().any(|line| line[0] == scenario.name);
+        let told = tables::hits(&results).unwrap().lines.iter().any(|line| line[0] == scenario.name);
         assert_eq!(told, scenario.looks_up(), "{}", scenario.name);
     }
     let name = results.scenarios[0].scenario.name.clone();
@@ -182,7 +183,7 @@ fn every_scenario_that_looks_up_tells_how_often_it_found_its_key() {
     let text = super::text(&results);
     assert!(text.contains(&format!("Lookups of {name} found their key in 0 % of all cases")), "{text}");
     assert_eq!(
-        [1.0, 0.99999, 0.5, 0.0001, 0.0].map(words::hits_text),
+        [1.0, 0.99999, 0.5, 0.0001, 0.0].map(sentences::hits_text),
         ["100", "over 99.9", "50.0", "under 0.1", "0"]
     );
 }
@@ -191,11 +192,11 @@ fn every_scenario_that_looks_up_tells_how_often_it_found_its_key() {
 fn a_burst_of_threads_shows_the_rate_before_and_after_and_their_ratio() {
     let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
     results.scenarios[0].scenario.burst = Some(1000);
-    assert!(sheets::bursts(&results).is_none());
+    assert!(tables::bursts(&results).is_none());
     results.rows[1].before = steadily(16e6).to_vec();
-    let sheet = sheets::bursts(&results).unwrap();
+    let table = tables::bursts(&results).unwrap();
     assert_eq!(
-        sheet.lines,
+        table.lines,
         [["get uniform, 2 threads", "rwlock+arena", "1,000", "16.0", "8.00", "0.50 (0.50 to 0.50)"]]
     );
     assert!(text(&results).contains("After a burst") && html(&results, &[]).contains("After a burst"));
@@ -207,7 +208,7 @@ fn a_description_says_what_was_asked_and_not_what_the_defaults_say() {
         let mut measured = tiny().scenarios.remove(0);
         measured.scenario.about = "About.".to_owned();
         change(&mut measured);
-        words::description(&measured)
+        sentences::description(&measured)
     };
     let batch = measured(&|m| {
         m.scenario.mix = crate::Mix { get_many: 100, ..Default::default() };
@@ -346,27 +347,27 @@ fn names_cannot_break_the_page() {
 fn peers_have_their_sheet_and_their_lines() {
     let mut results = with_peer(tiny(), PeerKind::Papaya, 0.5);
     results.limits = vec![LineRate { pages: Pages::Huge, threads: 2, in_flight: 16, lines_per_sec: 1e8 }];
-    let sheet = sheets::peers(&results).unwrap();
-    assert_eq!(sheet.columns[..4], ["", "best peer", "M/s", "rwlock+slab"]);
-    assert_eq!(sheet.columns.len(), 3 + 9);
+    let table = tables::peers(&results).unwrap();
+    assert_eq!(table.columns[..4], ["", "best peer", "M/s", "rwlock+slab"]);
+    assert_eq!(table.columns.len(), 3 + 9);
     let runs: usize = results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
-    assert_eq!(sheet.lines.len(), runs);
+    assert_eq!(table.lines.len(), runs);
     // The peer was made of the fifth combination, at half its rate.
     assert!(
-        sheet
+        table
             .lines
             .iter()
             .all(|line| line[1] == "papaya" && line[3 + 4].trim_start_matches('~').starts_with("2.00")),
-        "{sheet:?}"
+        "{table:?}"
     );
     let (text, page) = (text(&results), html(&results, &plot::all(&results).unwrap()));
     assert!(text.contains("Ratio to the best peer") && text.contains("Share of the memory limit"), "{text}");
     assert!(page.contains("Beside other people's maps") && page.contains("ours and the best peer"));
     assert!(page.contains("papaya (papaya 0.2.5)"));
     check_tags(&page);
-    assert!(sheets::peers(&tiny()).is_none());
+    assert!(tables::peers(&tiny()).is_none());
     assert!(!html(&tiny(), &[]).contains("Beside other people's maps"));
-    let share = sheets::share_of_limit(&results).unwrap();
+    let share = tables::share_of_limit(&results).unwrap();
     let with_two = results.scenarios.iter().filter(|measured| measured.scenario.threads.contains(&2)).count();
     assert_eq!(share.lines.len(), with_two, "the limit is known for two threads");
 }
@@ -374,9 +375,9 @@ fn peers_have_their_sheet_and_their_lines() {
 #[test]
 fn many_scenarios_are_lines() {
     let results = with_scenarios(tiny(), 64);
-    let sheet = &sheets::throughput(&results, false)[0];
-    assert_eq!((sheet.lines.len(), sheet.columns.len()), (64, 1 + 9));
-    let few = &sheets::throughput(&tiny(), false)[0];
+    let table = &tables::throughput(&results, false)[0];
+    assert_eq!((table.lines.len(), table.columns.len()), (64, 1 + 9));
+    let few = &tables::throughput(&tiny(), false)[0];
     assert_eq!((few.lines.len(), few.columns.len()), (9, 1 + tiny().scenarios.len()));
     let page = html(&results, &[]);
     assert!(page.contains("<details>"), "long tables are folded");
@@ -459,7 +460,7 @@ fn foreign_text_cannot_turn_or_hide_text_on_the_pages() {
     results.suite = "a\u{202e}b\u{1b}[31m\nc\u{200b}".to_owned();
     results.machine.processor = "\u{2066}x\u{7}".to_owned();
     for page in [html(&results, &[]), markdown(&results)] {
-        let hidden = page.chars().find(|&c| c != '\n' && !crate::console::is_plain(c));
+        let hidden = page.chars().find(|&c| c != '\n' && !keystore_text::console::is_plain(c));
         assert_eq!(hidden, None);
         assert!(page.contains("u{202e}b"), "{page}");
     }
@@ -471,7 +472,7 @@ fn an_interrupted_run_gives_no_verdict_and_says_how_far_it_came() {
     (results.interrupted, results.planned_runs) = (true, 40);
     let first = |results: &Results| verdict(results).remove(0);
     assert_eq!(first(&results), "No verdict: the run was interrupted after 15 of 40 runs.");
-    assert!(sheets::standings(&results).is_none());
+    assert!(tables::standings(&results).is_none());
     results.rows.clear();
     assert_eq!(first(&results), "No verdict: the run was interrupted after 0 of 40 runs.");
     results.interrupted = false;

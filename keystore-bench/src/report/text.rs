@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::sheets::{self, Sheet};
-use super::words::{cautions, harness_text, rounds_text, verdict};
+use super::sentences::{cautions, harness_text, rounds_text, verdict};
+use super::tables::{self, Table};
 use crate::results::Results;
 
 /// The widest that a table with the bounds of the medians may be, columns of the terminal.
@@ -23,31 +23,31 @@ pub fn text(results: &Results) -> String {
         let _ = writeln!(text, "  ({caution})");
     }
     text.push('\n');
-    if let Some(standings) = sheets::standings(results) {
+    if let Some(standings) = tables::standings(results) {
         let _ = writeln!(text, "{}", standings.to_text());
     }
-    for (with, without) in sheets::throughput(results, true).iter().zip(sheets::throughput(results, false)) {
+    for (with, without) in tables::throughput(results, true).iter().zip(tables::throughput(results, false)) {
         let with = with.to_text();
         let fits = with.lines().skip(1).all(|line| line.chars().count() <= WIDE);
         let _ = writeln!(text, "{}", if fits { with } else { without.to_text() });
     }
-    let mut add = |sheet: Option<Sheet>| {
-        if let Some(sheet) = sheet {
-            let _ = writeln!(text, "{}", sheet.to_text());
+    let mut add = |table: Option<Table>| {
+        if let Some(table) = table {
+            let _ = writeln!(text, "{}", table.to_text());
         }
     };
-    add(sheets::fixed_rates(results));
-    add(sheets::bursts(results));
-    add(sheets::hits(results));
-    add(sheets::memory(results));
-    add(sheets::growth(results));
-    add(sheets::peers(results));
-    add(sheets::limits(results));
-    add(sheets::share_of_limit(results));
+    add(tables::fixed_rates(results));
+    add(tables::bursts(results));
+    add(tables::hits(results));
+    add(tables::memory(results));
+    add(tables::growth(results));
+    add(tables::peers(results));
+    add(tables::limits(results));
+    add(tables::share_of_limit(results));
     if let Some(harness) = harness_text(results) {
         let _ = writeln!(text, "{harness}\n");
     }
-    let winners = sheets::winners_lines(results);
+    let winners = tables::winners_lines(results);
     if !winners.is_empty() {
         let _ = writeln!(text, "Fastest, by the median of {}:", rounds_text(results));
     }
@@ -55,7 +55,7 @@ pub fn text(results: &Results) -> String {
     for (name, winner) in &winners {
         let _ = writeln!(text, "  {name:width$}  {winner}");
     }
-    if let Some(summary) = sheets::summary_against_peers(results) {
+    if let Some(summary) = tables::summary_against_peers(results) {
         let _ = writeln!(text, "{summary}");
     }
     // Long tables have pushed the verdict out of the window.

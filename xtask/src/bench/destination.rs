@@ -62,7 +62,7 @@ impl Destination {
 mod tests {
     use std::fs;
 
-    use keystore_bench::{Candidate, Plan, Suite, Watch};
+    use keystore_bench::{Candidate, Plan, RunControl, Suite};
 
     use super::*;
 
@@ -71,13 +71,13 @@ mod tests {
         let mut suite = Suite::named("smoke").unwrap();
         suite.scenarios.truncate(1);
         let plan = Plan::new(suite, Candidate::ours()[..1].to_vec()).unwrap();
-        let watch = Watch::default();
+        let control = RunControl::default();
         let mut observe = |progress: &keystore_bench::Progress<'_>| {
             if Some(progress.runs.0) == run {
-                watch.stop();
+                control.stop();
             }
         };
-        plan.run(&watch, &mut observe).unwrap()
+        plan.run(&control, &mut observe).unwrap()
     }
 
     #[test]

@@ -13,8 +13,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystore_bench::{Candidate, Comparison, Error, Plan, Result, Results, Selection, Suite, Watch, report};
-use keystore_bench::{errln, outln};
+use keystore_bench::{
+    Candidate, Comparison, Error, Plan, Result, Results, RunControl, Selection, Suite, report,
+};
+use keystore_text::{errln, outln};
 
 use self::destination::Destination;
 use self::overrides::Overrides;
@@ -222,8 +224,8 @@ fn announce(plan: &Plan) {
 
 /// Runs the plan. Ctrl-C stops it and keeps the results so far; a second Ctrl-C exits at once.
 fn measure(plan: &Plan) -> Result<Results> {
-    let watch = Arc::new(Watch::default());
-    let stopped = Arc::clone(&watch);
+    let control = Arc::new(RunControl::default());
+    let stopped = Arc::clone(&control);
     let handled = ctrlc::set_handler(move || {
         if stopped.is_stopped() {
             std::process::exit(INTERRUPTED.into());
@@ -234,7 +236,7 @@ fn measure(plan: &Plan) -> Result<Results> {
     if let Err(error) = handled {
         errln!("Ctrl-C would lose the results: {error}");
     }
-    progress::show(plan, &watch)
+    progress::show(plan, &control)
 }
 
 fn summary(results: &Results, plan: &Plan) -> String {

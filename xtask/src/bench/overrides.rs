@@ -142,7 +142,7 @@ pub(super) fn replay(trace: &Path) -> Suite {
 mod tests {
     use std::fs;
 
-    use keystore_bench::{Candidate, Plan, Results, Watch};
+    use keystore_bench::{Candidate, Plan, Results, RunControl};
 
     use super::*;
 
@@ -158,7 +158,7 @@ mod tests {
         suite.keep(&scenarios.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
         overrides.apply(&mut suite).unwrap();
         let plan = Plan::new(suite, Candidate::ours()[..1].to_vec()).unwrap();
-        plan.run(&Watch::default(), &mut |_| {}).unwrap()
+        plan.run(&RunControl::default(), &mut |_| {}).unwrap()
     }
 
     fn three_words() -> tempfile::NamedTempFile {

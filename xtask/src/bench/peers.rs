@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use keystore_bench::errln;
+use keystore_text::errln;
 
 use crate::command::cargo;
 

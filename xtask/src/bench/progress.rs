@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use keystore_bench::errln;
-use keystore_bench::{Plan, Progress, Result, Results, Watch};
+use keystore_bench::{Plan, Progress, Result, Results, RunControl};
+use keystore_text::errln;
 
 /// Interval between updates of the line.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Runs the plan and shows its progress: as a line on a terminal, else as one line for each round.
-pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
+pub(super) fn show(plan: &Plan, control: &Arc<RunControl>) -> Result<Results> {
     let bar = ProgressBar::new(plan.runs() as u64);
-    let meter = Arc::new(Meter::new(Arc::clone(watch)));
+    let meter = Arc::new(Meter::new(Arc::clone(control)));
     let template = "{wide_bar} {pos}/{len} runs, {eta} left, {rate}\n{msg}";
     let style = ProgressStyle::with_template(template).expect("the template is valid");
     bar.set_style(style.with_key("rate", move |_: &ProgressState, line: &mut dyn Write| {
@@ -24,7 +24,7 @@ pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
     bar.enable_steady_tick(TICK);
     let is_terminal = std::io::stderr().is_terminal();
     let mut round = 0;
-    let results = plan.run(watch, &mut |progress: &Progress<'_>| {
+    let results = plan.run(control, &mut |progress: &Progress<'_>| {
         bar.set_position(progress.runs.0 as u64);
         bar.set_message(format!(
             "round {} of at most {}: {}, {}, threads {}",
@@ -41,18 +41,18 @@ pub(super) fn show(plan: &Plan, watch: &Arc<Watch>) -> Result<Results> {
 
 /// Measures the operations per second in the last interval.
 struct Meter {
-    watch: Arc<Watch>,
+    control: Arc<RunControl>,
     last: Mutex<(Instant, u64, f64)>,
 }
 
 impl Meter {
-    fn new(watch: Arc<Watch>) -> Self {
-        Self { watch, last: Mutex::new((Instant::now(), 0, 0.0)) }
+    fn new(control: Arc<RunControl>) -> Self {
+        Self { control, last: Mutex::new((Instant::now(), 0, 0.0)) }
     }
 
     fn rate(&self) -> f64 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, operations) = (Instant::now(), self.watch.operations());
+        let (now, operations) = (Instant::now(), self.control.operations());
         let elapsed = now - last.0;
         if elapsed >= TICK {
             let rate = (operations - last.1) as f64 / elapsed.as_secs_f64();

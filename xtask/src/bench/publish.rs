@@ -79,7 +79,7 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
-    use keystore_bench::{Candidate, Plan, Suite, Watch};
+    use keystore_bench::{Candidate, Plan, RunControl, Suite};
 
     use super::*;
 
@@ -88,7 +88,7 @@ mod tests {
         suite.scenarios.truncate(1);
         suite.rounds.at_most = rounds;
         let plan = Plan::new(suite, Candidate::ours()[..2].to_vec()).unwrap();
-        plan.run(&Watch::default(), &mut |_| {}).unwrap()
+        plan.run(&RunControl::default(), &mut |_| {}).unwrap()
     }
 
     #[test]

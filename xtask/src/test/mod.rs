@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use keystore_bench::{errln, outln};
+use keystore_text::{errln, outln};
 
 use self::step::{Check, Step};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use keystore_bench::outln;
+use keystore_text::outln;
 
 use crate::command::cargo;
 

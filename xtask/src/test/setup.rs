@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use keystore_bench::outln;
+use keystore_text::outln;
 use which::which;
 
 use crate::command::CommandLine;

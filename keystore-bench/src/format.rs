@@ -1,0 +1,70 @@
+//! Numbers and names as people read them, in plots, tables and messages alike.
+
+/// A name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs alone
+/// `scenario`.
+pub(crate) fn slug(name: &str) -> String {
+    let words: Vec<String> = name
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    if words.is_empty() { "scenario".to_owned() } else { words.join("-") }
+}
+
+/// `1 thread`, `2 threads`.
+pub(crate) fn threads_text(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+/// A number to three significant digits, but never fewer than its whole ones.
+pub(crate) fn three_digits(value: f64) -> String {
+    let digits = match value {
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}")
+}
+
+/// Millions to three significant digits.
+pub(crate) fn millions_text(per_second: f64) -> String {
+    three_digits(per_second / 1e6)
+}
+
+/// A number of keys: `10k`, `1M`, `1.5M`.
+pub(crate) fn count_text(count: usize) -> String {
+    let (value, unit) = match count {
+        n if n >= 1_000_000 && n.is_multiple_of(100_000) => (n as f64 / 1e6, "M"),
+        n if n >= 1_000 && n.is_multiple_of(100) => (n as f64 / 1e3, "k"),
+        n => return n.to_string(),
+    };
+    let digits = usize::from(value.fract() != 0.0);
+    format!("{value:.digits$}{unit}")
+}
+
+/// A whole number with a comma after each three digits.
+pub(crate) fn digits_grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_have_units() {
+        assert_eq!(slug("95/5 Zipf"), "95-5-zipf");
+        assert_eq!(slug("???"), "scenario");
+        assert_eq!(slug("smoke: hot set at a fixed rate"), "smoke-hot-set-at-a-fixed-rate");
+        assert_eq!([1_234_567.0, 45_678_901.0, 123_456_789.0].map(millions_text), ["1.23", "45.7", "123"]);
+        assert_eq!([50, 10_000, 1_500_000, 10_000_000].map(count_text), ["50", "10k", "1.5M", "10M"]);
+    }
+}

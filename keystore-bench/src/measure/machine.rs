@@ -1,0 +1,104 @@
+//! The machine that is measured on, and keeping threads on its processors.
+
+use core_affinity::CoreId;
+use serde::{Deserialize, Serialize};
+use sysinfo::{CpuRefreshKind, RefreshKind, System};
+
+/// What results were measured on, as far as the system tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub processor: String,
+    /// Processors that this process may use.
+    pub processors: usize,
+    /// Operating system and architecture, `linux x86_64`.
+    pub system: String,
+    /// Whether ordinary memory gets huge pages: Linux's `always`, `madvise` or `never`.
+    pub huge_pages: String,
+    /// The process's global allocator.
+    pub allocator: String,
+    /// Whether the harness was built with optimisation.
+    pub optimised: bool,
+    /// The version of this crate.
+    pub version: String,
+}
+
+impl Machine {
+    /// Describes this machine.
+    #[must_use]
+    pub fn this() -> Self {
+        let unknown = || "unknown".to_owned();
+        Self {
+            processor: processor_name().unwrap_or_else(unknown),
+            processors: processors(),
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            huge_pages: huge_pages().unwrap_or_else(unknown),
+            allocator: if cfg!(feature = "mimalloc") { "mimalloc" } else { "the system's" }.to_owned(),
+            optimised: !cfg!(debug_assertions),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// Processors that this process may use; at least 1.
+#[must_use]
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// Returns the processor's name, else its maker's; `None` if the system says neither.
+fn processor_name() -> Option<String> {
+    let kind = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
+    let system = System::new_with_specifics(kind);
+    let processor = system.cpus().first()?;
+    let names = [processor.brand(), processor.vendor_id()].map(str::trim);
+    names.into_iter().find(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// The choice that stands in brackets: `always [madvise] never`.
+fn huge_pages() -> Option<String> {
+    let text = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
+    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
+}
+
+/// Returns a processor for each of `threads` threads. Returns none if there are fewer processors
+/// than threads, or if the system does not say: then the system places the threads.
+pub(crate) fn processors_for(threads: usize) -> Vec<CoreId> {
+    let mut allowed = core_affinity::get_core_ids().unwrap_or_default();
+    allowed.truncate(threads);
+    if allowed.len() == threads { allowed } else { Vec::new() }
+}
+
+/// Pins this thread to a processor. If the system refuses, the thread runs where the system puts
+/// it: times spread more, and stay right.
+pub(crate) fn pin_to_cpu(processor: CoreId) {
+    core_affinity::set_for_current(processor);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_described() {
+        let machine = Machine::this();
+        assert!(machine.processors >= 1);
+        assert!(!machine.processor.is_empty() && !machine.system.is_empty());
+        assert_eq!(machine.optimised, !cfg!(debug_assertions));
+    }
+
+    #[test]
+    fn threads_are_placed_only_where_each_has_a_processor() {
+        assert!(processors_for(10_000).is_empty());
+        let one = processors_for(1);
+        assert!(one.len() <= 1);
+        if let Some(&processor) = one.first() {
+            std::thread::spawn(move || {
+                pin_to_cpu(processor);
+                assert_eq!(core_affinity::get_core_ids(), Some(vec![processor]));
+            })
+            .join()
+            .unwrap();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading and writing `results.json`, and writing any file whole.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use keystore_text::input::Input;
+use serde::Deserialize;
+
+use super::row::Row;
+use super::{Results, SCHEMA};
+use crate::error::{Error, Result};
+
+impl Results {
+    /// Writes the results to a file: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Text`] where it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let text =
+            serde_json::to_string_pretty(self).map_err(|error| Error::unwritable(path, error.into()))?;
+        write_whole(path, text.as_bytes())
+    }
+
+    /// Reads results that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Text`] where the file cannot be read, [`Error::Results`] where it is of another
+    /// version or holds something else.
+    pub fn load(path: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            schema: u32,
+        }
+        let wrong = |reason| Error::Results { path: path.to_owned(), reason };
+        let text = Input::open(path)?.text()?;
+        let malformed = |error: serde_json::Error| wrong(format!("these are no results: {error}"));
+        let Versioned { schema } = serde_json::from_str(&text).map_err(malformed)?;
+        if schema != SCHEMA {
+            return Err(wrong(format!("results of version {schema}: this version reads {SCHEMA}")));
+        }
+        let results: Self = serde_json::from_str(&text).map_err(malformed)?;
+        for Row { store, scenario, threads, rounds, ops_per_sec, .. } in &results.rows {
+            let rates = [ops_per_sec.median, ops_per_sec.low, ops_per_sec.high];
+            if let Some(rate) = rates.iter().chain(rounds).find(|&&rate| rate <= 0.0) {
+                return Err(wrong(format!(
+                    "{store}, {scenario}, threads {threads}: a rate of {rate}: it must be above 0"
+                )));
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Writes a file whole: first beside it under another name, which then takes its place.
+///
+/// # Errors
+/// [`Error::Text`] where it cannot be written; what was there before is then still there.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let failed = |source| Error::unwritable(path, source);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // A report is for everybody who may see the folder, as far as the process's mask lets them.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.prefix(".keystore-").tempfile_in(folder).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! What is asked of a store.
+//!
+//! `scenario` describes a load; `operation`, `distribution`, `size` and `keys` are its parts.
+//! `stream` draws the operations of each thread, and `trace` reads recorded ones. `suite` reads
+//! files of scenarios.
+
+pub(crate) mod distribution;
+pub(crate) mod keys;
+pub(crate) mod operation;
+pub(crate) mod scenario;
+pub(crate) mod size;
+pub(crate) mod stream;
+pub(crate) mod suite;
+pub(crate) mod trace;

@@ -1,0 +1,249 @@
+//! The operations of a thread, drawn before any clock runs, so that measuring does not measure the
+//! drawing.
+//!
+//! A thread finds its operations and the bytes of their keys one after another in memory, where the
+//! processor fetches them ahead; so the waits for memory that remain are the store's.
+
+use crate::workload::distribution::share;
+use crate::workload::keys::Keys;
+use crate::workload::operation::Kind;
+use crate::workload::scenario::{Length, MAX_DRAWN, Scenario};
+use crate::workload::size::Size;
+
+/// Operations are drawn up to this many, over all threads; a longer run goes through them again.
+/// Few enough that reading them takes little of what memory can do.
+const DRAWN: usize = 1 << 18;
+
+/// An operation: what it does to which key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The key's position among the keys.
+    pub key: u32,
+    /// The key's length, bytes.
+    key_len: u16,
+    /// What is done.
+    pub kind: Kind,
+}
+
+impl Operation {
+    /// The key's length, bytes.
+    #[inline]
+    #[must_use]
+    pub const fn key_len(self) -> usize {
+        self.key_len as usize
+    }
+}
+
+/// The sizes of the values that a thread writes.
+#[derive(Clone, Debug)]
+enum ValueSizes {
+    /// All the same.
+    Fixed(usize),
+    /// One for each operation, whether it writes or not.
+    Each(Vec<u32>),
+}
+
+/// One thread's operations, with the bytes of their keys in the same order.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    operations: Vec<Operation>,
+    key_bytes: Vec<u8>,
+    value_sizes: ValueSizes,
+    largest_value: usize,
+}
+
+impl Stream {
+    /// A stream without operations, whose values have this size, or each a size of its own.
+    pub(crate) fn new(fixed: Option<usize>) -> Self {
+        let value_sizes = fixed.map_or(ValueSizes::Each(Vec::new()), ValueSizes::Fixed);
+        Self { operations: Vec::new(), key_bytes: Vec::new(), value_sizes, largest_value: fixed.unwrap_or(0) }
+    }
+
+    /// Adds an operation. `value_size` is that of its value, where sizes differ.
+    pub(crate) fn push(&mut self, kind: Kind, key: u32, bytes: &[u8], value_size: usize) {
+        let key_len = u16::try_from(bytes.len()).expect("keys are at most 65,535 bytes");
+        self.operations.push(Operation { key, key_len, kind });
+        self.key_bytes.extend_from_slice(bytes);
+        if let ValueSizes::Each(sizes) = &mut self.value_sizes {
+            sizes.push(u32::try_from(value_size).expect("values are at most 4 GiB - 1"));
+            self.largest_value = self.largest_value.max(value_size);
+        }
+    }
+
+    /// The operations, in order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The keys of the operations, one after another.
+    #[must_use]
+    pub fn key_bytes(&self) -> &[u8] {
+        &self.key_bytes
+    }
+
+    /// Bytes of the value that the operation at `index` writes.
+    #[inline]
+    #[must_use]
+    pub fn value_size(&self, index: usize) -> usize {
+        match &self.value_sizes {
+            ValueSizes::Fixed(size) => *size,
+            ValueSizes::Each(sizes) => sizes[index] as usize,
+        }
+    }
+
+    /// Bytes of the largest value that it writes.
+    #[must_use]
+    pub const fn largest_value(&self) -> usize {
+        self.largest_value
+    }
+
+    /// How many operations were drawn.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether the thread has nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+}
+
+impl Scenario {
+    /// Draws the operations of each of `threads` threads over the first [`keys`](Self::keys) of
+    /// `keys`, in round `round`, from 0: each round has its own, the same for every store.
+    #[must_use]
+    pub fn draw(&self, threads: usize, round: usize, keys: &Keys) -> Vec<Stream> {
+        let seed = self.seed.wrapping_add(round as u64);
+        let samplers = self.distribution.samplers(self.keys, self.loaded_keys(), threads, seed);
+        samplers
+            .into_iter()
+            .enumerate()
+            .map(|(thread, mut sampler)| {
+                let target = self.drawn(self.quota(thread, threads), threads);
+                let mut stream = Stream::new(self.value_size.fixed());
+                stream.operations.reserve_exact(target);
+                while stream.len() < target {
+                    let kind = self.mix.pick(rand::RngExt::random_range(sampler.rng(), 0..100));
+                    let keys_of_call = if kind.is_batch() { self.batch } else { 1 };
+                    for _ in 0..keys_of_call.min(target - stream.len()) {
+                        let Some(key) = sampler.next_key(kind) else { return stream };
+                        let value_size = self.draw_value_size(sampler.rng());
+                        stream.push(kind, key, keys.get(key as usize), value_size);
+                    }
+                }
+                stream
+            })
+            .collect()
+    }
+
+    fn draw_value_size(&self, rng: &mut rand::rngs::SmallRng) -> usize {
+        if let Size::Fixed(size) = self.value_size { size } else { self.value_size.draw(rng) }
+    }
+
+    /// How many operations are drawn for a thread that does at most `quota`: as many as the run
+    /// takes, or enough for the keys to be taken as often as they should be.
+    fn drawn(&self, quota: u64, threads: usize) -> usize {
+        let repeated = (DRAWN.max(2 * self.keys) / threads).max(1024) as u64;
+        let most = if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
+        quota.min(most) as usize
+    }
+
+    /// How many operations thread `thread` of `threads` does at the most.
+    pub(crate) fn quota(&self, thread: usize, threads: usize) -> u64 {
+        match self.length {
+            Length::Seconds(_) | Length::Once => u64::MAX,
+            Length::Operations(total) => {
+                (share(total as usize, thread + 1, threads) - share(total as usize, thread, threads)) as u64
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::distribution::KeyDistribution;
+    use crate::workload::operation::Mix;
+    use crate::workload::size::Between;
+
+    fn sample() -> Scenario {
+        Scenario {
+            mix: Mix { get: 50, set: 30, delete: 20, ..Mix::default() },
+            distribution: KeyDistribution::Zipfian { theta: 0.99 },
+            length: Length::Operations(10_000),
+            keys: 1000,
+            ..Scenario::default()
+        }
+    }
+
+    fn keys() -> Keys {
+        Keys::make(1000, &16.into()).unwrap()
+    }
+
+    #[test]
+    fn operations_are_drawn_in_the_shares_of_the_mix() {
+        let scenario = Scenario { length: Length::Operations(100_000), ..sample() };
+        let streams = scenario.draw(3, 0, &keys());
+        assert_eq!(streams.iter().map(Stream::len).sum::<usize>(), 100_000);
+        let of = |kind| {
+            streams.iter().flat_map(Stream::operations).filter(|operation| operation.kind == kind).count()
+        };
+        for (kind, expected) in [(Kind::Get, 50_000_i64), (Kind::Set, 30_000), (Kind::Delete, 20_000)] {
+            assert!((of(kind) as i64 - expected).abs() < 1000, "{kind:?}: {}", of(kind));
+        }
+        assert_eq!(of(Kind::Insert) + of(Kind::Update) + of(Kind::GetMany), 0);
+    }
+
+    #[test]
+    fn the_bytes_of_the_keys_lie_in_the_order_of_the_operations() {
+        let keys = keys();
+        for stream in sample().draw(2, 0, &keys) {
+            let mut rest = stream.key_bytes();
+            for operation in stream.operations() {
+                let (key, after) = rest.split_at(operation.key_len());
+                assert_eq!(key, keys.get(operation.key as usize));
+                rest = after;
+            }
+            assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_same_seed_and_round_draw_the_same_operations() {
+        let keys = keys();
+        let drawn =
+            |seed, round| Scenario { seed, ..sample() }.draw(1, round, &keys)[0].operations().to_vec();
+        assert_eq!(drawn(5, 0), drawn(5, 0));
+        assert_ne!(drawn(5, 0), drawn(7, 0));
+        assert_ne!(drawn(5, 0), drawn(5, 1));
+    }
+
+    #[test]
+    fn sizes_of_values_are_drawn_where_they_differ() {
+        let value_size = Size::Between(Between { min: 16, max: 80 });
+        let stream = Scenario { value_size, ..sample() }.draw(1, 0, &keys()).remove(0);
+        let mean =
+            (0..stream.len()).map(|n| stream.value_size(n)).sum::<usize>() as f64 / stream.len() as f64;
+        assert!((46.0..50.0).contains(&mean), "{mean}");
+        assert_eq!(stream.largest_value(), 80);
+        assert_eq!(sample().draw(1, 0, &keys())[0].value_size(3), 64);
+    }
+
+    #[test]
+    fn new_keys_come_once_and_then_the_stream_ends() {
+        let scenario = Scenario {
+            mix: Mix { get: 50, insert: 50, ..Mix::default() },
+            distribution: KeyDistribution::Latest,
+            preload: 0.5,
+            length: Length::Operations(1 << 20),
+            ..sample()
+        };
+        let streams = scenario.draw(2, 0, &keys());
+        let inserted =
+            streams.iter().flat_map(Stream::operations).filter(|op| op.kind == Kind::Insert).count();
+        assert_eq!(inserted, 500);
+    }
+}

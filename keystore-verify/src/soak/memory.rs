@@ -1,0 +1,406 @@
+//! A store that grows and shrinks through four orders of magnitude, and what it holds of memory in
+//! the end.
+//!
+//! An entry's length is drawn so that each doubling has its entries, from one byte to a mebibyte,
+//! and the small ones are many: the cube of an even number says how many doublings. Overwriting
+//! draws anew. Which lengths an entry has had is a matter of its number and of how often it was
+//! written, so every thread knows what each of its entries must hold.
+//!
+//! A store that has lived long must not hold much more than one that has just been filled: the pool
+//! has to find use for the holes that removed entries left, the table for its old arrays, and
+//! garbage must have gone. So in the end, when the store is full again, the process's resident
+//! memory is compared with what it is with a fresh store of the same content.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::Scope;
+use std::time::Instant;
+
+use keystore::{BoxedKeystore, Keystore, Result, Stats};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+
+use super::Options;
+use crate::mix::mix;
+use crate::resident::{Resident, release_free_memory};
+
+/// The longest value is this many doublings of one byte: a mebibyte.
+const DOUBLINGS: f64 = 20.0;
+
+/// What share of the entries the store is brought to, one after another: four orders of magnitude
+/// down and up again.
+const SHARES: [usize; 9] = [1, 10, 100, 1_000, SMALLEST, 1_000, 100, 10, 1];
+const SMALLEST: usize = 10_000;
+
+/// What the test of memory found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryReport {
+    /// Threads that worked on the store.
+    pub threads: u64,
+    /// Entries when the store was largest. When it was smallest it had a ten-thousandth of them.
+    pub entries: u64,
+    /// Bytes of keys and values in the end.
+    pub content_bytes: u64,
+    /// Times it shrank and grew again.
+    pub cycles: u64,
+    /// Writes, removals and lookups.
+    pub operations: u64,
+    /// Entries that were not there, were there and should not be, or had another value than theirs.
+    pub wrong: u64,
+    /// The process's resident memory before the store was opened, bytes; 0 where the system does
+    /// not say.
+    pub start_bytes: u64,
+    /// By how much it had grown in the end, when the store was full again.
+    pub end_bytes: u64,
+    /// By how much it had grown with a fresh store of the same content in place of that.
+    pub fresh_bytes: u64,
+    /// By how much it had still grown when the store was dropped.
+    pub left_bytes: u64,
+    /// What the store said it holds in the end, bytes: table, pool and garbage.
+    pub end_counted: u64,
+    /// What the fresh one said.
+    pub fresh_counted: u64,
+}
+
+/// Garbage that a store may hold at any time, whatever its content.
+const GARBAGE: u64 = 16 << 20;
+
+/// What the process's allocator may keep of freed memory for each thread, which is none of the
+/// store's doing. Of some hundred mebibytes that is much, of the gibibyte of a long run little.
+const KEPT_FOR_A_THREAD: u64 = 8 << 20;
+
+impl MemoryReport {
+    /// The process's growth in the end in percent of that with a fresh store; 100 where the system
+    /// does not say.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        if self.fresh_bytes == 0 { 100.0 } else { 100.0 * self.end_bytes as f64 / self.fresh_bytes as f64 }
+    }
+
+    /// Whether the store held at most a tenth more than a fresh one and the garbage that is
+    /// allowed, by its own count as by the system's; there with some room for what the allocator
+    /// keeps.
+    #[must_use]
+    pub const fn is_bounded(&self) -> bool {
+        self.end_bytes <= self.most_resident() && self.end_counted <= self.most_counted()
+    }
+
+    /// The most that the process may have grown in the end, bytes.
+    #[must_use]
+    pub const fn most_resident(&self) -> u64 {
+        tenth_more(self.fresh_bytes) + GARBAGE + self.threads * KEPT_FOR_A_THREAD
+    }
+
+    /// The most that the store may count, bytes.
+    #[must_use]
+    pub const fn most_counted(&self) -> u64 {
+        tenth_more(self.fresh_counted) + GARBAGE
+    }
+}
+
+const fn tenth_more(bytes: u64) -> u64 {
+    bytes + bytes / 10
+}
+
+/// What a store says it holds, bytes.
+fn counted(store: &BoxedKeystore) -> Result<u64> {
+    let Stats { memory, pool, .. } = store.stats()?;
+    Ok(memory.table_bytes + pool.held_bytes.max(memory.node_bytes + memory.garbage_bytes))
+}
+
+/// Lets a store from `open` grow and shrink until `end`, at least once, and opens another to
+/// compare it with.
+pub(super) fn run(
+    open: impl Fn() -> Result<BoxedKeystore>,
+    options: &Options,
+    end: Instant,
+) -> Result<MemoryReport> {
+    let open = || open().map(Arc::new);
+    std::thread::scope(|scope| {
+        let crowd = Crowd::new(scope, options);
+        let before = Resident::before();
+        let mut report = MemoryReport {
+            threads: options.threads as u64,
+            entries: options.entries as u64,
+            start_bytes: before.bytes(),
+            ..MemoryReport::default()
+        };
+        let store = open()?;
+        crowd.all(&store, Work::GoTo(options.entries));
+        while report.cycles == 0 || (Instant::now() < end && crowd.tally().wrong == 0) {
+            for share in SHARES {
+                crowd.all(&store, Work::GoTo(options.entries / share));
+                if share == SMALLEST {
+                    store.shrink()?;
+                    crowd.all(&store, Work::Tidy);
+                }
+            }
+            report.cycles += 1;
+        }
+        crowd.all(&store, Work::LookAtAll);
+        report.end_bytes = before.grown_by_now();
+        report.end_counted = counted(&store)?;
+        crowd.all(&store, Work::Tidy);
+        drop(store);
+        crowd.all(&open()?, Work::Tidy);
+        report.left_bytes = before.grown_by_now();
+
+        let fresh = open()?;
+        crowd.all(&fresh, Work::Fill);
+        report.fresh_bytes = before.grown_by_now();
+        report.fresh_counted = counted(&fresh)?;
+        crowd.all(&fresh, Work::LookAtAll);
+        let Tally { operations, wrong, content_bytes } = crowd.tally();
+        Ok(MemoryReport { operations, wrong, content_bytes, ..report })
+    })
+}
+
+/// What every thread is to do with its entries.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Bring the store to so many entries, over all threads.
+    GoTo(usize),
+    /// Look at every entry that must be there, and for every one that must not.
+    LookAtAll,
+    /// Give a fresh store what the old one held.
+    Fill,
+    /// Nothing but to have the allocator give back what it keeps for later. That also follows all
+    /// other work but going to a number of entries, for what comes next needs the memory.
+    Tidy,
+}
+
+/// What a thread is told.
+type Order = (Arc<BoxedKeystore>, Work);
+
+/// Threads that live as long as the test, for an allocator keeps memory for each thread.
+struct Crowd {
+    threads: Vec<(Sender<Order>, Receiver<Tally>)>,
+    tally: Cell<Tally>,
+}
+
+impl Crowd {
+    fn new<'scope>(scope: &'scope Scope<'scope, '_>, options: &Options) -> Self {
+        let start = |thread| {
+            let (give, orders) = mpsc::channel::<Order>();
+            let (report, reports) = mpsc::channel();
+            let mut hand = Hand::new(options, thread);
+            scope.spawn(move || {
+                for (store, work) in orders {
+                    hand.work(&store, work);
+                    drop(store);
+                    if !matches!(work, Work::GoTo(_)) {
+                        release_free_memory();
+                    }
+                    if report.send(hand.tally()).is_err() {
+                        break;
+                    }
+                }
+            });
+            (give, reports)
+        };
+        Self { threads: (0..options.threads).map(start).collect(), tally: Cell::default() }
+    }
+
+    /// Has every thread do a piece of work, and waits for all.
+    fn all(&self, store: &Arc<BoxedKeystore>, work: Work) {
+        for (give, _) in &self.threads {
+            give.send((Arc::clone(store), work)).expect("a thread that panicked has ended the test");
+        }
+        let mut all = Tally::default();
+        for (_, reports) in &self.threads {
+            let Tally { operations, wrong, content_bytes } =
+                reports.recv().expect("the thread did not panic");
+            all.operations += operations;
+            all.wrong += wrong;
+            all.content_bytes += content_bytes;
+        }
+        self.tally.set(all);
+    }
+
+    /// What all threads have done so far.
+    fn tally(&self) -> Tally {
+        self.tally.get()
+    }
+}
+
+/// What threads have done so far, and the bytes of their entries now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    operations: u64,
+    wrong: u64,
+    content_bytes: u64,
+}
+
+/// One thread's entries: those whose number, modulo the threads, is the thread's.
+struct Hand {
+    first: usize,
+    step: usize,
+    /// By own entry: how often it was written, or 0 where it is not there.
+    written: Vec<u64>,
+    writes: u64,
+    rng: SmallRng,
+    operations: u64,
+    wrong: u64,
+    value: Vec<u8>,
+}
+
+impl Hand {
+    fn new(options: &Options, thread: usize) -> Self {
+        let own = (options.entries + options.threads - 1 - thread) / options.threads;
+        Self {
+            first: thread,
+            step: options.threads,
+            written: vec![0; own],
+            writes: 0,
+            rng: SmallRng::seed_from_u64(options.seed ^ mix(thread as u64)),
+            operations: 0,
+            wrong: 0,
+            value: Vec::new(),
+        }
+    }
+
+    fn work(&mut self, store: &BoxedKeystore, work: Work) {
+        match work {
+            Work::GoTo(entries) => self.go_to(store, entries),
+            Work::LookAtAll => self.look_at_all(store),
+            Work::Fill => self.fill(store),
+            Work::Tidy => {}
+        }
+    }
+
+    fn key(&self, own: usize) -> [u8; 8] {
+        ((self.first + own * self.step) as u64).to_le_bytes()
+    }
+
+    /// Makes `self.value` what the entry must hold.
+    fn make_value(&mut self, own: usize) {
+        let seed = self.value_seed(own);
+        fill(&mut self.value, seed);
+    }
+
+    fn value_seed(&self, own: usize) -> u64 {
+        mix((self.first + own * self.step) as u64 ^ mix(self.written[own]))
+    }
+
+    /// Brings the store to its share of so many entries: adds what is missing, removes what is too
+    /// much, in an order of chance, and overwrites and looks at some of the others.
+    fn go_to(&mut self, store: &BoxedKeystore, entries: usize) {
+        let own = entries.saturating_sub(self.first).div_ceil(self.step).min(self.written.len());
+        let start = self.rng.random_range(0..self.written.len().max(1));
+        for at in 0..self.written.len() {
+            let entry = (start + at) % self.written.len();
+            match (self.written[entry] > 0, entry < own) {
+                (false, true) => self.set(store, entry),
+                (true, false) => self.delete(store, entry),
+                (true, true) if self.rng.random_range(0..4) == 0 => self.set(store, entry),
+                (true, true) => self.look_at(store, entry),
+                (false, false) => {}
+            }
+        }
+    }
+
+    fn set(&mut self, store: &BoxedKeystore, own: usize) {
+        let was_there = self.written[own] > 0;
+        self.writes += 1;
+        self.written[own] = self.writes;
+        self.make_value(own);
+        let change = store.set(&self.key(own), &self.value);
+        let expected = if was_there { keystore::Change::Replaced } else { keystore::Change::Created };
+        self.expect(change == Ok(expected));
+    }
+
+    fn delete(&mut self, store: &BoxedKeystore, own: usize) {
+        self.written[own] = 0;
+        let deleted = store.delete(&self.key(own));
+        self.expect(deleted == Ok(true));
+    }
+
+    fn look_at(&mut self, store: &BoxedKeystore, own: usize) {
+        self.make_value(own);
+        let same = store.read(&self.key(own), |value| value == self.value);
+        self.expect(same == Ok(Some(true)));
+    }
+
+    /// Looks at every entry that must be there, and for every one that must not.
+    fn look_at_all(&mut self, store: &BoxedKeystore) {
+        for own in 0..self.written.len() {
+            if self.written[own] > 0 {
+                self.look_at(store, own);
+            } else {
+                let there = store.contains(&self.key(own));
+                self.expect(there == Ok(false));
+            }
+        }
+    }
+
+    /// Gives a fresh store what the old one held.
+    fn fill(&mut self, store: &BoxedKeystore) {
+        for own in (0..self.written.len()).filter(|&own| self.written[own] > 0).collect::<Vec<_>>() {
+            self.make_value(own);
+            let created = store.insert(&self.key(own), &self.value);
+            self.expect(created == Ok(true));
+        }
+    }
+
+    fn expect(&mut self, holds: bool) {
+        self.operations += 1;
+        self.wrong += u64::from(!holds);
+    }
+
+    fn tally(&self) -> Tally {
+        let there = (0..self.written.len()).filter(|&own| self.written[own] > 0);
+        let bytes = there.map(|own| (self.key(own).len() + length(self.value_seed(own))) as u64);
+        Tally { operations: self.operations, wrong: self.wrong, content_bytes: bytes.sum() }
+    }
+}
+
+/// The length of the value that `seed` makes, 1 byte to 1 MiB.
+fn length(seed: u64) -> usize {
+    let even = (seed >> 11) as f64 / (1_u64 << 53) as f64;
+    (DOUBLINGS * even.powi(3)).exp2() as usize
+}
+
+/// Makes `value` what `seed` says: its length, and a word over and over that says which it is.
+fn fill(value: &mut Vec<u8>, seed: u64) {
+    let word = mix(seed).to_le_bytes();
+    value.clear();
+    value.resize(length(seed), word[0]);
+    value.as_chunks_mut::<8>().0.fill(word);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stress::faulty::{Fault, FaultyStore};
+
+    #[test]
+    fn entries_that_are_lost_or_wrong_are_found() {
+        let options = Options {
+            combinations: Vec::new(),
+            threads: 2,
+            seed: 5,
+            time: std::time::Duration::ZERO,
+            entries: 10_000,
+        };
+        for fault in [Fault::SetCorrupts, Fault::DeleteForgets] {
+            let open = || Ok(Box::new(FaultyStore::new(fault)) as BoxedKeystore);
+            let report = run(open, &options, Instant::now()).unwrap();
+            assert!(report.wrong > 0, "{fault:?}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_go_from_a_byte_to_a_mebibyte_and_have_all_between() {
+        let lengths: Vec<usize> = (0..200_000).map(|n| length(mix(n))).collect();
+        assert_eq!(lengths.iter().min(), Some(&1));
+        assert!(lengths.iter().all(|&length| length <= 1 << 20));
+        for doubling in 0..20 {
+            let among = lengths.iter().filter(|&&length| length >> doubling == 1).count();
+            assert!(among > 1_000, "{among} of 2^{doubling} bytes");
+        }
+        let mean = lengths.iter().sum::<usize>() / lengths.len();
+        assert!((20_000..35_000).contains(&mean), "{mean}");
+    }
+}
