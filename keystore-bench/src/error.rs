@@ -24,6 +24,14 @@ pub enum Error {
         /// What it may be.
         expected: String,
     },
+    /// A scenario file with a scenario that another file has too.
+    #[error("{}: scenario {scenario:?}: another file has one of this name", show_path(path))]
+    Suite {
+        /// The file.
+        path: PathBuf,
+        /// The scenario's name.
+        scenario: String,
+    },
     /// A name that stands for nothing.
     #[error("{what} {name:?} is unknown: it must be {expected}")]
     Unknown {
@@ -76,7 +84,7 @@ pub enum Error {
     /// A comparison with results that have no row in common.
     #[error(
         "nothing can be compared: no row of this run is in the baseline; this run has {new}; the baseline \
-         has {old}"
+         has {old}; rows are the same if store, threads and every field of the scenario are, the seed too"
     )]
     NothingInCommon {
         /// Rows of this run.
@@ -158,6 +166,7 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Scenario { .. }
+            | Self::Suite { .. }
             | Self::Unknown { .. }
             | Self::Results { .. }
             | Self::NoEffect { .. }

@@ -21,6 +21,11 @@ pub(crate) enum Failure {
     Input(#[from] keystore_text::Error),
     #[error("{}: no value is a number, so no value is the largest", show_path(path))]
     NothingNumeric { path: PathBuf },
+    #[error(
+        "the address space is limited to {limit} bytes (ulimit -v): this command needs {} or more",
+        crate::memory::LEAST_ADDRESS_SPACE
+    )]
+    AddressSpace { limit: u64 },
     #[error("key not found: {}", show_name(.key))]
     KeyNotFound { key: Vec<u8> },
     #[error(transparent)]

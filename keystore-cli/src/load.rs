@@ -56,7 +56,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let format = args.format.unwrap_or_else(|| Format::of(&args.file));
     let store = args.store.open()?;
     let mut loader = Loader { args, format, store, unescaped: Unescaped::default(), replaced: 0, skipped: 0 };
-    let (lines, time) = loader.load()?;
+    let (lines, time) = match loader.load() {
+        Ok(done) => done,
+        Err(Stopped::Failure(failure)) => return Err(failure),
+        Err(Stopped::Store { line, error }) => {
+            // If the store ran out of memory, there is none for the message either.
+            drop(loader);
+            return Err(keystore_text::Error::line(&args.file, line, error.to_string()).into());
+        }
+    };
     let store = &loader.store;
     let style = Style::new(args.raw);
 
@@ -166,9 +174,9 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     /// Loads the whole file. Returns the number of lines or records, and the time.
-    fn load(&mut self) -> Result<(u64, Duration), Failure> {
+    fn load(&mut self) -> Result<(u64, Duration), Stopped> {
         let begin = Instant::now();
-        let (bytes, length) = source(&self.args.file)?;
+        let (bytes, length) = source(&self.args.file).map_err(Failure::from)?;
         let bar = bar(&self.args.file, length);
         let read = self.read(Box::new(bar.wrap_read(bytes)), &bar);
         bar.finish_and_clear();
@@ -176,9 +184,9 @@ impl Loader<'_> {
     }
 
     /// Loads the input. Returns the number of lines or records.
-    fn read(&mut self, bytes: Box<dyn Read>, bar: &ProgressBar) -> Result<u64, Failure> {
+    fn read(&mut self, bytes: Box<dyn Read>, bar: &ProgressBar) -> Result<u64, Stopped> {
         let path = &self.args.file;
-        let input = Input::new(path, bytes)?;
+        let input = Input::new(path, bytes).map_err(Failure::from)?;
         let longest = self.args.longest_line.bytes();
         let mut source = match self.format {
             Format::Csv => Source::Records(input.records(longest)),
@@ -186,7 +194,7 @@ impl Loader<'_> {
         };
         let (mut read, mut described, mut is_first) = (0, 0, true);
         loop {
-            let done = match source.advance()? {
+            let done = match source.advance().map_err(Failure::from)? {
                 Found::End => return Ok(read),
                 Found::Whole if is_first && source.is_header() => {
                     is_first = false;
@@ -197,14 +205,14 @@ impl Loader<'_> {
             };
             is_first = false;
             read += 1;
-            let (reason, may_skip) = match done {
+            let reason = match done {
                 Ok(()) => continue,
-                Err(Refused::Malformed(reason)) => (reason, self.args.skip_bad),
-                Err(Refused::Store(error)) => (error.to_string(), false),
+                Err(Refused::Malformed(reason)) => reason,
+                Err(Refused::Store(error)) => return Err(Stopped::Store { line: source.line(), error }),
             };
             let failure = keystore_text::Error::Line { path: path.clone(), line: source.line(), reason };
-            if !may_skip {
-                return Err(failure.into());
+            if !self.args.skip_bad {
+                return Err(Failure::from(failure).into());
             }
             self.skipped += source.lines() as u64;
             described += 1;
@@ -230,6 +238,22 @@ impl Loader<'_> {
         };
         self.replaced += u64::from(self.store.set(key, value)? == Change::Replaced);
         Ok(())
+    }
+}
+
+/// The reason why loading ended early.
+enum Stopped {
+    Failure(Failure),
+    /// The store failed at this line. To make a message of it takes memory.
+    Store {
+        line: usize,
+        error: Error,
+    },
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
     }
 }
 

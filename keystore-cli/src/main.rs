@@ -9,6 +9,7 @@
 //! | `operations` | the operations of the shell |
 //! | `words` | the parser of a line of the shell |
 //! | `complete` | completion in the shell |
+//! | `memory` | the check of the address space |
 //! | `report` | statistics and results as text |
 //! | `style` | how keys and values are printed |
 //! | `failure` | the errors |
@@ -26,6 +27,7 @@ mod complete;
 mod entries;
 mod failure;
 mod load;
+mod memory;
 mod operations;
 mod pages;
 mod report;
@@ -70,9 +72,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = Command::try_parse().map_err(Failure::from).and_then(|command| match command {
-        Command::Stress(args) => stress::run(&args),
-        Command::Load(args) => load::run(&args),
-        Command::Shell(args) => shell::run(&args),
+        Command::Stress(args) => memory::check().and_then(|()| stress::run(&args)),
+        Command::Load(args) => memory::check().and_then(|()| load::run(&args)),
+        Command::Shell(args) => memory::check().and_then(|()| shell::run(&args)),
         Command::Completions(args) => pages::completions(&args),
         Command::Man(args) => pages::man(&args),
     });

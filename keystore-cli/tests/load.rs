@@ -404,3 +404,37 @@ fn a_pipe_with_a_name_is_a_file() {
     });
     assert!(ran.code == Some(0) && ran.out.ends_with("a\t1\n"), "{ran:?}");
 }
+
+/// Runs `keystore load` on a file of this content, with its address space limited to `mib` MiB.
+#[cfg(target_os = "linux")]
+fn load_limited(mib: usize, content: &[u8], arguments: &str) -> Ran {
+    let (_folder, path) = file("big.tsv", content);
+    let mut command = std::process::Command::new("sh");
+    let line = format!("ulimit -v {}; exec \"$0\" load \"$1\" {arguments}", mib << 10);
+    command.args(["-c", &line, env!("CARGO_BIN_EXE_keystore")]).arg(path);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    common::run(command, b"")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lack_of_memory_is_a_failure_with_a_message() {
+    let value = "v".repeat(2_000);
+    let content: String = (0..200_000).map(|n| format!("key {n}\t{value}\n")).collect();
+    for store in ["rwlock", "epoch", "dashmap"] {
+        for pool in ["system", "slab"] {
+            let arguments = format!("--backend {store} --pool {pool}");
+            let ran = load_limited(300, content.as_bytes(), &arguments);
+            assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{arguments}: {ran:?}");
+            assert!(ran.err.contains("big.tsv:") && ran.err.contains("memory"), "{arguments}: {ran:?}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn less_address_space_than_the_command_needs_is_refused_by_its_number() {
+    let ran = load_limited(50, b"a\tb\n", "");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("limited to 52428800 bytes") && ran.err.contains("167772160"), "{ran:?}");
+}

@@ -415,12 +415,12 @@ typedef struct ks_stats {
 
 /**
  * A lock in every bucket. Overwrites in place, gives memory back at once; a callback that needs a
- * lock which is held is refused.
+ * lock which is held is refused. The default.
  */
 #define KS_BACKEND_RWLOCK 1
 
 /**
- * Lock-free: readers wait for nobody. The default.
+ * Lock-free: readers wait for nobody.
  */
 #define KS_BACKEND_EPOCH 2
 
@@ -569,7 +569,7 @@ int ks_insert(struct ks_store *store,
  * @param capacity the buffer's room, bytes.
  * @param value_len where the value's length goes, also where the buffer is too small; 0 goes there
  * where the call fails for another reason.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is too small (then
  * *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
  * for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
  * long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
@@ -621,7 +621,7 @@ void ks_free(void *value);
 /**
  * Removes `key`.
  *
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits;
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its limits;
  * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
  * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
@@ -629,13 +629,15 @@ void ks_free(void *value);
  * `key` is NULL or points to `key_len` bytes. Any thread may call this while
  * the store is open.
  */
-int ks_delete(struct ks_store *store, const void *key, size_t key_len);
+int ks_delete(struct ks_store *store,
+              const void *key,
+              size_t key_len);
 
 /**
  * Tells whether `key` has a value.
  *
  * @param exists where the answer goes; false where the call fails.
- * @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
+ * @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
  * outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
@@ -643,7 +645,10 @@ int ks_delete(struct ks_store *store, const void *key, size_t key_len);
  * `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
  * thread may call this while the store is open.
  */
-int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exists);
+int ks_exists(struct ks_store *store,
+              const void *key,
+              size_t key_len,
+              bool *exists);
 
 /**
  * Tells how many entries the store has. Exact while nobody writes.
@@ -661,7 +666,8 @@ int ks_count(struct ks_store *store, size_t *count);
  * Removes every entry that is there throughout the call. O(n). The store keeps its size: see
  * ks_shrink.
  *
- * @return KS_OK; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+ * long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -696,7 +702,7 @@ int ks_shrink(struct ks_store *store);
  *
  * @param visit is called once at most, before ks_read returns, on this thread.
  * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
  * its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
@@ -716,7 +722,7 @@ int ks_read(struct ks_store *store,
  *
  * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else stops.
  * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK, stopped or not; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
+ * @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
  * where it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
  * another thread than a single-threaded store's own.
  *
@@ -884,7 +890,7 @@ int ks_delete_many(struct ks_store *store,
  * @param stats where the picture goes; untouched where the call fails.
  * @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
  * many; one that is older fills the fields that it does not know with zeros.
- * @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
  * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
  * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *

@@ -85,7 +85,7 @@ pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result
 ///
 /// @param visit is called once at most, before ks_read returns, on this thread.
 /// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
 /// its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn ks_read(
 ///
 /// @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else stops.
 /// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK, stopped or not; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
+/// @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
 /// where it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
 /// another thread than a single-threaded store's own.
 ///

@@ -149,7 +149,7 @@ impl From<&Stats> for ks_stats {
 /// @param stats where the picture goes; untouched where the call fails.
 /// @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
 /// many; one that is older fills the fields that it does not know with zeros.
-/// @return KS_OK; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
 /// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
@@ -163,7 +163,7 @@ pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_sta
             return Err(BytesError::Null { argument: "stats", expected: "a ks_stats" }.into());
         }
         let known = size_of::<ks_stats>();
-        if !(known..=MAX_SIZE).contains(&size) {
+        if !(known..=MAX_SIZE).contains(&size) || !size.is_multiple_of(align_of::<ks_stats>()) {
             return Err(Failure::StructSize { argument: "size", size, expected: "ks_stats", known });
         }
         // SAFETY: the caller promises that nobody closes the store meanwhile.

@@ -144,7 +144,7 @@ pub unsafe extern "C" fn ks_insert(
 /// @param capacity the buffer's room, bytes.
 /// @param value_len where the value's length goes, also where the buffer is too small; 0 goes there
 /// where the call fails for another reason.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT where the buffer is too small (then
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is too small (then
 /// *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
 /// for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
 /// long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 
 /// Removes `key`.
 ///
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_INVALID_ARGUMENT for a key outside its limits;
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its limits;
 /// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
@@ -263,7 +263,7 @@ pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key
 /// Tells whether `key` has a value.
 ///
 /// @param exists where the answer goes; false where the call fails.
-/// @return KS_OK, whatever the answer; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
+/// @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
 /// outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
@@ -312,7 +312,8 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
 /// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
 /// ks_shrink.
 ///
-/// @return KS_OK; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+/// long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety

@@ -24,6 +24,27 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Returns what differs from the machine of other results, if that can change what is measured.
+    #[must_use]
+    pub fn difference_to(&self, other: &Self) -> Option<String> {
+        let processors = (self.processors.to_string(), other.processors.to_string());
+        let optimised = (self.optimised.to_string(), other.optimised.to_string());
+        let fields = [
+            ("processor", &other.processor, &self.processor),
+            ("number of processors", &processors.1, &processors.0),
+            ("system", &other.system, &self.system),
+            ("huge pages", &other.huge_pages, &self.huge_pages),
+            ("allocator", &other.allocator, &self.allocator),
+            ("built with optimisation", &optimised.1, &optimised.0),
+        ];
+        let differing: Vec<String> = fields
+            .into_iter()
+            .filter(|(_, before, now)| before != now)
+            .map(|(name, before, now)| format!("{name} was {before:?} and is {now:?}"))
+            .collect();
+        (!differing.is_empty()).then(|| differing.join("; "))
+    }
+
     /// Describes this machine.
     #[must_use]
     pub fn this() -> Self {
@@ -85,6 +106,16 @@ mod tests {
         assert!(machine.processors >= 1);
         assert!(!machine.processor.is_empty() && !machine.system.is_empty());
         assert_eq!(machine.optimised, !cfg!(debug_assertions));
+    }
+
+    #[test]
+    fn another_machine_is_named_by_what_differs() {
+        let machine = Machine::this();
+        assert_eq!(machine.difference_to(&machine), None);
+        let other = Machine { processor: "Z80".to_owned(), version: "9".to_owned(), ..machine.clone() };
+        let difference = machine.difference_to(&other).unwrap();
+        assert!(difference.starts_with("processor was \"Z80\" and is "), "{difference}");
+        assert!(!difference.contains(';'), "{difference}");
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub enum KeySource {
     /// They are the lines of a file.
     File {
         /// The file.
+        #[serde(serialize_with = "crate::workload::path::text")]
         path: PathBuf,
         /// Empty lines, which are no keys.
         blank: usize,
@@ -53,6 +54,7 @@ pub enum KeySource {
     /// They are those of a recorded trace.
     Trace {
         /// The trace's file.
+        #[serde(serialize_with = "crate::workload::path::text")]
         path: PathBuf,
     },
 }

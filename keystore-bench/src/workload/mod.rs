@@ -7,6 +7,7 @@
 pub(crate) mod distribution;
 pub(crate) mod keys;
 pub(crate) mod operation;
+pub(crate) mod path;
 pub(crate) mod scenario;
 pub(crate) mod size;
 pub(crate) mod stream;

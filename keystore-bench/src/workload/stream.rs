@@ -14,6 +14,10 @@ use crate::workload::size::Size;
 /// Few enough that reading them takes little of what memory can do.
 const DRAWN: usize = 1 << 18;
 
+/// Bytes of keys that are drawn at the most, over all threads: operations of long keys are fewer, and
+/// a run goes through them more often.
+const DRAWN_KEY_BYTES: f64 = (512 << 20) as f64;
+
 /// An operation: what it does to which key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
@@ -122,7 +126,7 @@ impl Scenario {
             .into_iter()
             .enumerate()
             .map(|(thread, mut sampler)| {
-                let target = self.drawn(self.quota(thread, threads), threads);
+                let target = self.drawn(self.quota(thread, threads), threads, keys.mean_len(self.keys));
                 let mut stream = Stream::new(self.value_size.fixed());
                 stream.operations.reserve_exact(target);
                 while stream.len() < target {
@@ -145,8 +149,9 @@ impl Scenario {
 
     /// How many operations are drawn for a thread that does at most `quota`: as many as the run
     /// takes, or enough for the keys to be taken as often as they should be.
-    fn drawn(&self, quota: u64, threads: usize) -> usize {
-        let repeated = (DRAWN.max(2 * self.keys) / threads).max(1024) as u64;
+    fn drawn(&self, quota: u64, threads: usize, mean_key_len: f64) -> usize {
+        let in_memory = (DRAWN_KEY_BYTES / mean_key_len) as usize;
+        let repeated = (DRAWN.max(2 * self.keys).min(in_memory) / threads).max(1024) as u64;
         let most = if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
         quota.min(most) as usize
     }
@@ -209,6 +214,16 @@ mod tests {
             }
             assert!(rest.is_empty());
         }
+    }
+
+    #[test]
+    fn long_keys_are_drawn_less_often_and_take_bounded_memory() {
+        let keys = Keys::make(2, &60_000.into()).unwrap();
+        let scenario = Scenario { keys: 2, length: Length::Seconds(1.0), ..sample() };
+        let streams = scenario.draw(2, 0, &keys);
+        let bytes: usize = streams.iter().map(|stream| stream.key_bytes().len()).sum();
+        assert!(bytes as f64 <= 1.01 * DRAWN_KEY_BYTES, "{bytes} bytes");
+        assert!(streams.iter().all(|stream| stream.len() >= 1024));
     }
 
     #[test]

@@ -173,6 +173,19 @@ impl Suite {
         })
     }
 
+    /// Adds the scenarios of another suite, which was read from `path`.
+    ///
+    /// # Errors
+    /// [`Error::Suite`] if both have a scenario of one name: rows of results are found by it.
+    pub fn append(&mut self, other: Self, path: &Path) -> Result<()> {
+        let is_taken = |scenario: &Scenario| self.scenarios.iter().any(|own| own.name == scenario.name);
+        if let Some(second) = other.scenarios.iter().find(|scenario| is_taken(scenario)) {
+            return Err(Error::Suite { path: path.to_owned(), scenario: second.name.clone() });
+        }
+        self.scenarios.extend(other.scenarios);
+        Ok(())
+    }
+
     /// Keeps the scenarios of these names, in the order of the suite; all of them where no name is
     /// given.
     ///
@@ -470,5 +483,18 @@ mod tests {
         suite.keep(&["set uniform".to_owned(), "get Zipf".to_owned()]).unwrap();
         let names: Vec<&str> = suite.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
         assert_eq!(names, ["get Zipf", "set uniform"]);
+    }
+
+    #[test]
+    fn two_files_with_a_scenario_of_one_name_are_refused() {
+        let text = "[[scenario]]\nname = \"s\"\nmix = { get = 100 }\n";
+        let mut first = Suite::parse(Path::new("a.toml"), text).unwrap();
+        let second = Suite::parse(Path::new("b.toml"), text).unwrap();
+        let error = first.append(second, Path::new("b.toml")).unwrap_err();
+        assert!(error.is_usage());
+        assert_eq!(error.to_string(), "b.toml: scenario \"s\": another file has one of this name");
+        let other = Suite::parse(Path::new("c.toml"), &text.replace("\"s\"", "\"t\"")).unwrap();
+        first.append(other, Path::new("c.toml")).unwrap();
+        assert_eq!(first.scenarios.len(), 2);
     }
 }

@@ -109,7 +109,7 @@ pub extern "C" fn initialise_key_store(
     pre_memory_allocation_factor: f64,
     is_concurrency_enabled: bool,
 ) -> c_int {
-    guard(|| {
+    let config = || {
         let buckets = usize::try_from(bucket_size).unwrap_or(usize::MAX);
         if !buckets.is_power_of_two() {
             return Err(Error::invalid_config("bucket_size", bucket_size, "a power of two").into());
@@ -118,7 +118,7 @@ pub extern "C" fn initialise_key_store(
             let (field, limit) = ("pre_memory_allocation_factor", "over 0 and at most 1");
             return Err(Error::invalid_config(field, pre_memory_allocation_factor, limit).into());
         }
-        process::initialise(&Config {
+        Ok(Config {
             initial_buckets: buckets,
             preallocation: pre_memory_allocation_factor,
             concurrency: if is_concurrency_enabled {
@@ -128,7 +128,8 @@ pub extern "C" fn initialise_key_store(
             },
             ..Config::default()
         })
-    })
+    };
+    guard(|| process::initialise(config))
 }
 
 /// Removes the store of the process and gives back its memory: -40 where there is none. See `key_store.h`.

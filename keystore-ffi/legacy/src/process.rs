@@ -107,11 +107,11 @@ impl Process {
 const NO_STORE: Failure =
     Failure::Fixed { status: KS_NOT_INITIALISED, text: "there is no store: initialise_key_store makes it" };
 
-/// Makes the store with this configuration, unless there is one.
-pub(super) fn initialise(config: &Config) -> Result<(), Failure> {
+/// Makes the store, unless there is one. Only then is `config` asked for its configuration.
+pub(super) fn initialise(config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
     PROCESS.write(|process| {
         if process.is_none() {
-            *process = Some(Process { store: Store::open(config)?, refused: Refused::default() });
+            *process = Some(Process { store: Store::open(&config()?)?, refused: Refused::default() });
         }
         Ok(())
     })

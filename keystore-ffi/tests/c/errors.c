@@ -79,7 +79,8 @@ static void sizes_of_options(void) {
 
     for (size_t size = 0; size < 2000; size++) {
         ks_options options = defaults();
-        bool known = size == first || (size >= sizeof options && size <= sizeof newer);
+        /* A later version has fields of 8 bytes, so its size is a multiple of them. */
+        bool known = size == first || (size >= sizeof options && size <= sizeof newer && size % 8 == 0);
         if (size > sizeof newer && size <= 1024)
             continue; /* Of some later version: more than there is here. */
         options.size = size;
@@ -193,6 +194,7 @@ static void refuse_handle(ks_store *store) {
     CHECK(ks_get_many(store, &key, 1, &copy) == KS_NOT_INITIALISED && copy.data == NULL);
     CHECK(ks_set_many(store, &key, &key, 1, &n) == KS_NOT_INITIALISED);
     CHECK(ks_delete_many(store, &key, 1, &n) == KS_NOT_INITIALISED);
+    CHECK(ks_store_stats(store, &stats, sizeof stats + 1) == KS_INVALID_ARGUMENT);
     CHECK(ks_store_stats(store, &stats, sizeof stats) == KS_NOT_INITIALISED);
     CHECK(ks_close(store) == KS_NOT_INITIALISED);
 }

@@ -56,3 +56,52 @@ fn the_headers_and_the_documentation_say_what_a_signal_handler_may_do() {
     let header = fs::read_to_string(file("include/keystore.h")).unwrap();
     assert!(!header.contains("at any time"), "keystore.h promises calls at any time");
 }
+
+/// The functions of the header with what stands above each.
+fn functions(header: &str) -> Vec<(&str, &str)> {
+    let mut functions = Vec::new();
+    for (at, _) in header.match_indices("\nint ks_") {
+        let name = header[at + 5..].split('(').next().expect("a name");
+        let comment = header[..at].rsplit("/**").next().expect("a comment");
+        functions.push((name, comment));
+    }
+    functions
+}
+
+/// Any call on a store may be the first of its thread, which takes memory.
+#[test]
+fn every_function_with_a_store_says_that_memory_may_run_out() {
+    let header = fs::read_to_string(file("include/keystore.h")).unwrap();
+    let functions = functions(&header);
+    assert!(functions.len() >= 20, "{functions:?}");
+    for (name, comment) in functions {
+        // These enter no table.
+        if ["ks_options_init", "ks_close", "ks_count"].contains(&name) {
+            continue;
+        }
+        let by_another = ["ks_set", "ks_get_owned", "ks_read", "ks_delete", "ks_clear"].iter().any(|other| {
+            comment.contains(&format!("of {other}")) || comment.contains(&format!("as {other}"))
+        });
+        assert!(comment.contains("KS_OUT_OF_MEMORY") || by_another, "{name}: {comment}");
+    }
+}
+
+/// The defaults that the header names are those that ks_options_init gives.
+#[test]
+fn the_header_names_the_defaults_that_there_are() {
+    let header = fs::read_to_string(file("include/keystore.h")).unwrap();
+    let defaults = keystore_ffi::ks_options::default();
+    let chosen = [
+        ("KS_BACKEND_", defaults.backend),
+        ("KS_POOL_", defaults.pool),
+        ("KS_CONCURRENCY_", defaults.concurrency),
+    ];
+    for (prefix, number) in chosen {
+        for (at, _) in header.match_indices(&format!("#define {prefix}")) {
+            let line = header[at..].lines().next().expect("a line");
+            let comment = header[..at].rsplit("/**").next().expect("a comment");
+            let is_default = line.ends_with(&format!(" {number}"));
+            assert_eq!(comment.contains("The default."), is_default, "{line}: {comment}");
+        }
+    }
+}

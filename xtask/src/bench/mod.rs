@@ -137,6 +137,11 @@ fn compare(args: &Args) -> Result<ExitCode> {
     if let Some(baseline) = baseline {
         let comparison = Comparison::of(&results, &baseline)?;
         outln!("\n{}", report::comparison_text(&comparison));
+        if let Some(difference) = results.machine.difference_to(&baseline.machine) {
+            outln!(
+                "The baseline was measured under other conditions, so differences may come from them: {difference}"
+            );
+        }
         if let Some(percent) = args.fail_above {
             comparison.check(percent)?;
         }
@@ -173,7 +178,7 @@ fn suite(args: &Args) -> Result<Suite> {
     } else if let Some((first, rest)) = args.scenario.split_first() {
         let mut suite = Suite::read(first)?;
         for file in rest {
-            suite.scenarios.append(&mut Suite::read(file)?.scenarios);
+            suite.append(Suite::read(file)?, file)?;
         }
         suite
     } else {

@@ -65,11 +65,19 @@ pub struct Scenario {
     #[serde(default = "default_key_size")]
     pub key_size: Size,
     /// A file whose lines are the keys, in place of made ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::workload::path::text_if_some"
+    )]
     pub keys_from: Option<PathBuf>,
     /// A file of recorded operations, which are replayed: it gives operations, keys and the sizes
     /// of values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::workload::path::text_if_some"
+    )]
     pub trace: Option<PathBuf>,
     /// Bytes of each value.
     #[serde(default = "default_value_size")]

@@ -137,6 +137,7 @@ int main(void) {
         CHECK(set_text("kept", "here") == 0);
         /* A second time keeps the store. */
         CHECK(initialise_key_store(16, 1.0, !mode) == 0 && has_text("kept", "here"));
+        CHECK(initialise_key_store(3, 5, mode) == 0 && has_text("kept", "here"));
         CHECK(delete_key("kept") == 0);
         wrong_arguments();
         values();
