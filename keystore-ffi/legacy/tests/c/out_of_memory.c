@@ -57,7 +57,7 @@ int main(void) {
         until_it_works(overwrite);
         given_back = 0;
         left = 0;
-        CHECK(initialise_key_store(1000, 0.5, true) == -21 && set_key("", NULL) == -20);
+        CHECK(initialise_key_store(1000, 0.5, true) == 0 && set_key("", NULL) == -20);
         left = -1;
         CHECK(cleanup_key_store() == 0);
     }
