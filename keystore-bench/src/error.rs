@@ -92,7 +92,7 @@ pub enum Error {
         /// Rows of the baseline.
         old: String,
     },
-    /// A comparison in which no row has the rounds that telling a difference takes.
+    /// A comparison in which no row has enough rounds to detect a difference.
     #[error(
         "no row can be told to be slower: the most rounds of a row are {new} now and {old} in the baseline, \
          and it takes {needed} of each"
@@ -138,7 +138,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error::Unknown`] for a name that is none of those known, with the nearest of them.
+    /// Returns an [`Error::Unknown`] for a name that is none of those known, with the nearest of them.
     pub(crate) fn unknown(what: &'static str, name: &str, known: &[impl AsRef<str>]) -> Self {
         let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
         let expected = format!("one of {}{}", known.join(", "), nearest(name, known.iter().copied()));
@@ -160,7 +160,7 @@ impl Error {
         keystore_text::Error::line(path, line, reason).into()
     }
 
-    /// Whether what was asked for or given is at fault (exit code 2) and not what came of it (exit
+    /// Returns whether what was asked for or given is at fault (exit code 2) and not what came of it (exit
     /// code 1).
     #[must_use]
     pub fn is_usage(&self) -> bool {

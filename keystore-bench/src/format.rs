@@ -1,6 +1,6 @@
 //! Numbers and names as people read them, in plots, tables and messages alike.
 
-/// A name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs alone
+/// Returns a name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs alone
 /// `scenario`.
 pub(crate) fn slug(name: &str) -> String {
     let words: Vec<String> = name
@@ -16,7 +16,7 @@ pub(crate) fn threads_text(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
-/// A number to three significant digits, but never fewer than its whole ones.
+/// Returns a number to three significant digits, but never fewer than its whole ones.
 pub(crate) fn three_digits(value: f64) -> String {
     let digits = match value {
         v if v < 10.0 => 2,
@@ -26,12 +26,12 @@ pub(crate) fn three_digits(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// Millions to three significant digits.
+/// Returns millions to three significant digits.
 pub(crate) fn millions_text(per_second: f64) -> String {
     three_digits(per_second / 1e6)
 }
 
-/// A number of keys: `10k`, `1M`, `1.5M`.
+/// Returns a number of keys: `10k`, `1M`, `1.5M`.
 pub(crate) fn count_text(count: usize) -> String {
     let (value, unit) = match count {
         n if n >= 1_000_000 && n.is_multiple_of(100_000) => (n as f64 / 1e6, "M"),
@@ -42,7 +42,7 @@ pub(crate) fn count_text(count: usize) -> String {
     format!("{value:.digits$}{unit}")
 }
 
-/// A whole number with a comma after each three digits.
+/// Returns a whole number with a comma after each three digits.
 pub(crate) fn digits_grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

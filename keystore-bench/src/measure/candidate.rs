@@ -21,25 +21,25 @@ pub enum Candidate {
 }
 
 impl Candidate {
-    /// Every combination of ours.
+    /// Returns every combination of ours.
     #[must_use]
     pub fn ours() -> Vec<Self> {
         Combination::all().into_iter().map(Self::Ours).collect()
     }
 
-    /// Every combination of ours, and every peer.
+    /// Returns every combination of ours, and every peer.
     #[must_use]
     pub fn all() -> Vec<Self> {
         Self::ours().into_iter().chain(PeerKind::ALL.into_iter().map(Self::Peer)).collect()
     }
 
-    /// Whether it is somebody else's.
+    /// Returns whether it is somebody else's.
     #[must_use]
     pub const fn is_peer(self) -> bool {
         matches!(self, Self::Peer(_))
     }
 
-    /// The backend and the pool, if it is one of ours.
+    /// Returns the backend and the pool, if it is one of ours.
     #[must_use]
     pub const fn combination(self) -> Option<Combination> {
         match self {
@@ -48,11 +48,12 @@ impl Candidate {
         }
     }
 
-    /// A new store. Peers take no configuration: each is opened as by its own default, and grows
+    /// Returns a new store. Peers take no configuration: each is opened as by its own default, and grows
     /// from there.
     ///
     /// # Errors
-    /// Those of [`Combination::open`]; -43 for a peer where the feature `peers` is off.
+    /// Returns the errors of [`Combination::open`]; -43 for a peer where the feature `peers` is
+    /// off.
     pub fn open(self, config: &Config) -> keystore::Result<BoxedKeystore> {
         match self {
             Self::Ours(combination) => combination.open(config),
@@ -67,8 +68,8 @@ impl Candidate {
     /// entries moves the rest. Stores of ours are measured as loading leaves them. O(entries).
     ///
     /// # Errors
-    /// Those of the walk.
-    pub(crate) fn settle(self, store: &(dyn Keystore + Send + Sync)) -> keystore::Result<()> {
+    /// Returns the errors of the walk.
+    pub(crate) fn finish_growing(self, store: &(dyn Keystore + Send + Sync)) -> keystore::Result<()> {
         if self.is_peer() {
             store.for_each_dyn(&mut |_, _| ControlFlow::Continue(()))?;
         }
@@ -124,7 +125,7 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// Whether it selects this candidate.
+    /// Returns whether it selects this candidate.
     #[must_use]
     pub fn matches(self, candidate: Candidate) -> bool {
         match (self, candidate) {

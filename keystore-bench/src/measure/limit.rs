@@ -109,7 +109,7 @@ struct Cycle {
 }
 
 impl Cycle {
-    /// A cycle through `bytes` bytes, in random order; `None` where memory cannot be had.
+    /// Returns a cycle through `bytes` bytes, in random order; `None` if memory cannot be had.
     fn new(bytes: usize, pages: Pages) -> Option<Self> {
         let bytes = bytes.clamp(1, MAX_BYTES).next_multiple_of(HUGE_PAGE);
         let mut buffer = MmapMut::map_anon(bytes).ok()?;

@@ -61,7 +61,7 @@ impl Machine {
     }
 }
 
-/// Processors that this process may use; at least 1.
+/// Returns processors that this process may use; at least 1.
 #[must_use]
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
@@ -76,7 +76,7 @@ fn processor_name() -> Option<String> {
     names.into_iter().find(|name| !name.is_empty()).map(str::to_owned)
 }
 
-/// The choice that stands in brackets: `always [madvise] never`.
+/// Returns the choice that stands in brackets: `always [madvise] never`.
 fn huge_pages() -> Option<String> {
     let text = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())

@@ -26,7 +26,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// The percentiles of a histogram of nanoseconds.
+    /// Returns the percentiles of a histogram of nanoseconds.
     #[must_use]
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |percentile| histogram.value_at_percentile(percentile);
@@ -42,7 +42,7 @@ impl Latency {
         }
     }
 
-    /// The percentiles in rising order, with the names they go by.
+    /// Returns the percentiles in rising order, with the names they go by.
     #[must_use]
     pub const fn points(&self) -> [(&'static str, u64); 7] {
         [
@@ -78,7 +78,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of some measurements; all zero where there are none.
+    /// Returns the spread of some measurements; all zero where there are none.
     #[must_use]
     pub fn of(measurements: &[f64]) -> Self {
         let mut sorted = measurements.to_vec();
@@ -95,19 +95,19 @@ impl Spread {
         Self { median, low: sorted[cut], high: sorted[count - 1 - cut], mean, deviation }
     }
 
-    /// How sure it is, from 0 to 1, that the median of `measurements` lies between its bounds.
+    /// Returns how sure it is, from 0 to 1, that the median of `measurements` lies between its bounds.
     #[must_use]
     pub fn confidence(measurements: usize) -> f64 {
         1.0 - 2.0 * below_half(measurements, cut_off(measurements))
     }
 
-    /// Whether the bounds of two spreads share a value: then their medians tell no difference.
+    /// Returns whether the bounds of two spreads share a value: then their medians tell no difference.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.low <= other.high && other.low <= self.high
     }
 
-    /// How far the bounds lie from the median at most, in percent of it.
+    /// Returns how far the bounds lie from the median at most, in percent of it.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.median > 0.0 {
@@ -118,13 +118,13 @@ impl Spread {
     }
 }
 
-/// How many of the least and of the greatest of `count` measurements lie outside the bounds of the
+/// Returns how many of the least and of the greatest of `count` measurements lie outside the bounds of the
 /// median.
 fn cut_off(count: usize) -> usize {
     (0..count / 2).take_while(|&cut| below_half(count, cut) <= 0.025).last().unwrap_or(0)
 }
 
-/// The probability that at most `most` of `count` measurements fall below the median.
+/// Returns the probability that at most `most` of `count` measurements fall below the median.
 fn below_half(count: usize, most: usize) -> f64 {
     let mut probability = 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
     let mut sum = 0.0;
@@ -142,7 +142,7 @@ pub struct Slice {
     pub operations: u64,
     /// The longest of the timed calls that ended in it, nanoseconds.
     pub max_ns: u64,
-    /// Bytes of the table at its end; 0 where the store does not say.
+    /// Bytes of the table at its end; 0 if the store does not say.
     pub table_bytes: u64,
 }
 
@@ -153,7 +153,7 @@ pub struct Memory {
     pub entries: u64,
     /// Bytes of live nodes: headers, keys and values.
     pub node_bytes: u64,
-    /// Bytes that the pool holds of the system's memory, in use or not; 0 where the pool does not
+    /// Bytes that the pool holds of the system's memory, in use or not; 0 if the pool does not
     /// count them.
     pub held_bytes: u64,
     /// Bytes of the table.
@@ -161,7 +161,7 @@ pub struct Memory {
     /// Bytes of removed nodes and tables that wait until no reader can be looking at them.
     pub garbage_bytes: u64,
     /// By how much the process's resident memory grew from before the store was opened to the end
-    /// of the run; 0 where the system does not say. What other people's maps take is known by this
+    /// of the run; 0 if the system does not say. What other people's maps take is known by this
     /// alone.
     pub resident_bytes: u64,
     /// By how much it had grown when it was largest.
@@ -178,7 +178,7 @@ pub struct MemoryPart {
 }
 
 impl Memory {
-    /// The memory that a store's statistics tell of.
+    /// Returns the memory that a store's statistics tell of.
     #[must_use]
     pub fn of(stats: &Stats) -> Self {
         Self {
@@ -191,7 +191,7 @@ impl Memory {
         }
     }
 
-    /// The parts that together are all the memory of the store. The pool's rest is what it holds
+    /// Returns the parts that together are all the memory of the store. The pool's rest is what it holds
     /// beyond live nodes: free nodes, the unused ends of chunks, and removed nodes that still wait.
     #[must_use]
     pub fn parts(&self) -> [MemoryPart; 3] {
@@ -201,13 +201,13 @@ impl Memory {
         )
     }
 
-    /// All bytes for each entry, as the store counts them.
+    /// Returns all bytes for each entry, as the store counts them.
     #[must_use]
     pub fn bytes_per_entry(&self) -> f64 {
         self.parts().iter().map(|part| part.bytes_per_entry).sum()
     }
 
-    /// Bytes for each entry by which the process grew.
+    /// Returns bytes for each entry by which the process grew.
     #[must_use]
     pub fn resident_per_entry(&self) -> f64 {
         self.resident_bytes as f64 / self.entries.max(1) as f64

@@ -38,7 +38,7 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Whether nothing was amiss.
+    /// Returns whether nothing was amiss.
     #[must_use]
     pub const fn passed(&self) -> bool {
         self.missing == 0 && self.wrong == 0 && self.duplicates == 0 && self.miscounted == 0
@@ -88,7 +88,7 @@ impl Proof<'_> {
     /// check ends early and what it returns says nothing. O(keys + operations).
     ///
     /// # Errors
-    /// Those of the store's verbs.
+    /// Returns the errors of the store's operations.
     pub fn check<K: Keystore + ?Sized>(
         &self,
         store: &K,
@@ -144,12 +144,12 @@ impl Proof<'_> {
         expected.absent || (Self::is_untouched(expected) && !self.was_loaded(position))
     }
 
-    /// Whether the store held the key at the start.
+    /// Returns whether the store held the key at the start.
     fn was_loaded(&self, position: usize) -> bool {
         position < self.scenario.loaded_keys()
     }
 
-    /// Whether the key at `position` may be present with this stamp.
+    /// Returns whether the key at `position` may be present with this stamp.
     fn is_plausible(&self, position: usize, stamp: Stamp, expected: Expectation) -> bool {
         let Some((thread, sequence)) = stamp.origin() else {
             return self.was_loaded(position) && !expected.overwritten;
@@ -162,7 +162,7 @@ impl Proof<'_> {
         genuine && expected.present && (expected.fresh || expected.inserted)
     }
 
-    /// What the threads' changes say about each key, given what was found there.
+    /// Returns what the threads' changes say about each key, given what was found there.
     fn expectations(&self, stamps: &[Option<Stamp>]) -> Vec<Expectation> {
         let mut expectations = vec![Expectation::default(); stamps.len()];
         if self.scenario.is_read_only() {

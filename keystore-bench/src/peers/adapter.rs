@@ -9,7 +9,7 @@ use super::map::Map;
 /// A peer as a store.
 pub(super) struct Peer<M>(pub(super) M);
 
-/// The answer to a verb that not every peer has, or that means something else to each.
+/// Returns the error for an operation that not every peer has, or that each defines differently.
 const fn unsupported<T>(operation: &'static str) -> Result<T> {
     Err(Error::Unsupported { operation, reason: "a peer is driven only through what all of them have" })
 }

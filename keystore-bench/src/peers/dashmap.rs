@@ -43,8 +43,8 @@ impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
 
     #[inline]
     fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
-        // The one verb that can keep, change or remove an entry under one lock without a key of
-        // one's own.
+        // The one operation that keeps, changes or removes an entry under one lock and does not
+        // take the key over.
         let mut change = None;
         self.remove_if_mut(key, |_, old| {
             let (done, remove) = match decide(Some(old)) {

@@ -8,13 +8,13 @@ use keystore::{Change, Update};
 /// it.
 pub(super) type Bytes = Box<[u8]>;
 
-/// The verbs that every peer has in some form. Each acts on its key at one instant.
+/// The operations that every peer has in some form. Each acts on its key at one instant.
 pub(super) trait Map {
     /// Shows the value of `key` to `visit` where it lies.
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Option<R>;
 
-    /// [`read`](Self::read) for each key. No peer has a verb for it, so it is a loop; a peer whose
-    /// guard serves any number of lookups takes it once.
+    /// [`read`](Self::read) for each key. No peer has an operation for it, so it is a loop; a peer
+    /// whose guard serves any number of lookups takes it once.
     fn read_many(&self, keys: &[&[u8]], mut visit: impl FnMut(usize, Option<&[u8]>)) {
         for (index, key) in keys.iter().enumerate() {
             if self.read(key, |value| visit(index, Some(value))).is_none() {
@@ -42,17 +42,17 @@ pub(super) trait Map {
     /// [`insert`](Self::insert) looks once.
     fn set(&self, key: &[u8], value: &[u8]) -> Change;
 
-    /// Gives `key` the value `value` where it is absent: whether it was.
+    /// Gives `key` the value `value` if it is absent. Returns whether it was.
     fn insert(&self, key: &[u8], value: &[u8]) -> bool;
 
     /// Does with `key` what `decide` answers to its value, as one step. `decide` may be asked again
     /// where another thread comes between.
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Change;
 
-    /// Removes `key`: whether it was present.
+    /// Removes `key`. Returns whether it was present.
     fn remove(&self, key: &[u8]) -> bool;
 
-    /// The number of entries.
+    /// Returns the number of entries.
     fn len(&self) -> usize;
 
     /// Shows every entry until `visit` breaks off.

@@ -97,7 +97,7 @@ impl PeerKind {
     pub const ALL: [Self; 6] =
         [Self::Papaya, Self::SccHashMap, Self::SccHashIndex, Self::DashMap, Self::Flurry, Self::Sharded];
 
-    /// The name it parses from and prints as.
+    /// Returns the name it parses from and prints as.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -110,7 +110,7 @@ impl PeerKind {
         }
     }
 
-    /// The crate that it comes from.
+    /// Returns the crate that it comes from.
     #[must_use]
     pub const fn package(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl PeerKind {
         }
     }
 
-    /// The version of that crate which the workspace's lock file names.
+    /// Returns the version of that crate which the workspace's lock file names.
     #[must_use]
     pub const fn version(self) -> &'static str {
         match self {
@@ -134,7 +134,7 @@ impl PeerKind {
         }
     }
 
-    /// An empty store of this kind.
+    /// Returns an empty store of this kind.
     ///
     /// # Errors
     /// -43 where the feature `peers` is off.
@@ -150,7 +150,7 @@ impl PeerKind {
         })
     }
 
-    /// An empty store of this kind: none, for the feature `peers` is off.
+    /// Returns an empty store of this kind: none, for the feature `peers` is off.
     ///
     /// # Errors
     /// -43.

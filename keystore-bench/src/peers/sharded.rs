@@ -45,14 +45,14 @@ impl Default for Sharded {
 }
 
 impl Sharded {
-    /// The hash of a key, and its shard.
+    /// Returns the hash of a key, and its shard.
     #[inline]
     fn find(&self, key: &[u8]) -> (u64, &RwLock<HashTable<Pair>>) {
         let hash = self.hasher.hash_one(key);
         (hash, &self.shards[((hash << TAG_BITS) >> self.shift) as usize])
     }
 
-    /// The hash of an entry that a growing shard moves.
+    /// Returns the hash of an entry that a growing shard moves.
     fn rehash(&self, (key, _): &Pair) -> u64 {
         self.hasher.hash_one(&**key)
     }

@@ -42,7 +42,7 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn new(results: &'a Results, scenario: &'a Scenario) -> Self {
-        let threads = results.telling_threads(scenario);
+        let threads = results.representative_threads(scenario);
         let rows: Vec<&Row> = results.rows_of(&scenario.name, threads).collect();
         let best = rows.iter().map(|row| row.ops_per_sec.median).fold(0.0, f64::max);
         Self { scenario, threads, rows, peer: results.best_peer(&scenario.name, threads), best }
@@ -52,7 +52,7 @@ impl<'a> Shown<'a> {
         self.rows.iter().copied().find(|row| row.store.combination() == Some(combination))
     }
 
-    /// A cell with a row's number.
+    /// Returns a cell with a row's number.
     fn draw_cell(&self, area: &Area<'_>, row: &Row, at: (i32, i32), (width, height): (i32, i32)) -> Drawing {
         let share = if self.best > 0.0 { row.ops_per_sec.median / self.best } else { 0.0 };
         let corners = [(at.0 + 1, at.1 + 1), (at.0 + width - 1, at.1 + height - 1)];
@@ -67,7 +67,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The plot.
+/// Returns the plot.
 pub(super) fn heat_map(results: &Results) -> Result<Plot> {
     let shown: Vec<Shown<'_>> =
         results.scenarios.iter().map(|measured| Shown::new(results, &measured.scenario)).collect();

@@ -20,10 +20,10 @@ use crate::results::{Measured, Results};
 const NINES: [(f64, &str); 7] =
     [(0.301, "50"), (1.0, "90"), (1.301, ""), (2.0, "99"), (3.0, "99.9"), (4.0, "99.99"), (4.9, "max")];
 
-/// The plot, where anything was timed.
+/// Returns the plot, where anything was timed.
 pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Option<Plot>> {
     let scenario = &measured.scenario;
-    let threads = results.telling_threads(scenario);
+    let threads = results.representative_threads(scenario);
     if results.rows_of(&scenario.name, threads).all(|row| row.latency_ns.samples == 0) {
         return Ok(None);
     }

@@ -20,11 +20,11 @@ use crate::results::Results;
 const BAR: i32 = 28;
 const BELOW: i32 = 52;
 
-/// The plot.
+/// Returns the plot.
 pub(super) fn memory(results: &Results) -> Result<Plot> {
     let scenario = results.memory_scenario();
     let of = |store: Candidate| {
-        let row = results.row(store, &scenario?.name, results.telling_threads(scenario?))?;
+        let row = results.row(store, &scenario?.name, results.representative_threads(scenario?))?;
         Some((store, row.memory))
     };
     let bars: Vec<(Candidate, Memory)> = results.candidates().into_iter().filter_map(of).collect();

@@ -34,10 +34,10 @@ pub use self::picture::Plot;
 pub(crate) const KINDS: [&str; 7] =
     ["heatmap", "memory", "throughput", "latency", "timeline", "size", "peers"];
 
-/// All plots, those that say most first.
+/// Returns all plots, those that say most first.
 ///
 /// # Errors
-/// [`Error::Plot`] where one cannot be drawn.
+/// [`Error::Plot`] if one cannot be drawn.
 pub fn all(results: &Results) -> Result<Vec<Plot>> {
     canvas::load_fonts();
     let mut plots = vec![heatmap::heat_map(results)?, memory::memory(results)?];

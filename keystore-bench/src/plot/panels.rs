@@ -15,7 +15,7 @@ use crate::results::Results;
 /// More scenarios than this are drawn as lines of a table: each would take too much room by itself.
 pub(crate) const MANY_SCENARIOS: usize = 12;
 
-/// The combinations that ran.
+/// Returns the combinations that ran.
 pub(super) fn combinations(results: &Results) -> Vec<Combination> {
     results.candidates().into_iter().filter_map(|store| store.combination()).collect()
 }
@@ -170,7 +170,7 @@ pub(super) struct Panel {
     pub(super) lines: Vec<Line>,
 }
 
-/// The greatest and the least of what the panels show; `(0, 0)` where that is nothing.
+/// Returns the greatest and the least of what the panels show; `(0, 0)` where that is nothing.
 pub(super) fn range_of(panels: &[Panel]) -> (f64, f64) {
     let lines = || panels.iter().flat_map(|panel| &panel.lines);
     let points = lines().flat_map(|line| &line.points).map(|(_, value)| *value);
@@ -179,18 +179,18 @@ pub(super) fn range_of(panels: &[Panel]) -> (f64, f64) {
     (values().reduce(f64::min).unwrap_or(0.0), values().reduce(f64::max).unwrap_or(0.0))
 }
 
-/// The pools of some combinations, in the order of their names' kinds.
+/// Returns the pools of some combinations, in the order of their names' kinds.
 fn pools_of(combinations: &[Combination]) -> Vec<PoolKind> {
     PoolKind::ALL.into_iter().filter(|pool| combinations.iter().any(|c| c.pool == *pool)).collect()
 }
 
-/// The backends of some combinations, likewise.
+/// Returns the backends of some combinations, likewise.
 pub(super) fn backends_of(combinations: &[Combination]) -> Vec<BackendKind> {
     let ran = |backend: &BackendKind| combinations.iter().any(|c| c.backend == *backend);
     BackendKind::ALL.into_iter().filter(ran).collect()
 }
 
-/// A panel for each pool, with the lines of its combinations, and those of the best peer in each.
+/// Returns a panel for each pool, with the lines of its combinations, and those of the best peer in each.
 /// Where only peers ran, there is a single panel.
 pub(super) fn by_pool(
     combinations: &[Combination],

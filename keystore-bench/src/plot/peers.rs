@@ -28,7 +28,7 @@ struct Group<'a> {
     bars: Vec<(BackendKind, f64, &'a Row)>,
 }
 
-/// The plot, where peers ran beside ours: for each scenario a bar for each backend, on the pool
+/// Returns the plot, where peers ran beside ours: for each scenario a bar for each backend, on the pool
 /// that suits it best; of many scenarios, only the best combination.
 pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
     let many = results.scenarios.len() > MANY_SCENARIOS;
@@ -37,7 +37,7 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
         .iter()
         .filter_map(|measured| {
             let scenario = &measured.scenario;
-            let threads = results.telling_threads(scenario);
+            let threads = results.representative_threads(scenario);
             let peer = results.best_peer(&scenario.name, threads)?;
             let best_of = |backend: BackendKind| {
                 let rows = results.rows_of(&scenario.name, threads);
@@ -108,7 +108,7 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
                     let colour = Whose::Backend(*backend).colour();
                     let corners = [(left, y + 1), (place(*ratio), y + BAR - 1)];
                     area.draw(&Rectangle::new(corners, colour.filled()))?;
-                    let unsure = if row.is_told_from(group.peer) { "" } else { ", not told apart" };
+                    let unsure = if row.differs_from(group.peer) { "" } else { ", not told apart" };
                     let label = format!("{ratio:.2} {}{unsure}", row.store);
                     let style = placed(text(TEXT - 1, &INK), HPos::Left);
                     // Beyond the line of the best peer, which would run through it.

@@ -21,7 +21,7 @@ struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// Those of the results that span the sizes of those that grow; none where no two sizes grow.
+    /// Returns the results that span the sizes of those that grow; none if no two sizes grow.
     fn of(results: &'a Results) -> Vec<Self> {
         let mut groups: Vec<Vec<&Scenario>> = Vec::new();
         for scenario in results.scenarios.iter().map(|measured| &measured.scenario) {
@@ -68,7 +68,7 @@ fn keys(group: &[&Scenario]) -> Vec<usize> {
     group.iter().map(|scenario| scenario.keys).collect()
 }
 
-/// A scenario without what may differ between sizes.
+/// Returns a scenario without what may differ between sizes.
 fn shape(scenario: &Scenario) -> Scenario {
     Scenario {
         name: String::new(),
@@ -83,7 +83,7 @@ fn shape(scenario: &Scenario) -> Scenario {
     }
 }
 
-/// The plot, with a row of panels for each kind of scenario.
+/// Returns the plot, with a row of panels for each kind of scenario.
 pub(super) fn by_size(results: &Results) -> Result<Option<Plot>> {
     let series = Series::of(results);
     let Some(first) = series.first() else { return Ok(None) };

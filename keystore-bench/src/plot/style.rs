@@ -69,12 +69,12 @@ pub(super) fn placed(style: TextStyle<'static>, horizontal: HPos) -> TextStyle<'
     style.pos(Pos::new(horizontal, VPos::Center))
 }
 
-/// How wide a text will be, pixels.
+/// Returns how wide a text will be, pixels.
 pub(super) fn width_of(words: &str, style: &TextStyle<'_>) -> i32 {
     style.font.layout_box(words).map_or(0, |((left, _), (right, _))| right - left)
 }
 
-/// A text that fits: as it is, or smaller, or cut with an ellipsis.
+/// Returns a text that fits: as it is, or smaller, or cut with an ellipsis.
 pub(super) fn fitted(
     words: &str,
     width: i32,
@@ -93,7 +93,7 @@ pub(super) fn fitted(
     (format!("{}…", cut.trim_end()), style)
 }
 
-/// A plot's title: smaller where it is long.
+/// Returns a plot's title: smaller where it is long.
 pub(super) fn draw_title(area: &Area<'_>, title: &str) -> Drawing {
     let room = WIDTH as i32 - 24;
     let size = (TEXT - 1..=20).rev().find(|&size| width_of(title, &bold(size, &INK)) <= room);
@@ -101,7 +101,7 @@ pub(super) fn draw_title(area: &Area<'_>, title: &str) -> Drawing {
     Ok(())
 }
 
-/// The mark of a line: circle, triangle, square, and a diamond for peers.
+/// Returns the mark of a line: circle, triangle, square, and a diamond for peers.
 pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Drawing {
     let fill = whose.colour().filled();
     match whose {
@@ -120,13 +120,13 @@ pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Dr
     Ok(())
 }
 
-/// The mark of a table that grew: a triangle on its point, above the line.
+/// Returns the mark of a table that grew: a triangle on its point, above the line.
 pub(super) fn draw_grown(area: &Area<'_>, colour: RGBColor, (x, y): (i32, i32)) -> Drawing {
     let corners = vec![(x - 5, y - 14), (x + 5, y - 14), (x, y - 5)];
     Ok(area.draw(&Polygon::new(corners, colour.filled()))?)
 }
 
-/// A frame, of four bars: a rectangle's line has no width of its own in SVG.
+/// Returns a frame, of four bars: a rectangle's line has no width of its own in SVG.
 pub(super) fn draw_frame(area: &Area<'_>, [(left, top), (right, bottom)]: [(i32, i32); 2]) -> Drawing {
     for corners in [
         [(left - 1, top - 1), (right + 1, top + 2)],
@@ -148,7 +148,7 @@ pub(super) fn shade(share: f64) -> RGBColor {
     RGBColor(between(247, 8), between(251, 69), between(255, 148))
 }
 
-/// The colour of text on a shade.
+/// Returns the colour of text on a shade.
 pub(super) fn ink_on(share: f64) -> RGBColor {
     if share > 0.77 { WHITE } else { INK }
 }
@@ -225,7 +225,7 @@ impl Sample {
     }
 }
 
-/// A hollow diamond.
+/// Returns a hollow diamond.
 pub(super) fn draw_hollow(area: &Area<'_>, (x, y): (i32, i32)) -> Drawing {
     for (size, colour) in [(7, INK), (4, WHITE)] {
         let corners = vec![(x - size, y), (x, y - size), (x + size, y), (x, y + size)];
@@ -255,7 +255,7 @@ impl Legend {
         Self { entries: laid_out, lines: line + 1 }
     }
 
-    /// The lines of some backends, and of the best peer.
+    /// Returns the lines of some backends, and of the best peer.
     pub(super) fn of_lines(backends: &[BackendKind], peer: Option<String>) -> Vec<(Sample, String)> {
         let ours = backends.iter().map(|&b| (Sample::Line(Whose::Backend(b)), b.name().to_owned()));
         ours.chain(peer.map(|name| (Sample::Line(Whose::Peer), format!("best peer: {name}")))).collect()

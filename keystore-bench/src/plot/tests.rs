@@ -154,7 +154,7 @@ fn every_combination_is_in_the_heat_map_and_the_memory_plot() {
     let results = tiny();
     let heat_map = texts(&heatmap::heat_map(&results).unwrap().svg);
     let scenario = &results.scenarios[0].scenario;
-    for row in results.rows_of(&scenario.name, results.telling_threads(scenario)) {
+    for row in results.rows_of(&scenario.name, results.representative_threads(scenario)) {
         assert!(heat_map.contains(&millions_text(row.ops_per_sec.median)), "{}", row.store);
     }
     let memory = texts(&memory::memory(&results).unwrap().svg);
@@ -199,7 +199,7 @@ fn the_best_peer_is_in_every_plot_of_lines_and_has_one_of_its_own() {
     let peers = texts(&named(&plots, "peers").svg);
     assert!(peers.iter().any(|text| text.starts_with("against papaya, ")), "{peers:?}");
     let scenario = &results.scenarios[0].scenario;
-    let threads = results.telling_threads(scenario);
+    let threads = results.representative_threads(scenario);
     let best = results.winners().into_iter().find(|w| w.scenario == scenario.name && w.threads == threads);
     let best = best.unwrap();
     let of_pool = |text: &&String| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('+');

@@ -12,7 +12,7 @@ use crate::measure::candidate::Candidate;
 use crate::results::{Results, Row};
 use crate::workload::scenario::Scenario;
 
-/// The plot, where the scenario ran with more than one number of threads.
+/// Returns the plot, where the scenario ran with more than one number of threads.
 pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let mut threads = scenario.threads.clone();
     threads.sort_unstable();
@@ -36,7 +36,8 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
             ..Line::new(whose, rows.iter().map(|(n, row)| (*n, millions(row))).collect())
         }
     };
-    let peer = results.best_peer(&scenario.name, results.telling_threads(scenario)).map(|row| row.store);
+    let peer =
+        results.best_peer(&scenario.name, results.representative_threads(scenario)).map(|row| row.store);
     let peers: Vec<Line> = peer.iter().map(|&store| line(store, Whose::Peer)).collect();
     let panels = panels::by_pool(&ours, &peers, |combination| {
         vec![line(Candidate::Ours(combination), Whose::Backend(combination.backend))]
@@ -57,7 +58,7 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
     Ok(Some(plot))
 }
 
-/// How far a store's points stand beside the middle, in parts of the space between two: their
+/// Returns how far a store's points stand beside the middle, in parts of the space between two: their
 /// bounds would cover each other.
 fn aside(whose: Whose) -> f64 {
     let place = match whose {

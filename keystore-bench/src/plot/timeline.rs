@@ -17,10 +17,10 @@ use crate::workload::scenario::Scenario;
 /// About so many points of a line have a mark.
 const MARKS: usize = 8;
 
-/// The plot, where the scenario kept a time line.
+/// Returns the plot, where the scenario kept a time line.
 pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let Some(slice_ms) = scenario.timeline_ms else { return Ok(None) };
-    let threads = results.telling_threads(scenario);
+    let threads = results.representative_threads(scenario);
     let slices =
         |store| results.row(store, &scenario.name, threads).map_or(&[][..], |row| row.timeline.as_slice());
     let peer = results.best_peer(&scenario.name, threads).map(|row| row.store);
@@ -82,7 +82,7 @@ pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option
     Ok(Some(plot))
 }
 
-/// Whether the table became larger between two slices.
+/// Returns whether the table became larger between two slices.
 fn grew(pair: &[Slice]) -> bool {
     pair[0].table_bytes > 0 && pair[1].table_bytes > pair[0].table_bytes
 }

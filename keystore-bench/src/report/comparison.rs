@@ -6,7 +6,7 @@ use super::tables::Table;
 use crate::format::threads_text;
 use crate::results::{Compared, Comparison, Verdict};
 
-/// A table of the rows that both results have, those with a difference first, the greatest first;
+/// Returns a table of the rows that both results have, those with a difference first, the greatest first;
 /// and what it comes to.
 #[must_use]
 pub fn comparison_text(comparison: &Comparison) -> String {

@@ -27,7 +27,7 @@ pub enum Block {
 }
 
 impl Block {
-    /// The line that a block of this kind begins with.
+    /// Returns the line that a block of this kind begins with.
     fn begin(self, suite: &str) -> String {
         let name = match self {
             Self::Figures => "figures",
@@ -36,14 +36,14 @@ impl Block {
         format!("<!-- {name}: {suite} -->")
     }
 
-    /// The content of a suite's block on a page; `None` if the page has no such block.
+    /// Returns the content of a suite's block on a page; `None` if the page has no such block.
     #[must_use]
     pub fn of<'a>(self, page: &'a str, suite: &str) -> Option<&'a str> {
         let (_, rest) = page.split_once(&format!("{}\n", self.begin(suite)))?;
         Some(rest.split_once(END)?.0)
     }
 
-    /// The page with the block of these results in place of the one that it has; `None` if it has
+    /// Returns the page with the block of these results in place of the one that it has; `None` if it has
     /// none.
     #[must_use]
     pub fn replace(self, page: &str, results: &Results) -> Option<String> {
@@ -57,7 +57,7 @@ impl Block {
     }
 }
 
-/// The tables of a suite, with what they were measured on and by which command.
+/// Returns the tables of a suite, with what they were measured on and by which command.
 fn figures(results: &Results) -> String {
     let machine = &results.machine;
     let passed = results.rows.iter().filter(|row| row.verification.passed()).count();
@@ -90,7 +90,7 @@ fn figures(results: &Results) -> String {
     text
 }
 
-/// Which store to take, going by these results.
+/// Returns which store to take, going by these results.
 fn advice(results: &Results) -> String {
     let mut text = String::new();
     for line in verdict(results) {
@@ -102,7 +102,7 @@ fn advice(results: &Results) -> String {
     text
 }
 
-/// The plots of a suite that the documentation shows: the file's name there, and the plot.
+/// Returns the plots of a suite that the documentation shows: the file's name there, and the plot.
 #[must_use]
 pub fn published_plots<'a>(results: &Results, plots: &'a [Plot]) -> Vec<(&'static str, &'a Plot)> {
     let named = |name: &str| plots.iter().find(|plot| plot.name == name);

@@ -175,7 +175,7 @@ fn sections(results: &Results) -> Vec<Section> {
     ]
 }
 
-/// A line of the table of what was measured.
+/// Returns a line of the table of what was measured.
 fn fact(name: &str, value: &str) -> Markup {
     markup! {
         tr {
@@ -185,7 +185,7 @@ fn fact(name: &str, value: &str) -> Markup {
     }
 }
 
-/// A table under its heading. A long one stays closed until the reader opens it.
+/// Returns a table under its heading. A long one stays closed until the reader opens it.
 fn folded(table: &Table) -> Markup {
     let title = table.title_with("shaded:");
     let lines = table.lines.len();
@@ -202,7 +202,7 @@ fn folded(table: &Table) -> Markup {
     }
 }
 
-/// The cells of a table.
+/// Returns the cells of a table.
 fn cells(table: &Table) -> Markup {
     let class = |column: usize, cell: &str| match (column < table.words, cell.ends_with(" *")) {
         (true, _) => Some("word"),
@@ -231,7 +231,7 @@ fn cells(table: &Table) -> Markup {
     }
 }
 
-/// A name that a browser may break after a plus.
+/// Returns a name that a browser may break after a plus.
 fn breakable(name: &str) -> Markup {
     markup! {
         @for (number, part) in name.split('+').enumerate() {

@@ -8,7 +8,7 @@ use super::sentences::{METHOD, cautions, description, facts, harness_text, verdi
 use super::tables::{self, Table};
 use crate::results::Results;
 
-/// The tables of a report as Markdown tables, with what they were measured on.
+/// Returns the tables of a report as Markdown tables, with what they were measured on.
 #[must_use]
 pub fn markdown(results: &Results) -> String {
     let mut page = format!("# keystore: suite {}\n", escaped(&results.suite));
@@ -57,7 +57,7 @@ pub fn markdown(results: &Results) -> String {
     page
 }
 
-/// A table under a heading of this level.
+/// Returns a table under a heading of this level.
 pub(super) fn table_markdown(table: &Table, level: &str) -> String {
     let mut text = format!("\n{level} {}\n\n", escaped(&table.title_with("bold:")));
     let line = |cells: &[String]| {

@@ -32,7 +32,7 @@ pub use text::text;
 /// Makes the folder of a report, if it is not there: worth doing before measuring for minutes.
 ///
 /// # Errors
-/// [`Error::Text`] where it cannot be made.
+/// [`Error::Text`] if it cannot be made.
 pub fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|source| Error::unwritable(folder, source))
 }
@@ -83,7 +83,7 @@ fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's
+/// Returns whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's
 /// slug.
 fn is_name_of_plot(name: &str) -> bool {
     KINDS.iter().any(|kind| match name.strip_prefix(kind) {

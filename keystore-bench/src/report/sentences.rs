@@ -57,14 +57,14 @@ pub(super) fn cautions(results: &Results) -> Vec<String> {
     cautions
 }
 
-/// Whether a row did as many operations a second as its scenario asks for; `None` without a fixed
+/// Returns whether a row did as many operations a second as its scenario asks for; `None` without a fixed
 /// rate.
 pub(super) fn reached(results: &Results, row: &Row) -> Option<bool> {
     let rate = results.measured(&row.scenario)?.scenario.rate?;
     Some(row.ops_per_sec.median >= REACHED * rate)
 }
 
-/// A sentence for each scenario whose rate some stores did not reach.
+/// Returns a sentence for each scenario whose rate some stores did not reach.
 fn unreached_rates(results: &Results) -> Vec<String> {
     let sentence = |Measured { scenario, .. }: &Measured| {
         let rate = scenario.rate?;
@@ -86,7 +86,7 @@ fn unreached_rates(results: &Results) -> Vec<String> {
     results.scenarios.iter().filter_map(sentence).collect()
 }
 
-/// A sentence for each scenario whose lookups mostly found nothing.
+/// Returns a sentence for each scenario whose lookups mostly found nothing.
 fn missing_lookups(results: &Results) -> Vec<String> {
     let sentence = |Measured { scenario, .. }: &Measured| {
         let rows = results.rows.iter().filter(|row| row.scenario == scenario.name);
@@ -103,7 +103,7 @@ fn missing_lookups(results: &Results) -> Vec<String> {
     results.scenarios.iter().filter_map(sentence).collect()
 }
 
-/// A share of hits in percent. Only all is 100, and only none is 0.
+/// Returns a share of hits in percent. Only all is 100, and only none is 0.
 pub(super) fn hits_text(hits: f64) -> String {
     match format!("{:.1}", 100.0 * hits) {
         text if text == "100.0" => if hits == 1.0 { "100" } else { "over 99.9" }.to_owned(),
@@ -112,7 +112,7 @@ pub(super) fn hits_text(hits: f64) -> String {
     }
 }
 
-/// Which store to take and why, a sentence to a line, the most important first.
+/// Returns which store to take and why, a sentence to a line, the most important first.
 #[must_use]
 pub fn verdict(results: &Results) -> Vec<String> {
     let mut lines = match results.advice() {
@@ -132,7 +132,7 @@ pub fn verdict(results: &Results) -> Vec<String> {
     lines
 }
 
-/// Why there is no advice.
+/// Returns why there is no advice.
 fn why_no_advice(results: &Results) -> String {
     if results.interrupted {
         let of = match results.planned_runs {
@@ -213,7 +213,7 @@ fn place_text(advice: &Advice, rival: Candidate) -> String {
     }
 }
 
-/// The runs in which a store is ahead, the greatest lead first.
+/// Returns the runs in which a store is ahead, the greatest lead first.
 fn list_of_runs(better: &[(String, Lead)]) -> String {
     const SHOWN: usize = 4;
     let shown = better.iter().take(SHOWN).map(|(run, lead)| format!("{run} ({})", lead_text(lead)));
@@ -224,12 +224,12 @@ fn list_of_runs(better: &[(String, Lead)]) -> String {
     text
 }
 
-/// A lead with its bounds and how sure it is: `1.33 times, 1.21 to 1.47, 99.8 % sure`.
+/// Returns a lead with its bounds and how sure it is: `1.33 times, 1.21 to 1.47, 99.8 % sure`.
 pub(super) fn lead_text(lead: &Lead) -> String {
     format!("{:.2} times, {}", lead.ratio, bounds_text(lead))
 }
 
-/// The bounds of a lead and how sure it is.
+/// Returns the bounds of a lead and how sure it is.
 pub(super) fn bounds_text(lead: &Lead) -> String {
     let sure = match 100.0 * lead.confidence {
         sure if sure >= 99.95 => "over 99.9".to_owned(),
@@ -238,12 +238,12 @@ pub(super) fn bounds_text(lead: &Lead) -> String {
     format!("{:.2} to {:.2}, {sure} % sure", lead.low, lead.high)
 }
 
-/// A share in percent, rounded down, so that only all is 100.
+/// Returns a share in percent, rounded down, so that only all is 100.
 fn percent(share: f64) -> String {
     format!("{:.0}", (100.0 * share).floor())
 }
 
-/// The machine, keys, values, rounds and command of a run.
+/// Returns the machine, keys, values, rounds and command of a run.
 fn measured_on(results: &Results) -> String {
     let range = |numbers: Vec<f64>, text: fn(f64) -> String| {
         let least = text(numbers.iter().copied().fold(f64::INFINITY, f64::min));
@@ -279,18 +279,18 @@ pub(super) fn level_text(winner: &Winner<'_>) -> Option<String> {
     }
 }
 
-/// The first of the others, and the last, with the winner's lead if it is one.
+/// Returns the first of the others, and the last, with the winner's lead if it is one.
 pub(super) fn told<'a>(other: Option<&(&'a Row, Option<Lead>)>) -> Option<(&'a Row, Lead)> {
     let (row, lead) = other?;
-    lead.filter(Lead::is_told).map(|lead| (*row, lead))
+    lead.filter(Lead::is_significant).map(|lead| (*row, lead))
 }
 
-/// How the best of ours stands to the best of the maps of others, if both ran.
+/// Returns how the best of ours stands to the best of the maps of others, if both ran.
 pub(super) fn against_peer(results: &Results, winner: &Winner<'_>) -> Option<String> {
     let peer = results.best_peer(winner.scenario, winner.threads)?;
     let ours = winner.best_of_ours()?;
-    let ahead = ours.lead_over(peer).filter(Lead::is_told);
-    let behind = peer.lead_over(ours).filter(Lead::is_told);
+    let ahead = ours.lead_over(peer).filter(Lead::is_significant);
+    let behind = peer.lead_over(ours).filter(Lead::is_significant);
     Some(match (ahead, behind) {
         (Some(lead), _) => {
             format!("{} is ahead of the best peer, {}: {}", ours.store, peer.store, lead_text(&lead))
@@ -332,7 +332,7 @@ pub fn rounds_text(results: &Results) -> String {
     if fewest == most { format!("{most} round{plural}") } else { format!("{fewest} to {most} round{plural}") }
 }
 
-/// How sure the bounds are: of the rows with the fewest rounds and of those with the most.
+/// Returns how sure the bounds are: of the rows with the fewest rounds and of those with the most.
 pub(super) fn confidence_text(results: &Results) -> String {
     let percent = |rounds: usize| if rounds == 0 { 0.0 } else { 100.0 * Spread::confidence(rounds) };
     let (least, most) = (percent(results.fewest_rounds()), percent(results.rounds()));
@@ -345,7 +345,7 @@ pub(super) fn confidence_text(results: &Results) -> String {
     }
 }
 
-/// What the harness takes for itself: `the harness itself: 2.1 to 4.3 ns an operation`.
+/// Returns what the harness takes for itself: `the harness itself: 2.1 to 4.3 ns an operation`.
 pub(super) fn harness_text(results: &Results) -> Option<String> {
     let costs = || results.scenarios.iter().map(|measured| measured.harness_ns).filter(|cost| *cost > 0.0);
     let (least, most) = (costs().reduce(f64::min)?, costs().reduce(f64::max)?);
@@ -369,7 +369,7 @@ fn keys_text(measured: &Measured) -> String {
     }
 }
 
-/// Seconds as people say them.
+/// Returns seconds as people say them.
 pub(super) fn duration_text(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
@@ -378,7 +378,7 @@ pub(super) fn duration_text(seconds: f64) -> String {
     }
 }
 
-/// What the measuring was done with, as a name and a value each.
+/// Returns what the measuring was done with, as a name and a value each.
 pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
     let machine = &results.machine;
     let mut keys: Vec<String> = results.scenarios.iter().map(keys_text).collect();
@@ -423,7 +423,7 @@ pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// What a scenario asks, in a line, from its fields and the keys and values that it had.
+/// Returns what a scenario asks, in a line, from its fields and the keys and values that it had.
 pub(super) fn description(measured: &Measured) -> String {
     let scenario = &measured.scenario;
     let start = match scenario.preload {

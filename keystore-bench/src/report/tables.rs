@@ -45,12 +45,12 @@ impl Table {
         Self { title: title.into(), columns, words, lines }
     }
 
-    /// The title, where the best is not told by an asterisk but by `mark`.
+    /// Returns the title, where the best is not told by an asterisk but by `mark`.
     pub(super) fn title_with(&self, mark: &str) -> String {
         self.title.replace("* the best", &format!("{mark} the best"))
     }
 
-    /// The table for a terminal.
+    /// Returns the table for a terminal.
     pub(super) fn to_text(&self) -> String {
         let broken = |name: &String| match name.rfind(['+', '-', ' ']) {
             Some(at) if name.len() > LONG_NAME => format!("{}\n{}", &name[..=at], &name[at + 1..]),
@@ -74,13 +74,13 @@ impl Table {
     }
 }
 
-/// The scenarios that ran with a number of threads.
+/// Returns the scenarios that ran with a number of threads.
 fn scenarios_with(results: &Results, threads: usize) -> Vec<&Scenario> {
     let scenarios = results.scenarios.iter().map(|measured| &measured.scenario);
     scenarios.filter(|scenario| scenario.threads.contains(&threads)).collect()
 }
 
-/// Every scenario with each of its numbers of threads, and how it is called.
+/// Returns every scenario with each of its numbers of threads, and how it is called.
 fn runs(results: &Results) -> impl Iterator<Item = (&Scenario, usize)> {
     let scenarios = results.scenarios.iter().map(|measured| &measured.scenario);
     scenarios.flat_map(|scenario| scenario.threads.iter().map(move |&threads| (scenario, threads)))
@@ -94,7 +94,7 @@ fn ours(results: &Results) -> Vec<Candidate> {
     results.candidates().into_iter().filter(|store| !store.is_peer()).collect()
 }
 
-/// Operations a second, a table for each number of threads: stores as lines and scenarios as
+/// Returns operations a second, a table for each number of threads: stores as lines and scenarios as
 /// columns, or, of many scenarios, the other way round. The best of a scenario has an asterisk;
 /// `spread` adds how far the bounds of the median lie from it at most.
 pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
@@ -134,7 +134,7 @@ pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
     results.thread_counts().into_iter().map(table).collect()
 }
 
-/// How each store does over all runs, the one to take first; `None` if there is no verdict.
+/// Returns how each store does over all runs, the one to take first; `None` if there is no verdict.
 pub(super) fn standings(results: &Results) -> Option<Table> {
     let advice = results.advice()?;
     let percent = |share: f64| format!("{:.0}", (100.0 * share).floor());
@@ -195,7 +195,7 @@ pub(super) fn winners_lines(results: &Results) -> Vec<(String, String)> {
     results.winners().iter().map(line).collect()
 }
 
-/// Share of the lookups that found their key, a line for each scenario that looks keys up.
+/// Returns share of the lookups that found their key, a line for each scenario that looks keys up.
 pub(super) fn hits(results: &Results) -> Option<Table> {
     let threads = results.thread_counts();
     let cell = |scenario: &Scenario, threads: usize| {
@@ -214,7 +214,7 @@ pub(super) fn hits(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 1, columns, lines))
 }
 
-/// What was done at a fixed rate, and how long calls took from when they were due.
+/// Returns what was done at a fixed rate, and how long calls took from when they were due.
 pub(super) fn fixed_rates(results: &Results) -> Option<Table> {
     let lines: Vec<Vec<String>> = results
         .rows
@@ -242,7 +242,7 @@ pub(super) fn fixed_rates(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 2, columns, lines))
 }
 
-/// What a burst of threads leaves behind; `None` if no scenario has one.
+/// Returns what a burst of threads leaves behind; `None` if no scenario has one.
 pub(super) fn bursts(results: &Results) -> Option<Table> {
     let lines: Vec<Vec<String>> = results
         .rows
@@ -271,12 +271,13 @@ pub(super) fn bursts(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 2, columns.to_vec(), lines))
 }
 
-/// Latency: a line for each scenario and store, at the scenario's telling number of threads.
+/// Latency: a line for each scenario and store, at the number of threads that represents the
+/// scenario.
 pub(super) fn latency(results: &Results) -> Table {
     let names = Latency::default().points().map(|(name, _)| name.to_owned());
     let mut lines = Vec::new();
     for scenario in results.scenarios.iter().map(|measured| &measured.scenario) {
-        let threads = results.telling_threads(scenario);
+        let threads = results.representative_threads(scenario);
         for row in results.rows_of(&scenario.name, threads) {
             let mut add = |what: &str, latency: &Latency| {
                 let mut line = vec![run_name(&row.scenario, threads), format!("{}{what}", row.store)];
@@ -306,7 +307,8 @@ pub(super) fn memory(results: &Results) -> Option<Table> {
         .candidates()
         .into_iter()
         .filter_map(|store| {
-            let memory = results.row(store, &scenario?.name, results.telling_threads(scenario?))?.memory;
+            let memory =
+                results.row(store, &scenario?.name, results.representative_threads(scenario?))?.memory;
             entries = memory.entries;
             let number = |bytes: f64| format!("{bytes:.1}");
             let mut line = vec![store.to_string()];
@@ -326,7 +328,7 @@ pub(super) fn memory(results: &Results) -> Option<Table> {
     (entries > 0).then(|| Table::new(title, 1, columns, lines))
 }
 
-/// What growing costs; `None` where no two sizes were grown.
+/// Returns what growing costs; `None` if no two sizes were grown.
 pub(super) fn growth(results: &Results) -> Option<Table> {
     let growth = results.growth();
     let first = growth.first()?;
@@ -341,7 +343,7 @@ pub(super) fn growth(results: &Results) -> Option<Table> {
     Some(Table::new(title, 1, columns, lines.collect()))
 }
 
-/// What memory can do; `None` where it was not measured.
+/// Returns what memory can do; `None` if it was not measured.
 pub(super) fn limits(results: &Results) -> Option<Table> {
     let mut in_flight: Vec<usize> = results.limits.iter().map(|limit| limit.in_flight).collect();
     in_flight.sort_unstable();
@@ -375,7 +377,7 @@ pub(super) fn limits(results: &Results) -> Option<Table> {
     Some(Table::new("What memory can do, million random cache lines a second", 1, columns, lines.collect()))
 }
 
-/// Ours over the best peer; `None` where none ran beside ours.
+/// Ours over the best peer; `None` if none ran beside ours.
 pub(super) fn peers(results: &Results) -> Option<Table> {
     let ours = ours(results);
     let mut columns = ["", "best peer", "M/s"].map(str::to_owned).to_vec();
@@ -396,7 +398,7 @@ pub(super) fn peers(results: &Results) -> Option<Table> {
             ];
             line.extend(ratios.into_iter().map(|ratio| match ratio {
                 Some((ratio, row)) => {
-                    let unsure = if row.is_told_from(peer) { "" } else { "~" };
+                    let unsure = if row.differs_from(peer) { "" } else { "~" };
                     format!("{unsure}{ratio:.2}{}", if ratio == best { " *" } else { "" })
                 }
                 None => String::new(),
@@ -410,7 +412,7 @@ pub(super) fn peers(results: &Results) -> Option<Table> {
     (any && !ours.is_empty()).then(|| Table::new(title, 2, columns, lines))
 }
 
-/// How near each comes to what memory can do; `None` where that is not known.
+/// Returns how near each comes to what memory can do; `None` if that is not known.
 pub(super) fn share_of_limit(results: &Results) -> Option<Table> {
     let ours = ours(results);
     let peers = results.candidates().len() > ours.len();
@@ -435,12 +437,12 @@ pub(super) fn share_of_limit(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 1, columns, lines))
 }
 
-/// A percentage: whole, unless it is small.
+/// Returns a percentage: whole, unless it is small.
 fn short_percent(percent: f64) -> String {
     if percent < 10.0 { format!("{percent:.1}") } else { format!("{percent:.0}") }
 }
 
-/// What the harness itself takes, scenario by scenario.
+/// Returns what the harness itself takes, scenario by scenario.
 pub(super) fn harness(results: &Results) -> Table {
     // A run that was stopped does not know it.
     let known = results.scenarios.iter().filter(|measured| measured.harness_ns > 0.0);
@@ -458,7 +460,7 @@ pub(super) fn summary_against_peers(results: &Results) -> Option<String> {
             Some((winner.best_of_ours()?, results.best_peer(winner.scenario, winner.threads)?))
         })
         .collect();
-    let told = |lead: Option<Lead>| lead.is_some_and(|lead| lead.is_told());
+    let told = |lead: Option<Lead>| lead.is_some_and(|lead| lead.is_significant());
     let ahead = pairs.iter().filter(|(ours, peer)| told(ours.lead_over(peer))).count();
     let behind = pairs.iter().filter(|(ours, peer)| told(peer.lead_over(ours))).count();
     (!pairs.is_empty()).then(|| {

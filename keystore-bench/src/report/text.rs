@@ -9,7 +9,7 @@ use crate::results::Results;
 /// The widest that a table with the bounds of the medians may be, columns of the terminal.
 const WIDE: usize = 132;
 
-/// The whole result for a terminal.
+/// Returns the whole result for a terminal.
 #[must_use]
 pub fn text(results: &Results) -> String {
     let mut text = String::new();

@@ -70,7 +70,7 @@ struct Contest<'a> {
 }
 
 impl Contest<'_> {
-    /// The share of the best of each store. The median of a store is that of `rates`.
+    /// Returns the share of the best of each store. The median of a store is that of `rates`.
     fn shares(&self, rates: impl Fn(&Row) -> f64) -> Vec<f64> {
         let rates: Vec<f64> = self.rows.iter().map(|row| rates(row)).collect();
         let best = rates.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
@@ -79,7 +79,7 @@ impl Contest<'_> {
 }
 
 impl Results {
-    /// Which store to take, the maps of others included. `None` if there is nothing to choose from:
+    /// Returns which store to take, the maps of others included. `None` if there is nothing to choose from:
     /// fewer than two stores that took part in every run, or a store with only one round; or if the
     /// run was interrupted, so that some runs are missing.
     #[must_use]
@@ -140,7 +140,7 @@ impl Results {
             let lead = |contest: &Contest<'_>| {
                 let (rates, of_first) = (&contest.rows[other].rounds, &contest.rows[first].rounds);
                 let lead = Lead::of_one_in(picked.len(), rates, of_first)?;
-                lead.is_told().then(|| (contest.name.clone(), lead))
+                lead.is_significant().then(|| (contest.name.clone(), lead))
             };
             let of_other = picked.iter().filter(|&&(_, pick)| pick == other);
             of_other.filter_map(|(contest, _)| lead(contest)).collect()
@@ -164,7 +164,7 @@ impl Results {
     }
 }
 
-/// The geometric mean of each store's shares.
+/// Returns the geometric mean of each store's shares.
 fn means(shares: &[Vec<f64>]) -> Vec<f64> {
     let stores = shares.first().map_or(0, Vec::len);
     let mean =
@@ -172,13 +172,13 @@ fn means(shares: &[Vec<f64>]) -> Vec<f64> {
     (0..stores).map(|store| mean(store).exp()).collect()
 }
 
-/// The first of those with the greatest mean.
+/// Returns the first of those with the greatest mean.
 fn best(means: &[f64]) -> usize {
     let greatest = means.iter().copied().fold(f64::MIN, f64::max);
     means.iter().position(|&mean| mean == greatest).unwrap_or(0)
 }
 
-/// How often `first` is chosen if the rounds of each run are drawn again, and who is chosen most
+/// Returns how often `first` is chosen if the rounds of each run are drawn again, and who is chosen most
 /// often else.
 fn stays(contests: &[Contest<'_>], first: usize) -> (f64, Option<usize>) {
     let mut rng = SmallRng::seed_from_u64(1);

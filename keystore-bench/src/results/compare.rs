@@ -48,7 +48,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// By how many percent it became slower; below 0 where it became faster.
+    /// By how many percent it became slower; below 0 if it became faster.
     #[must_use]
     pub fn percent_slower(&self) -> f64 {
         100.0 * (1.0 - self.ratio)
@@ -73,7 +73,7 @@ pub struct Comparison {
 /// How likely chance alone makes two rows differ that are alike, at most.
 const CHANCE: f64 = 0.05;
 
-/// Whether rows of so many rounds can differ by more than chance: if all rounds of one lie above
+/// Returns whether rows of so many rounds can differ by more than chance: if all rounds of one lie above
 /// all of the other, chance does that once in as many times as there are ways to choose who is
 /// above.
 fn can_tell(new: usize, old: usize) -> bool {
@@ -81,7 +81,7 @@ fn can_tell(new: usize, old: usize) -> bool {
     2.0 / ways <= CHANCE
 }
 
-/// The least number of rounds of both that can tell a difference.
+/// Returns the least number of rounds of both that can tell a difference.
 fn rounds_needed() -> usize {
     (1..).find(|&rounds| can_tell(rounds, rounds)).unwrap_or(usize::MAX)
 }
@@ -121,7 +121,7 @@ impl Comparison {
         })
     }
 
-    /// How many rows this is said of.
+    /// Returns how many rows this is said of.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
         self.rows.iter().filter(|row| row.verdict == verdict).count()
@@ -161,7 +161,7 @@ impl Comparison {
     }
 }
 
-/// What rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set uniform
+/// Returns what rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set uniform
 /// (threads 1)`.
 fn overview(results: &Results) -> String {
     let stores: Vec<String> = results.candidates().iter().map(Candidate::to_string).collect();

@@ -15,7 +15,7 @@ impl Results {
     /// Writes the results to a file: all of it, or nothing.
     ///
     /// # Errors
-    /// [`Error::Text`] where it cannot be written.
+    /// [`Error::Text`] if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text =
             serde_json::to_string_pretty(self).map_err(|error| Error::unwritable(path, error.into()))?;
@@ -25,7 +25,7 @@ impl Results {
     /// Reads results that [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Text`] where the file cannot be read, [`Error::Results`] where it is of another
+    /// [`Error::Text`] if the file cannot be read, [`Error::Results`] if it is of another
     /// version or holds something else.
     pub fn load(path: &Path) -> Result<Self> {
         #[derive(Deserialize)]
@@ -55,7 +55,7 @@ impl Results {
 /// Writes a file whole: first beside it under another name, which then takes its place.
 ///
 /// # Errors
-/// [`Error::Text`] where it cannot be written; what was there before is then still there.
+/// [`Error::Text`] if it cannot be written; what was there before is then still there.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |source| Error::unwritable(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

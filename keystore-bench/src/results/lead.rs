@@ -81,14 +81,14 @@ impl Lead {
         Some(Self { ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp(), confidence })
     }
 
-    /// Whether it is a difference: the bounds lie over 1, and the ratio is at least [`LEAST_LEAD`].
+    /// Returns whether it is a difference: the bounds lie over 1, and the ratio is at least [`LEAST_LEAD`].
     #[must_use]
-    pub fn is_told(&self) -> bool {
+    pub fn is_significant(&self) -> bool {
         self.low > 1.0 && self.ratio >= LEAST_LEAD
     }
 }
 
-/// The rates of the rounds that say who is compared: the odd ones, or all if there are too few for
+/// Returns the rates of the rounds that say who is compared: the odd ones, or all if there are too few for
 /// [`Lead::of`].
 #[must_use]
 pub fn picks(rates: &[f64]) -> Vec<f64> {
@@ -111,7 +111,7 @@ mod tests {
         near(lead.low, 1.0662);
         near(lead.high, 1.1423);
         near(lead.confidence, 0.9967);
-        assert!(lead.is_told());
+        assert!(lead.is_significant());
         let ratio = 2.0_f64;
         let two = Lead::of(&[ratio, 0.0, ratio * 1.1], &[1.0, 0.0, 1.0]).unwrap();
         // t is 12.706 for one degree.
@@ -126,7 +126,7 @@ mod tests {
         near(lead.ratio, 1.1036);
         near(lead.low, 0.9891);
         near(lead.confidence, 0.969);
-        assert!(!lead.is_told());
+        assert!(!lead.is_significant());
         // What is sure enough for one test may be nothing in a thousand.
         assert_eq!(Lead::of_one_in(1000, &rates, &others).unwrap().confidence, 0.0);
     }
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn what_lies_within_the_bounds_is_no_difference_however_great_the_ratio() {
         let wide = Lead::of(&[30.0, 1.0, 10.0, 1.0, 20.0], &[10.0, 1.0, 11.0, 1.0, 10.0]).unwrap();
-        assert!(wide.ratio > 1.5 && wide.low < 1.0 && !wide.is_told(), "{wide:?}");
+        assert!(wide.ratio > 1.5 && wide.low < 1.0 && !wide.is_significant(), "{wide:?}");
         let small = Lead::of(&[10.3, 1.0, 10.3, 1.0, 10.3], &[10.0; 5]).unwrap();
-        assert!(small.low > 1.0 && !small.is_told(), "3 percent are not worth a choice: {small:?}");
+        assert!(small.low > 1.0 && !small.is_significant(), "3 percent are not worth a choice: {small:?}");
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
                 order
             };
             let picked = by(&|rates| mean(&picks(rates)));
-            claimed += usize::from(Lead::of(picked[0], picked[8]).is_some_and(|lead| lead.is_told()));
+            claimed += usize::from(Lead::of(picked[0], picked[8]).is_some_and(|lead| lead.is_significant()));
             let seen = by(&|rates| mean(rates));
             in_all_rounds += usize::from((0..5).all(|round| seen[0][round] > seen[8][round]));
         }

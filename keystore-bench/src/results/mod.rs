@@ -80,7 +80,7 @@ impl Results {
         self.rows.iter().map(|row| row.rounds.len() + row.before.len()).sum()
     }
 
-    /// The candidates that ran: combinations in the order of their names' kinds, then peers.
+    /// Returns the candidates that ran: combinations in the order of their names' kinds, then peers.
     #[must_use]
     pub fn candidates(&self) -> Vec<Candidate> {
         let mut candidates: Vec<_> = self.rows.iter().map(|row| row.store).collect();
@@ -89,18 +89,18 @@ impl Results {
         candidates
     }
 
-    /// The row of a candidate, scenario and number of threads.
+    /// Returns the row of a candidate, scenario and number of threads.
     #[must_use]
     pub fn row(&self, store: Candidate, scenario: &str, threads: usize) -> Option<&Row> {
         self.rows.iter().find(|row| row.store == store && row.scenario == scenario && row.threads == threads)
     }
 
-    /// The rows of a scenario with a number of threads.
+    /// Returns the rows of a scenario with a number of threads.
     pub fn rows_of<'a>(&'a self, scenario: &'a str, threads: usize) -> impl Iterator<Item = &'a Row> {
         self.rows.iter().filter(move |row| row.scenario == scenario && row.threads == threads)
     }
 
-    /// All numbers of threads that any scenario ran with, rising.
+    /// Returns all numbers of threads that any scenario ran with, rising.
     #[must_use]
     pub fn thread_counts(&self) -> Vec<usize> {
         let mut threads: Vec<_> = self.rows.iter().map(|row| row.threads).collect();
@@ -109,16 +109,16 @@ impl Results {
         threads
     }
 
-    /// The number of threads that says most about a scenario: the most that still had a processor
+    /// Returns the number of threads that says most about a scenario: the most that still had a processor
     /// each, or the fewest that ran.
     #[must_use]
-    pub fn telling_threads(&self, scenario: &Scenario) -> usize {
+    pub fn representative_threads(&self, scenario: &Scenario) -> usize {
         let fits = |threads: &&usize| **threads <= self.machine.processors;
         let most = scenario.threads.iter().filter(fits).max();
         most.or(scenario.threads.iter().min()).copied().unwrap_or(1)
     }
 
-    /// The scenario that says how much memory an entry takes: the one with the most entries of
+    /// Returns the scenario that says how much memory an entry takes: the one with the most entries of
     /// those that leave a loaded store as it was, or the last.
     #[must_use]
     pub fn memory_scenario(&self) -> Option<&Scenario> {
@@ -128,19 +128,19 @@ impl Results {
         unchanged.rev().max_by_key(|scenario| scenario.loaded_keys()).or(scenarios().next_back())
     }
 
-    /// The scenario of this name.
+    /// Returns the scenario of this name.
     #[must_use]
     pub fn measured(&self, scenario: &str) -> Option<&Measured> {
         self.scenarios.iter().find(|measured| measured.scenario.name == scenario)
     }
 
-    /// The most rounds that any row has.
+    /// Returns the most rounds that any row has.
     #[must_use]
     pub fn rounds(&self) -> usize {
         self.rows.iter().map(|row| row.rounds.len()).max().unwrap_or(0)
     }
 
-    /// The fewest rounds that any row has.
+    /// Returns the fewest rounds that any row has.
     #[must_use]
     pub fn fewest_rounds(&self) -> usize {
         self.rows.iter().map(|row| row.rounds.len()).min().unwrap_or(0)
@@ -159,7 +159,7 @@ impl Results {
         Err(Error::Verification { rows: 1 + failed.count(), of: ours().count(), first: fault(row) })
     }
 
-    /// What was found wrong with peers, a line for each row. A map of others may promise less than
+    /// Returns what was found wrong with peers, a line for each row. A map of others may promise less than
     /// a store of ours: scc's `HashIndex`, for one, replaces a value by removing it and inserting
     /// another, and a lookup in between finds nothing.
     #[must_use]
@@ -169,7 +169,7 @@ impl Results {
     }
 }
 
-/// What is wrong with a row that failed verification.
+/// Returns what is wrong with a row that failed verification.
 fn fault(row: &Row) -> String {
     let Verification { checked, missing, wrong, duplicates, miscounted } = row.verification;
     format!(

@@ -24,7 +24,7 @@ pub struct Row {
     pub before: Vec<f64>,
     /// Operations over all rounds, those of the warm-up included.
     pub operations: u64,
-    /// Those of them that looked a key up.
+    /// Operations that looked a key up.
     pub lookups: u64,
     /// Lookups that did not find their key.
     pub misses: u64,
@@ -47,27 +47,27 @@ pub struct Row {
 }
 
 impl Row {
-    /// How far it is ahead of another row of the same scenario and number of threads. `None` if
+    /// Returns how far it is ahead of another row of the same scenario and number of threads. `None` if
     /// there are fewer than three rounds.
     #[must_use]
     pub fn lead_over(&self, other: &Self) -> Option<Lead> {
         Lead::of(&self.rounds, &other.rounds)
     }
 
-    /// Whether a difference between the two was measured, in either direction.
+    /// Returns whether a difference between the two was measured, in either direction.
     #[must_use]
-    pub fn is_told_from(&self, other: &Self) -> bool {
-        let told = |lead: Option<Lead>| lead.is_some_and(|lead| lead.is_told());
+    pub fn differs_from(&self, other: &Self) -> bool {
+        let told = |lead: Option<Lead>| lead.is_some_and(|lead| lead.is_significant());
         told(self.lead_over(other)) || told(other.lead_over(self))
     }
 
-    /// Share of the lookups that found their key, from 0 to 1; `None` without lookups.
+    /// Returns share of the lookups that found their key, from 0 to 1; `None` without lookups.
     #[must_use]
     pub fn hit_ratio(&self) -> Option<f64> {
         (self.lookups > 0).then(|| 1.0 - self.misses as f64 / self.lookups as f64)
     }
 
-    /// Its rate over the rate before the burst, if the scenario has a burst: round by round.
+    /// Returns its rate over the rate before the burst, if the scenario has a burst: round by round.
     #[must_use]
     pub fn ratio_to_before(&self) -> Option<Spread> {
         let ratios: Vec<f64> = self
@@ -79,7 +79,7 @@ impl Row {
         (!ratios.is_empty()).then(|| Spread::of(&ratios))
     }
 
-    /// The median of the rounds that say who is compared with whom.
+    /// Returns the median of the rounds that say who is compared with whom.
     pub(crate) fn picking(&self) -> f64 {
         Spread::of(&picks(&self.rounds)).median
     }

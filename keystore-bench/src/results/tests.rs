@@ -100,7 +100,7 @@ fn the_winner_is_picked_in_some_rounds_and_tested_in_the_others() {
     assert_eq!(level, [results.rows[7].store]);
     let (last, lead) = winner.others.last().unwrap();
     assert_eq!(last.store, results.rows[0].store);
-    assert!((lead.unwrap().ratio - 9.0).abs() < 1e-9 && lead.unwrap().is_told());
+    assert!((lead.unwrap().ratio - 9.0).abs() < 1e-9 && lead.unwrap().is_significant());
 }
 
 #[test]

@@ -26,13 +26,13 @@ pub struct Winner<'a> {
 }
 
 impl<'a> Winner<'a> {
-    /// The rows that the best cannot be told from.
+    /// Returns the rows that the best cannot be told from.
     pub fn level(&self) -> impl Iterator<Item = &'a Row> {
-        let told = |lead: &Option<Lead>| lead.is_some_and(|lead| lead.is_told());
+        let told = |lead: &Option<Lead>| lead.is_some_and(|lead| lead.is_significant());
         self.others.iter().filter(move |(_, lead)| !told(lead)).map(|(row, _)| *row)
     }
 
-    /// The rows that nobody is ahead of as far as can be told, the one with the highest median
+    /// Returns the rows that nobody is ahead of as far as can be told, the one with the highest median
     /// first: the winner alone, or it and those that it cannot be told from.
     #[must_use]
     pub fn front(&self) -> Vec<&'a Row> {
@@ -41,7 +41,7 @@ impl<'a> Winner<'a> {
         front
     }
 
-    /// The fastest store of ours, which may be the winner.
+    /// Returns the fastest store of ours, which may be the winner.
     #[must_use]
     pub fn best_of_ours(&self) -> Option<&'a Row> {
         let rows = std::iter::once(self.best).chain(self.others.iter().map(|(row, _)| *row));
@@ -61,7 +61,7 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// How many times longer the many keys take.
+    /// Returns how many times longer the many keys take.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         self.many.1 / self.few.1
@@ -69,7 +69,7 @@ impl Growth {
 }
 
 impl Results {
-    /// Which store won which scenario, with each number of threads. At a fixed rate all do as many
+    /// Returns which store won which scenario, with each number of threads. At a fixed rate all do as many
     /// operations, and nobody wins.
     #[must_use]
     pub fn winners(&self) -> Vec<Winner<'_>> {
@@ -88,7 +88,7 @@ impl Results {
         .collect()
     }
 
-    /// What growing costs each candidate, on one thread: where two scenarios or more grow an empty
+    /// Returns what growing costs each candidate, on one thread: where two scenarios or more grow an empty
     /// store.
     #[must_use]
     pub fn growth(&self) -> Vec<Growth> {
@@ -115,14 +115,14 @@ impl Results {
             .collect()
     }
 
-    /// The fastest peer of a scenario with a number of threads, where peers ran.
+    /// Returns the fastest peer of a scenario with a number of threads, where peers ran.
     #[must_use]
     pub fn best_peer<'a>(&'a self, scenario: &'a str, threads: usize) -> Option<&'a Row> {
         let median = |a: &&Row, b: &&Row| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median);
         self.rows_of(scenario, threads).filter(|row| row.store.is_peer()).max_by(median)
     }
 
-    /// How many times the rate of the best peer a row has. `None` if no peer ran, or if either has
+    /// Returns how many times the rate of the best peer a row has. `None` if no peer ran, or if either has
     /// only one round: a ratio of two single measurements says nothing.
     #[must_use]
     pub fn ratio_to_best_peer(&self, row: &Row) -> Option<f64> {
@@ -132,10 +132,10 @@ impl Results {
         known.then(|| row.ops_per_sec.median / peer.ops_per_sec.median)
     }
 
-    /// How near a row comes to what the memory can do, from 0 up: its operations a second, each of
+    /// Returns how near a row comes to what the memory can do, from 0 up: its operations a second, each of
     /// them one line of the table and, unless it is a lookup that finds nothing, the lines of a
     /// node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
-    /// where caches hold what is asked for. `None` where the limit was not measured for that number
+    /// where caches hold what is asked for. `None` if the limit was not measured for that number
     /// of threads.
     #[must_use]
     pub fn share_of_limit(&self, row: &Row) -> Option<f64> {

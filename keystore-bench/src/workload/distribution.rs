@@ -56,7 +56,7 @@ pub enum KeyDistribution {
 }
 
 impl KeyDistribution {
-    /// What is wrong with it: what it is, and what it must be.
+    /// Returns what is wrong with it: what it is, and what it must be.
     pub(crate) fn fault(self) -> Option<(String, &'static str)> {
         let percent = |value| (1..=100).contains(&value);
         match self {
@@ -74,7 +74,7 @@ impl KeyDistribution {
         }
     }
 
-    /// A source of positions for each of `threads` threads, over `count` keys, of which the first
+    /// Returns a source of positions for each of `threads` threads, over `count` keys, of which the first
     /// `loaded` are there from the start. The same seed gives the same positions, and threads
     /// differ; all threads agree on which keys are asked for most.
     pub(crate) fn samplers(self, count: usize, loaded: usize, threads: usize, seed: u64) -> Vec<Sampler> {
@@ -166,7 +166,7 @@ enum Positions {
 }
 
 impl Sampler {
-    /// The position of the key that the next operation, of this kind, takes; `None` where there is
+    /// Returns the position of the key that the next operation, of this kind, takes; `None` if there is
     /// none left.
     pub(crate) fn next_key(&mut self, kind: Kind) -> Option<u32> {
         let rng = &mut self.rng;
@@ -223,7 +223,7 @@ impl Sampler {
         Some(position as u32)
     }
 
-    /// What the sampler draws from, for choices other than that of the key.
+    /// Returns what the sampler draws from, for choices other than that of the key.
     pub(crate) fn rng(&mut self) -> &mut SmallRng {
         &mut self.rng
     }

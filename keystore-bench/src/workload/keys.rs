@@ -63,7 +63,7 @@ impl Keys {
     /// `count` distinct keys of these sizes. Keys of different sizes have at least 8 bytes each.
     ///
     /// # Errors
-    /// [`Error::Scenario`] where there are not that many keys of that size, or a store takes no
+    /// [`Error::Scenario`] if there are not that many keys of that size, or a store takes no
     /// such key.
     pub fn make(count: usize, size: &Size) -> Result<Self> {
         let wrong = |field, value: String, expected: String| {
@@ -111,7 +111,7 @@ impl Keys {
         if size.min() < 4 { 1 << (8 * size.min()) } else { MAX_KEYS }
     }
 
-    /// The distinct keys of a trace, one after another in `bytes`, each ending where `ends` says.
+    /// Returns the distinct keys of a trace, one after another in `bytes`, each ending where `ends` says.
     /// There is at least one.
     pub(crate) fn of_trace(path: &Path, bytes: Vec<u8>, ends: Vec<usize>) -> Self {
         Self { bytes, ends, source: KeySource::Trace { path: path.to_owned() } }
@@ -154,14 +154,14 @@ impl Keys {
         Ok(Self { bytes, ends, source })
     }
 
-    /// How many there are; at least 1.
+    /// Returns how many there are; at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always a key")]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// The key at a position.
+    /// Returns the key at a position.
     ///
     /// # Panics
     /// Where there is none.
@@ -171,7 +171,7 @@ impl Keys {
         &self.bytes[start..self.ends[position]]
     }
 
-    /// The mean length of the first `count` keys, bytes.
+    /// Returns the mean length of the first `count` keys, bytes.
     #[must_use]
     pub fn mean_len(&self, count: usize) -> f64 {
         self.ends[count - 1] as f64 / count as f64

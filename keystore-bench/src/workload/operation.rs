@@ -38,17 +38,17 @@ impl Mix {
         ]
     }
 
-    /// Whether any of the calls takes several keys.
+    /// Returns whether any of the calls takes several keys.
     pub(crate) fn has_batches(self) -> bool {
         self.shares().iter().any(|&(kind, share)| kind.is_batch() && share > 0)
     }
 
-    /// The shares added up, percent.
+    /// Returns the shares added up, percent.
     pub(crate) fn sum(self) -> u32 {
         self.shares().iter().map(|&(_, share)| u32::from(share)).sum()
     }
 
-    /// The operation that `percentile`, 0 to 99, falls on.
+    /// Returns the operation that `percentile`, 0 to 99, falls on.
     pub(crate) fn pick(self, percentile: u8) -> Kind {
         let mut end = 0;
         for (kind, share) in self.shares() {
@@ -94,31 +94,31 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it may change what the store holds.
+    /// Returns whether it may change what the store holds.
     #[must_use]
     pub const fn is_write(self) -> bool {
         !matches!(self, Self::Get | Self::GetMany)
     }
 
-    /// Whether it removes its key.
+    /// Returns whether it removes its key.
     #[must_use]
     pub const fn is_delete(self) -> bool {
         matches!(self, Self::Delete | Self::DeleteMany)
     }
 
-    /// Whether it takes several keys in one call.
+    /// Returns whether it takes several keys in one call.
     #[must_use]
     pub const fn is_batch(self) -> bool {
         matches!(self, Self::GetMany | Self::SetMany | Self::DeleteMany)
     }
 
-    /// Whether it carries a value.
+    /// Returns whether it carries a value.
     #[must_use]
     pub const fn has_value(self) -> bool {
         matches!(self, Self::Set | Self::SetMany | Self::Insert | Self::Update)
     }
 
-    /// Its name, as the fields of [`Mix`] have it.
+    /// Returns its name, as the fields of [`Mix`] have it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -41,7 +41,7 @@ pub struct Share {
 }
 
 impl Size {
-    /// The smallest size there is, bytes.
+    /// Returns the smallest size there is, bytes.
     #[must_use]
     pub fn min(&self) -> usize {
         match self {
@@ -51,7 +51,7 @@ impl Size {
         }
     }
 
-    /// The largest, bytes.
+    /// Returns the largest, bytes.
     #[must_use]
     pub fn max(&self) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl Size {
         }
     }
 
-    /// The mean, bytes.
+    /// Returns the mean, bytes.
     #[must_use]
     pub fn mean(&self) -> f64 {
         match self {
@@ -73,7 +73,7 @@ impl Size {
         }
     }
 
-    /// The one size, where there is but one.
+    /// Returns the one size, where there is but one.
     #[must_use]
     pub fn fixed(&self) -> Option<usize> {
         (self.min() == self.max()).then(|| self.min())
@@ -98,7 +98,7 @@ impl Size {
         }
     }
 
-    /// Why this is no distribution of sizes from `least` to `most`: what it is, and what it must
+    /// Returns why this is no distribution of sizes from `least` to `most`: what it is, and what it must
     /// be.
     pub(crate) fn fault(&self, least: usize, most: usize) -> Option<(String, String)> {
         let expected = || format!("from {least} to {most} bytes");

@@ -30,7 +30,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// The key's length, bytes.
+    /// Returns the key's length, bytes.
     #[inline]
     #[must_use]
     pub const fn key_len(self) -> usize {
@@ -57,7 +57,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream without operations, whose values have this size, or each a size of its own.
+    /// Returns a stream without operations, whose values have this size, or each a size of its own.
     pub(crate) fn new(fixed: Option<usize>) -> Self {
         let value_sizes = fixed.map_or(ValueSizes::Each(Vec::new()), ValueSizes::Fixed);
         Self { operations: Vec::new(), key_bytes: Vec::new(), value_sizes, largest_value: fixed.unwrap_or(0) }
@@ -74,19 +74,19 @@ impl Stream {
         }
     }
 
-    /// The operations, in order.
+    /// Returns the operations, in order.
     #[must_use]
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// The keys of the operations, one after another.
+    /// Returns the keys of the operations, one after another.
     #[must_use]
     pub fn key_bytes(&self) -> &[u8] {
         &self.key_bytes
     }
 
-    /// Bytes of the value that the operation at `index` writes.
+    /// Returns bytes of the value that the operation at `index` writes.
     #[inline]
     #[must_use]
     pub fn value_size(&self, index: usize) -> usize {
@@ -96,19 +96,19 @@ impl Stream {
         }
     }
 
-    /// Bytes of the largest value that it writes.
+    /// Returns bytes of the largest value that it writes.
     #[must_use]
     pub const fn largest_value(&self) -> usize {
         self.largest_value
     }
 
-    /// How many operations were drawn.
+    /// Returns how many operations were drawn.
     #[must_use]
     pub fn len(&self) -> usize {
         self.operations.len()
     }
 
-    /// Whether the thread has nothing to do.
+    /// Returns whether the thread has nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
@@ -147,7 +147,7 @@ impl Scenario {
         if let Size::Fixed(size) = self.value_size { size } else { self.value_size.draw(rng) }
     }
 
-    /// How many operations are drawn for a thread that does at most `quota`: as many as the run
+    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as the run
     /// takes, or enough for the keys to be taken as often as they should be.
     fn drawn(&self, quota: u64, threads: usize, mean_key_len: f64) -> usize {
         let in_memory = (DRAWN_KEY_BYTES / mean_key_len) as usize;
@@ -156,7 +156,7 @@ impl Scenario {
         quota.min(most) as usize
     }
 
-    /// How many operations thread `thread` of `threads` does at the most.
+    /// Returns how many operations thread `thread` of `threads` does at the most.
     pub(crate) fn quota(&self, thread: usize, threads: usize) -> u64 {
         match self.length {
             Length::Seconds(_) | Length::Once => u64::MAX,

@@ -81,15 +81,15 @@ struct SuiteFile {
 }
 
 impl Suite {
-    /// The names of the suites that come with the harness.
+    /// Returns the names of the suites that come with the harness.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|&(name, _)| name)
     }
 
-    /// A suite that comes with the harness.
+    /// Returns a suite that comes with the harness.
     ///
     /// # Errors
-    /// [`Error::Unknown`] where there is none of this name.
+    /// [`Error::Unknown`] if there is none of this name.
     pub fn named(name: &str) -> Result<Self> {
         let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
             return Err(Error::unknown("suite", name, &BUILT_IN.map(|(known, _)| known)));
@@ -97,7 +97,7 @@ impl Suite {
         Self::parse(Path::new(&format!("{name}.toml")), text)
     }
 
-    /// Reads a suite of one's own. Files that its scenarios name are looked for beside it.
+    /// Reads a suite from a file. Files that its scenarios name are looked for beside it.
     ///
     /// # Errors
     /// [`Error::Text`] if it cannot be read, or with the line that is wrong.
@@ -211,12 +211,12 @@ impl<'a> Places<'a> {
         Ok(Self { file: DeTable::parse(text)?.into_inner() })
     }
 
-    /// The offset of a field outside all tables.
+    /// Returns the offset of a field outside all tables.
     fn top(&self, field: &str) -> usize {
         key(&self.file, field).map_or(0, |(place, _)| place)
     }
 
-    /// The offset of a scenario: of its first field.
+    /// Returns the offset of a scenario: of its first field.
     fn scenario(&self, number: usize) -> usize {
         self.table(number).map_or(0, |table| table.span().start)
     }
@@ -228,7 +228,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The offset of a field of a scenario, `mix.get`, or of the nearest table around it: in the
+    /// Returns the offset of a field of a scenario, `mix.get`, or of the nearest table around it: in the
     /// scenario, or in the defaults if it is there that the field was given; else that of the
     /// scenario. `or` is looked for if there is no such field.
     fn field(&self, number: usize, path: &str, or: &str) -> usize {
@@ -241,13 +241,13 @@ impl<'a> Places<'a> {
     }
 }
 
-/// A field of a table: its offset and its value.
+/// Returns a field of a table: its offset and its value.
 fn key<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<(usize, &'t Spanned<DeValue<'a>>)> {
     let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
     Some((key.span().start, value))
 }
 
-/// The offset of the deepest part of a path, `value_size.min`, that a table has; `None` without the
+/// Returns the offset of the deepest part of a path, `value_size.min`, that a table has; `None` without the
 /// first.
 fn deepest(table: &DeValue<'_>, path: &str) -> Option<usize> {
     let mut parts = path.split('.').filter(|part| !part.is_empty());
@@ -277,20 +277,20 @@ fn path_of(field: &str, value: &str) -> String {
     }
 }
 
-/// The names that a message has in backquotes: what is wrong first, then what there is.
+/// Returns the names that a message has in backquotes: what is wrong first, then what there is.
 fn quoted(message: &str) -> impl Iterator<Item = &str> {
     let unknown = message.starts_with("unknown ");
     message.split('`').skip(1).step_by(2).filter(move |_| unknown)
 }
 
-/// A message about an unknown name, with the nearest of those that it lists.
+/// Returns a message about an unknown name, with the nearest of those that it lists.
 fn with_nearest(message: &str) -> String {
     let mut names = quoted(message);
     let Some(wrong) = names.next() else { return message.to_owned() };
     format!("{message}{}", nearest(wrong, names))
 }
 
-/// A file that another one names: beside that one, unless its path is absolute.
+/// Returns a file that another one names: beside that one, unless its path is absolute.
 fn beside(path: &Path, file: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).join(file)
 }

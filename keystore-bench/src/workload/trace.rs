@@ -112,25 +112,25 @@ impl Trace {
         Ok(Self { keys: Keys::of_trace(path, bytes, ends), operations })
     }
 
-    /// The distinct keys, in the order in which they first come.
+    /// Returns the distinct keys, in the order in which they first come.
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// How many operations it has.
+    /// Returns how many operations it has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.operations.len()
     }
 
-    /// Whether it has none: never, for such a trace is not read.
+    /// Returns whether it has none: never, for such a trace is not read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
 
-    /// The operations on the first `keys` keys, for each of `threads` threads those of its share of
+    /// Returns the operations on the first `keys` keys, for each of `threads` threads those of its share of
     /// the keys.
     #[must_use]
     pub fn streams(&self, threads: usize, keys: usize) -> Vec<Stream> {
@@ -148,7 +148,7 @@ impl Trace {
     /// for one thread. What the tests replay; it also shows the form.
     ///
     /// # Errors
-    /// [`Error::Text`] where it cannot be written.
+    /// [`Error::Text`] if it cannot be written.
     pub fn write_sample(path: &Path, scenario: &Scenario, keys: &Keys) -> Result<()> {
         let mut text = String::new();
         for (number, operation) in scenario.draw(1, 0, keys)[0].operations().iter().enumerate() {
@@ -171,7 +171,7 @@ impl Trace {
     }
 }
 
-/// The columns, and whether the first line names them.
+/// Returns the columns, and whether the first line names them.
 fn find_columns(first: &Records) -> Result<(Columns, bool), String> {
     let place = |name: &str| {
         first.iter().position(|field| {

@@ -73,7 +73,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 impl Shown<'_> {
-    /// Writes the text: whether it had to be cut.
+    /// Writes the text. Returns whether it had to be cut.
     fn write_escaped(&self, f: &mut fmt::Formatter<'_>, quoted: bool) -> Result<bool, fmt::Error> {
         let mut left = self.most;
         let is_verbatim =

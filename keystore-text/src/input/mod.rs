@@ -62,7 +62,7 @@ impl Input {
     /// Opens a file, or standard input if the path is `-`.
     ///
     /// # Errors
-    /// Those of [`source`] and [`Input::new`].
+    /// Returns the errors of [`source`] and [`Input::new`].
     pub fn open(path: &Path) -> Result<Self> {
         Self::new(path, source(path)?.0)
     }

@@ -153,7 +153,7 @@ impl Records {
         self.columns.clear();
     }
 
-    /// Takes one more line into the record: whether there is one, or why it cannot be held.
+    /// Takes one more line into the record. Returns whether there is one, or why it cannot be held.
     fn take_line(&mut self) -> Result<Result<bool, String>> {
         if let Some(length) = memchr::memchr(b'\n', &self.buffer[self.end..]) {
             self.end += length + 1;

@@ -1,8 +1,8 @@
 //! Linearizability: what threads saw of a few hot keys, checked against a register that one thread
 //! uses at a time.
 //!
-//! A verb on one key promises to take effect at one instant between its call and its return. Then
-//! the calls of all threads on a key can be put in *one* order, which a register with one user
+//! An operation on one key promises to take effect at one instant between its call and its return.
+//! Then the calls of all threads on a key can be put in *one* order, which a register with one user
 //! could have answered in just the same way, and in which no call comes before another that had
 //! returned before it was made. Whether there is such an order is decided by a known checker: the
 //! algorithm of Wing and Gong (1993) with the improvements of Lowe (2017), in the form that Horn
@@ -12,11 +12,11 @@
 //!
 //! # What is done
 //!
-//! Threads go from round to round together. In a round each makes some calls, of every verb, on the
-//! few hot keys, and takes a number from one counter before and after each. The counter is read and
-//! raised in one step that orders everything around it, so a return that has a smaller number than
-//! a call really came before it. Then the threads share the keys among themselves and check the
-//! histories. Meanwhile another thread makes the table grow and shrink (`churn`).
+//! Threads go from round to round together. In a round each makes some calls, of every operation,
+//! on the few hot keys, and takes a number from one counter before and after each. The counter is
+//! read and raised in one step that orders everything around it, so a return that has a smaller
+//! number than a call really came before it. Then the threads share the keys among themselves and
+//! check the histories. Meanwhile another thread makes the table grow and shrink (`churn`).
 //!
 //! The checker's time grows fast with the length of a history. So a history is cut at calls that no
 //! other overlaps and whose answer tells what the key holds then: whatever came before has taken
@@ -24,18 +24,18 @@
 //!
 //! # What it cannot see
 //!
-//! Only those interleavings that happen. The pool dawdles (`Dawdling`) and closures let other
+//! Only those interleavings that happen. The pool yields (`Yielding`) and closures let other
 //! threads go first, so that calls overlap on a machine of few processors too; the model checks go
 //! through interleavings one by one. And taking numbers orders memory between calls: an effect that
 //! is merely late, and is seen when the next call is made, is not noticed.
 
 mod churn;
-mod dawdling;
 mod history;
 mod record;
 mod register;
 #[cfg(test)]
 mod tests;
+mod yielding;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -45,11 +45,11 @@ use std::time::Instant;
 
 use keystore::{Error, Keystore, Result};
 
-pub(crate) use self::dawdling::Dawdling;
 pub use self::history::Violation;
 use self::history::{Event, Outcome};
 use self::record::Recorder;
 use self::register::Value;
+pub(crate) use self::yielding::Yielding;
 
 /// The most threads that make calls.
 pub const MAX_THREADS: usize = 256;
@@ -140,7 +140,8 @@ const MAX_VIOLATIONS: usize = 10;
 /// begin with `hot`, others with `by`; what else the store holds is left alone.
 ///
 /// # Errors
-/// Those of [`Options::validate`]. A verb that returns an error is a [`Violation`].
+/// Returns the errors of [`Options::validate`]. An operation that returns an error is a
+/// [`Violation`].
 pub fn check<K>(store: &K, options: &Options, end: Instant) -> Result<Checked>
 where
     K: Keystore + Sync + ?Sized,

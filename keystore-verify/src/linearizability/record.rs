@@ -1,4 +1,4 @@
-//! A thread that makes calls of every verb, and writes down what it called and what came back.
+//! A thread that calls every operation, and writes down what it called and what came back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,9 +6,9 @@ use keystore::{Change, Exchange, Keystore, Update};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::dawdling::dawdle;
 use super::history::Event;
 use super::register::{Operation, Value};
+use super::yielding::yield_sometimes;
 use crate::value::{Stamp, read_value, write_value};
 
 /// Lengths of values, bytes: some alike, so that a value is written over another in place; some for
@@ -107,14 +107,14 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         log.push((key, Event { thread: self.thread, called, returned, operation }));
     }
 
-    /// A new value for a key: what it is, and its bytes.
+    /// Returns a new value for a key: what it is, and its bytes.
     fn draw(&mut self, key: usize) -> (Value, Vec<u8>) {
         let stamp = Stamp::new(self.thread, self.written);
         self.written += 1;
         (Value::Whole(stamp), bytes_of(key, stamp))
     }
 
-    /// What some bytes are, which were found under a key.
+    /// Returns what some bytes are, which were found under a key.
     fn known(&mut self, key: usize, bytes: Option<&[u8]>) -> Value {
         known(key, bytes, &mut self.scratch)
     }
@@ -124,7 +124,7 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         let mut seen = Value::Absent;
         let timed = self.timed(|| {
             self.store.read_dyn(&self.keys[key], &mut |bytes| {
-                dawdle();
+                yield_sometimes();
                 seen = known(key, Some(bytes), &mut scratch);
             })
         });
@@ -166,7 +166,7 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         let mut seen = Value::Absent;
         let timed = self.timed(|| {
             self.store.update_dyn(&self.keys[key], &mut |bytes| {
-                dawdle();
+                yield_sometimes();
                 seen = known(key, bytes, &mut scratch);
                 decision.clone()
             })
@@ -229,7 +229,7 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         let mut seen = vec![Value::Broken; keys.len()];
         let timed = self.timed(|| {
             self.store.read_many_dyn(&keys, &mut |at, bytes| {
-                dawdle();
+                yield_sometimes();
                 seen[at] = known(at, bytes, &mut scratch);
             })
         });
@@ -259,7 +259,7 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
     }
 }
 
-/// A batch tells only how many keys of it had one answer: each key's own is known where all or none
+/// Returns a batch tells only how many keys of it had one answer: each key's own is known where all or none
 /// had.
 fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> {
     match count {
@@ -269,7 +269,7 @@ fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> 
     }
 }
 
-/// The bytes of a key's value with this stamp. A stamp has one length, so that the bytes can be had
+/// Returns the bytes of a key's value with this stamp. A stamp has one length, so that the bytes can be had
 /// again.
 fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     let sequence = stamp.origin().map_or(0, |(thread, sequence)| sequence as usize * 5 + thread);
@@ -278,7 +278,7 @@ fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     bytes
 }
 
-/// What some bytes are, which were found under a key.
+/// Returns what some bytes are, which were found under a key.
 fn known(key: usize, bytes: Option<&[u8]>, scratch: &mut Vec<u8>) -> Value {
     let Some(bytes) = bytes else { return Value::Absent };
     match read_value(bytes, scratch) {

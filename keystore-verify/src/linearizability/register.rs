@@ -1,4 +1,5 @@
-//! What one thread alone would see: a register that is empty or holds a value, and the verbs on it.
+//! What one thread alone would see: a register that is empty or holds a value, and the operations
+//! on it.
 
 use std::fmt;
 
@@ -51,7 +52,7 @@ pub(super) enum Operation {
         present: Option<bool>,
     },
     Take(Value),
-    /// The verb returned an error with this code, which no verb here has a reason to.
+    /// The operation returned an error with this code, though none here has a reason to.
     Failed {
         verb: &'static str,
         code: i32,

@@ -6,7 +6,7 @@ use keystore::{AnyPool, Change, Combination, Config, open};
 
 use super::history::{self, Event};
 use super::register::{Operation, Value};
-use super::{Checked, Dawdling, Options, check};
+use super::{Checked, Options, Yielding, check};
 use crate::stress::faulty::{Fault, FaultyStore};
 use crate::value::Stamp;
 
@@ -74,7 +74,7 @@ fn every_combination_passes() {
     for combination in Combination::all() {
         let config = Config { initial_buckets: 1, ..Config::default() };
         let pool = AnyPool::new(combination.pool, &config).unwrap();
-        let store = open(combination.backend, &config, Dawdling(pool)).unwrap();
+        let store = open(combination.backend, &config, Yielding(pool)).unwrap();
         let end = Instant::now() + Duration::from_millis(150);
         let checked = check(&*store, &Options::default(), end).unwrap();
         let violations: Vec<_> = checked.violations.iter().map(ToString::to_string).collect();

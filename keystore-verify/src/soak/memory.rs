@@ -119,7 +119,7 @@ pub(super) fn run(
 ) -> Result<MemoryReport> {
     let open = || open().map(Arc::new);
     std::thread::scope(|scope| {
-        let crowd = Crowd::new(scope, options);
+        let workers = Workers::new(scope, options);
         let before = Resident::before();
         let mut report = MemoryReport {
             threads: options.threads as u64,
@@ -128,31 +128,31 @@ pub(super) fn run(
             ..MemoryReport::default()
         };
         let store = open()?;
-        crowd.all(&store, Work::GoTo(options.entries));
-        while report.cycles == 0 || (Instant::now() < end && crowd.tally().wrong == 0) {
+        workers.all(&store, Work::GoTo(options.entries));
+        while report.cycles == 0 || (Instant::now() < end && workers.tally().wrong == 0) {
             for share in SHARES {
-                crowd.all(&store, Work::GoTo(options.entries / share));
+                workers.all(&store, Work::GoTo(options.entries / share));
                 if share == SMALLEST {
                     store.shrink()?;
-                    crowd.all(&store, Work::Tidy);
+                    workers.all(&store, Work::ReleaseMemory);
                 }
             }
             report.cycles += 1;
         }
-        crowd.all(&store, Work::LookAtAll);
+        workers.all(&store, Work::LookAtAll);
         report.end_bytes = before.grown_by_now();
         report.end_counted = counted(&store)?;
-        crowd.all(&store, Work::Tidy);
+        workers.all(&store, Work::ReleaseMemory);
         drop(store);
-        crowd.all(&open()?, Work::Tidy);
+        workers.all(&open()?, Work::ReleaseMemory);
         report.left_bytes = before.grown_by_now();
 
         let fresh = open()?;
-        crowd.all(&fresh, Work::Fill);
+        workers.all(&fresh, Work::Fill);
         report.fresh_bytes = before.grown_by_now();
         report.fresh_counted = counted(&fresh)?;
-        crowd.all(&fresh, Work::LookAtAll);
-        let Tally { operations, wrong, content_bytes } = crowd.tally();
+        workers.all(&fresh, Work::LookAtAll);
+        let Tally { operations, wrong, content_bytes } = workers.tally();
         Ok(MemoryReport { operations, wrong, content_bytes, ..report })
     })
 }
@@ -168,32 +168,32 @@ enum Work {
     Fill,
     /// Nothing but to have the allocator give back what it keeps for later. That also follows all
     /// other work but going to a number of entries, for what comes next needs the memory.
-    Tidy,
+    ReleaseMemory,
 }
 
 /// What a thread is told.
 type Order = (Arc<BoxedKeystore>, Work);
 
 /// Threads that live as long as the test, for an allocator keeps memory for each thread.
-struct Crowd {
+struct Workers {
     threads: Vec<(Sender<Order>, Receiver<Tally>)>,
     tally: Cell<Tally>,
 }
 
-impl Crowd {
+impl Workers {
     fn new<'scope>(scope: &'scope Scope<'scope, '_>, options: &Options) -> Self {
         let start = |thread| {
             let (give, orders) = mpsc::channel::<Order>();
             let (report, reports) = mpsc::channel();
-            let mut hand = Hand::new(options, thread);
+            let mut worker = Worker::new(options, thread);
             scope.spawn(move || {
                 for (store, work) in orders {
-                    hand.work(&store, work);
+                    worker.work(&store, work);
                     drop(store);
                     if !matches!(work, Work::GoTo(_)) {
                         release_free_memory();
                     }
-                    if report.send(hand.tally()).is_err() {
+                    if report.send(worker.tally()).is_err() {
                         break;
                     }
                 }
@@ -234,7 +234,7 @@ struct Tally {
 }
 
 /// One thread's entries: those whose number, modulo the threads, is the thread's.
-struct Hand {
+struct Worker {
     first: usize,
     step: usize,
     /// By own entry: how often it was written, or 0 where it is not there.
@@ -246,7 +246,7 @@ struct Hand {
     value: Vec<u8>,
 }
 
-impl Hand {
+impl Worker {
     fn new(options: &Options, thread: usize) -> Self {
         let own = (options.entries + options.threads - 1 - thread) / options.threads;
         Self {
@@ -266,7 +266,7 @@ impl Hand {
             Work::GoTo(entries) => self.go_to(store, entries),
             Work::LookAtAll => self.look_at_all(store),
             Work::Fill => self.fill(store),
-            Work::Tidy => {}
+            Work::ReleaseMemory => {}
         }
     }
 

@@ -21,7 +21,7 @@ use keystore::{
 use serde::Serialize;
 
 pub use self::memory::MemoryReport;
-use crate::linearizability::{self, Checked, Dawdling};
+use crate::linearizability::{self, Checked, Yielding};
 use crate::stress::Verdict;
 
 /// The longest that a store is checked for linearizability before the next is opened.
@@ -129,8 +129,8 @@ pub struct Outcome {
 /// Soaks the combinations, one after another.
 ///
 /// # Errors
-/// Those of [`Options::validate`], and of opening stores. A store that misbehaves is no error: it
-/// is an [`Outcome`].
+/// Returns the errors of [`Options::validate`], and of opening stores. A store that misbehaves is
+/// no error: it is an [`Outcome`].
 pub fn run(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Outcome>> {
     options.validate()?;
     let started = Instant::now();
@@ -192,7 +192,7 @@ impl Soak<'_> {
                 ..Config::default()
             };
             let pool = AnyPool::new(self.combination.pool, &config)?;
-            let store = open(self.combination.backend, &config, Dawdling(pool.clone()))?;
+            let store = open(self.combination.backend, &config, Yielding(pool.clone()))?;
             let options = self.options.linearizability(slice);
             checked.add(linearizability::check(&*store, &options, end.min(Instant::now() + SLICE))?);
             drop(store);

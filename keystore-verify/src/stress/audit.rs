@@ -1,4 +1,4 @@
-//! When all threads are gone: every key is looked up again, the store is walked, and its own counts
+//! When all threads are gone, every key is looked up again, the store is walked, and its own counts
 //! are compared.
 
 use std::ops::ControlFlow;
@@ -141,7 +141,7 @@ impl<K: Keystore> Audit<'_, K> {
         self.entries += u64::from(present);
     }
 
-    /// Walks the store: how many entries it showed.
+    /// Scans the store. Returns the number of entries that it showed.
     fn walk(&mut self, progress: &(dyn Fn(Progress) + Sync)) -> u64 {
         let mut seen = Seen::new(self.options);
         let mut walked: u64 = 0;
@@ -268,7 +268,7 @@ impl Seen {
         (id.owner == 0 && id.index < end - begin).then(|| begin + id.index)
     }
 
-    /// Sets a bit: whether it was set already.
+    /// Sets a bit. Returns whether it was set already.
     fn mark(&mut self, place: u64) -> bool {
         let word = &mut self.bits[(place / 64) as usize];
         let before = *word;

@@ -6,9 +6,9 @@
 //! 1. *Own keys.* Every thread sets keys that no other thread touches, and gets each back at once.
 //!    The thread knows the answer, so a missing key or a wrong value is certain. This phase is the
 //!    one that is timed: see [`Outcome::ops_per_sec`].
-//! 2. *Shared keys.* All threads meet on the same few keys, with every single-key verb. What each
-//!    of them did is tallied, and the tallies of all threads together say what the store must hold
-//!    afterwards: see the families of entries in `entry`.
+//! 2. *Shared keys.* All threads meet on the same few keys, with every single-key operation. What
+//!    each of them did is tallied, and the tallies of all threads together say what the store must
+//!    hold afterwards: see the families of entries in `entry`.
 //! 3. *The audit.* With all threads gone, every key is looked up again, the whole store is walked
 //!    for entries that are there twice or should not be there, the counts of the store are compared
 //!    with what was done, and after the store is dropped its pool must have every node back.

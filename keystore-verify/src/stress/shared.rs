@@ -1,5 +1,5 @@
-//! All threads meet on the same few keys, with every single-key verb, and keep books about what
-//! they did.
+//! All threads meet on the same few keys, with every single-key operation, and keep books about
+//! what they did.
 //!
 //! The books of all threads together say what the store must hold in the end, whatever the order
 //! was in which they came: see [`Family`]. While they run, every value that is seen must be whole
@@ -28,7 +28,7 @@ pub(super) struct Shared {
     pub(super) tally: Tally,
     pub(super) wall: Duration,
     pub(super) books: Books,
-    /// By claim: how many threads won it, and the last of them.
+    /// For each claim, the number of threads that won it, and the last of them.
     pub(super) claims: Vec<(u64, u64)>,
 }
 

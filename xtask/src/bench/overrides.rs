@@ -172,7 +172,7 @@ mod tests {
         let suite = Suite::named("quick").unwrap();
         let mut same = suite.clone();
         Overrides::default().apply(&mut same).unwrap();
-        same.scenarios.iter_mut().for_each(Scenario::tell_changes);
+        same.scenarios.iter_mut().for_each(Scenario::describe_changes);
         assert_eq!(same, suite);
     }
 

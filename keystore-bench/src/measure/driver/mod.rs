@@ -55,7 +55,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Operations a second, all threads together.
+    /// Returns operations a second, all threads together.
     #[must_use]
     pub fn ops_per_sec(&self) -> f64 {
         self.operations as f64 / self.elapsed.as_secs_f64().max(1e-9)
@@ -67,7 +67,7 @@ impl Run {
 /// has come.
 ///
 /// # Errors
-/// Those of the store.
+/// Returns the errors of the store.
 pub fn load<K: Keystore + ?Sized>(
     store: &K,
     scenario: &Scenario,
@@ -95,7 +95,7 @@ pub fn load<K: Keystore + ?Sized>(
 /// Runs the threads, one for each stream, on `store`.
 ///
 /// # Errors
-/// The first error that a verb returned to a thread; that thread stops there, the others run to
+/// Returns the first error of an operation in a thread; that thread stops there, the others run to
 /// their end.
 pub fn run(
     store: &BoxedKeystore,

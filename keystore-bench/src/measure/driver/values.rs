@@ -30,7 +30,7 @@ impl Values {
         Self { bytes: vec![0; largest * count], stride: largest, made: 0..0 }
     }
 
-    /// The value of the operation at `index`, with what follows it, where it has been made.
+    /// Returns the value of the operation at `index`, with what follows it, where it has been made.
     #[inline]
     pub(super) fn of(&self, index: usize) -> Option<&[u8]> {
         self.made.contains(&index).then(|| &self.bytes[(index - self.made.start) * self.stride..])
@@ -54,7 +54,7 @@ impl Values {
     }
 }
 
-/// Whether a call carries one value.
+/// Returns whether a call carries one value.
 pub(super) fn writes_alone(kind: Kind) -> bool {
     kind.has_value() && !kind.is_batch()
 }

@@ -144,7 +144,7 @@ pub(super) struct Worker<'a> {
     keys: &'a [u8],
     /// The values of the next writes.
     values: Values,
-    /// Those of a batch.
+    /// The values of a batch.
     batch_values: Vec<u8>,
     batch_keys: Vec<&'a [u8]>,
     misses: u64,
@@ -193,7 +193,7 @@ impl<'a> Worker<'a> {
         barrier.wait();
         let warmed = if self.scenario.warm_up > 0.0 {
             let warmed = self.warm_up(Instant::now() + Duration::from_secs_f64(self.scenario.warm_up));
-            barrier.wait(); // also after an error, or the others would wait for ever
+            barrier.wait(); // also after an error, or the others would wait without end
             warmed
         } else {
             Ok(())
@@ -279,7 +279,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The next calls, `count` of them, or as many as the quota allows. What they need is kept at
+    /// Returns the next calls, `count` of them, or as many as the quota allows. What they need is kept at
     /// hand here, for this is what is added to every operation that is measured.
     fn calls(&mut self, mut count: u32) -> keystore::Result<()> {
         while count > 0 && self.done < self.quota {
@@ -314,7 +314,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// A call that changes a key, the operation at `index` in the stream and this thread's
+    /// Returns a call that changes a key, the operation at `index` in the stream and this thread's
     /// operation number `number`: what it saw of the old value.
     #[inline]
     fn change(
@@ -350,7 +350,7 @@ impl<'a> Worker<'a> {
         Ok(seen)
     }
 
-    /// A batch: the rest of it that is in the stream, at most.
+    /// Returns a batch: the rest of it that is in the stream, at most.
     fn call_batch(&mut self, kind: Kind) -> keystore::Result<()> {
         self.batch_keys.clear();
         let mut values_end = 0;

@@ -31,7 +31,7 @@ impl Source {
 }
 
 impl Entry {
-    /// The operations of each thread.
+    /// Returns the operations of each thread.
     pub(super) fn streams(&self, threads: usize, round: usize) -> Vec<Stream> {
         match &self.source {
             Source::Keys(keys) => self.scenario.draw(threads, round, keys),
@@ -39,7 +39,7 @@ impl Entry {
         }
     }
 
-    /// How often each of its runs takes place in a round.
+    /// Returns how often each of its runs takes place in a round.
     pub(super) fn phases(&self) -> usize {
         if self.scenario.burst.is_some() { 2 } else { 1 }
     }

@@ -80,7 +80,7 @@ pub(super) fn check_memory(scenario: &Scenario) -> Result<()> {
     })
 }
 
-/// What `read` makes of a file, kept for whoever asks again.
+/// Returns what `read` makes of a file, and keeps it for the next call.
 fn once<T>(kept: &mut HashMap<PathBuf, Arc<T>>, path: &Path, read: fn(&Path) -> Result<T>) -> Result<Arc<T>> {
     if let Some(known) = kept.get(path) {
         return Ok(Arc::clone(known));

@@ -85,7 +85,7 @@ impl Plan {
             // A file or a trace may have fewer keys than were asked for.
             scenario.set_keys(scenario.keys.min(source.keys().len()));
             scenario.validate()?;
-            scenario.tell_changes();
+            scenario.describe_changes();
             entries.push(Entry { scenario, source });
         }
         Ok(Self { suite: suite.name, entries, candidates, rounds: suite.rounds })
@@ -124,7 +124,7 @@ impl Plan {
         }
     }
 
-    /// How many runs there are, if every round takes place.
+    /// Returns how many runs there are, if every round takes place.
     #[must_use]
     pub fn runs(&self) -> usize {
         let runs =
@@ -132,7 +132,7 @@ impl Plan {
         self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
     }
 
-    /// How long all rounds take at least: what runs and warming up are said to take, or the budget
+    /// Returns how long all rounds take at least: what runs and warming up are said to take, or the budget
     /// where that is less.
     #[must_use]
     pub fn least_time(&self) -> Duration {
@@ -152,11 +152,11 @@ impl Plan {
         self.rounds.budget.map_or(time, |budget| time.min(budget))
     }
 
-    /// Runs everything, telling `observe` before each run what is next. Where [`RunControl::stop`]
-    /// is called, what was measured so far is the result.
+    /// Runs everything. Calls `observe` before each run with what is next. Where
+    /// [`RunControl::stop`] is called, what was measured so far is the result.
     ///
     /// # Errors
-    /// [`Error::Store`] where a store refused an operation. A store whose content is wrong
+    /// [`Error::Store`] if a store refused an operation. A store whose content is wrong
     /// afterwards is not an error here: its rows say so ([`Results::verify`]).
     pub fn run(&self, control: &RunControl, observe: &mut dyn FnMut(&Progress<'_>)) -> Result<Results> {
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -230,7 +230,7 @@ impl Plan {
         Ok(at_most)
     }
 
-    /// What the memory can do that the largest store takes.
+    /// Returns what the memory can do that the largest store takes.
     fn limits(&self) -> Vec<LineRate> {
         let bytes = |entry: &Entry| {
             let keys = entry.scenario.keys;
@@ -247,7 +247,7 @@ impl Plan {
         line_rates(most.clamp(1 << 20, 1 << 30), &threads, LIMIT_TIME)
     }
 
-    /// What is known of each scenario besides the rows: its keys, and what the harness takes for
+    /// Returns what is known of each scenario besides the rows: its keys, and what the harness takes for
     /// it.
     fn measured(&self, control: &RunControl) -> Result<Vec<Measured>> {
         let nothing: BoxedKeystore = Box::new(NullStore);
@@ -296,7 +296,7 @@ impl Plan {
             .collect()
     }
 
-    /// The rows of the tallies, in the order of the scenarios.
+    /// Returns the rows of the tallies, in the order of the scenarios.
     fn rows(&self, mut tallies: HashMap<(usize, usize, usize), Tally>) -> Vec<Row> {
         let mut rows = Vec::with_capacity(tallies.len());
         for (number, Entry { scenario, .. }) in self.entries.iter().enumerate() {

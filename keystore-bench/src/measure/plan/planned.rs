@@ -59,7 +59,7 @@ impl Planned<'_> {
                 if control.is_stopped() {
                     return Ok(());
                 }
-                candidate.settle(&*store).map_err(refused)?;
+                candidate.finish_growing(&*store).map_err(refused)?;
                 Opened { store, before }
             }
         };

@@ -40,7 +40,7 @@ impl Tally {
     }
 }
 
-/// The tallies of what was measured at least once.
+/// Returns the tallies of what was measured at least once.
 pub(super) fn measured_once(
     mut tallies: HashMap<(usize, usize, usize), Tally>,
 ) -> HashMap<(usize, usize, usize), Tally> {

@@ -18,7 +18,7 @@ impl Scenario {
     /// A name such as `grow to 1M` promises something. If the keys, their number, the sizes, the
     /// batch or the operations are others, the name ends with what they are: `grow to 1M [3 keys of
     /// words.txt]`.
-    pub fn tell_changes(&mut self) {
+    pub fn describe_changes(&mut self) {
         let Some(written) = self.as_written.take() else { return };
         let mut named = Vec::new();
         // A scenario that asks for as many keys as there can be takes all of a file or a trace.

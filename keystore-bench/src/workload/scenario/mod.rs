@@ -1,7 +1,7 @@
 //! What is asked of a store: a mix of operations over a key distribution, for so many threads, keys
 //! and bytes.
 //!
-//! A scenario is data: it is read from a TOML file, and kept with the results, so whoever has
+//! A scenario is data: it is read from a TOML file, and kept with the results, so anyone who has
 //! either can run it again. [`Suite`](crate::Suite) reads files of them; [`Scenario::draw`] turns
 //! one into the operations of each thread.
 
@@ -105,7 +105,7 @@ pub struct Scenario {
     #[serde(default = "default_seed")]
     pub seed: u64,
     /// The scenario as its suite has it, if something was changed since. [`Plan`](crate::Plan) says
-    /// the difference in the name, see [`tell_changes`](Self::tell_changes).
+    /// the difference in the name, see [`describe_changes`](Self::describe_changes).
     #[serde(skip)]
     pub as_written: Option<Box<Self>>,
 }
@@ -185,7 +185,7 @@ pub enum Length {
 }
 
 impl Default for Length {
-    /// A second.
+    /// Returns a second.
     fn default() -> Self {
         Self::Seconds(1.0)
     }
@@ -200,13 +200,13 @@ impl Scenario {
         self.keys = keys;
     }
 
-    /// How many of the keys the store holds at the start: the first ones.
+    /// Returns how many of the keys the store holds at the start: the first ones.
     #[must_use]
     pub fn loaded_keys(&self) -> usize {
         (self.keys as f64 * self.preload).round() as usize
     }
 
-    /// Whether the store keeps what it held at the start.
+    /// Returns whether the store keeps what it held at the start.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         let Mix { get, get_many, set: _, set_many: _, insert: _, update: _, delete: _, delete_many: _ } =
@@ -214,13 +214,13 @@ impl Scenario {
         u32::from(get) + u32::from(get_many) == 100
     }
 
-    /// Whether every get must find its key: all are there from the start, and none is ever removed.
+    /// Returns whether every get must find its key: all are there from the start, and none is ever removed.
     #[must_use]
     pub fn always_hits(&self) -> bool {
         self.trace.is_none() && self.preload == 1.0 && self.mix.delete == 0 && self.mix.delete_many == 0
     }
 
-    /// Whether an empty store is given each of its keys once, one after another, and nothing else.
+    /// Returns whether an empty store is given each of its keys once, one after another, and nothing else.
     #[must_use]
     pub fn grows(&self) -> bool {
         self.trace.is_none()
@@ -230,19 +230,19 @@ impl Scenario {
             && self.length == Length::Operations(self.keys as u64)
     }
 
-    /// Whether each operation inserts a key that is not there yet.
+    /// Returns whether each operation inserts a key that is not there yet.
     pub(crate) fn inserts_each_key_once(&self) -> bool {
         self.grows() && self.mix.insert == 100
     }
 
-    /// Whether any operation looks a key up. A trace may.
+    /// Returns whether any operation looks a key up. A trace may.
     #[must_use]
     pub fn looks_up(&self) -> bool {
         self.trace.is_some() || self.mix.get + self.mix.get_many > 0
     }
 }
 
-/// The last part of a path, with nothing in it that a terminal would obey.
+/// Returns the last part of a path, with nothing in it that a terminal would obey.
 #[must_use]
 pub fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();

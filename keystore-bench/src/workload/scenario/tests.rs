@@ -97,7 +97,7 @@ fn a_changed_scenario_says_so_in_its_name_and_its_description() {
     let mut scenario = Scenario { about: "About.".to_owned(), threads: vec![1, 2], ..sample() };
     let same = scenario.clone();
     scenario.keep_as_written();
-    scenario.tell_changes();
+    scenario.describe_changes();
     assert_eq!(scenario, same, "nothing was changed");
 
     scenario.keep_as_written();
@@ -108,7 +108,7 @@ fn a_changed_scenario_says_so_in_its_name_and_its_description() {
     scenario.threads = vec![4];
     scenario.rate = Some(500.0);
     scenario.keep_as_written();
-    scenario.tell_changes();
+    scenario.describe_changes();
     assert_eq!(scenario.name, "sample [1,234 keys of wo?rds.txt; values of 200 B; batches of 8]");
     assert_eq!(
         scenario.about,
@@ -124,7 +124,7 @@ fn a_scenario_that_takes_each_key_once_keeps_doing_so() {
     once.keep_as_written();
     once.set_keys(3);
     assert_eq!((once.keys, once.length), (3, Length::Operations(3)));
-    once.tell_changes();
+    once.describe_changes();
     assert_eq!(once.name, "sample [3 keys]");
     let mut other = Scenario { length: Length::Operations(7), ..sample() };
     other.set_keys(3);

@@ -23,7 +23,7 @@ impl Scenario {
         }
     }
 
-    /// The first field that is wrong, what it is, and what it must be.
+    /// Returns the first field that is wrong, what it is, and what it must be.
     fn fault(&self) -> Option<(&'static str, String, String)> {
         let fault = |field, value: String, expected: &str| Some((field, value, expected.to_owned()));
         if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
@@ -70,7 +70,7 @@ impl Scenario {
             return fault(
                 "warm_up",
                 self.warm_up.to_string(),
-                "0 where the length is a number of operations",
+                "0 if the length is a number of operations",
             );
         }
         if let Some(rate) = self.rate
@@ -129,7 +129,7 @@ impl Scenario {
         fault("config", config.to_string(), "a configuration that a store can be opened with")
     }
 
-    /// The first two fields that contradict each other: a report would state what did not happen.
+    /// Returns the first two fields that contradict each other: a report would state what did not happen.
     fn contradiction(&self) -> Option<(&'static str, String, String)> {
         let shared_out = self.trace.is_some() || self.distribution == KeyDistribution::Sequential;
         let most = self.threads.iter().copied().max().unwrap_or(0);

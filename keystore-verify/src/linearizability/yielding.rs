@@ -13,14 +13,14 @@ const EACH: u32 = 32;
 /// table and its change, and frees after it, so this is where another thread's call comes between
 /// on a machine of few processors.
 #[derive(Clone, Debug)]
-pub(crate) struct Dawdling<A>(pub(crate) A);
+pub(crate) struct Yielding<A>(pub(crate) A);
 
 thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Lets other threads go first, once in a while.
-pub(super) fn dawdle() {
+pub(super) fn yield_sometimes() {
     let calls = CALLS.get().wrapping_add(1);
     CALLS.set(calls);
     if calls.is_multiple_of(EACH) {
@@ -29,14 +29,14 @@ pub(super) fn dawdle() {
 }
 
 // SAFETY: every call goes to the allocator inside, which keeps the promises, sooner or later.
-unsafe impl<A: NodeAllocator> NodeAllocator for Dawdling<A> {
+unsafe impl<A: NodeAllocator> NodeAllocator for Yielding<A> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
-        dawdle();
+        yield_sometimes();
         self.0.allocate(layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        dawdle();
+        yield_sometimes();
         // SAFETY: the block came from the allocator inside; the rest is the caller's promise.
         unsafe { self.0.deallocate(block, layout) }
     }
