@@ -25,7 +25,8 @@ type Bytes = Box<[u8]>;
 fn draw(keys: &Keys) -> Vec<[u8; 16]> {
     let mut random = 1_u64;
     let mut next = || {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let position = ((random >> 32) as usize * keys.len()) >> 32;
         keys.get(position).try_into().expect("keys of 16 bytes")
     };
@@ -37,7 +38,8 @@ fn local(criterion: &mut Criterion) {
         let keys = Keys::make(entries, &16.into()).expect("there are that many keys");
         let asked = draw(&keys);
         let config = Config { concurrency: Concurrency::SingleThreaded, ..Config::default() };
-        let store = LocalKeystore::open_local(&config, SlabPool::new().expect("memory")).expect("memory");
+        let store =
+            LocalKeystore::open_local(&config, SlabPool::new().expect("memory")).expect("memory");
         let mut map = HashMap::<Bytes, Bytes, DefaultHasher>::default();
         for position in 0..entries {
             store.set(keys.get(position), &VALUE).expect("memory");
@@ -52,7 +54,10 @@ fn local(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("get, local", entries), |bencher| {
             bencher.iter(|| {
                 let key = at.next().expect("a cycle has no end");
-                store.read(key, |value| black_box(value[0])).expect("a valid key").expect("the key is there")
+                store
+                    .read(key, |value| black_box(value[0]))
+                    .expect("a valid key")
+                    .expect("the key is there")
             });
         });
         group.bench_function(BenchmarkId::new("get, hashbrown", entries), |bencher| {

@@ -1,7 +1,7 @@
 //! Numbers and names as people read them, in plots, tables and messages alike.
 
-/// Returns a name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs alone
-/// `scenario`.
+/// Returns a name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs
+/// alone `scenario`.
 pub(crate) fn slug(name: &str) -> String {
     let words: Vec<String> = name
         .split(|c: char| !c.is_alphanumeric())
@@ -64,7 +64,13 @@ mod tests {
         assert_eq!(slug("95/5 Zipf"), "95-5-zipf");
         assert_eq!(slug("???"), "scenario");
         assert_eq!(slug("smoke: hot set at a fixed rate"), "smoke-hot-set-at-a-fixed-rate");
-        assert_eq!([1_234_567.0, 45_678_901.0, 123_456_789.0].map(millions_text), ["1.23", "45.7", "123"]);
-        assert_eq!([50, 10_000, 1_500_000, 10_000_000].map(count_text), ["50", "10k", "1.5M", "10M"]);
+        assert_eq!(
+            [1_234_567.0, 45_678_901.0, 123_456_789.0].map(millions_text),
+            ["1.23", "45.7", "123"]
+        );
+        assert_eq!(
+            [50, 10_000, 1_500_000, 10_000_000].map(count_text),
+            ["50", "10k", "1.5M", "10M"]
+        );
     }
 }

@@ -39,15 +39,17 @@ fn suite(text: &str) -> Suite {
 fn cells(table: &str) -> Vec<Vec<String>> {
     let cell = |cell: &str| cell.trim().trim_matches('*').trim_start_matches('~').to_owned();
     let line = |line: &str| line.trim_matches('|').split('|').map(cell).collect();
-    let ruled =
-        |line: &&str| line.starts_with('|') && !line.starts_with("| ---") && !line.starts_with("|---");
+    let ruled = |line: &&str| {
+        line.starts_with('|') && !line.starts_with("| ---") && !line.starts_with("|---")
+    };
     table.lines().filter(ruled).map(line).collect()
 }
 
 #[test]
 fn the_scenario_of_the_page_is_valid_and_its_defaults_are_those_of_the_code() {
     let text = page("docs/benchmarks.md");
-    let block = between(between(&text, "A file of scenarios;", "Keys are taken"), "```toml\n", "```");
+    let block =
+        between(between(&text, "A file of scenarios;", "Keys are taken"), "```toml\n", "```");
     suite(block);
     let minimal = "[[scenario]]\nname = \"default\"\nmix = { get = 100 }\n";
     let (mut fields, mut documented) = (String::new(), Vec::new());
@@ -63,15 +65,24 @@ fn the_scenario_of_the_page_is_valid_and_its_defaults_are_those_of_the_code() {
             }
         }
     }
-    assert_eq!(suite(&format!("{minimal}{fields}")), suite(minimal), "defaults of the page:\n{fields}");
+    assert_eq!(
+        suite(&format!("{minimal}{fields}")),
+        suite(minimal),
+        "defaults of the page:\n{fields}"
+    );
     assert_eq!(suite(minimal).scenarios[0], Scenario::default());
 
     // Every field that has a default is on the page, with it.
     let serde_json::Value::Object(all) = serde_json::to_value(Scenario::default()).unwrap() else {
         panic!("a scenario is an object");
     };
-    for field in all.keys().filter(|field| !["name", "about", "mix", "config"].contains(&field.as_str())) {
-        assert!(fields.contains(&format!("{field} = ")), "no default of {field} on the page:\n{fields}");
+    for field in
+        all.keys().filter(|field| !["name", "about", "mix", "config"].contains(&field.as_str()))
+    {
+        assert!(
+            fields.contains(&format!("{field} = ")),
+            "no default of {field} on the page:\n{fields}"
+        );
     }
     for field in ["rate", "timeline_ms", "burst", "keys_from", "config", "about"] {
         assert!(documented.iter().any(|name| name == field), "{field} is not on the page");
@@ -107,9 +118,9 @@ fn the_numbers_of_the_pages_are_those_of_the_code() {
     assert!(readme.contains("the default suite, in under three minutes"));
     // The harness has the allocator that the pools' page says it has.
     let pools = sentences("docs/pools.md");
-    assert!(
-        pools.contains("mimalloc as the global allocator (the default of the command and of the harness)")
-    );
+    assert!(pools.contains(
+        "mimalloc as the global allocator (the default of the command and of the harness)"
+    ));
     let manifest = page("keystore-bench/Cargo.toml");
     assert!(manifest.contains("default = [\"mimalloc\"]"));
 }
@@ -125,9 +136,12 @@ fn the_suites_of_the_pages_are_those_there_are() {
     for name in Suite::names().filter(|name| *name != "quick") {
         assert!(others.contains(&format!("- `{name}`: ")), "{name} is not described");
     }
-    for name in ["README.md", "keystore-bench/README.md", "docs/benchmarks.md", "docs/backends.md"] {
+    for name in ["README.md", "keystore-bench/README.md", "docs/benchmarks.md", "docs/backends.md"]
+    {
         let text = sentences(name);
-        for (_, after) in text.match_indices("--suite ").map(|(at, found)| text.split_at(at + found.len())) {
+        for (_, after) in
+            text.match_indices("--suite ").map(|(at, found)| text.split_at(at + found.len()))
+        {
             let suite = after.split(|c: char| !c.is_alphanumeric() && c != '-').next().unwrap();
             let known = Suite::names().any(|known| known == suite) || suite == "NAME";
             assert!(known, "{name} names a suite {suite:?}");
@@ -177,7 +191,10 @@ fn published() -> Vec<(String, BTreeMap<String, f64>)> {
         let table = cells(part.split("\n### ").next().unwrap());
         for (column, scenario) in table[0].iter().enumerate().skip(1) {
             let rate = |line: &Vec<String>| Some((line[0].clone(), line[column].parse().ok()?));
-            runs.push((format!("{scenario}, {threads}"), table[1..].iter().filter_map(rate).collect()));
+            runs.push((
+                format!("{scenario}, {threads}"),
+                table[1..].iter().filter_map(rate).collect(),
+            ));
         }
     }
     runs.retain(|(_, rates): &(String, BTreeMap<String, f64>)| !rates.is_empty());
@@ -191,8 +208,9 @@ fn means(of: impl Fn(&str) -> bool) -> Vec<(String, f64)> {
     let runs: Vec<_> = runs.iter().filter(|(run, _)| of(run)).collect();
     assert!(!runs.is_empty());
     let mean = |store: &String| {
-        let share =
-            |rates: &BTreeMap<String, f64>| rates[store] / rates.values().copied().fold(0.0, f64::max);
+        let share = |rates: &BTreeMap<String, f64>| {
+            rates[store] / rates.values().copied().fold(0.0, f64::max)
+        };
         (runs.iter().map(|(_, rates)| share(rates).ln()).sum::<f64>() / runs.len() as f64).exp()
     };
     let mut means: Vec<_> = runs[0].1.keys().map(|store| (store.clone(), mean(store))).collect();
@@ -206,7 +224,10 @@ fn the_advice_is_that_of_the_published_figures() {
     let advice = Block::Advice.of(&text, "quick").expect("the page has a block of advice");
     let means = means(|_| true);
     // The block may name a second store, if the run has not decided between the two.
-    let take = advice.lines().find(|line| line.starts_with("- Take ")).expect("the block says what to take");
+    let take = advice
+        .lines()
+        .find(|line| line.starts_with("- Take "))
+        .expect("the block says what to take");
     assert!(take.starts_with(&format!("- Take {}", means[0].0)), "{take}: {means:?}");
     assert!(take.contains(&format!(": over {} runs ", published().len())), "{take}");
     let table = cells(advice.split("### Share").nth(1).unwrap());
@@ -224,7 +245,8 @@ fn what_the_advice_says_in_short_is_what_the_figures_say() {
     let text = page("docs/backends.md");
     let short = cells(between(&text, "In short:", "This is the verdict"));
     let take = |load: &str| -> String {
-        let line = short.iter().find(|line| line[0].starts_with(load)).unwrap_or_else(|| panic!("{load}"));
+        let line =
+            short.iter().find(|line| line[0].starts_with(load)).unwrap_or_else(|| panic!("{load}"));
         line[1].split('`').skip(1).step_by(2).collect::<Vec<_>>().join("+")
     };
     // The default of the command and the C library is a store that the verdict takes: the best, or
@@ -234,10 +256,18 @@ fn what_the_advice_says_in_short_is_what_the_figures_say() {
     let advice = Block::Advice.of(&text, "quick").expect("the page has a block of advice");
     let verdict = advice.lines().find_map(|line| line.strip_prefix("- Take ")).unwrap();
     let taken = verdict.split([':', ',']).next().unwrap();
-    assert!(taken.split(" or ").any(|store| store == default), "{default} is not taken by: {verdict}");
-    let of = |means: &[(String, f64)], store: &str| means.iter().find(|(name, _)| name == store).unwrap().1;
+    assert!(
+        taken.split(" or ").any(|store| store == default),
+        "{default} is not taken by: {verdict}"
+    );
+    let of = |means: &[(String, f64)], store: &str| {
+        means.iter().find(|(name, _)| name == store).unwrap().1
+    };
     let lookups = means(|run| run.starts_with("get "));
-    assert!(of(&lookups, &take("nearly all lookups")) > of(&lookups, &take("mixed")), "{lookups:?}");
+    assert!(
+        of(&lookups, &take("nearly all lookups")) > of(&lookups, &take("mixed")),
+        "{lookups:?}"
+    );
     let growing = means(|run| run.starts_with("grow "));
     assert_eq!(take("only growing"), growing[0].0, "{growing:?}");
 }

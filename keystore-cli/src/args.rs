@@ -82,7 +82,11 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     pub(crate) fn config(&self) -> Config {
-        Config { initial_buckets: self.buckets, preallocation: self.preallocation, ..Config::default() }
+        Config {
+            initial_buckets: self.buckets,
+            preallocation: self.preallocation,
+            ..Config::default()
+        }
     }
 }
 

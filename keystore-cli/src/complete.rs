@@ -38,7 +38,11 @@ impl Completion {
             if key.starts_with(typed) && key.len() <= MAX_OFFERED_LEN {
                 keys.push(show(key).to_string());
             }
-            if keys.len() < MAX_OFFERED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if keys.len() < MAX_OFFERED {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         keys.sort_unstable();
         keys
@@ -64,7 +68,11 @@ impl Completer for Completion {
             (0, _) => {
                 let typed = typed.to_ascii_lowercase();
                 let begins = |operation: &&Operation| operation.name.as_bytes().starts_with(&typed);
-                OPERATIONS.iter().filter(begins).map(|operation| operation.name.to_owned()).collect()
+                OPERATIONS
+                    .iter()
+                    .filter(begins)
+                    .map(|operation| operation.name.to_owned())
+                    .collect()
             }
             (1, Some(name)) if takes_key(name) => self.keys(typed),
             _ => Vec::new(),
@@ -77,7 +85,8 @@ impl Completer for Completion {
 fn takes_key(name: &[u8]) -> bool {
     OPERATIONS.iter().any(|operation| {
         name.eq_ignore_ascii_case(operation.name.as_bytes())
-            && (operation.arguments.starts_with("KEY") || operation.arguments.starts_with("[PREFIX]"))
+            && (operation.arguments.starts_with("KEY")
+                || operation.arguments.starts_with("[PREFIX]"))
     })
 }
 
@@ -99,12 +108,15 @@ mod tests {
     #[test]
     fn verbs_then_keys_are_completed() {
         let store: BoxedKeystore = Box::<RwLockKeystore>::default();
-        for key in [&b"apple"[..], b"apricot", b"a pear", "über".as_bytes(), b"\xff\x1b", &[b'a'; 500]] {
+        for key in
+            [&b"apple"[..], b"apricot", b"a pear", "über".as_bytes(), b"\xff\x1b", &[b'a'; 500]]
+        {
             store.set(key, b"").unwrap();
         }
         let completion = Completion::new(Rc::new(store));
         let history = MemHistory::new();
-        let complete = |line: &str| completion.complete(line, line.len(), &Context::new(&history)).unwrap();
+        let complete =
+            |line: &str| completion.complete(line, line.len(), &Context::new(&history)).unwrap();
         assert_eq!(complete("ex"), (0, vec!["exists".to_owned(), "exit".to_owned()]));
         assert_eq!(complete("get ap"), (4, vec!["apple".to_owned(), "apricot".to_owned()]));
         assert_eq!(complete("GET a").1, ["\"a pear\"", "apple", "apricot"]);

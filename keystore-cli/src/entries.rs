@@ -159,7 +159,8 @@ pub(crate) fn json<'a>(line: &'a [u8], buffer: &'a mut Unescaped) -> Result<Entr
         let reason = text.strip_suffix(place.as_str()).unwrap_or(&text);
         format!("not {{\"key\": …, \"value\": …}}: {reason} (column {column})")
     })?;
-    let key = string(object.key.get()).ok_or("not {\"key\": …, \"value\": …}: the key is not a string")?;
+    let key = string(object.key.get())
+        .ok_or("not {\"key\": …, \"value\": …}: the key is not a string")?;
     let key = unescape(key, &mut buffer.key)?;
     let value = match string(object.value.get()) {
         Some(string) => unescape(string, &mut buffer.value)?,
@@ -176,7 +177,9 @@ fn string(json: &str) -> Option<&str> {
 /// Returns the characters of a JSON string whose syntax has been checked. serde_json would abort
 /// the process if it could not allocate memory for them.
 fn unescape<'a>(string: &'a str, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Malformed> {
-    let Some(first) = memchr::memchr(b'\\', string.as_bytes()) else { return Ok(string.as_bytes()) };
+    let Some(first) = memchr::memchr(b'\\', string.as_bytes()) else {
+        return Ok(string.as_bytes());
+    };
     buffer.clear();
     buffer
         .try_reserve(string.len())
@@ -292,14 +295,18 @@ mod tests {
             assert!(reason.contains("column") && !reason.contains("line 1"), "{line}: {reason}");
         }
         assert!(reason(b"{\"key\":1,\"value\":2}").ends_with("the key is not a string"));
-        assert!(reason(b"{\"key\":\"a\",\"value\":\"x\\ud800y\"}").ends_with("unpaired surrogate \\\\ud800"));
+        assert!(
+            reason(b"{\"key\":\"a\",\"value\":\"x\\ud800y\"}")
+                .ends_with("unpaired surrogate \\\\ud800")
+        );
         assert!(reason(b"{\"key\":\"\xff\",\"value\":1}").starts_with("not {"));
     }
 
     #[test]
     fn a_field_that_is_unknown_is_named_in_short_and_without_control_characters() {
-        let reason =
-            |name: &str| json(format!("{{\"{name}\":1}}").as_bytes(), &mut Unescaped::default()).unwrap_err();
+        let reason = |name: &str| {
+            json(format!("{{\"{name}\":1}}").as_bytes(), &mut Unescaped::default()).unwrap_err()
+        };
         let shown = reason("\\u001b[31mred at line 7\\u0007");
         assert!(shown.contains("unknown field \"\\\\u001b[31mred at line 7\\\\u0007\""), "{shown}");
         assert!(reason("\u{202e}").contains("\\u{202e}"));

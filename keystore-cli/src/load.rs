@@ -55,7 +55,8 @@ const MAX_DESCRIBED: u64 = 5;
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let format = args.format.unwrap_or_else(|| Format::of(&args.file));
     let store = args.store.open()?;
-    let mut loader = Loader { args, format, store, unescaped: Unescaped::default(), replaced: 0, skipped: 0 };
+    let mut loader =
+        Loader { args, format, store, unescaped: Unescaped::default(), replaced: 0, skipped: 0 };
     let (lines, time) = match loader.load() {
         Ok(done) => done,
         Err(Stopped::Failure(failure)) => return Err(failure),
@@ -86,8 +87,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let data = data_bytes(store)?;
     let held = report::held_bytes(&stats);
     writeln!(out, "Entries: {entries}")?;
-    writeln!(out, "Bytes of keys and values: {data} ({} per entry)", report::per_entry(data, entries))?;
-    writeln!(out, "Bytes held by pool and table: {held} ({} per entry)", report::per_entry(held, entries))?;
+    writeln!(
+        out,
+        "Bytes of keys and values: {data} ({} per entry)",
+        report::per_entry(data, entries)
+    )?;
+    writeln!(
+        out,
+        "Bytes held by pool and table: {held} ({} per entry)",
+        report::per_entry(held, entries)
+    )?;
     writeln!(
         out,
         "Time: {seconds:.3} s ({:.0} {} a second)",
@@ -208,9 +217,12 @@ impl Loader<'_> {
             let reason = match done {
                 Ok(()) => continue,
                 Err(Refused::Malformed(reason)) => reason,
-                Err(Refused::Store(error)) => return Err(Stopped::Store { line: source.line(), error }),
+                Err(Refused::Store(error)) => {
+                    return Err(Stopped::Store { line: source.line(), error });
+                }
             };
-            let failure = keystore_text::Error::Line { path: path.clone(), line: source.line(), reason };
+            let failure =
+                keystore_text::Error::Line { path: path.clone(), line: source.line(), reason };
             if !self.args.skip_bad {
                 return Err(Failure::from(failure).into());
             }
@@ -274,7 +286,9 @@ impl From<Malformed> for Refused {
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
-            Error::KeyLength { .. } | Error::ValueLength { .. } => Self::Malformed(error.to_string()),
+            Error::KeyLength { .. } | Error::ValueLength { .. } => {
+                Self::Malformed(error.to_string())
+            }
             _ => Self::Store(error),
         }
     }
@@ -284,8 +298,9 @@ impl From<Error> for Refused {
 fn count(store: &BoxedKeystore, word: &[u8]) -> Result<(), Error> {
     store
         .update(word, |old| {
-            let count =
-                old.and_then(|count| std::str::from_utf8(count).ok()?.parse::<u64>().ok()).unwrap_or(0);
+            let count = old
+                .and_then(|count| std::str::from_utf8(count).ok()?.parse::<u64>().ok())
+                .unwrap_or(0);
             Update::Set((count + 1).to_string().into_bytes())
         })
         .map(drop)
@@ -308,10 +323,14 @@ fn bar(path: &Path, length: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match length {
-        Some(bytes) => (ProgressBar::new(bytes), "loading [{wide_bar}] {bytes}/{total_bytes} {elapsed}"),
+        Some(bytes) => {
+            (ProgressBar::new(bytes), "loading [{wide_bar}] {bytes}/{total_bytes} {elapsed}")
+        }
         None => (ProgressBar::no_length(), "loading {bytes} {elapsed}"),
     };
-    let style = ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> ");
+    let style = ProgressStyle::with_template(template)
+        .expect("the template is valid")
+        .progress_chars("=> ");
     bar.with_style(style)
 }
 

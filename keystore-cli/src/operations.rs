@@ -64,11 +64,23 @@ pub(crate) static OPERATIONS: [Operation; 17] = [
         Action::Insert,
         "set the value of KEY; an error if it is present",
     ),
-    operation("get", "KEY", (1, 1), Action::Get, "print the value of KEY; an error if it is absent"),
+    operation(
+        "get",
+        "KEY",
+        (1, 1),
+        Action::Get,
+        "print the value of KEY; an error if it is absent",
+    ),
     operation("take", "KEY", (1, 1), Action::Take, "remove KEY and print its value"),
     operation("del", "KEY", (1, 1), Action::Del, "remove KEY; an error if it is absent"),
     operation("exists", "KEY", (1, 1), Action::Exists, "print true if KEY is present, else false"),
-    operation("cas", "KEY OLD NEW", (3, 3), Action::Cas, "change the value of KEY to NEW if it is OLD"),
+    operation(
+        "cas",
+        "KEY OLD NEW",
+        (3, 3),
+        Action::Cas,
+        "change the value of KEY to NEW if it is OLD",
+    ),
     operation(
         "incr",
         "KEY [BY]",
@@ -134,7 +146,9 @@ pub(crate) enum Refusal {
     Exists(String),
     #[error("the value is {0}")]
     Differs(String),
-    #[error("the value {0} is not a whole number from -2^63 to 2^63 - 1, or the sum is out of this range")]
+    #[error(
+        "the value {0} is not a whole number from -2^63 to 2^63 - 1, or the sum is out of this range"
+    )]
     NotCountable(String),
     #[error(transparent)]
     Store(#[from] Error),
@@ -227,11 +241,10 @@ fn number<T: std::str::FromStr>(
     word: &[u8],
     expected: &'static str,
 ) -> Result<T, Refusal> {
-    std::str::from_utf8(word).ok().and_then(|text| text.parse().ok()).ok_or_else(|| Refusal::NoNumber {
-        what,
-        text: named(word),
-        expected,
-    })
+    std::str::from_utf8(word)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Refusal::NoNumber { what, text: named(word), expected })
 }
 
 /// Adds to the number at a key in one atomic step, and returns the sum.
@@ -240,9 +253,13 @@ fn increment(store: &BoxedKeystore, key: &[u8], by: i64) -> Result<i64, Refusal>
     store.update(key, |old| {
         let held = match old {
             None => Some(0),
-            Some(value) => std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()),
+            Some(value) => {
+                std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok())
+            }
         };
-        sum = held.and_then(|held| held.checked_add(by)).ok_or_else(|| named(old.unwrap_or_default()));
+        sum = held
+            .and_then(|held| held.checked_add(by))
+            .ok_or_else(|| named(old.unwrap_or_default()));
         match &sum {
             Ok(sum) => Update::Set(sum.to_string().into_bytes()),
             Err(_) => Update::Keep,
@@ -306,7 +323,12 @@ fn first(
 
 fn help(out: &mut impl Write) -> io::Result<()> {
     for operation in &OPERATIONS {
-        writeln!(out, "  {:<26}{}", format!("{} {}", operation.name, operation.arguments), operation.help)?;
+        writeln!(
+            out,
+            "  {:<26}{}",
+            format!("{} {}", operation.name, operation.arguments),
+            operation.help
+        )?;
     }
     out.write_all(QUOTING.as_bytes())
 }
@@ -370,7 +392,11 @@ mod tests {
             ("  # nothing but a comment", Ok("")),
         ];
         for (line, answer) in answers {
-            assert_eq!(say(&store, line), answer.map(str::to_owned).map_err(str::to_owned), "{line}");
+            assert_eq!(
+                say(&store, line),
+                answer.map(str::to_owned).map_err(str::to_owned),
+                "{line}"
+            );
         }
         assert_eq!(run(&store, b"quit", Style::Word, &mut Vec::new()).unwrap(), Next::Quit);
         assert!(say(&store, "stats").unwrap().contains("Operations"));
@@ -412,7 +438,10 @@ mod tests {
     #[test]
     fn foreign_text_in_a_message_is_escaped_once_and_cut() {
         let store = store();
-        assert_eq!(say(&store, "fr\u{1b}ob").unwrap_err(), "unknown operation fr\\u{1b}ob: `help` lists all");
+        assert_eq!(
+            say(&store, "fr\u{1b}ob").unwrap_err(),
+            "unknown operation fr\\u{1b}ob: `help` lists all"
+        );
         let long = say(&store, &format!("get {}", "k".repeat(60_000))).unwrap_err();
         assert_eq!(long, format!("key not found: {}… (60000 bytes)", "k".repeat(120)));
         assert!(say(&store, &"v".repeat(1 << 20)).unwrap_err().len() < 300);
@@ -421,9 +450,15 @@ mod tests {
     #[test]
     fn what_is_printed_can_be_typed_back() {
         let store = store();
-        for value in
-            [&b"x\ny"[..], b"x\\ny", b"", b"it's \"one\" word", b"\xff\0", "\u{202e}".as_bytes(), b"#"]
-        {
+        for value in [
+            &b"x\ny"[..],
+            b"x\\ny",
+            b"",
+            b"it's \"one\" word",
+            b"\xff\0",
+            "\u{202e}".as_bytes(),
+            b"#",
+        ] {
             store.set(b"from", value).unwrap();
             let printed = say(&store, "get from").unwrap();
             assert_eq!(say(&store, &format!("set to {printed}")).unwrap(), "created", "{printed}");
@@ -447,7 +482,11 @@ mod tests {
         let store = store();
         store.set(b"word", b"many").unwrap();
         store.set(b"most", b"9223372036854775807").unwrap();
-        assert!(say(&store, "incr word").unwrap_err().starts_with("the value many is not a whole number"));
+        assert!(
+            say(&store, "incr word")
+                .unwrap_err()
+                .starts_with("the value many is not a whole number")
+        );
         assert!(say(&store, "incr most").unwrap_err().contains("the sum is out of this range"));
         assert_eq!(say(&store, "get most").unwrap(), "9223372036854775807");
     }

@@ -43,7 +43,8 @@ pub(crate) fn stress(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> 
 
 /// Prints the statistics of a store.
 pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
-    let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors, .. } = stats;
+    let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors, .. } =
+        stats;
 
     section(out, "Keys")?;
     line(out, "entries", entries.count)?;
@@ -57,7 +58,11 @@ pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
     section(out, "Buckets")?;
     line(out, "buckets", entries.buckets)?;
     line(out, "with entries", entries.nonempty_buckets)?;
-    line(out, "empty", format_args!("{} ({:.1} %)", entries.empty_buckets, entries.empty_bucket_percent))?;
+    line(
+        out,
+        "empty",
+        format_args!("{} ({:.1} %)", entries.empty_buckets, entries.empty_bucket_percent),
+    )?;
     line(
         out,
         "entries in a bucket",
@@ -74,7 +79,11 @@ pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
         "entries in a non-empty one",
         format_args!("{:.2} on average", entries.mean_per_nonempty_bucket),
     )?;
-    line(out, "with collisions", format_args!("{} ({:.1} %)", collisions.buckets, collisions.percent))?;
+    line(
+        out,
+        "with collisions",
+        format_args!("{} ({:.1} %)", collisions.buckets, collisions.percent),
+    )?;
     line(
         out,
         "collisions in a bucket",
@@ -91,13 +100,21 @@ pub(crate) fn stats(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
     line(out, "free bytes", pool.held_bytes.saturating_sub(pool.live_bytes))?;
     line(out, "utilization", format_args!("{:.1} %", pool.utilization_percent()))?;
     line(out, "fragmentation", format_args!("{:.1} %", pool.fragmentation_percent()))?;
-    line(out, "fallbacks", format_args!("{} ({} bytes live)", pool.fallbacks, pool.fallback_bytes))?;
+    line(
+        out,
+        "fallbacks",
+        format_args!("{} ({} bytes live)", pool.fallbacks, pool.fallback_bytes),
+    )?;
 
     section(out, "Operations")?;
     line(out, "adds", of_which(operations.adds, operations.failed_adds))?;
     line(out, "finds", of_which(operations.finds, operations.failed_finds))?;
     line(out, "deletes", of_which(operations.deletes, operations.failed_deletes))?;
-    line(out, "nodes created", of_which(nodes.creates + nodes.failed_creates, nodes.failed_creates))?;
+    line(
+        out,
+        "nodes created",
+        of_which(nodes.creates + nodes.failed_creates, nodes.failed_creates),
+    )?;
     line(out, "values replaced", nodes.updates)?;
     line(out, "values read", nodes.reads)?;
     line(out, "nodes deleted", nodes.deletes)?;

@@ -70,7 +70,8 @@ fn can_edit() -> bool {
 fn prompt(store: BoxedKeystore, style: Style, greeting: &str) -> Result<ExitCode, Failure> {
     let store = Rc::new(store);
     // The history stays in memory, because values may be secrets.
-    let config = Config::builder().auto_add_history(true).completion_type(CompletionType::List).build();
+    let config =
+        Config::builder().auto_add_history(true).completion_type(CompletionType::List).build();
     let mut editor = Editor::<Completion, MemHistory>::with_history(config, MemHistory::new())?;
     editor.set_helper(Some(Completion::new(Rc::clone(&store))));
     writeln!(Output, "{greeting}")?;

@@ -50,7 +50,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let options = Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
+    let options =
+        Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
     if let Err(error) = options.validate() {
         return Err(crate::Command::command().error(ErrorKind::ValueValidation, error).into());
     }
@@ -109,9 +110,10 @@ fn stress_each(
 
 /// Returns a progress bar on standard error. It is hidden if standard error is not a terminal.
 fn bar(prefix: String) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {msg:11} [{wide_bar}] {percent:>3} % {elapsed}")
-        .expect("the template is valid")
-        .progress_chars("=> ");
+    let style =
+        ProgressStyle::with_template("{prefix} {msg:11} [{wide_bar}] {percent:>3} % {elapsed}")
+            .expect("the template is valid")
+            .progress_chars("=> ");
     ProgressBar::new(0).with_style(style).with_prefix(prefix)
 }
 

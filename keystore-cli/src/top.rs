@@ -87,13 +87,19 @@ impl<'a> Decimal<'a> {
             [b'+', rest @ ..] => (false, rest),
             rest => (false, rest),
         };
-        let (number, exponent) = match rest.iter().position(|byte| byte.eq_ignore_ascii_case(&b'e')) {
+        let (number, exponent) = match rest.iter().position(|byte| byte.eq_ignore_ascii_case(&b'e'))
+        {
             None => (rest, 0),
-            Some(at) => (&rest[..at], std::str::from_utf8(&rest[at + 1..]).ok()?.parse::<i64>().ok()?),
+            Some(at) => {
+                (&rest[..at], std::str::from_utf8(&rest[at + 1..]).ok()?.parse::<i64>().ok()?)
+            }
         };
         let point = number.iter().position(|&byte| byte == b'.');
-        let (whole, fraction) = point.map_or((number, &[][..]), |at| (&number[..at], &number[at + 1..]));
-        if whole.len() + fraction.len() == 0 || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
+        let (whole, fraction) =
+            point.map_or((number, &[][..]), |at| (&number[..at], &number[at + 1..]));
+        if whole.len() + fraction.len() == 0
+            || !whole.iter().chain(fraction).all(u8::is_ascii_digit)
+        {
             return None;
         }
         let whole = without_zeros(whole);
@@ -104,7 +110,8 @@ impl<'a> Decimal<'a> {
             (fraction, 0)
         };
         let is_zero = whole.is_empty() && fraction.is_empty();
-        let magnitude = (!is_zero).then(|| whole.len() as i128 - zeros as i128 + i128::from(exponent));
+        let magnitude =
+            (!is_zero).then(|| whole.len() as i128 - zeros as i128 + i128::from(exponent));
         Some(Self { is_negative: is_negative && !is_zero, whole, fraction, magnitude })
     }
 
@@ -171,15 +178,24 @@ mod tests {
     #[test]
     fn the_largest_come_first_and_ties_by_key() {
         let store = RwLockKeystore::default();
-        for (key, value) in
-            [("a", "7"), ("b", "-3"), ("c", "7"), ("d", "1e3"), ("e", "many"), ("f", "7.5"), ("g", "inf")]
-        {
+        for (key, value) in [
+            ("a", "7"),
+            ("b", "-3"),
+            ("c", "7"),
+            ("d", "1e3"),
+            ("e", "many"),
+            ("f", "7.5"),
+            ("g", "inf"),
+        ] {
             store.set(key.as_bytes(), value.as_bytes()).unwrap();
         }
         let names = |most| {
             let (ranked, without) = largest(&store, most).unwrap();
             assert_eq!(without, 2);
-            ranked.into_iter().map(|entry| String::from_utf8(entry.key).unwrap()).collect::<String>()
+            ranked
+                .into_iter()
+                .map(|entry| String::from_utf8(entry.key).unwrap())
+                .collect::<String>()
         };
         assert_eq!(names(100), "dfacb");
         assert_eq!(names(3), "dfa");
@@ -211,7 +227,8 @@ mod tests {
             assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
             assert_eq!(compare(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
         }
-        for (a, b) in [("7", "007.0"), ("-0", "0.00e5"), ("1e3", "+1000"), ("0.05e2", "5."), (".5", "50e-2")]
+        for (a, b) in
+            [("7", "007.0"), ("-0", "0.00e5"), ("1e3", "+1000"), ("0.05e2", "5."), (".5", "50e-2")]
         {
             assert_eq!(compare(a, b), Ordering::Equal, "{a} {b}");
         }

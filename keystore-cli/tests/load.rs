@@ -50,7 +50,8 @@ fn text_need_not_be_utf8() {
 
 #[test]
 fn tab_separated_values_are_set_and_the_last_of_a_key_stays() {
-    let ran = load("d.tsv", b"a\t1\nb\ttwo\twords\na\t3\nc\t\n\xff\t5\n", &["--get", "b", "--top", "5"]);
+    let ran =
+        load("d.tsv", b"a\t1\nb\ttwo\twords\na\t3\nc\t\n\xff\t5\n", &["--get", "b", "--top", "5"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
     assert_eq!(line(&ran, "Entries: "), "4");
     assert_eq!(line(&ran, "Values replaced by a later line: "), "1");
@@ -69,7 +70,8 @@ fn json_lines_are_set() {
 {"value":12.5,"key":"b"}
 {"key":"caf\u00e9","value":{"n":[1]}}
 "#;
-    for (key, value) in [("a", "a\t\"x y\"\n"), ("b", "b\t12.5\n"), ("café", "café\t\"{\\\"n\\\":[1]}\"\n")]
+    for (key, value) in
+        [("a", "a\t\"x y\"\n"), ("b", "b\t12.5\n"), ("café", "café\t\"{\\\"n\\\":[1]}\"\n")]
     {
         let ran = load("d.JSONL", lines, &["--get", key]);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
@@ -122,10 +124,18 @@ fn a_malformed_record_costs_the_lines_that_are_counted() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!((line(&ran, "Records: "), line(&ran, "Entries: ")), ("6", "4"), "{ran:?}");
     assert_eq!(line(&ran, "Malformed lines skipped: "), "2");
-    assert!(ran.err.contains("d.csv:4: ") && ran.err.contains("d.csv:6: a quote that"), "{}", ran.err);
+    assert!(
+        ran.err.contains("d.csv:4: ") && ran.err.contains("d.csv:6: a quote that"),
+        "{}",
+        ran.err
+    );
     // A complete record that is not an entry counts with all of its lines.
     let ran = load("d.csv", b"a,\"1\n2\n3\",4\nb,2\n", &["--skip-bad"]);
-    assert_eq!((line(&ran, "Malformed lines skipped: "), line(&ran, "Entries: ")), ("3", "1"), "{ran:?}");
+    assert_eq!(
+        (line(&ran, "Malformed lines skipped: "), line(&ran, "Entries: ")),
+        ("3", "1"),
+        "{ran:?}"
+    );
     let ran = load("d.csv", b"a,1\nd,\"4\"5\n", &[]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
     assert!(ran.err.contains("d.csv:2: a quote that neither"), "{}", ran.err);
@@ -165,7 +175,8 @@ fn largest_values_want_a_number() {
 
 #[test]
 fn numbers_are_ranked_exactly() {
-    let ran = load("d.tsv", b"a\t9007199254740992\nb\t9007199254740993\nc\t1e400\n", &["--top", "2"]);
+    let ran =
+        load("d.tsv", b"a\t9007199254740992\nb\t9007199254740993\nc\t1e400\n", &["--top", "2"]);
     assert!(ran.out.ends_with("Largest values\nc\t1e400\nb\t9007199254740993\n"), "{}", ran.out);
 }
 
@@ -336,7 +347,9 @@ fn a_line_end_and_a_backslash_are_told_apart_and_raw_output_is_exact() {
     let lines = br#"{"key":"nl","value":"x\ny"}
 {"key":"bs","value":"x\\ny"}
 "#;
-    for (key, shown, raw) in [("nl", "nl\tx\\ny\n", "nl\tx\ny\n"), ("bs", "bs\tx\\\\ny\n", "bs\tx\\ny\n")] {
+    for (key, shown, raw) in
+        [("nl", "nl\tx\\ny\n", "nl\tx\ny\n"), ("bs", "bs\tx\\\\ny\n", "bs\tx\\ny\n")]
+    {
         let ran = load("two.jsonl", lines, &["--get", key]);
         assert!(ran.out.ends_with(shown), "{}", ran.out);
         let ran = load("two.jsonl", lines, &["--raw", "--get", key]);
@@ -379,7 +392,8 @@ fn no_line_ends_the_process() {
         let reason = "standard input:1: longer than 67108864 bytes, the longest that is taken";
         assert!(ran.err.contains(reason), "{}", ran.err);
         // Far beyond the limit.
-        let ran = limited(&format!("load - --format {format} --longest-line 4000000000"), "2100000000");
+        let ran =
+            limited(&format!("load - --format {format} --longest-line 4000000000"), "2100000000");
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{format}: {ran:?}");
         assert!(
             ran.err.contains(":1: longer than ") && ran.err.contains("no memory for more"),
@@ -426,7 +440,10 @@ fn a_lack_of_memory_is_a_failure_with_a_message() {
             let arguments = format!("--backend {store} --pool {pool}");
             let ran = load_limited(300, content.as_bytes(), &arguments);
             assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{arguments}: {ran:?}");
-            assert!(ran.err.contains("big.tsv:") && ran.err.contains("memory"), "{arguments}: {ran:?}");
+            assert!(
+                ran.err.contains("big.tsv:") && ran.err.contains("memory"),
+                "{arguments}: {ran:?}"
+            );
         }
     }
 }
@@ -436,5 +453,8 @@ fn a_lack_of_memory_is_a_failure_with_a_message() {
 fn less_address_space_than_the_command_needs_is_refused_by_its_number() {
     let ran = load_limited(50, b"a\tb\n", "");
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("limited to 52428800 bytes") && ran.err.contains("167772160"), "{ran:?}");
+    assert!(
+        ran.err.contains("limited to 52428800 bytes") && ran.err.contains("167772160"),
+        "{ran:?}"
+    );
 }

@@ -46,7 +46,11 @@ const SCRIPT: &[u8] = b"set a 1\nget b\nset c 3\nfrob\nscan '' 1\ncount\n";
 fn a_script_is_carried_out_to_its_end_if_nobody_can_have_its_messages() {
     for err in [To::Full, To::Nobody] {
         let ran = keystore(&["shell"], SCRIPT, To::Us, err);
-        assert_eq!((ran.code, ran.out.as_str()), (Some(1), "created\ncreated\na\t1\n2\n"), "{ran:?}");
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (Some(1), "created\ncreated\na\t1\n2\n"),
+            "{ran:?}"
+        );
         let ran = keystore(&["shell"], b"set a 1\nscan '' 0\n", To::Us, err);
         assert_eq!((ran.code, ran.out.as_str()), (Some(0), "created\n"), "{ran:?}");
     }
@@ -59,7 +63,10 @@ fn a_script_is_carried_out_to_its_end_if_nobody_can_have_its_output() {
     let ran = keystore(&["shell"], script, To::Full, To::Us);
     assert_eq!(ran.code, Some(1));
     let full = "standard output: No space left on device";
-    assert!(ran.err.starts_with("line 4: key not found: nothing\n") && ran.err.contains(full), "{ran:?}");
+    assert!(
+        ran.err.starts_with("line 4: key not found: nothing\n") && ran.err.contains(full),
+        "{ran:?}"
+    );
     let ran = keystore(&["shell"], script, To::Nobody, To::Us);
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), "line 4: key not found: nothing\n"));
     // A full disk is a failure; a reader that leaves early is not.
@@ -119,7 +126,8 @@ fn a_program_that_writes_one_line_gets_its_answer() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let (mut to, mut from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let (mut to, mut from) =
+        (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
     for (line, answer) in [("set P 1\n", "created\n"), ("get P\n", "1\n")] {
         to.write_all(line.as_bytes()).unwrap();
         let mut given = String::new();
@@ -142,7 +150,8 @@ fn no_foreign_text_controls_the_terminal() {
     };
     let text = write(format!("{odd}.txt"), &format!("{odd} {odd} b"));
     let table = write(format!("{odd}.tsv"), &format!("{odd}\t7\nno tab"));
-    let json = write("field.jsonl".to_owned(), "{\"key\":\"a\",\"\\u001b[31mred\\u0007\u{202e}\":1}");
+    let json =
+        write("field.jsonl".to_owned(), "{\"key\":\"a\",\"\\u001b[31mred\\u0007\u{202e}\":1}");
     let comma = write(format!("{odd}.csv"), &format!("{odd},{odd},{odd}"));
     let missing = format!("/no/{odd}");
     let runs: [&[&str]; 12] = [
@@ -171,7 +180,8 @@ fn no_foreign_text_controls_the_terminal() {
 }
 
 fn assert_harmless(ran: &Ran) {
-    let is_harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || "\u{202e}\u{200b}".contains(c);
+    let is_harmful =
+        |c: char| (c.is_control() && c != '\n' && c != '\t') || "\u{202e}\u{200b}".contains(c);
     assert!(!ran.out.chars().chain(ran.err.chars()).any(is_harmful), "{ran:?}");
     assert!(!(ran.out.is_empty() && ran.err.is_empty()));
 }

@@ -54,7 +54,11 @@ fn each_command_has_a_manual_page() {
         let ran = keystore(&["man", command]);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
         assert!(ran.out.contains(&format!(".TH keystore-{command} 1")), "{}", ran.out);
-        assert!(ran.out.contains(&format!("keystore {command}")) && ran.out.contains(word), "{}", ran.out);
+        assert!(
+            ran.out.contains(&format!("keystore {command}")) && ran.out.contains(word),
+            "{}",
+            ran.out
+        );
     }
     let ran = keystore(&["man", "frob"]);
     assert!(ran.code == Some(2) && ran.err.contains("stress, load, shell"), "{ran:?}");

@@ -48,9 +48,14 @@ fn keys_and_values_are_bytes() {
 
 #[test]
 fn what_is_printed_can_be_fed_back() {
-    let given =
-        keystore_fed(&["shell"], b"set \"a b\" 'x\\ny'\nset '' 1\nset \\n \\u{202e}\nset \\xff '\"'\nscan\n");
-    assert_eq!(given.out, "created\ncreated\ncreated\n\\n\t\\u{202e}\n\"a b\"\tx\\\\ny\n\\xff\t\"\\\"\"\n");
+    let given = keystore_fed(
+        &["shell"],
+        b"set \"a b\" 'x\\ny'\nset '' 1\nset \\n \\u{202e}\nset \\xff '\"'\nscan\n",
+    );
+    assert_eq!(
+        given.out,
+        "created\ncreated\ncreated\n\\n\t\\u{202e}\n\"a b\"\tx\\\\ny\n\\xff\t\"\\\"\"\n"
+    );
     let entries: String = given.out.lines().skip(3).map(|entry| format!("set {entry}\n")).collect();
     let again = keystore_fed(&["shell"], format!("{entries}scan\n").as_bytes());
     assert_eq!((again.code, again.out), (Some(0), given.out));
@@ -64,7 +69,8 @@ fn raw_values_are_exact() {
 
 #[test]
 fn a_scan_says_how_many_more_there_are() {
-    let mut lines: String = (0..150).map(|number| format!("set key{number:03} {number}\n")).collect();
+    let mut lines: String =
+        (0..150).map(|number| format!("set key{number:03} {number}\n")).collect();
     lines.push_str("scan key\nscan key14 2\n");
     let ran = keystore_fed(&["shell", "--backend", "rwlock", "--pool", "system"], lines.as_bytes());
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), "(50 more)\n(8 more)\n"));
@@ -78,7 +84,9 @@ fn nothing_to_do_is_no_failure() {
 
 #[test]
 fn wrong_arguments_exit_with_2() {
-    for arguments in [&["--backend", "all"][..], &["--pool", "heap"], &["--buckets", "0"], &["file"]] {
+    for arguments in
+        [&["--backend", "all"][..], &["--pool", "heap"], &["--buckets", "0"], &["file"]]
+    {
         let ran = keystore(&[&["shell"], arguments].concat());
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.err.contains(arguments[arguments.len() - 1]), "{}", ran.err);

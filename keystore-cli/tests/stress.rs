@@ -13,7 +13,8 @@ const SMALL: [&str; 5] = ["stress", "--threads", "20", "--keys", "50"];
 fn json_has_one_object_a_line_for_each_of_the_nine() {
     let ran = keystore(&[&SMALL[..], &["--json"]].concat());
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
-    let objects: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let objects: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let combinations: BTreeSet<_> = objects
         .iter()
         .map(|object| (object["backend"].as_str().unwrap(), object["pool"].as_str().unwrap()))
@@ -35,8 +36,9 @@ fn json_has_one_object_a_line_for_each_of_the_nine() {
 
 #[test]
 fn the_report_has_what_the_predecessor_printed_and_more() {
-    let ran =
-        keystore(&[&SMALL[..], &["--backend", "epoch", "--pool", "arena", "--value-size", "100"]].concat());
+    let ran = keystore(
+        &[&SMALL[..], &["--backend", "epoch", "--pool", "arena", "--value-size", "100"]].concat(),
+    );
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for line in [
         "Starting concurrency stress test: backend epoch, pool arena",
@@ -81,12 +83,17 @@ fn everything_is_told_of_each_combination_if_that_is_asked_for() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.out.matches("Result: PASS").count(), 3);
     assert_eq!(ran.out.matches("Operations per second: ").count(), 3);
-    assert!(ran.out.contains("Mops/s") && ran.out.ends_with("3 of 3 combinations passed\n"), "{}", ran.out);
+    assert!(
+        ran.out.contains("Mops/s") && ran.out.ends_with("3 of 3 combinations passed\n"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]
 fn a_store_can_be_opened_small_and_preallocated() {
-    let sizes = ["--backend", "dashmap", "--pool", "slab", "--buckets", "1", "--preallocation", "1"];
+    let sizes =
+        ["--backend", "dashmap", "--pool", "slab", "--buckets", "1", "--preallocation", "1"];
     let ran = keystore(&[&SMALL[..], &sizes].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
@@ -105,7 +112,11 @@ fn threads_that_the_address_space_has_no_room_for_are_refused() {
         let ran = common::run(command, b"");
         assert_eq!(ran.code, Some(1), "{ran:?}");
         let limit = format!("limited to {} bytes", kilobytes * 1024);
-        assert!(ran.err.contains("2000 threads do not fit") && ran.err.contains(&limit), "{}", ran.err);
+        assert!(
+            ran.err.contains("2000 threads do not fit") && ran.err.contains(&limit),
+            "{}",
+            ran.err
+        );
     }
 }
 
@@ -138,5 +149,9 @@ fn wrong_arguments_are_named_and_exit_with_2() {
 fn no_command_at_all_shows_the_help() {
     let ran = keystore(&[]);
     assert_eq!(ran.code, Some(2));
-    assert!(["stress", "load", "shell"].iter().all(|command| ran.err.contains(command)), "{}", ran.err);
+    assert!(
+        ["stress", "load", "shell"].iter().all(|command| ran.err.contains(command)),
+        "{}",
+        ran.err
+    );
 }

@@ -9,32 +9,35 @@ use crate::stats::PoolStats;
 
 /// Hands out the memory of nodes and takes it back. Any backend runs on any implementation.
 ///
-/// A node is allocated and freed with the layout it was allocated with, so a pool needs no header to know a block's
-/// size. A store that is shared between threads frees on one thread what another allocated.
+/// A node is allocated and freed with the layout it was allocated with, so a pool needs no header
+/// to know a block's size. A store that is shared between threads frees on one thread what another
+/// allocated.
 ///
 /// No method calls a store: a backend with locks allocates and frees while it holds one.
 ///
 /// # Safety
 /// An implementation promises that
-/// - a block that [`allocate`](Self::allocate) returned has the layout's size and alignment, overlaps no other live
-///   block, and stays valid at its address until it is deallocated, also while the allocator itself is moved;
-/// - blocks outlive neither the allocator nor its last clone: freeing the allocator with live blocks may invalidate
-///   them, and nothing else may;
+/// - a block that [`allocate`](Self::allocate) returned has the layout's size and alignment,
+///   overlaps no other live block, and stays valid at its address until it is deallocated, also
+///   while the allocator itself is moved;
+/// - blocks outlive neither the allocator nor its last clone: freeing the allocator with live
+///   blocks may invalidate them, and nothing else may;
 /// - no method unwinds.
 pub unsafe trait NodeAllocator {
     /// A block of at least `layout.size()` bytes at `layout.align()`. Its content is undefined.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] or [`Error::PoolExhausted`] where the memory cannot be had, and
-    /// [`Error::InvalidArgument`] for a layout of no bytes or with an alignment that the pool does not offer. Nothing
-    /// is lost: a later call may succeed.
+    /// [`Error::InvalidArgument`] for a layout of no bytes or with an alignment that the pool does
+    /// not offer. Nothing is lost: a later call may succeed.
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>>;
 
     /// Takes a block back.
     ///
     /// # Safety
-    /// `block` came from [`allocate`](Self::allocate) of this allocator (or a clone that shares its memory) with this
-    /// same `layout`, has not been deallocated since, and nobody uses it from here on.
+    /// `block` came from [`allocate`](Self::allocate) of this allocator (or a clone that shares
+    /// its memory) with this same `layout`, has not been deallocated since, and nobody uses it
+    /// from here on.
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout);
 
     /// What the pool holds and has handed out. Exact while no other thread allocates or frees.
@@ -46,7 +49,8 @@ pub unsafe trait NodeAllocator {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Global;
 
-// SAFETY: the global allocator keeps the promises of `NodeAllocator` for every layout that has a size.
+// SAFETY: the global allocator keeps the promises of `NodeAllocator` for every layout that has a
+// size.
 unsafe impl NodeAllocator for Global {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -60,7 +64,8 @@ unsafe impl NodeAllocator for Global {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller hands back a block that `allocate` got from the global allocator with this layout.
+        // SAFETY: the caller hands back a block that `allocate` got from the global allocator with
+        // this layout.
         unsafe { std::alloc::dealloc(block.as_ptr(), layout) }
     }
 
@@ -72,7 +77,8 @@ unsafe impl NodeAllocator for Global {
 /// A pool behind a reference or an `Arc` is the same pool: several stores may share one.
 macro_rules! forward_node_allocator {
     ($($shared:ty),*) => {$(
-        // SAFETY: every call goes to the one allocator behind the pointer, which keeps the promises.
+        // SAFETY: every call goes to the one allocator behind the pointer, which keeps the
+        // promises.
         unsafe impl<A: NodeAllocator + ?Sized> NodeAllocator for $shared {
             #[inline]
             fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {

@@ -19,19 +19,22 @@ use crate::error::{Error, Result};
     serde(default, deny_unknown_fields)
 )]
 pub struct Config {
-    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). Tables grow from there with their content.
+    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). Tables grow from
+    /// there with their content.
     pub initial_buckets: usize,
-    /// The share of the initial buckets for which a pool reserves a node up front: 0 (none) to 1 (one node for
-    /// each). Pools that preallocate read it; a table does not.
+    /// The share of the initial buckets for which a pool reserves a node up front: 0 (none) to 1
+    /// (one node for each). Pools that preallocate read it; a table does not.
     pub preallocation: f64,
-    /// The most bytes that live entries may take (headers, keys and values); `None` is no limit. A verb that would pass
-    /// it returns -10 and changes nothing. Removed entries no longer count, even where readers that are still looking at
-    /// them delay the return of their memory. The table comes on top: some 12 to 28 bytes an entry.
+    /// The most bytes that live entries may take (headers, keys and values); `None` is no limit. A
+    /// verb that would pass it returns -10 and changes nothing. Removed entries no longer count,
+    /// even where readers that are still looking at them delay the return of their memory. The
+    /// table comes on top: some 12 to 28 bytes an entry.
     pub memory_limit: Option<u64>,
     /// Whether threads share the store.
     pub concurrency: Concurrency,
-    /// Whether large tables, and the chunks of pools that are made from this configuration, are to lie in huge pages, where the
-    /// system has them (Linux; elsewhere it makes no difference). Fewer waits for memory; memory is taken 2 MiB at a time.
+    /// Whether large tables, and the chunks of pools that are made from this configuration, are to
+    /// lie in huge pages, where the system has them (Linux; elsewhere it makes no difference).
+    /// Fewer waits for memory; memory is taken 2 MiB at a time.
     pub huge_pages: bool,
     /// How long a call of a backend with locks waits for one that others hold, before it fails with
     /// [`Error::LockTimeout`], -30, and has done nothing; `None` is as long as it takes. During a
@@ -41,26 +44,37 @@ pub struct Config {
     pub lock_timeout: Option<Duration>,
     /// When a table gives memory back after entries were removed.
     pub shrinking: Shrinking,
-    /// Whether each operation is counted for [`Stats`](crate::Stats). The number of entries is always counted.
+    /// Whether each operation is counted for [`Stats`](crate::Stats). The number of entries is
+    /// always counted.
     pub counters: bool,
 }
 
 /// When a table becomes smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 #[non_exhaustive]
 pub enum Shrinking {
-    /// When [`shrink`](crate::Keystore::shrink) is called. What the table has grown to serves the next entries.
+    /// When [`shrink`](crate::Keystore::shrink) is called. What the table has grown to serves the
+    /// next entries.
     #[default]
     OnRequest,
-    /// Also when entries are removed and few are left, an eighth of what the table has room for: the threads that remove share
-    /// the work (the lock-free backend), or one of them does it (the others). Never below the initial buckets.
+    /// Also when entries are removed and few are left, an eighth of what the table has room for:
+    /// the threads that remove share the work (the lock-free backend), or one of them does it (the
+    /// others). Never below the initial buckets.
     Automatic,
 }
 
 /// Whether threads share a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 pub enum Concurrency {
     /// Any number of threads at once; all buckets are initialised when the store is opened.
     #[default]
@@ -81,9 +95,12 @@ impl Config {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] names the first field that is outside its limits, its value and the limit.
+    /// [`Error::InvalidConfig`] names the first field that is outside its limits, its value and
+    /// the limit.
     pub fn validate(&self) -> Result<()> {
-        if !self.initial_buckets.is_power_of_two() || self.initial_buckets > Self::MAX_INITIAL_BUCKETS {
+        if !self.initial_buckets.is_power_of_two()
+            || self.initial_buckets > Self::MAX_INITIAL_BUCKETS
+        {
             return Err(Error::invalid_config(
                 "initial_buckets",
                 self.initial_buckets,

@@ -1,8 +1,9 @@
 //! What can go wrong, and the stable code of each.
 //!
-//! A code is a negative number that never changes its meaning, the same in Rust ([`Error::code`]) and in the C
-//! library; 0 is success. An error carries what a person needs to act on it: the value that was wrong and the
-//! limit it broke. The whole table, with the codes that are only reserved, is in `docs/error-codes.md`.
+//! A code is a negative number that never changes its meaning, the same in Rust ([`Error::code`])
+//! and in the C library; 0 is success. An error carries what a person needs to act on it: the
+//! value that was wrong and the limit it broke. The whole table, with the codes that are only
+//! reserved, is in `docs/error-codes.md`.
 
 use std::fmt::{self, Display, Write};
 
@@ -114,7 +115,8 @@ pub enum Error {
         /// The verb that was refused.
         operation: &'static str,
     },
-    /// A lock was held by others for as long as [`Config::lock_timeout`](crate::Config::lock_timeout) lets a call wait.
+    /// A lock was held by others for as long as
+    /// [`Config::lock_timeout`](crate::Config::lock_timeout) lets a call wait.
     #[error("{operation} waited {waited:?} for a lock that others hold, and gave up")]
     LockTimeout {
         /// The verb that gave up.
@@ -131,7 +133,9 @@ pub enum Error {
         reason: &'static str,
     },
     /// A pool with a hard capacity has none left.
-    #[error("pool exhausted: {requested} more bytes asked of a pool whose capacity is {capacity} bytes")]
+    #[error(
+        "pool exhausted: {requested} more bytes asked of a pool whose capacity is {capacity} bytes"
+    )]
     PoolExhausted {
         /// Bytes asked for by the call that failed.
         requested: usize,
@@ -157,12 +161,20 @@ impl Error {
     }
 
     /// An [`Error::InvalidArgument`] for `argument`.
-    pub fn invalid_argument(argument: &'static str, value: impl Display, expected: &'static str) -> Self {
+    pub fn invalid_argument(
+        argument: &'static str,
+        value: impl Display,
+        expected: &'static str,
+    ) -> Self {
         Self::InvalidArgument { argument, value: shown(value), expected }
     }
 
     /// An [`Error::InvalidConfig`] for `field`.
-    pub fn invalid_config(field: &'static str, value: impl Display, expected: &'static str) -> Self {
+    pub fn invalid_config(
+        field: &'static str,
+        value: impl Display,
+        expected: &'static str,
+    ) -> Self {
         Self::InvalidConfig { field, value: shown(value), expected }
     }
 }
@@ -185,8 +197,8 @@ fn shown(value: impl Display) -> String {
     text.0
 }
 
-/// Why a batch stopped. A batch is one verb per key, in order: those before `index` are in effect, the one at
-/// `index` failed and changed nothing, those after it were not tried.
+/// Why a batch stopped. A batch is one verb per key, in order: those before `index` are in effect,
+/// the one at `index` failed and changed nothing, those after it were not tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {index} of the batch: {error}")]
 pub struct BatchError {
@@ -213,14 +225,20 @@ mod tests {
         assert_eq!(error.to_string(), "a key of 70000 bytes: keys have 1 to 65535 bytes");
         assert_eq!(error.code(), -20);
         let error = Error::invalid_config("initial_buckets", 3, "a power of two");
-        assert_eq!(error.to_string(), "configuration: initial_buckets is 3: it must be a power of two");
+        assert_eq!(
+            error.to_string(),
+            "configuration: initial_buckets is 3: it must be a power of two"
+        );
         assert_eq!(error.code(), -21);
     }
 
     #[test]
     fn a_batch_error_says_where_and_keeps_the_code() {
         let batch = BatchError { index: 7, error: Error::KeyLength { length: 0, max: 65_535 } };
-        assert_eq!(batch.to_string(), "entry 7 of the batch: a key of 0 bytes: keys have 1 to 65535 bytes");
+        assert_eq!(
+            batch.to_string(),
+            "entry 7 of the batch: a key of 0 bytes: keys have 1 to 65535 bytes"
+        );
         assert_eq!(Error::from(batch).code(), -20);
     }
 }

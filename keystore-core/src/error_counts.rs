@@ -119,7 +119,10 @@ mod tests {
     fn calls_are_counted_by_code_in_order() {
         let mut errors = ErrorCounts::from([(-20, 1), (-10, 2), (-20, 3), (-43, 0)]);
         assert_eq!(errors.iter().collect::<Vec<_>>(), [(-20, 4), (-10, 2)]);
-        assert_eq!((errors.total(), errors.is_empty(), ErrorCounts::default().is_empty()), (6, false, true));
+        assert_eq!(
+            (errors.total(), errors.is_empty(), ErrorCounts::default().is_empty()),
+            (6, false, true)
+        );
         assert_eq!(format!("{errors:?}"), "{-20: 4, -10: 2}");
         for code in 1..=20 {
             errors.add(code, 1);

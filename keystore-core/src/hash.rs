@@ -1,16 +1,19 @@
 //! One 64-bit hash per key, and how it is cut.
 //!
-//! A key is hashed once per operation. The low bits choose the bucket, and bits 14 to 29 are the tag that a slot keeps
-//! beside its node pointer, so that a lookup follows a pointer only where the tag agrees. The cut has a purpose: when
-//! a table with 2^k buckets doubles, an entry of bucket `b` goes to `b` or to `b + 2^k` by bit `k` of its hash, and
-//! from k = 14 on that bit stands in the tag; so a big table grows without looking at a single node. The price is that
-//! in a table of 2^k buckets the tags of one bucket agree in their lowest k - 14 bits: at 2^21 buckets (10 million
-//! entries) nine bits still tell entries apart, one needless look in 100. (With the tag two bits further up, growing to a million
-//! entries takes a sixth longer, for tables of 2^14 and 2^15 buckets then look at their nodes, which no longer lie in a cache.)
+//! A key is hashed once per operation. The low bits choose the bucket, and bits 14 to 29 are the
+//! tag that a slot keeps beside its node pointer, so that a lookup follows a pointer only where
+//! the tag agrees. The cut has a purpose: when a table with 2^k buckets doubles, an entry of
+//! bucket `b` goes to `b` or to `b + 2^k` by bit `k` of its hash, and from k = 14 on that bit
+//! stands in the tag; so a big table grows without looking at a single node. The price is that in
+//! a table of 2^k buckets the tags of one bucket agree in their lowest k - 14 bits: at 2^21
+//! buckets (10 million entries) nine bits still tell entries apart, one needless look in 100.
+//! (With the tag two bits further up, growing to a million entries takes a sixth longer, for
+//! tables of 2^14 and 2^15 buckets then look at their nodes, which no longer lie in a cache.)
 //!
-//! The hasher is a type parameter. [`DefaultHasher`] is foldhash's quality variant with a random seed for each store:
-//! fast, and good in all its bits. Where an attacker chooses the keys, take
-//! [`std::hash::RandomState`] (SipHash): twice the time to hash a short key, and no known way to aim at one bucket.
+//! The hasher is a type parameter. [`DefaultHasher`] is foldhash's quality variant with a random
+//! seed for each store: fast, and good in all its bits. Where an attacker chooses the keys, take
+//! [`std::hash::RandomState`] (SipHash): twice the time to hash a short key, and no known way to
+//! aim at one bucket.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -37,8 +40,8 @@ impl Default for DefaultHasher {
     }
 }
 
-/// Returns a number that cannot be foreseen: SipHash of nothing, under keys that the standard library
-/// takes from the system.
+/// Returns a number that cannot be foreseen: SipHash of nothing, under keys that the standard
+/// library takes from the system.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -80,7 +83,8 @@ impl fmt::Debug for KeyHasher {
 /// The hash of `key`: all 64 bits are used, so a hasher has to be good in all of them.
 #[inline]
 pub(crate) fn hash_key(hasher: &impl BuildHasher, key: &[u8]) -> u64 {
-    // A key is the whole input: the length prefix that `Hash for [u8]` adds to keep neighbours apart would only cost.
+    // A key is the whole input: the length prefix that `Hash for [u8]` adds to keep neighbours
+    // apart would only cost.
     let mut state = hasher.build_hasher();
     state.write(key);
     state.finish()
@@ -98,8 +102,8 @@ pub(crate) const fn tag(hash: u64) -> u16 {
     (hash >> TAG_SHIFT) as u16
 }
 
-/// Whether a write to a key with this hash asks how many entries the table has: one in 32 does, for the number is a sum over
-/// all threads. By bits that choose neither bucket nor tag.
+/// Whether a write to a key with this hash asks how many entries the table has: one in 32 does,
+/// for the number is a sum over all threads. By bits that choose neither bucket nor tag.
 #[inline]
 pub(crate) const fn samples_entries(hash: u64) -> bool {
     hash >> 59 == 0

@@ -10,7 +10,11 @@ use crate::stats::Stats;
 
 /// What a write did to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case")
+)]
 pub enum Change {
     /// The key was absent and is absent.
     Absent,
@@ -61,12 +65,14 @@ pub enum Exchange {
 ///
 /// # Promises
 ///
-/// - Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1. Anything else is an error that names the limit, and changes
-///   nothing.
-/// - Each verb on a single key is linearizable: it takes effect at one instant between its call and its return, also
-///   while the table grows or shrinks. The batch verbs are one verb per key, in order, not a transaction.
-/// - A verb on a single key that returns an error has changed nothing; one on many keys, or on the whole store, has done part
-///   of its work, each entry of it whole. The store goes on working; that includes running out of memory.
+/// - Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1. Anything else is an error that names the
+///   limit, and changes nothing.
+/// - Each verb on a single key is linearizable: it takes effect at one instant between its call
+///   and its return, also while the table grows or shrinks. The batch verbs are one verb per key,
+///   in order, not a transaction.
+/// - A verb on a single key that returns an error has changed nothing; one on many keys, or on the
+///   whole store, has done part of its work, each entry of it whole. The store goes on working;
+///   that includes running out of memory.
 /// - A closure that panics leaves the store whole and no lock held. A closure that calls the same
 ///   store gets its answer, or [`Error::Busy`](crate::Error::Busy) at once if it would have to wait
 ///   for a lock: no call deadlocks.
@@ -77,9 +83,9 @@ pub enum Exchange {
 ///
 /// # The error -10
 ///
-/// Memory ran out, and the call has changed nothing (one on many keys: the rest of them). Besides what
-/// each verb says, the lock-free backend returns it from any call of a thread, a read too, if the thread's
-/// first calls find no memory for its place among the threads.
+/// Memory ran out, and the call has changed nothing (one on many keys: the rest of them). Besides
+/// what each verb says, the lock-free backend returns it from any call of a thread, a read too, if
+/// the thread's first calls find no memory for its place among the threads.
 ///
 /// # The error -30
 ///
@@ -95,14 +101,15 @@ pub enum Exchange {
 /// A store of another crate may implement the trait. Verbs that are added later have a default made
 /// of these.
 ///
-/// Verbs take expected O(1) time, those over the whole store O(n). Every verb returns a `Result`, so that a backend may
-/// sit behind a network one day.
+/// Verbs take expected O(1) time, those over the whole store O(n). Every verb returns a `Result`,
+/// so that a backend may sit behind a network one day.
 ///
 /// # Static and dynamic use
 ///
-/// As a generic (`fn f(store: &impl Keystore)`) no call is dynamic. As `dyn Keystore`, the verbs that take a closure have
-/// a twin whose closure is `dyn` too: `read` and [`read_dyn`](Self::read_dyn), and so on. A `Box`, an `Arc`, an `Rc` or a
-/// reference of a store is a store itself, so a `Box<dyn Keystore>` has the comfortable verbs as well.
+/// As a generic (`fn f(store: &impl Keystore)`) no call is dynamic. As `dyn Keystore`, the verbs
+/// that take a closure have a twin whose closure is `dyn` too: `read` and
+/// [`read_dyn`](Self::read_dyn), and so on. A `Box`, an `Arc`, an `Rc` or a reference of a store
+/// is a store itself, so a `Box<dyn Keystore>` has the comfortable verbs as well.
 pub trait Keystore {
     /// Hands the value of `key` to `visit`, without copying it, and returns what `visit` makes of
     /// it; `None` if the key is absent.
@@ -146,9 +153,10 @@ pub trait Keystore {
     /// Those of [`set`](Self::set).
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool>;
 
-    /// Shows the value of `key` (`None`: absent) to `decide`, and does with the key what it answers, as one step: no
-    /// other write to the key comes between. Where another thread changes the key meanwhile, `decide` may be called
-    /// again with the newer value, and only its last answer counts.
+    /// Shows the value of `key` (`None`: absent) to `decide`, and does with the key what it
+    /// answers, as one step: no other write to the key comes between. Where another thread changes
+    /// the key meanwhile, `decide` may be called again with the newer value, and only its last
+    /// answer counts.
     ///
     /// # Errors
     /// Those of [`set`](Self::set).
@@ -160,14 +168,23 @@ pub trait Keystore {
     ///
     /// # Errors
     /// Those of [`set`](Self::set).
-    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change>;
+    fn update_dyn(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change>;
 
-    /// Changes `key` to `new` where it is `expected` now, as one step. `None` stands for absent on either side: so a
-    /// key can be created only if absent, or removed only if it has a value.
+    /// Changes `key` to `new` where it is `expected` now, as one step. `None` stands for absent on
+    /// either side: so a key can be created only if absent, or removed only if it has a value.
     ///
     /// # Errors
     /// Those of [`set`](Self::set). -10 also if the value that differs cannot be copied.
-    fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange>;
+    fn compare_exchange(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange>;
 
     /// Removes `key`, and returns whether it was present.
     ///
@@ -183,12 +200,16 @@ pub trait Keystore {
     /// stays.
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// [`read`](Self::read) for each key, in order: `visit` gets the key's position and its value (`None`: absent). Faster
-    /// than one by one, for the waits for memory of several keys overlap.
+    /// [`read`](Self::read) for each key, in order: `visit` gets the key's position and its value
+    /// (`None`: absent). Faster than one by one, for the waits for memory of several keys overlap.
     ///
     /// # Errors
     /// Those of [`read`](Self::read), with the position of the key.
-    fn read_many(&self, keys: &[&[u8]], visit: impl FnMut(usize, Option<&[u8]>)) -> Result<(), BatchError>
+    fn read_many(
+        &self,
+        keys: &[&[u8]],
+        visit: impl FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError>
     where
         Self: Sized;
 
@@ -228,8 +249,9 @@ pub trait Keystore {
         Ok(self.len()? == 0)
     }
 
-    /// Shows every entry to `visit` until it breaks off, in no particular order: each entry that is there throughout,
-    /// and none twice, also while others write and the table grows or shrinks.
+    /// Shows every entry to `visit` until it breaks off, in no particular order: each entry that
+    /// is there throughout, and none twice, also while others write and the table grows or
+    /// shrinks.
     ///
     /// # Errors
     /// [-30](#the-error--30); -10 if there is no memory to remember a bucket's entries by, or to
@@ -245,8 +267,8 @@ pub trait Keystore {
     fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>;
 
     /// Removes every entry for which `keep` says false: how many. Entries are visited as by
-    /// [`for_each`](Self::for_each), and one is removed only with the value that `keep` saw: where another thread
-    /// replaces the value meanwhile, `keep` is asked again.
+    /// [`for_each`](Self::for_each), and one is removed only with the value that `keep` saw: where
+    /// another thread replaces the value meanwhile, `keep` is asked again.
     ///
     /// # Errors
     /// Those of [`for_each`](Self::for_each).
@@ -260,7 +282,8 @@ pub trait Keystore {
     /// Those of [`for_each`](Self::for_each).
     fn retain_dyn(&self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<usize>;
 
-    /// Removes every entry that is there throughout the call. The table keeps its size: see [`shrink`](Self::shrink).
+    /// Removes every entry that is there throughout the call. The table keeps its size: see
+    /// [`shrink`](Self::shrink).
     ///
     /// # Errors
     /// Those of [`for_each`](Self::for_each).
@@ -273,8 +296,9 @@ pub trait Keystore {
     /// table stays as it is; else it is as large as could be allocated. [-30](#the-error--30).
     fn reserve(&self, additional: usize) -> Result<()>;
 
-    /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives its memory back. (The
-    /// locked backend gives back its overflow buckets, and keeps the rest for when it grows again.)
+    /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives
+    /// its memory back. (The locked backend gives back its overflow buckets, and keeps the rest
+    /// for when it grows again.)
     ///
     /// # Errors
     /// -10 if moving entries together needs memory that cannot be allocated: the table is then as
@@ -333,7 +357,8 @@ print_as_a_line!(
     dyn Keystore + Send + Sync + '_
 );
 
-/// A store behind a pointer is that store. Closures go through the `dyn` twins, for the store may be `dyn`.
+/// A store behind a pointer is that store. Closures go through the `dyn` twins, for the store may
+/// be `dyn`.
 macro_rules! forward_keystore {
     ($($pointer:ty),*) => {$(
         impl<K: Keystore + ?Sized> Keystore for $pointer {

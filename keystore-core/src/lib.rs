@@ -13,8 +13,8 @@
 //! Two traits stand between the parts:
 //!
 //! - [`Keystore`] is what a store can do, whatever is behind it. The *backends* implement it.
-//! - [`NodeAllocator`] is where nodes come from. The *pools* of keystore-pool implement it; [`Global`] is the trivial one, so this
-//!   crate is useful alone.
+//! - [`NodeAllocator`] is where nodes come from. The *pools* of keystore-pool implement it;
+//!   [`Global`] is the trivial one, so this crate is useful alone.
 //!
 //! Any backend runs on any allocator.
 //!
@@ -62,10 +62,11 @@
 //!
 //! # Forking
 //!
-//! A child of `fork` has a copy of each store, apart from the parent's and as good, if no thread was inside a call of any store
-//! of the process at that instant, had a session open, or was just ending (Linux, where the program's allocator works in a child, as
-//! that of glibc does). Otherwise what that thread held is held for ever. docs/backends.md in the repository says what that means
-//! for each backend and pool, and what a child needs to start threads of its own.
+//! A child of `fork` has a copy of each store, apart from the parent's and as good, if no thread
+//! was inside a call of any store of the process at that instant, had a session open, or was just
+//! ending (Linux, where the program's allocator works in a child, as that of glibc does).
+//! Otherwise what that thread held is held for ever. docs/backends.md in the repository says what
+//! that means for each backend and pool, and what a child needs to start threads of its own.
 //!
 //! # Features
 //!
@@ -119,7 +120,9 @@ pub use backend::dashmap::{DashMapKeystore, DashMapTable};
 #[cfg(feature = "epoch")]
 pub use backend::epoch::{EpochKeystore, EpochTable};
 #[cfg(feature = "rwlock")]
-pub use backend::rwlock::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock};
+pub use backend::rwlock::{
+    BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock,
+};
 pub use config::{Concurrency, Config, Shrinking};
 pub use error::{BatchError, Error, Result, code};
 pub use error_counts::ErrorCounts;
@@ -128,7 +131,8 @@ pub use keystore::{Change, Exchange, Keystore, Update};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use open::{BackendKind, BoxedKeystore, open, open_local};
 pub use stats::{
-    CollisionStats, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats, PoolStats, Stats,
+    CollisionStats, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats,
+    PoolStats, Stats,
 };
 pub use store::Store;
 pub use store::session::Session;

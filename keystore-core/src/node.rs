@@ -5,12 +5,13 @@
 //!       | value: u32 | key: u16 | room: u16 | key bytes | value bytes | unused     |
 //! ```
 //!
-//! Key and value lie side by side behind the header, so that an entry whose size is under a cache line costs a lookup
-//! one wait for memory. Nodes are aligned to 8 bytes: the three low bits of their address are free for flags.
+//! Key and value lie side by side behind the header, so that an entry whose size is under a cache
+//! line costs a lookup one wait for memory. Nodes are aligned to 8 bytes: the three low bits of
+//! their address are free for flags.
 //!
-//! A [`Node`] is a plain pointer: it is copied freely and owns nothing. Whoever holds it must know that the node is
-//! alive; the backends do, by a lock or by an epoch. Its key never changes. Its value changes only through
-//! [`Node::overwrite`], which wants the node to itself.
+//! A [`Node`] is a plain pointer: it is copied freely and owns nothing. Whoever holds it must know
+//! that the node is alive; the backends do, by a lock or by an epoch. Its key never changes. Its
+//! value changes only through [`Node::overwrite`], which wants the node to itself.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -62,7 +63,8 @@ impl Node {
     /// The layout of a node for lengths that passed the checks above.
     #[inline]
     pub(crate) fn layout(key_len: usize, value_len: usize) -> Result<Layout> {
-        // On 64-bit targets the sum is far from overflowing; on 32-bit ones a value of nearly 4 GiB is not.
+        // On 64-bit targets the sum is far from overflowing; on 32-bit ones a value of nearly 4
+        // GiB is not.
         HEADER
             .checked_add(key_len)
             .and_then(|size| size.checked_add(value_len))
@@ -76,7 +78,8 @@ impl Node {
         debug_assert!(key.len() <= MAX_KEY_LEN && value.len() <= MAX_VALUE_LEN);
         let block = allocator.allocate(Self::layout(key.len(), value.len())?)?;
         let header = Header { value_len: value.len() as u32, key_len: key.len() as u16, room: 0 };
-        // SAFETY: the block is ours alone, aligned to 8, and as long as header, key and value together.
+        // SAFETY: the block is ours alone, aligned to 8, and as long as header, key and value
+        // together.
         unsafe {
             block.cast::<Header>().write(header);
             let bytes = block.as_ptr().add(HEADER);
@@ -90,7 +93,8 @@ impl Node {
     /// Gives the node's memory back.
     ///
     /// # Safety
-    /// The node came from [`Node::create`] with this allocator, is alive, and nobody uses it from here on.
+    /// The node came from [`Node::create`] with this allocator, is alive, and nobody uses it from
+    /// here on.
     #[inline]
     pub(crate) unsafe fn destroy(self, allocator: &impl NodeAllocator) {
         // SAFETY: the node is alive, so its header tells the layout that it was allocated with.
@@ -158,15 +162,16 @@ impl Node {
         }
     }
 
-    /// Puts `value` in place of the old one where the node has room for it: whether it had. A node that has room for
-    /// far more than the new value is refused too, so that a short value does not hold a long one's memory.
+    /// Puts `value` in place of the old one where the node has room for it: whether it had. A node
+    /// that has room for far more than the new value is refused too, so that a short value does
+    /// not hold a long one's memory.
     ///
     /// # Safety
     /// The node is alive and nobody else uses it meanwhile.
     #[inline]
     pub(crate) unsafe fn overwrite(self, value: &[u8]) -> bool {
-        // SAFETY: the node is the caller's alone, and where it can be given the value's length, `value` fits behind the key,
-        // within the allocation.
+        // SAFETY: the node is the caller's alone, and where it can be given the value's length,
+        // `value` fits behind the key, within the allocation.
         unsafe {
             let header = self.header();
             if header.value_len as usize != value.len() && !self.resize(header, value.len()) {
@@ -178,7 +183,8 @@ impl Node {
         true
     }
 
-    /// Says that the value is `length` bytes long, where the node has room for that and not far more: whether it has.
+    /// Says that the value is `length` bytes long, where the node has room for that and not far
+    /// more: whether it has.
     ///
     /// # Safety
     /// The node is alive, nobody else uses it meanwhile, and `header` is its header.
@@ -208,13 +214,14 @@ impl Node {
     }
 }
 
-// SAFETY: a `Node` is an address; using it is unsafe and asks for the promises that make it right on any thread.
+// SAFETY: a `Node` is an address; using it is unsafe and asks for the promises that make it right
+// on any thread.
 unsafe impl Send for Node {}
 // SAFETY: as above.
 unsafe impl Sync for Node {}
 
-/// Whether two keys are equal: in words, and without any call, for around one everything that a lookup has in registers would
-/// have to be put away.
+/// Whether two keys are equal: in words, and without any call, for around one everything that a
+/// lookup has in registers would have to be put away.
 #[inline]
 fn equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
@@ -225,7 +232,8 @@ fn equal(one: &[u8], other: &[u8]) -> bool {
         (Some(ends), Some(others)) => {
             let inner = |key| <[u8]>::as_chunks::<8>(key).0.iter().skip(1);
             ends == others
-                && (one.len() <= 16 || inner(one).zip(inner(other)).all(|(one, other)| one == other))
+                && (one.len() <= 16
+                    || inner(one).zip(inner(other)).all(|(one, other)| one == other))
         }
         _ => short_equal(one, other),
     }
@@ -272,7 +280,9 @@ mod tests {
 
     #[test]
     fn a_node_gives_back_what_it_was_made_of() {
-        for (key, value) in [(&b"k"[..], &b""[..]), (b"key", b"value"), (&[0; MAX_KEY_LEN], &[7; 100_000])] {
+        for (key, value) in
+            [(&b"k"[..], &b""[..]), (b"key", b"value"), (&[0; MAX_KEY_LEN], &[7; 100_000])]
+        {
             let node = Node::create(&Global, key, value).unwrap();
             // SAFETY: alive until `destroy`, and used by this thread alone.
             unsafe {

@@ -9,10 +9,14 @@ use crate::error::{Error, Result};
 use crate::keystore::Keystore;
 
 /// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`, also those that are
-/// not compiled in: [`open`] refuses these. The default is the one to take unless there is a reason not
-/// to; docs/backends.md in the repository says why.
+/// not compiled in: [`open`] refuses these. The default is the one to take unless there is a
+/// reason not to; docs/backends.md in the repository says why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "lowercase")
+)]
 #[non_exhaustive]
 pub enum BackendKind {
     /// A lock in every bucket.
@@ -77,18 +81,24 @@ where
     }
     Ok(match kind {
         #[cfg(feature = "rwlock")]
-        BackendKind::RwLock => crate::fallible::try_box(crate::RwLockKeystore::open(config, allocator)?)?,
+        BackendKind::RwLock => {
+            crate::fallible::try_box(crate::RwLockKeystore::open(config, allocator)?)?
+        }
         #[cfg(feature = "epoch")]
-        BackendKind::Epoch => crate::fallible::try_box(crate::EpochKeystore::open(config, allocator)?)?,
+        BackendKind::Epoch => {
+            crate::fallible::try_box(crate::EpochKeystore::open(config, allocator)?)?
+        }
         #[cfg(feature = "dashmap")]
-        BackendKind::DashMap => crate::fallible::try_box(crate::DashMapKeystore::open(config, allocator)?)?,
+        BackendKind::DashMap => {
+            crate::fallible::try_box(crate::DashMapKeystore::open(config, allocator)?)?
+        }
         #[allow(unreachable_patterns, reason = "reached only where a backend's feature is off")]
         other => return Err(not_built(other, config, allocator)),
     })
 }
 
-/// Opens a store of this kind that stays on one thread. With [`Concurrency::SingleThreaded`] the locked backend takes no
-/// locks; the other two are the same as in [`open`].
+/// Opens a store of this kind that stays on one thread. With [`Concurrency::SingleThreaded`] the
+/// locked backend takes no locks; the other two are the same as in [`open`].
 ///
 /// # Errors
 /// Those of [`open`], less single-threaded mode.
@@ -109,7 +119,9 @@ fn not_built<A>(kind: BackendKind, _: &Config, _: A) -> Error {
     let (operation, reason) = match kind {
         BackendKind::RwLock => ("opening the backend rwlock", "feature \"rwlock\" is not enabled"),
         BackendKind::Epoch => ("opening the backend epoch", "feature \"epoch\" is not enabled"),
-        BackendKind::DashMap => ("opening the backend dashmap", "feature \"dashmap\" is not enabled"),
+        BackendKind::DashMap => {
+            ("opening the backend dashmap", "feature \"dashmap\" is not enabled")
+        }
     };
     Error::Unsupported { operation, reason }
 }
@@ -157,7 +169,8 @@ mod tests {
                 BackendKind::Epoch => cfg!(feature = "epoch"),
                 BackendKind::DashMap => cfg!(feature = "dashmap"),
             };
-            let opened = [open(kind, &config, Global).err(), open_local(kind, &config, Global).err()];
+            let opened =
+                [open(kind, &config, Global).err(), open_local(kind, &config, Global).err()];
             for error in opened {
                 assert_eq!(error.is_none(), built, "{kind}: {error:?}");
                 let Some(error) = error else { continue };

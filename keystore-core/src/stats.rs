@@ -1,7 +1,8 @@
-//! What a store tells about itself: its content, how it lies in the buckets, its memory, its operations.
+//! What a store tells about itself: its content, how it lies in the buckets, its memory, its
+//! operations.
 //!
-//! Numbers are exact while no other thread writes. While others write, each number is one that the store passed
-//! through, but two of them need not be of the same instant.
+//! Numbers are exact while no other thread writes. While others write, each number is one that the
+//! store passed through, but two of them need not be of the same instant.
 //!
 //! Later versions may add numbers. Who makes statistics, as a store or pool of another crate does,
 //! begins with `Stats::default()` and sets the fields that it has.
@@ -27,9 +28,11 @@ pub struct Stats {
     pub pool: PoolStats,
     /// Calls by verb. Zero where [`Config::counters`](crate::Config::counters) is off.
     pub operations: OperationStats,
-    /// What the calls did to nodes. Zero where [`Config::counters`](crate::Config::counters) is off.
+    /// What the calls did to nodes. Zero where [`Config::counters`](crate::Config::counters) is
+    /// off.
     pub nodes: NodeOperationStats,
-    /// Calls that failed, by error code. Zero where [`Config::counters`](crate::Config::counters) is off.
+    /// Calls that failed, by error code. Zero where [`Config::counters`](crate::Config::counters)
+    /// is off.
     pub errors: ErrorCounts,
 }
 
@@ -40,7 +43,8 @@ pub struct Stats {
 pub struct Metadata {
     /// When the store was opened.
     pub opened_at: u64,
-    /// When [`clear`](crate::Keystore::clear) or [`shrink`](crate::Keystore::shrink) last finished; 0 for never.
+    /// When [`clear`](crate::Keystore::clear) or [`shrink`](crate::Keystore::shrink) last
+    /// finished; 0 for never.
     pub cleaned_up_at: u64,
 }
 
@@ -51,7 +55,8 @@ pub struct Metadata {
 pub struct EntryStats {
     /// Entries in the store.
     pub count: u64,
-    /// Buckets of the table. dashmap's shards count as its buckets: they are what a lock covers there.
+    /// Buckets of the table. dashmap's shards count as its buckets: they are what a lock covers
+    /// there.
     pub buckets: u64,
     /// Buckets that hold an entry.
     pub nonempty_buckets: u64,
@@ -97,7 +102,8 @@ pub struct MemoryStats {
     pub table_bytes: u64,
     /// Bytes of nodes and tables that were removed and wait until no reader can be looking at them.
     pub garbage_bytes: u64,
-    /// Bytes of the table that huge pages were asked for. Whether the system gave them is its own affair.
+    /// Bytes of the table that huge pages were asked for. Whether the system gave them is its own
+    /// affair.
     pub huge_page_bytes: u64,
 }
 
@@ -134,17 +140,19 @@ impl PoolStats {
     }
 }
 
-/// Calls by verb. A failed add is one that returned an error; a failed find or delete is one whose key was absent, or
-/// that returned an error.
+/// Calls by verb. A failed add is one that returned an error; a failed find or delete is one whose
+/// key was absent, or that returned an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct OperationStats {
-    /// Calls that write: `set`, `insert`, `update`, `compare_exchange`, and each entry of their batches.
+    /// Calls that write: `set`, `insert`, `update`, `compare_exchange`, and each entry of their
+    /// batches.
     pub adds: u64,
     /// Calls that read: `read`, `get`, `contains`, and each key of their batches.
     pub finds: u64,
-    /// Calls that remove: `delete`, `take`, each key of their batches, and each entry that `retain` or `clear` removed.
+    /// Calls that remove: `delete`, `take`, each key of their batches, and each entry that
+    /// `retain` or `clear` removed.
     pub deletes: u64,
     /// Failed adds.
     pub failed_adds: u64,
@@ -176,7 +184,8 @@ fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// The distribution of entries over buckets, gathered one bucket at a time: how many buckets hold how many entries.
+/// The distribution of entries over buckets, gathered one bucket at a time: how many buckets hold
+/// how many entries.
 #[derive(Debug, Default)]
 pub(crate) struct Distribution {
     /// Pairs of entries and buckets that hold so many, by entries.
@@ -198,7 +207,9 @@ impl Distribution {
 
     /// The statistics of what was counted.
     pub(crate) fn summarise(&self) -> (EntryStats, CollisionStats) {
-        let sum = |part: fn(u64, u64) -> u64| self.buckets_with.iter().map(|&(n, b)| part(n as u64, b)).sum();
+        let sum = |part: fn(u64, u64) -> u64| {
+            self.buckets_with.iter().map(|&(n, b)| part(n as u64, b)).sum()
+        };
         let buckets: u64 = sum(|_, buckets| buckets);
         if buckets == 0 {
             return Default::default();
@@ -209,8 +220,10 @@ impl Distribution {
         let nonempty = buckets - empty;
         let max = self.buckets_with.last().map_or(0, |&(entries, _)| entries as u64);
         let mean = count as f64 / buckets as f64;
-        let squares: f64 = self.buckets_with.iter().map(|&(n, b)| (n as f64 - mean).powi(2) * b as f64).sum();
-        let per_nonempty = |total: u64| if nonempty == 0 { 0.0 } else { total as f64 / nonempty as f64 };
+        let squares: f64 =
+            self.buckets_with.iter().map(|&(n, b)| (n as f64 - mean).powi(2) * b as f64).sum();
+        let per_nonempty =
+            |total: u64| if nonempty == 0 { 0.0 } else { total as f64 / nonempty as f64 };
         let entries = EntryStats {
             count,
             buckets,

@@ -69,11 +69,14 @@ mod system {
     /// The most bytes that the control groups of this process allow it, if they may swap `swap`
     /// bytes besides.
     fn group_bound(swap: u64) -> u64 {
-        let (Some(groups), Some(mounts)) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo")) else {
+        let (Some(groups), Some(mounts)) =
+            (read("/proc/self/cgroup"), read("/proc/self/mountinfo"))
+        else {
             return u64::MAX;
         };
         let number = |path: &str| read(path)?.trim().parse().ok();
-        super::group_limit(&groups, &mounts, number).map_or(u64::MAX, |limit| limit.saturating_add(swap))
+        super::group_limit(&groups, &mounts, number)
+            .map_or(u64::MAX, |limit| limit.saturating_add(swap))
     }
 
     /// The content of a file, if there is one and there is memory for it.
@@ -108,21 +111,30 @@ fn group_limit(groups: &str, mounts: &str, number: impl Fn(&str) -> Option<u64>)
     for line in groups.lines() {
         // "4:memory:/path" in version 1, "0::/path" in version 2.
         let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some(_), Some(controllers), Some(path)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
             continue;
         };
         let (kind, file) = match controllers {
             "" => ("cgroup2", "/memory.max"),
-            _ if controllers.split(',').any(|name| name == "memory") => ("cgroup", "/memory.limit_in_bytes"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("cgroup", "/memory.limit_in_bytes")
+            }
             _ => continue,
         };
-        let Some((root, point)) = mounts.lines().find_map(|mount| mount_of(mount, kind)) else { continue };
+        let Some((root, point)) = mounts.lines().find_map(|mount| mount_of(mount, kind)) else {
+            continue;
+        };
         // Seen from inside a container the mount may begin below the root of the hierarchy.
-        let inside = path.strip_prefix(root.trim_end_matches('/')).filter(|rest| !rest.contains(".."));
+        let inside =
+            path.strip_prefix(root.trim_end_matches('/')).filter(|rest| !rest.contains(".."));
         let mut group = inside.unwrap_or("").trim_end_matches('/');
         loop {
             let mut place = String::new();
-            if point.len() + group.len() + file.len() <= PATH_BYTES && place.try_reserve(PATH_BYTES).is_ok() {
+            if point.len() + group.len() + file.len() <= PATH_BYTES
+                && place.try_reserve(PATH_BYTES).is_ok()
+            {
                 [point, group, file].into_iter().for_each(|part| place.push_str(part));
                 limit = limit.into_iter().chain(number(&place)).min();
             }
@@ -142,7 +154,8 @@ fn mount_of<'m>(line: &'m str, kind: &str) -> Option<(&'m str, &'m str)> {
     let mut place = place.split(' ').skip(3);
     let (root, point) = (place.next()?, place.next()?);
     let mut system = system.split(' ');
-    let is_memory = kind == "cgroup2" || system.clone().nth(2)?.split(',').any(|option| option == "memory");
+    let is_memory =
+        kind == "cgroup2" || system.clone().nth(2)?.split(',').any(|option| option == "memory");
     (system.next()? == kind && is_memory).then_some((root, point))
 }
 
@@ -158,7 +171,8 @@ mod tests {
 ";
 
     fn limit(groups: &str, mounts: &str, files: &[(&str, u64)]) -> Option<u64> {
-        let number = |path: &str| files.iter().find(|(name, _)| *name == path).map(|&(_, number)| number);
+        let number =
+            |path: &str| files.iter().find(|(name, _)| *name == path).map(|&(_, number)| number);
         group_limit(groups, mounts, number)
     }
 
@@ -197,7 +211,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_description_of_groups_is_passed_over() {
-        for (groups, mounts) in [("", ""), ("0::", "-"), ("::\nx", " - \n - cgroup2"), ("0", MOUNTS)] {
+        for (groups, mounts) in
+            [("", ""), ("0::", "-"), ("::\nx", " - \n - cgroup2"), ("0", MOUNTS)]
+        {
             assert_eq!(limit(groups, mounts, &[]), None, "{groups:?} {mounts:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! What a backend is: a table of nodes, behind a handful of primitives.
 //!
-//! [`Store`](crate::Store) makes every verb of [`Keystore`](crate::Keystore) out of these, the same way for all backends:
-//! checks, counts, batches, copies. So a backend holds only what makes it different: where nodes lie, who may
-//! touch them when, and how the table grows.
+//! [`Store`](crate::Store) makes every verb of [`Keystore`](crate::Keystore) out of these, the
+//! same way for all backends: checks, counts, batches, copies. So a backend holds only what makes
+//! it different: where nodes lie, who may touch them when, and how the table grows.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,7 +28,8 @@ pub(crate) enum Action<'v> {
     Delete,
 }
 
-/// See the module. `hash` is always that of `key`, by the table's own account, and keys have passed their check.
+/// See the module. `hash` is always that of `key`, by the table's own account, and keys have
+/// passed their check.
 pub(crate) trait Table {
     /// Where nodes come from.
     type Allocator: NodeAllocator;
@@ -73,9 +74,10 @@ pub(crate) trait Table {
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>>;
 
-    /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be called again where
-    /// another thread came between. `C` tells whose closure it is. `likely` is the value that it will most likely set: what
-    /// that takes may be prepared while the table is looked up.
+    /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be
+    /// called again where another thread came between. `C` tells whose closure it is. `likely` is
+    /// the value that it will most likely set: what that takes may be prepared while the table is
+    /// looked up.
     ///
     /// `on_effect` is called once, with what is returned, as soon as that has taken effect. Only
     /// then does the writer do its share of growing the table, which asks the user's hasher: a
@@ -97,9 +99,13 @@ pub(crate) trait Table {
         visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()>;
 
-    /// Scans, and removes each entry that `keep` does not want, with the value that it saw: how many. Each is recorded in
-    /// the account as it goes, for `keep` may panic.
-    fn retain(&self, session: &mut Self::Session, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize>;
+    /// Scans, and removes each entry that `keep` does not want, with the value that it saw: how
+    /// many. Each is recorded in the account as it goes, for `keep` may panic.
+    fn retain(
+        &self,
+        session: &mut Self::Session,
+        keep: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<usize>;
 
     /// Makes room for `entries` in all.
     fn reserve(&self, entries: usize) -> Result<()>;
@@ -107,7 +113,8 @@ pub(crate) trait Table {
     /// Makes the table as small as its entries allow.
     fn shrink(&self) -> Result<()>;
 
-    /// Begins to, or does so, where few entries are left for what the table has room for. Lack of memory only delays it.
+    /// Begins to, or does so, where few entries are left for what the table has room for. Lack of
+    /// memory only delays it.
     fn shrink_if_sparse(&self, session: &Self::Session);
 
     /// Looks at every bucket: how the entries lie in them, and what their nodes take.

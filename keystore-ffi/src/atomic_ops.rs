@@ -19,11 +19,12 @@ pub const KS_UPDATE_DELETE: c_int = 2;
 
 /// What ks_update asks what to do with a key: one of KS_UPDATE_…
 ///
-/// `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that belong
-/// to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value` says what
-/// the key gets: bytes that stay the caller's, that are copied before ks_update returns, and that
-/// must stay as they are until then. May be called again, with the newer value, where another thread
-/// changes the key meanwhile: only the last answer counts. Otherwise the rules of ks_read_fn.
+/// `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that
+/// belong to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value`
+/// says what the key gets: bytes that stay the caller's, that are copied before ks_update returns,
+/// and that must stay as they are until then. May be called again, with the newer value, where
+/// another thread changes the key meanwhile: only the last answer counts. Otherwise the rules of
+/// ks_read_fn.
 pub type ks_update_fn = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,
@@ -33,9 +34,9 @@ pub type ks_update_fn = Option<
     ) -> c_int,
 >;
 
-/// Removes `key`, and gives the value that it had as memory of its own. One step: of several threads
-/// that take one key, one succeeds. ks_store_stats counts it among the adds, as all that read and
-/// write in one step.
+/// Removes `key`, and gives the value that it had as memory of its own. One step: of several
+/// threads that take one key, one succeeds. ks_store_stats counts it among the adds, as all that
+/// read and write in one step.
 ///
 /// @param value where the value's address goes: the caller's from here on, to be given back by
 /// ks_free. As in ks_get_owned.
@@ -77,8 +78,8 @@ pub unsafe extern "C" fn ks_take(
 /// one step.
 ///
 /// NULL with a length of 0 stands for "no value" on either side: so a key can be created only if
-/// absent, or removed only if it has a value. An address that is not NULL, with a length of 0, stands
-/// for the value of 0 bytes.
+/// absent, or removed only if it has a value. An address that is not NULL, with a length of 0,
+/// stands for the value of 0 bytes.
 ///
 /// @param exchanged where it goes whether the key was as expected and has been changed; false where
 /// the call fails.
@@ -136,11 +137,10 @@ pub unsafe extern "C" fn ks_compare_exchange(
 /// Shows the value of `key` to a callback, and does with the key what that answers, as one step.
 ///
 /// @param decide is called on this thread before ks_update returns, and again where another thread
-/// changes the key meanwhile.
-/// @param context is handed to `decide` as it is; may be NULL.
-/// @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
-/// KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its limits;
-/// and the other failures of ks_set. After each of them the store is as before.
+/// changes the key meanwhile. @param context is handed to `decide` as it is; may be NULL. @return
+/// KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of KS_UPDATE_…,
+/// where its new value is NULL with a length, or for a key or value outside its limits; and the
+/// other failures of ks_set. After each of them the store is as before.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
@@ -162,8 +162,8 @@ pub unsafe extern "C" fn ks_update(
         let ask = |old: Option<&[u8]>| -> Result<Update, Failure> {
             let (data, len) = old.map_or((ptr::null(), 0), |old| (old.as_ptr().cast(), old.len()));
             let mut new = ks_bytes { data: ptr::null(), len: 0 };
-            // SAFETY: the caller promises a function of this type; the old value is readable until it
-            // returns.
+            // SAFETY: the caller promises a function of this type; the old value is readable until
+            // it returns.
             match unsafe { decide(context, data, len, &raw mut new) } {
                 KS_UPDATE_KEEP => Ok(Update::Keep),
                 KS_UPDATE_DELETE => Ok(Update::Delete),
@@ -172,7 +172,9 @@ pub unsafe extern "C" fn ks_update(
                     let new = unsafe { slice("new_value", new.data, new.len) }?;
                     // Before it is copied: what is too long may not even be there.
                     if new.len() > MAX_VALUE_LEN {
-                        return Err(Error::ValueLength { length: new.len(), max: MAX_VALUE_LEN }.into());
+                        return Err(
+                            Error::ValueLength { length: new.len(), max: MAX_VALUE_LEN }.into()
+                        );
                     }
                     let mut copy = Vec::new();
                     copy.try_reserve_exact(new.len())

@@ -15,8 +15,8 @@ use crate::callback::{calling_back, function};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
-/// Keys that are handed to the store together: as many as it prefetches together, for more would only
-/// cost the stack.
+/// Keys that are handed to the store together: as many as it prefetches together, for more would
+/// only cost the stack.
 const GROUP: usize = 32;
 
 /// A value as memory of its own, to be given back by ks_free, address by address.
@@ -31,11 +31,16 @@ pub struct ks_value {
 /// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL
 /// where the key has none. Otherwise the rules of ks_read_fn.
 pub type ks_read_many_fn = Option<
-    unsafe extern "C-unwind" fn(context: *mut c_void, index: usize, value: *const c_void, value_len: usize),
+    unsafe extern "C-unwind" fn(
+        context: *mut c_void,
+        index: usize,
+        value: *const c_void,
+        value_len: usize,
+    ),
 >;
 
-/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position of the
-/// group's first item. An item that cannot be turned ends the batch, after those before it.
+/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position of
+/// the group's first item. An item that cannot be turned ends the batch, after those before it.
 fn in_groups<I, T: Copy>(
     items: &[I],
     empty: T,
@@ -80,11 +85,10 @@ unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], BytesError> {
 
 /// Shows the value of each key to a callback in place, in order.
 ///
-/// @param keys `count` keys.
-/// @param visit is called once for each key, before ks_read_many returns, on this thread.
-/// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position
-/// of the key in the last message: `visit` was called for those before it only.
+/// @param keys `count` keys. @param visit is called once for each key, before ks_read_many
+/// returns, on this thread. @param context is handed to `visit` as it is; may be NULL. @return
+/// KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position of
+/// the key in the last message: `visit` was called for those before it only.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -111,7 +115,8 @@ pub unsafe extern "C" fn ks_read_many(
             |_, key| unsafe { key_of(key) },
             |start, keys| {
                 let mut show = |index: usize, value: Option<&[u8]>| {
-                    let (data, len) = value.map_or((ptr::null(), 0), |v| (v.as_ptr().cast(), v.len()));
+                    let (data, len) =
+                        value.map_or((ptr::null(), 0), |v| (v.as_ptr().cast(), v.len()));
                     // SAFETY: the caller promises a function of this type; the value is readable
                     // until it returns.
                     unsafe { visit(context, start + index, data, len) }
@@ -189,7 +194,8 @@ pub unsafe extern "C" fn ks_get_many(
                             return;
                         }
                     };
-                    // SAFETY: the caller promises room for `count` values, and the position is less.
+                    // SAFETY: the caller promises room for `count` values, and the position is
+                    // less.
                     unsafe { values.add(start + index).write(ks_value { data, len }) };
                     copied.copied = start + index + 1;
                 };
@@ -202,14 +208,13 @@ pub unsafe extern "C" fn ks_get_many(
     })
 }
 
-/// ks_set for each entry, in order: the value at each position goes to the key at the same position.
+/// ks_set for each entry, in order: the value at each position goes to the key at the same
+/// position.
 ///
-/// @param keys `count` keys.
-/// @param values `count` values.
-/// @param created where the number of keys goes that had no value before; may be NULL. Where the call
-/// fails, some of those that were set may be missing from it.
-/// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
-/// those before it are set, it and those after it are not.
+/// @param keys `count` keys. @param values `count` values. @param created where the number of keys
+/// goes that had no value before; may be NULL. Where the call fails, some of those that were set
+/// may be missing from it. @return KS_OK; otherwise a failure of ks_set, with the position of the
+/// entry in the last message: those before it are set, it and those after it are not.
 ///
 /// # Safety
 /// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
@@ -251,11 +256,10 @@ pub unsafe extern "C" fn ks_set_many(
 
 /// ks_delete for each key, in order.
 ///
-/// @param keys `count` keys.
-/// @param deleted where the number of keys goes that had a value; may be NULL. Where the call fails,
-/// some of those that were removed may be missing from it.
-/// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
-/// of the key in the last message: those before it are removed, it and those after it are not.
+/// @param keys `count` keys. @param deleted where the number of keys goes that had a value; may be
+/// NULL. Where the call fails, some of those that were removed may be missing from it. @return
+/// KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position of
+/// the key in the last message: those before it are removed, it and those after it are not.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;

@@ -67,7 +67,11 @@ pub unsafe fn slice<'a>(
     length: usize,
 ) -> Result<&'a [u8], BytesError> {
     if data.is_null() {
-        return if length == 0 { Ok(&[]) } else { Err(BytesError::Null { argument, expected: "its bytes" }) };
+        return if length == 0 {
+            Ok(&[])
+        } else {
+            Err(BytesError::Null { argument, expected: "its bytes" })
+        };
     }
     if length > isize::MAX as usize {
         return Err(BytesError::Length { argument, length });
@@ -166,8 +170,9 @@ impl<T> Out<T> {
     }
 }
 
-/// A copy of a value, to be freed by C: memory of the system's `malloc`, with a NUL after the value,
-/// so that a value that is text can be used as a string. Freed here unless it is handed over.
+/// A copy of a value, to be freed by C: memory of the system's `malloc`, with a NUL after the
+/// value, so that a value that is text can be used as a string. Freed here unless it is handed
+/// over.
 pub struct Owned {
     data: NonNull<u8>,
     length: usize,

@@ -55,12 +55,14 @@ pub(crate) fn is_inside(store: *mut ks_store) -> bool {
 
 /// What ks_read shows a value to.
 ///
-/// `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer into
-/// them past the callback's return. The callback may call any function of the store but ks_close; one
-/// that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It must return:
-/// an exception that leaves it ends the process, and a longjmp out of it is undefined.
-pub type ks_read_fn =
-    Option<unsafe extern "C-unwind" fn(context: *mut c_void, value: *const c_void, value_len: usize)>;
+/// `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer
+/// into them past the callback's return. The callback may call any function of the store but
+/// ks_close; one that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It
+/// must return: an exception that leaves it ends the process, and a longjmp out of it is
+/// undefined.
+pub type ks_read_fn = Option<
+    unsafe extern "C-unwind" fn(context: *mut c_void, value: *const c_void, value_len: usize),
+>;
 
 /// What ks_for_each shows each entry to: 0 goes on to the next, anything else stops.
 ///
@@ -80,14 +82,14 @@ pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result
     callback.ok_or_else(|| BytesError::Null { argument, expected: "a function" }.into())
 }
 
-/// Shows the value of `key` to a callback in place, without a copy. The callback is not called where
-/// the key has none.
+/// Shows the value of `key` to a callback in place, without a copy. The callback is not called
+/// where the key has none.
 ///
-/// @param visit is called once at most, before ks_read returns, on this thread.
-/// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
-/// its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
-/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @param visit is called once at most, before ks_read returns, on this thread. @param context is
+/// handed to `visit` as it is; may be NULL. @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY;
+/// KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED
+/// where it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
+/// another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
@@ -114,14 +116,14 @@ pub unsafe extern "C" fn ks_read(
     })
 }
 
-/// Shows every entry to a callback until that stops, in no particular order: each entry that is there
-/// throughout, and none twice, also while others write. O(n).
+/// Shows every entry to a callback until that stops, in no particular order: each entry that is
+/// there throughout, and none twice, also while others write. O(n).
 ///
-/// @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else stops.
-/// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
-/// where it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
-/// another thread than a single-threaded store's own.
+/// @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
+/// stops. @param context is handed to `visit` as it is; may be NULL. @return KS_OK, stopped or
+/// not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED where it
+/// may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
+/// thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `visit` keeps the rules of ks_read_fn. Any thread may call this while the
@@ -140,7 +142,8 @@ pub unsafe extern "C" fn ks_for_each(
             let (key, key_len) = (key.as_ptr().cast(), key.len());
             // SAFETY: the caller promises a function of this type; key and value are readable until
             // it returns.
-            let answer = unsafe { visit(context, key, key_len, value.as_ptr().cast(), value.len()) };
+            let answer =
+                unsafe { visit(context, key, key_len, value.as_ptr().cast(), value.len()) };
             if answer == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         calling_back(store, || opened.for_each_dyn(&mut show))?;

@@ -1,5 +1,5 @@
-//! Everything that can go wrong at the border, and the border itself: [`guard`], which every function
-//! of the header runs in.
+//! Everything that can go wrong at the border, and the border itself: [`guard`], which every
+//! function of the header runs in.
 
 use std::any::Any;
 use std::borrow::Cow;

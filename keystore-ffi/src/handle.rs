@@ -1,10 +1,10 @@
 //! Handles: what C holds of a store.
 //!
-//! A handle is not an address but a number: the index of a slot and the slot's generation. Slots are
-//! never freed, only used again, and a slot's generation goes up by one when its store is closed. So
-//! a handle that was closed, or that never was one, is recognised by looking at memory that is always
-//! there, at the price of one load more than an address would cost. It is the idea of the
-//! generational arena.
+//! A handle is not an address but a number: the index of a slot and the slot's generation. Slots
+//! are never freed, only used again, and a slot's generation goes up by one when its store is
+//! closed. So a handle that was closed, or that never was one, is recognised by looking at memory
+//! that is always there, at the price of one load more than an address would cost. It is the idea
+//! of the generational arena.
 //!
 //! What cannot be known without making every call write to shared memory: that another thread is in
 //! the middle of a call while this one closes. That is the caller's to avoid, as with `fclose`.
@@ -88,7 +88,8 @@ const OPEN: usize = 1;
 const INDEX_BITS: u32 = usize::BITS / 2;
 /// The most slots there can be, and the last generation of a slot: it is then used no more.
 const MAX_HALF: usize = (1 << INDEX_BITS) - 1;
-/// Slots of the first segment. Each segment has twice as many as the one before, so none ever moves.
+/// Slots of the first segment. Each segment has twice as many as the one before, so none ever
+/// moves.
 const FIRST_SEGMENT: usize = 32;
 const SEGMENTS: usize = (INDEX_BITS - FIRST_SEGMENT.ilog2()) as usize;
 
@@ -223,7 +224,9 @@ mod tests {
     use super::*;
 
     fn shared() -> Opened {
-        Opened::Shared(keystore_core::open(BackendKind::RwLock, &Config::default(), Global).unwrap())
+        Opened::Shared(
+            keystore_core::open(BackendKind::RwLock, &Config::default(), Global).unwrap(),
+        )
     }
 
     fn is_open(store: *mut ks_store) -> bool {
@@ -281,7 +284,9 @@ mod tests {
             let closed: usize = std::thread::scope(|scope| {
                 let threads: Vec<_> = (0..4)
                     .map(|_| {
-                        scope.spawn(move || usize::from(close(ptr::without_provenance_mut(store)).is_ok()))
+                        scope.spawn(move || {
+                            usize::from(close(ptr::without_provenance_mut(store)).is_ok())
+                        })
                     })
                     .collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).sum()
@@ -292,7 +297,8 @@ mod tests {
 
     #[test]
     fn a_single_threaded_store_is_refused_to_other_threads() {
-        let store = keystore_core::open_local(BackendKind::RwLock, &Config::default(), Global).unwrap();
+        let store =
+            keystore_core::open_local(BackendKind::RwLock, &Config::default(), Global).unwrap();
         let store = open(Opened::local(store)).unwrap();
         let handle = store.addr();
         // SAFETY: the store is closed below, after both uses.

@@ -14,22 +14,23 @@
 //!   ([`ks_read`]).
 //! - Every function that can fail returns a status: [`KS_OK`] or a negative code, the same as
 //!   [`Error::code`](keystore_core::Error::code). What a person needs to act, the value that was
-//!   wrong and the limit that it broke, is in [`ks_last_error_message`], kept for each thread apart.
-//! - A struct that may grow is passed with its size, so that programs and libraries of different ages
-//!   understand each other.
+//!   wrong and the limit that it broke, is in [`ks_last_error_message`], kept for each thread
+//!   apart.
+//! - A struct that may grow is passed with its size, so that programs and libraries of different
+//!   ages understand each other.
 //! - A panic never crosses the border: it becomes [`KS_GENERAL`] with its message.
 //!
-//! The names are those of the header, `include/keystore.h`, which cbindgen makes from these sources:
-//! `cargo xtask header` writes it, and the comments on the functions here are its documentation. So
-//! they speak to a C programmer.
+//! The names are those of the header, `include/keystore.h`, which cbindgen makes from these
+//! sources: `cargo xtask header` writes it, and the comments on the functions here are its
+//! documentation. So they speak to a C programmer.
 //!
 //! # Where things are
 //!
-//! `status` the codes and the last message · `failure` everything that can go wrong, and the border
-//! that turns it into a code · `options` what a store is opened with · `handle` handles and what they
-//! stand for · `bytes` memory coming in and going out · `store` opening, closing and the operations
-//! on one key · `callback` values shown in place · `atomic_ops` reading and writing in one step ·
-//! `batch` many keys at once · `stats` the picture of a store.
+//! `status` the codes and the last message · `failure` everything that can go wrong, and the
+//! border that turns it into a code · `options` what a store is opened with · `handle` handles and
+//! what they stand for · `bytes` memory coming in and going out · `store` opening, closing and the
+//! operations on one key · `callback` values shown in place · `atomic_ops` reading and writing in
+//! one step · `batch` many keys at once · `stats` the picture of a store.
 //!
 //! The interface of the C predecessor is a library of its own, which has this one inside:
 //! `keystore-legacy`, in the folder `legacy`.
@@ -60,24 +61,27 @@ pub mod border {
 }
 
 pub use atomic_ops::{
-    KS_UPDATE_DELETE, KS_UPDATE_KEEP, KS_UPDATE_SET, ks_compare_exchange, ks_take, ks_update, ks_update_fn,
+    KS_UPDATE_DELETE, KS_UPDATE_KEEP, KS_UPDATE_SET, ks_compare_exchange, ks_take, ks_update,
+    ks_update_fn,
 };
-pub use batch::{ks_delete_many, ks_get_many, ks_read_many, ks_read_many_fn, ks_set_many, ks_value};
+pub use batch::{
+    ks_delete_many, ks_get_many, ks_read_many, ks_read_many_fn, ks_set_many, ks_value,
+};
 pub use bytes::ks_bytes;
 pub use callback::{ks_for_each, ks_for_each_fn, ks_read, ks_read_fn};
 pub use handle::ks_store;
 pub use options::{
     KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, KS_CONCURRENCY_MULTI_THREADED,
-    KS_CONCURRENCY_SINGLE_THREADED, KS_NO_LOCK_TIMEOUT, KS_NO_MEMORY_LIMIT, KS_POOL_ARENA, KS_POOL_SLAB,
-    KS_POOL_SYSTEM, ks_backend, ks_concurrency, ks_options, ks_options_init, ks_pool,
+    KS_CONCURRENCY_SINGLE_THREADED, KS_NO_LOCK_TIMEOUT, KS_NO_MEMORY_LIMIT, KS_POOL_ARENA,
+    KS_POOL_SLAB, KS_POOL_SYSTEM, ks_backend, ks_concurrency, ks_options, ks_options_init, ks_pool,
 };
 pub use stats::{ks_stats, ks_store_stats};
 pub use status::{
     KS_GENERAL, KS_INVALID_ARGUMENT, KS_INVALID_CONFIG, KS_KEY_EXISTS, KS_KEY_NOT_FOUND,
-    KS_LOCK_NOT_ACQUIRED, KS_NOT_INITIALISED, KS_OK, KS_OUT_OF_MEMORY, KS_UNSUPPORTED, ks_last_error_message,
-    ks_strerror, ks_version,
+    KS_LOCK_NOT_ACQUIRED, KS_NOT_INITIALISED, KS_OK, KS_OUT_OF_MEMORY, KS_UNSUPPORTED,
+    ks_last_error_message, ks_strerror, ks_version,
 };
 pub use store::{
-    ks_clear, ks_close, ks_count, ks_delete, ks_exists, ks_free, ks_get, ks_get_owned, ks_insert, ks_open,
-    ks_reserve, ks_set, ks_shrink,
+    ks_clear, ks_close, ks_count, ks_delete, ks_exists, ks_free, ks_get, ks_get_owned, ks_insert,
+    ks_open, ks_reserve, ks_set, ks_shrink,
 };

@@ -25,7 +25,8 @@ pub const KS_BACKEND_DASHMAP: ks_backend = 3;
 pub type ks_pool = i32;
 /// Fixed size classes, preallocated, freed nodes reused. The default.
 pub const KS_POOL_SLAB: ks_pool = 1;
-/// Large chunks that are handed out from front to back, and reused once all of their nodes are freed.
+/// Large chunks that are handed out from front to back, and reused once all of their nodes are
+/// freed.
 pub const KS_POOL_ARENA: ks_pool = 2;
 /// The system's allocator.
 pub const KS_POOL_SYSTEM: ks_pool = 3;
@@ -71,9 +72,9 @@ pub struct ks_options {
     /// always counted.
     pub counters: i32,
     /// How long, in nanoseconds, a call waits for a lock that other threads hold: then it returns
-    /// KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and ks_shrink have
-    /// done what they did until then. A call that comes upon a table in motion may wait so long more
-    /// than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT unless changed.
+    /// KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and ks_shrink
+    /// have done what they did until then. A call that comes upon a table in motion may wait so
+    /// long more than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT unless changed.
     pub lock_timeout_ns: u64,
 }
 
@@ -108,9 +109,9 @@ pub(crate) struct Choice {
 }
 
 impl ks_options {
-    /// The options of a program that may be older or newer than this library: what it does not know
-    /// keeps its default, and what this library does not know must be zero, which every later field's
-    /// default will be.
+    /// The options of a program that may be older or newer than this library: what it does not
+    /// know keeps its default, and what this library does not know must be zero, which every later
+    /// field's default will be.
     ///
     /// # Safety
     /// `options` is NULL, or as many bytes as its first field says can be read there.
@@ -125,7 +126,9 @@ impl ks_options {
         let shared = size.min(size_of::<Self>());
         // SAFETY: `size` bytes can be read, `known` has as many as are copied, and any bytes are
         // valid numbers.
-        unsafe { ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut known).cast::<u8>(), shared) };
+        unsafe {
+            ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut known).cast::<u8>(), shared)
+        };
         for offset in shared..size {
             // SAFETY: `size` bytes can be read.
             let byte = unsafe { options.cast::<u8>().add(offset).read() };
@@ -155,13 +158,23 @@ impl ks_options {
             KS_POOL_ARENA => PoolKind::Arena,
             KS_POOL_SYSTEM => PoolKind::System,
             other => {
-                return Err(invalid("pool", other, "1 (slab), 2 (arena) or 3 (system): see KS_POOL_SLAB"));
+                return Err(invalid(
+                    "pool",
+                    other,
+                    "1 (slab), 2 (arena) or 3 (system): see KS_POOL_SLAB",
+                ));
             }
         };
         let concurrency = match self.concurrency {
             KS_CONCURRENCY_MULTI_THREADED => Concurrency::MultiThreaded,
             KS_CONCURRENCY_SINGLE_THREADED => Concurrency::SingleThreaded,
-            other => return Err(invalid("concurrency", other, "1 (multi-threaded) or 2 (single-threaded)")),
+            other => {
+                return Err(invalid(
+                    "concurrency",
+                    other,
+                    "1 (multi-threaded) or 2 (single-threaded)",
+                ));
+            }
         };
         let counters = match self.counters {
             0 => false,
@@ -203,10 +216,9 @@ fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
 
 /// Fills `options` with the defaults.
 ///
-/// @param options the caller's, need not be initialised.
-/// @param size sizeof(ks_options), so that a library that is newer than the program writes no field
-/// too many.
-/// @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
+/// @param options the caller's, need not be initialised. @param size sizeof(ks_options), so that a
+/// library that is newer than the program writes no field too many. @return KS_OK, or
+/// KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
 ///
 /// # Safety
 /// `options` is NULL or has room for `size` bytes. Any thread may call this.
@@ -223,7 +235,13 @@ pub unsafe extern "C" fn ks_options_init(options: *mut ks_options, size: usize) 
         let shared = size.min(size_of::<ks_options>());
         // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's
         // struct.
-        unsafe { ptr::copy_nonoverlapping((&raw const defaults).cast::<u8>(), options.cast::<u8>(), shared) };
+        unsafe {
+            ptr::copy_nonoverlapping(
+                (&raw const defaults).cast::<u8>(),
+                options.cast::<u8>(),
+                shared,
+            )
+        };
         Ok(())
     })
 }
@@ -259,9 +277,11 @@ mod tests {
 
     #[test]
     fn a_program_older_than_the_lock_timeout_has_none() {
-        let options = ks_options { size: EARLIER_SIZES[0], lock_timeout_ns: 7, ..ks_options::default() };
+        let options =
+            ks_options { size: EARLIER_SIZES[0], lock_timeout_ns: 7, ..ks_options::default() };
         // SAFETY: the struct has at least the bytes that its size says.
-        let read = unsafe { ks_options::read(&raw const options) }.map_err(|e| e.to_string()).unwrap();
+        let read =
+            unsafe { ks_options::read(&raw const options) }.map_err(|e| e.to_string()).unwrap();
         assert_eq!(read.lock_timeout_ns, KS_NO_LOCK_TIMEOUT);
     }
 
@@ -278,7 +298,9 @@ mod tests {
         // SAFETY: `size` is the struct's.
         let refused = unsafe { ks_options::read((&raw const newer).cast()) };
         let offset = size_of::<ks_options>() + 3;
-        assert!(matches!(refused, Err(Failure::UnknownField { offset: at, byte: 1 }) if at == offset));
+        assert!(
+            matches!(refused, Err(Failure::UnknownField { offset: at, byte: 1 }) if at == offset)
+        );
     }
 
     #[test]

@@ -102,7 +102,9 @@ const MAX_SIZE: usize = 4096;
 
 impl From<&Stats> for ks_stats {
     fn from(stats: &Stats) -> Self {
-        let Stats { metadata, entries, collisions, memory, pool, operations, nodes, errors, .. } = stats;
+        let Stats {
+            metadata, entries, collisions, memory, pool, operations, nodes, errors, ..
+        } = stats;
         Self {
             opened_at: metadata.opened_at,
             cleaned_up_at: metadata.cleaned_up_at,
@@ -146,10 +148,10 @@ impl From<&Stats> for ks_stats {
 
 /// Takes a picture of the store. O(n): it looks at every bucket and entry.
 ///
-/// @param stats where the picture goes; untouched where the call fails.
-/// @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
-/// many; one that is older fills the fields that it does not know with zeros.
-/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
+/// @param stats where the picture goes; untouched where the call fails. @param size
+/// sizeof(ks_stats), so that a library that is newer than the program writes no field too many;
+/// one that is older fills the fields that it does not know with zeros. @return KS_OK;
+/// KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
 /// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
@@ -157,14 +159,23 @@ impl From<&Stats> for ks_stats {
 /// `stats` is NULL or has room for `size` bytes. Any thread may call this while
 /// the store is open.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_stats, size: usize) -> c_int {
+pub unsafe extern "C" fn ks_store_stats(
+    store: *mut ks_store,
+    stats: *mut ks_stats,
+    size: usize,
+) -> c_int {
     guard(|| {
         if stats.is_null() {
             return Err(BytesError::Null { argument: "stats", expected: "a ks_stats" }.into());
         }
         let known = size_of::<ks_stats>();
         if !(known..=MAX_SIZE).contains(&size) || !size.is_multiple_of(align_of::<ks_stats>()) {
-            return Err(Failure::StructSize { argument: "size", size, expected: "ks_stats", known });
+            return Err(Failure::StructSize {
+                argument: "size",
+                size,
+                expected: "ks_stats",
+                known,
+            });
         }
         // SAFETY: the caller promises that nobody closes the store meanwhile.
         let picture = ks_stats::from(&unsafe { handle::opened(store) }?.keystore()?.stats()?);
@@ -173,7 +184,9 @@ pub unsafe extern "C" fn ks_store_stats(store: *mut ks_store, stats: *mut ks_sta
         let shared = size.min(size_of::<ks_stats>());
         // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's
         // struct.
-        unsafe { ptr::copy_nonoverlapping((&raw const picture).cast::<u8>(), stats.cast::<u8>(), shared) };
+        unsafe {
+            ptr::copy_nonoverlapping((&raw const picture).cast::<u8>(), stats.cast::<u8>(), shared)
+        };
         Ok(())
     })
 }

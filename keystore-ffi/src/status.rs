@@ -11,14 +11,15 @@ pub const KS_OK: c_int = 0;
 /// Something failed that has no code of its own: a bug in the library, caught before it could do
 /// harm.
 pub const KS_GENERAL: c_int = -1;
-/// Memory could not be had, from the system or within the store's memory limit. Nothing has changed.
+/// Memory could not be had, from the system or within the store's memory limit. Nothing has
+/// changed.
 pub const KS_OUT_OF_MEMORY: c_int = -10;
 /// An argument is outside its limits, NULL where it must not be, or a buffer is too small.
 pub const KS_INVALID_ARGUMENT: c_int = -20;
 /// A field of the options is outside its limits.
 pub const KS_INVALID_CONFIG: c_int = -21;
-/// The call came from inside a callback and would have to wait for a lock that the callback may hold;
-/// or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
+/// The call came from inside a callback and would have to wait for a lock that the callback may
+/// hold; or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
 pub const KS_LOCK_NOT_ACQUIRED: c_int = -30;
 /// The store is NULL, closed, or was never opened.
 pub const KS_NOT_INITIALISED: c_int = -40;
@@ -114,7 +115,8 @@ pub(crate) fn note(message: &dyn Display) {
     LAST_MESSAGE.with(|last| {
         // Formatted apart and then copied: what formats may note a message itself.
         let mut text = Truncated { bytes: [0; MESSAGE_CAPACITY], length: 0 };
-        // `Truncated` stops the formatting with an error once it is full: what fits is what is kept.
+        // `Truncated` stops the formatting with an error once it is full: what fits is what is
+        // kept.
         let _ = write!(text, "{message}");
         // SAFETY: the buffer is this thread's alone, and no reference into it exists: C holds a raw
         // pointer, whose text is documented to change with the thread's next failing call.
@@ -153,16 +155,20 @@ pub extern "C" fn ks_strerror(status: c_int) -> *const c_char {
     text_of(status).as_ptr()
 }
 
-/// What the last call that failed on this thread has to say: the value that was wrong, and the limit
-/// that it broke. The empty string where no call has failed yet; a call that succeeds leaves it as it
-/// is. UTF-8, at most 511 bytes.
+/// What the last call that failed on this thread has to say: the value that was wrong, and the
+/// limit that it broke. The empty string where no call has failed yet; a call that succeeds leaves
+/// it as it is. UTF-8, at most 511 bytes.
 ///
 /// The text belongs to the library and to the calling thread: never free it, and copy it where it
 /// must outlive the thread's next failing call.
 #[unsafe(no_mangle)]
 pub extern "C" fn ks_last_error_message() -> *const c_char {
     LAST_MESSAGE.with(|last| {
-        if last.formatted.get() { last.buffer.get().cast::<c_char>() } else { last.shown.get().as_ptr() }
+        if last.formatted.get() {
+            last.buffer.get().cast::<c_char>()
+        } else {
+            last.shown.get().as_ptr()
+        }
     })
 }
 

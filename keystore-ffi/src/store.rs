@@ -14,12 +14,10 @@ use crate::options::{Choice, ks_options};
 
 /// Opens a store.
 ///
-/// @param options what it is to be; NULL for the defaults. Not kept.
-/// @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
-/// fails.
-/// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
-/// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
-/// version.
+/// @param options what it is to be; NULL for the defaults. Not kept. @param store where the handle
+/// goes, to be closed by ks_close; NULL goes there where the call fails. @return KS_OK;
+/// KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is NULL
+/// or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later version.
 ///
 /// # Safety
 /// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
@@ -34,8 +32,12 @@ pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks
         let Choice { backend, pool, config } = unsafe { ks_options::read(options) }?.choose()?;
         let pool = AnyPool::new(pool, &config)?;
         let opened = match config.concurrency {
-            Concurrency::MultiThreaded => Opened::Shared(keystore_core::open(backend, &config, pool)?),
-            Concurrency::SingleThreaded => Opened::local(keystore_core::open_local(backend, &config, pool)?),
+            Concurrency::MultiThreaded => {
+                Opened::Shared(keystore_core::open(backend, &config, pool)?)
+            }
+            Concurrency::SingleThreaded => {
+                Opened::local(keystore_core::open_local(backend, &config, pool)?)
+            }
         };
         store.write(handle::open(opened)?);
         Ok(())
@@ -54,8 +56,8 @@ pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_close(store: *mut ks_store) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it before it
-        // is looked at.
+        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it before
+        // it is looked at.
         unsafe { handle::opened(store) }?.keystore()?;
         if callback::is_inside(store) {
             return Err(Failure::CloseInCallback);
@@ -114,8 +116,8 @@ pub unsafe extern "C" fn ks_set(
     unsafe { on_key(store, key, key_len, operation) }
 }
 
-/// Gives `key` the value `value` where it has none. One step: of several threads that insert one key,
-/// one succeeds.
+/// Gives `key` the value `value` where it has none. One step: of several threads that insert one
+/// key, one succeeds.
 ///
 /// @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
 ///
@@ -140,14 +142,14 @@ pub unsafe extern "C" fn ks_insert(
 
 /// Copies the value of `key` into a buffer of the caller's.
 ///
-/// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
-/// @param capacity the buffer's room, bytes.
-/// @param value_len where the value's length goes, also where the buffer is too small; 0 goes there
-/// where the call fails for another reason.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is too small (then
-/// *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
-/// for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
-/// long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length. @param
+/// capacity the buffer's room, bytes. @param value_len where the value's length goes, also where
+/// the buffer is too small; 0 goes there where the call fails for another reason. @return KS_OK;
+/// KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is too small (then
+/// *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL,
+/// or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not
+/// that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
+/// store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
@@ -167,9 +169,11 @@ pub unsafe extern "C" fn ks_get(
         let value_len = unsafe { Out::new("value_len", value_len) }?;
         value_len.write(0);
         if buffer.is_null() && capacity > 0 {
-            return Err(
-                BytesError::Null { argument: "buffer", expected: "as many bytes as capacity says" }.into()
-            );
+            return Err(BytesError::Null {
+                argument: "buffer",
+                expected: "as many bytes as capacity says",
+            }
+            .into());
         }
         // SAFETY: the caller promises that nobody closes the store meanwhile.
         let store = unsafe { handle::opened(store) }?.keystore()?;
@@ -199,12 +203,12 @@ pub unsafe extern "C" fn ks_get(
 /// Gives the value of `key` as memory of its own.
 ///
 /// @param value where the value's address goes: the caller's from here on, to be given back by
-/// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so that text
-/// can be used as a string. NULL goes there where the call fails.
-/// @param value_len where the value's length goes, without that NUL; 0 where the call fails.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key
-/// outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
-/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so that
+/// text can be used as a string. NULL goes there where the call fails. @param value_len where the
+/// value's length goes, without that NUL; 0 where the call fails. @return KS_OK; KS_KEY_NOT_FOUND;
+/// KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside its limits;
+/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
@@ -244,15 +248,19 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 
 /// Removes `key`.
 ///
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its limits;
-/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its
+/// limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes. Any thread may call this while
 /// the store is open.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key_len: usize) -> c_int {
+pub unsafe extern "C" fn ks_delete(
+    store: *mut ks_store,
+    key: *const c_void,
+    key_len: usize,
+) -> c_int {
     let operation = |store: &dyn Keystore, key: &[u8]| {
         if store.delete(key)? { Ok(()) } else { Err(Failure::KeyNotFound) }
     };
@@ -262,9 +270,9 @@ pub unsafe extern "C" fn ks_delete(store: *mut ks_store, key: *const c_void, key
 
 /// Tells whether `key` has a value.
 ///
-/// @param exists where the answer goes; false where the call fails.
-/// @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
-/// outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// @param exists where the answer goes; false where the call fails. @return KS_OK, whatever the
+/// answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside its
+/// limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
@@ -291,9 +299,9 @@ pub unsafe extern "C" fn ks_exists(
 
 /// Tells how many entries the store has. Exact while nobody writes.
 ///
-/// @param count where the number goes; 0 where the call fails.
-/// @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from
-/// another thread than a single-threaded store's own.
+/// @param count where the number goes; 0 where the call fails. @return KS_OK; KS_INVALID_ARGUMENT
+/// where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
+/// single-threaded store's own.
 ///
 /// # Safety
 /// `count` is NULL or can be written. Any thread may call this while the store is open.
@@ -312,9 +320,9 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
 /// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
 /// ks_shrink.
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
-/// long;
-/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not
+/// that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
+/// store's own.
 ///
 /// # Safety
 /// Any thread may call this while the store is open.
@@ -327,9 +335,11 @@ pub unsafe extern "C" fn ks_clear(store: *mut ks_store) -> c_int {
     })
 }
 
-/// Makes the store large enough for `additional` more entries, so that setting them need not grow it.
+/// Makes the store large enough for `additional` more entries, so that setting them need not grow
+/// it.
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of ks_clear.
+/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of
+/// ks_clear.
 ///
 /// # Safety
 /// That of ks_clear.

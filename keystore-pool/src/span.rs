@@ -80,7 +80,11 @@ pub(crate) fn check_layout(layout: Layout) -> Result<()> {
         return Err(Error::invalid_argument("layout size", 0, "at least 1 byte"));
     }
     if layout.align() > MAX_ALIGN {
-        return Err(Error::invalid_argument("layout alignment", layout.align(), "at most 64 bytes"));
+        return Err(Error::invalid_argument(
+            "layout alignment",
+            layout.align(),
+            "at most 64 bytes",
+        ));
     }
     Ok(())
 }

@@ -39,7 +39,11 @@ struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        Self { signal: Mutex::new((Signal::Wait, 0)), changed: Condvar::new(), arrived: Condvar::new() }
+        Self {
+            signal: Mutex::new((Signal::Wait, 0)),
+            changed: Condvar::new(),
+            arrived: Condvar::new(),
+        }
     }
 
     /// Waits for the signal. Returns whether to begin.

@@ -64,7 +64,8 @@ pub fn write_value(value: &mut [u8], key: u32, stamp: Stamp) {
 /// kept between calls.
 #[must_use]
 pub fn read_value(value: &[u8], scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
-    let word = |at| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    let word =
+        |at| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
     let stamp = Stamp(word(0)?);
     let key = word(8)? as u32;
     scratch.resize(value.len(), 0);

@@ -32,9 +32,9 @@
 //!
 //! # Features
 //!
-//! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All are
-//! on by default. A build without one compiles neither it nor what only it depends on. `serde` adds
-//! `Serialize` and `Deserialize` to the configuration, the statistics and the kinds.
+//! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All
+//! are on by default. A build without one compiles neither it nor what only it depends on. `serde`
+//! adds `Serialize` and `Deserialize` to the configuration, the statistics and the kinds.
 
 // On docs.rs: which feature brings an item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -49,7 +49,9 @@ pub use keystore_pool::*;
 
 // By name too: if a feature is off, the compiler names it to a program that lacks it.
 #[cfg(feature = "rwlock")]
-pub use keystore_core::{BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock};
+pub use keystore_core::{
+    BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock,
+};
 #[cfg(feature = "dashmap")]
 pub use keystore_core::{DashMapKeystore, DashMapTable};
 #[cfg(feature = "epoch")]

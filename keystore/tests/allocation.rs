@@ -1,14 +1,16 @@
-//! Every allocation fails once: a short life of a store, with the first allocation refused, then with the second, and so on
-//! until none is left to refuse. Whatever it was for (a node, a table, an overflow bucket, a pool's books, garbage), the verb
-//! returns an error or does without, every entry is there, and the same call succeeds the next time. The idea is that of
-//! SQLite's tests of running out of memory.
+//! Every allocation fails once: a short life of a store, with the first allocation refused, then
+//! with the second, and so on until none is left to refuse. Whatever it was for (a node, a table,
+//! an overflow bucket, a pool's books, garbage), the verb returns an error or does without, every
+//! entry is there, and the same call succeeds the next time. The idea is that of SQLite's tests of
+//! running out of memory.
 //!
 //! And a thread gets no memory at all, from its first call on. Nothing is passed over then: the
 //! process ends if anything asks for memory that cannot do without.
 //!
-//! The refusal is the global allocator's, for the thread under test and while it is within a call. What closures and the test
-//! itself allocate is never refused; nor is what a dependency allocates without a way to report that it failed: see
-//! [`CANNOT_REPORT`]. A pool's chunks are not the global allocator's but the system's.
+//! The refusal is the global allocator's, for the thread under test and while it is within a call.
+//! What closures and the test itself allocate is never refused; nor is what a dependency allocates
+//! without a way to report that it failed: see [`CANNOT_REPORT`]. A pool's chunks are not the
+//! global allocator's but the system's.
 
 #[path = "support/check.rs"]
 mod check;
@@ -31,8 +33,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use keystore::{
-    AnyPool, BackendKind, BatchError, BoxedKeystore, Change, Config, Exchange, Keystore, Result, Stats,
-    Update, code, open,
+    AnyPool, BackendKind, BatchError, BoxedKeystore, Change, Config, Exchange, Keystore, Result,
+    Stats, Update, code, open,
 };
 
 use self::check::{Check, checks};
@@ -40,8 +42,9 @@ use self::combination::{Combination, Scribbling};
 use self::script::script;
 use self::steps::{Model, Step};
 
-/// What ends the process where memory cannot be had, since it has no way to report that, and so is not refused: by how
-/// the function's name begins, or the folder or file of its source, where that is what our code calls.
+/// What ends the process where memory cannot be had, since it has no way to report that, and so is
+/// not refused: by how the function's name begins, or the folder or file of its source, where that
+/// is what our code calls.
 const CANNOT_REPORT: [&str; 4] = [
     // Its entry for a thread, and its queue of bags.
     "crossbeam_epoch::",
@@ -93,7 +96,8 @@ impl Refusing {
         if left > 1 {
             return false;
         }
-        // To look who is asking takes memory as well, which is not refused: nothing is left to refuse now.
+        // To look who is asking takes memory as well, which is not refused: nothing is left to
+        // refuse now.
         let refuses = !cannot_report(&Backtrace::force_capture().to_string());
         // What cannot be refused is passed over: the next one is.
         LEFT.set(u64::from(!refuses));
@@ -101,14 +105,17 @@ impl Refusing {
     }
 }
 
-/// Whether what asks for memory cannot report that there is none: by a backtrace, whose first lines are the innermost, each
-/// function's name before the place in the source, where that is known.
+/// Whether what asks for memory cannot report that there is none: by a backtrace, whose first
+/// lines are the innermost, each function's name before the place in the source, where that is
+/// known.
 fn cannot_report(backtrace: &str) -> bool {
     let is_ours = |line: &&str| line.contains("keystore-core/src") || line.starts_with("at ./src");
     backtrace
         .lines()
         .map(|line| {
-            line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(": ")
+            line.trim_start()
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .trim_start_matches(": ")
         })
         .take_while(|line| !is_ours(line))
         .any(|line| {
@@ -118,7 +125,8 @@ fn cannot_report(backtrace: &str) -> bool {
         })
 }
 
-// SAFETY: every call goes to the system's allocator, which keeps the promises, or returns null, as an allocator may.
+// SAFETY: every call goes to the system's allocator, which keeps the promises, or returns null, as
+// an allocator may.
 unsafe impl GlobalAlloc for Refusing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are those of the system's allocator.
@@ -173,13 +181,26 @@ impl Keystore for Within<'_> {
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         with(true, || self.0.insert(key, value))
     }
-    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update(
+        &self,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         self.update_dyn(key, &mut decide)
     }
-    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update_dyn(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         with(true, || self.0.update_dyn(key, &mut |old| with(false, || decide(old))))
     }
-    fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
+    fn compare_exchange(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
         with(true, || self.0.compare_exchange(key, expected, new))
     }
     fn delete(&self, key: &[u8]) -> Result<bool> {
@@ -252,7 +273,8 @@ fn whichever_allocation_fails_the_store_goes_on(combination: &Combination) {
     for nth in 1.. {
         LEFT.set(nth);
         let pool = with(true, || AnyPool::new(combination.pool, &config));
-        let opened = pool.and_then(|pool| with(true, || combination.open_over(&config, Scribbling(pool))));
+        let opened =
+            pool.and_then(|pool| with(true, || combination.open_over(&config, Scribbling(pool))));
         let store = match opened {
             Ok(store) => store,
             Err(error) => {
@@ -269,7 +291,11 @@ fn whichever_allocation_fails_the_store_goes_on(combination: &Combination) {
                 continue;
             }
             if let Err(error) = model.take(&Within(&*store), step) {
-                assert_eq!((error.code(), was_refused()), (code::OUT_OF_MEMORY, true), "{step:?}: {error}");
+                assert_eq!(
+                    (error.code(), was_refused()),
+                    (code::OUT_OF_MEMORY, true),
+                    "{step:?}: {error}"
+                );
                 model.check(&*store);
                 // The same again, which succeeds now.
                 assert_eq!(model.take(&Within(&*store), step), Ok(()), "{step:?} again");
@@ -299,7 +325,12 @@ fn a_thread_that_gets_no_memory_at_all_is_answered_or_refused(combination: &Comb
         |store| store.delete(&7_u32.to_be_bytes()).map(drop),
         |store| store.take(&8_u32.to_be_bytes()).map(drop),
         |store| store.compare_exchange(&9_u32.to_be_bytes(), None, None).map(drop),
-        |store| store.set_many(&[(b"one", b"1"), (b"two", b"2")]).map(drop).map_err(|refused| refused.error),
+        |store| {
+            store
+                .set_many(&[(b"one", b"1"), (b"two", b"2")])
+                .map(drop)
+                .map_err(|refused| refused.error)
+        },
         |store| store.stats().map(drop),
         |store| store.reserve(100_000),
         |store| store.shrink(),
@@ -315,7 +346,10 @@ fn a_thread_that_gets_no_memory_at_all_is_answered_or_refused(combination: &Comb
             Ok(()) => true,
             Err(error) => {
                 let expected = if nth == 3 { code::INVALID_ARGUMENT } else { code::OUT_OF_MEMORY };
-                assert!([expected, code::OUT_OF_MEMORY].contains(&error.code()), "call {nth}: {error}");
+                assert!(
+                    [expected, code::OUT_OF_MEMORY].contains(&error.code()),
+                    "call {nth}: {error}"
+                );
                 false
             }
         };
@@ -348,14 +382,19 @@ fn a_thread_that_gets_no_memory_at_all_is_answered_or_refused(combination: &Comb
         };
         std::thread::scope(|scope| scope.spawn(thread).join()).unwrap();
         for n in 0..KEYS {
-            assert_eq!(store.get(&key(n)).unwrap().as_deref(), Some(&b"after"[..]), "after call {nth}");
+            assert_eq!(
+                store.get(&key(n)).unwrap().as_deref(),
+                Some(&b"after"[..]),
+                "after call {nth}"
+            );
         }
         assert_eq!(store.stats().unwrap().entries.count as usize, store.len().unwrap());
     }
 }
 
 fn a_thread_that_gets_no_memory_waits_for_a_held_lock(combination: &Combination) {
-    let store = open(combination.backend, &Config::default(), combination.pool(&Config::default())).unwrap();
+    let store = open(combination.backend, &Config::default(), combination.pool(&Config::default()))
+        .unwrap();
     store.set(b"key", b"value").unwrap();
     let held = Barrier::new(2);
     std::thread::scope(|scope| {
@@ -375,6 +414,9 @@ fn a_thread_that_gets_no_memory_waits_for_a_held_lock(combination: &Combination)
         let deleted = waiter.join().unwrap();
         // Only the lock-free backend has to put the removed node somewhere.
         let refused = deleted.as_ref().is_err_and(|error| error.code() == code::OUT_OF_MEMORY);
-        assert!(deleted == Ok(true) || refused && combination.backend == BackendKind::Epoch, "{deleted:?}");
+        assert!(
+            deleted == Ok(true) || refused && combination.backend == BackendKind::Epoch,
+            "{deleted:?}"
+        );
     });
 }

@@ -30,7 +30,8 @@ fn the_corpus_is_packed_as_its_inputs_pack() {
 
 #[test]
 fn inputs_pack_and_unpack_and_what_is_no_input_is_named() {
-    let inputs = BTreeSet::from([vec![], vec![0], vec![0, 0], vec![0x0a, 0xff, b'#'], (0..=255).collect()]);
+    let inputs =
+        BTreeSet::from([vec![], vec![0], vec![0, 0], vec![0x0a, 0xff, b'#'], (0..=255).collect()]);
     let text = packed::pack(&inputs);
     assert!(text.lines().any(|line| line == "0aff23"), "{text}");
     assert_eq!(packed::unpack(&text), Ok(inputs));

@@ -8,8 +8,8 @@
 use std::process::Command;
 
 use keystore::{
-    AnyPool, BackendKind, Concurrency, Config, DashMapKeystore, EpochKeystore, Error, Global, Keystore,
-    LocalKeystore, PoolKind, RwLockKeystore, code, open, open_local,
+    AnyPool, BackendKind, Concurrency, Config, DashMapKeystore, EpochKeystore, Error, Global,
+    Keystore, LocalKeystore, PoolKind, RwLockKeystore, code, open, open_local,
 };
 
 /// The variable that tells a child which test it is to run.
@@ -41,7 +41,8 @@ fn limited(test: &str, work: impl FnOnce()) {
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
     let output = child.args([test, "--exact", "--nocapture"]).env(CHILD, test).output().unwrap();
-    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     assert!(output.status.success() && text[0].contains("1 passed"), "{}", text.concat());
 }
 
@@ -66,7 +67,10 @@ fn a_reserve_that_can_never_fit_is_refused_at_once_and_the_table_stays_as_it_is(
                 let error = store.reserve(additional).unwrap_err();
                 let Error::OutOfMemory { requested } = error else { panic!("{name}: {error}") };
                 // Of the smallest table, a quarter is free.
-                assert!(requested >= additional * 8, "{name}: {requested} bytes for {additional} entries");
+                assert!(
+                    requested >= additional * 8,
+                    "{name}: {requested} bytes for {additional} entries"
+                );
                 assert!(error.to_string().contains(&requested.to_string()), "{error}");
                 assert_eq!(store.table_bytes(), Ok(before), "{name} grew on the way");
             }
@@ -87,11 +91,15 @@ fn more_initial_buckets_than_can_ever_fit_are_refused_at_once() {
                 .iter()
                 .map(|&backend| open(backend, &config, Global).map(drop).unwrap_err())
                 .collect();
-            errors.push(open_local(BackendKind::RwLock, &one_thread, Global).map(drop).unwrap_err());
+            errors
+                .push(open_local(BackendKind::RwLock, &one_thread, Global).map(drop).unwrap_err());
             for error in errors {
                 assert_eq!(error.code(), code::OUT_OF_MEMORY, "{error}");
                 let Error::OutOfMemory { requested } = error else { panic!("{error}") };
-                assert!(requested >= initial_buckets * 16, "{requested} bytes for {initial_buckets} buckets");
+                assert!(
+                    requested >= initial_buckets * 16,
+                    "{requested} bytes for {initial_buckets} buckets"
+                );
             }
         }
     });

@@ -1,7 +1,8 @@
 //! Random sequences of calls, compared with a `HashMap` call by call.
 //!
-//! The keys are few, so that they meet again and again. The hashers run from good to useless: where a thousand keys share one
-//! bucket, one tag, or one whole hash, every answer still has to be right.
+//! The keys are few, so that they meet again and again. The hashers run from good to useless:
+//! where a thousand keys share one bucket, one tag, or one whole hash, every answer still has to
+//! be right.
 
 #[path = "support/check.rs"]
 mod check;
@@ -120,8 +121,8 @@ impl Hasher for WeakState {
     }
 }
 
-/// Nothing is left; four buckets; one bucket of a small table and all tags; all buckets and one tag; what neither bucket nor
-/// tag knows; four bits from everywhere.
+/// Nothing is left; four buckets; one bucket of a small table and all tags; all buckets and one
+/// tag; what neither bucket nor tag knows; four bits from everywhere.
 const WEAK: [Weak; 6] = [
     Weak { mask: 0 },
     Weak { mask: 0b11 },
@@ -147,8 +148,9 @@ fn many_keys_of_one_hash_are_all_kept_apart(combination: &Combination) {
         for initial_buckets in [1, 256] {
             let store = open_weak(combination, initial_buckets, hasher);
             let mut model = Model::default();
-            let take =
-                |model: &mut Model, step: Step| assert_eq!(model.take(&*store, &step), Ok(()), "{step:?}");
+            let take = |model: &mut Model, step: Step| {
+                assert_eq!(model.take(&*store, &step), Ok(()), "{step:?}")
+            };
             for n in 0..MANY {
                 take(&mut model, Step::Set(n, Value(n as u8, n % 50)));
             }

@@ -51,13 +51,18 @@ impl CommandLine {
     /// Runs the command in `root` and returns what it wrote to standard output.
     pub(crate) fn output(&self, root: &Path) -> Result<String, String> {
         let output = self.finish(root, |command| command.stdout_capture().stderr_capture())?;
-        self.check_status(output.status)
-            .map_err(|failure| format!("{failure}: {}", String::from_utf8_lossy(&output.stderr).trim()))?;
+        self.check_status(output.status).map_err(|failure| {
+            format!("{failure}: {}", String::from_utf8_lossy(&output.stderr).trim())
+        })?;
         String::from_utf8(output.stdout).map_err(|_| format!("the output of `{self}` is not UTF-8"))
     }
 
     /// Runs the command in `root` to its end, whatever its exit code is.
-    fn finish(&self, root: &Path, redirect: impl FnOnce(Expression) -> Expression) -> Result<Output, String> {
+    fn finish(
+        &self,
+        root: &Path,
+        redirect: impl FnOnce(Expression) -> Expression,
+    ) -> Result<Output, String> {
         let run = || -> io::Result<Output> {
             let mut command = duct::cmd(self.program()?, &self.arguments).dir(root).unchecked();
             for (variable, value) in &self.variables {
@@ -116,7 +121,10 @@ mod tests {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert!(CommandLine::cargo("--version").output(here).unwrap().starts_with("cargo "));
         let failure = CommandLine::cargo("no-such-command").output(here).unwrap_err();
-        assert!(failure.starts_with("`cargo no-such-command` failed with exit code 101: "), "{failure}");
+        assert!(
+            failure.starts_with("`cargo no-such-command` failed with exit code 101: "),
+            "{failure}"
+        );
         let failure = CommandLine::new("no-such-program", "").run(here).unwrap_err();
         assert!(failure.starts_with("`no-such-program` could not be started: "), "{failure}");
     }

@@ -64,7 +64,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// Unpacks the corpus, runs the fuzzer, and packs the corpus if it may have grown.
 fn fuzz(root: &Path, args: &Args) -> Result<(), String> {
     let (corpus, kept) = (root.join(CORPUS), root.join(KEPT));
-    fs::create_dir_all(root.join(FOUND)).map_err(|error| format!("{FOUND}: cannot be made: {error}"))?;
+    fs::create_dir_all(root.join(FOUND))
+        .map_err(|error| format!("{FOUND}: cannot be made: {error}"))?;
     unpack(&corpus, &kept)?;
     for command in commands(args) {
         outln!("{command}");
@@ -111,7 +112,9 @@ fn pack(folder: &Path, corpus: &Path) -> Result<usize, String> {
 fn check_tools(root: &Path) -> Result<(), String> {
     nightly::target(root)?;
     nightly::command("cargo fuzz --version").output(root).map(drop).map_err(|failure| {
-        format!("this command needs cargo-fuzz ({failure}); install it:\n    cargo install cargo-fuzz")
+        format!(
+            "this command needs cargo-fuzz ({failure}); install it:\n    cargo install cargo-fuzz"
+        )
     })
 }
 
@@ -177,7 +180,8 @@ mod tests {
         fs::write(folder.join("new"), b"\x00a new input").unwrap();
         assert_eq!(pack(&folder, &corpus), Ok(count + 1));
         let after = fs::read_to_string(&corpus).unwrap();
-        let new: Vec<&str> = after.lines().filter(|line| !before.lines().any(|old| old == *line)).collect();
+        let new: Vec<&str> =
+            after.lines().filter(|line| !before.lines().any(|old| old == *line)).collect();
         assert_eq!(new, ["0061206e657720696e707574"]);
         fs::write(&corpus, "# nothing\nno input\n").unwrap();
         let error = unpack(&corpus, &folder).unwrap_err();

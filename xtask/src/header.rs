@@ -83,7 +83,8 @@ fn header_path() -> PathBuf {
 /// Generates the header from the sources.
 fn generate() -> Result<String, Error> {
     let root = crate_path();
-    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).map_err(Error::Generate)?;
+    let config =
+        cbindgen::Config::from_file(root.join("cbindgen.toml")).map_err(Error::Generate)?;
     let bindings = SOURCES
         .iter()
         .fold(cbindgen::Builder::new().with_config(config), |builder, source| {
@@ -128,7 +129,10 @@ mod tests {
     fn the_first_difference_is_shown() {
         assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
         let difference = first_difference("a\nb\n", "a\nc\n").unwrap();
-        assert!(difference.contains("line 2 is:        b") && difference.ends_with("c"), "{difference}");
+        assert!(
+            difference.contains("line 2 is:        b") && difference.ends_with("c"),
+            "{difference}"
+        );
         assert!(first_difference("a\n", "a\nb\n").unwrap().contains("end of the file"));
         assert!(first_difference("a\r\n", "a\n").unwrap().contains("line ends"));
     }

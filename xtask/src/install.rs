@@ -3,11 +3,11 @@
 //! cargo-c does the same on more systems (`cargo cinstall --package keystore-ffi`). This command
 //! needs only cargo and the system's `strip`, so the checks use it.
 //!
-//! An installed library differs from the one that `cargo build` makes: it has a soname and no debug
-//! symbols. It is built in a target directory of its own, so that the two builds never overwrite
-//! each other's file. It also has another name: cargo names a library after its crate, and the
-//! crate `keystore` is the Rust library. So cargo builds `libkeystore_ffi`, and this command installs
-//! it as `libkeystore`.
+//! An installed library differs from the one that `cargo build` makes: it has a soname and no
+//! debug symbols. It is built in a target directory of its own, so that the two builds never
+//! overwrite each other's file. It also has another name: cargo names a library after its crate,
+//! and the crate `keystore` is the Rust library. So cargo builds `libkeystore_ffi`, and this
+//! command installs it as `libkeystore`.
 
 use std::fs;
 use std::io;
@@ -141,8 +141,8 @@ fn compatible_version() -> String {
 /// Builds and installs the libraries. Returns the installed files.
 fn install(args: &Args) -> Result<Vec<PathBuf>, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    let prefix =
-        std::path::absolute(&args.prefix).map_err(|error| format!("{}: {error}", args.prefix.display()))?;
+    let prefix = std::path::absolute(&args.prefix)
+        .map_err(|error| format!("{}: {error}", args.prefix.display()))?;
     let (include, lib) = (prefix.join("include"), prefix.join("lib"));
     let (pkgconfig, cmake) = (lib.join("pkgconfig"), prefix.join("share/keystore/cmake"));
 
@@ -154,7 +154,8 @@ fn install(args: &Args) -> Result<Vec<PathBuf>, String> {
         built.push((library, names, files));
     }
     for directory in [&include, &pkgconfig, &cmake] {
-        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))?;
     }
 
     let mut installed = Vec::new();
@@ -224,7 +225,9 @@ fn build(
     }
     let find = |extension: &str| {
         let found = built.iter().find(|file| file.extension().is_some_and(|e| e == extension));
-        found.cloned().ok_or_else(|| format!("cargo built no lib{}.{extension}", library.crate_name))
+        found
+            .cloned()
+            .ok_or_else(|| format!("cargo built no lib{}.{extension}", library.crate_name))
     };
     Ok(Built { shared: find(std::env::consts::DLL_EXTENSION)?, archive: find("a")? })
 }
@@ -235,9 +238,9 @@ fn strip(archive: &Path) -> io::Result<()> {
     let program = std::env::var_os("STRIP").unwrap_or_else(|| "strip".into());
     let failed = |why: String| io::Error::other(format!("{} -S: {why}", program.display()));
     let status = Command::new(&program).arg("-S").arg(archive).status();
-    match status
-        .map_err(|error| failed(format!("{error} (install binutils, or name another program in STRIP)")))?
-    {
+    match status.map_err(|error| {
+        failed(format!("{error} (install binutils, or name another program in STRIP)"))
+    })? {
         status if status.success() => Ok(()),
         status => Err(failed(status.to_string())),
     }
@@ -245,7 +248,8 @@ fn strip(archive: &Path) -> io::Result<()> {
 
 /// Lists the files of a directory in order.
 fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
-    let list = || fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    let list =
+        || fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
     let mut files = list().map_err(|error| format!("{}: {error}", directory.display()))?;
     files.sort();
     Ok(files)

@@ -1,7 +1,7 @@
 //! `cargo xtask …`: the commands for work on this project.
 //!
-//! They print with `outln!` and `errln!` of `keystore_text::console`, which never panic if the output
-//! cannot be written.
+//! They print with `outln!` and `errln!` of `keystore_text::console`, which never panic if the
+//! output cannot be written.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -106,15 +106,20 @@ mod tests {
 
     #[test]
     fn every_command_that_a_page_shows_is_one_with_these_options() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
         let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
         for entry in root.join("docs").read_dir().expect("docs can be read") {
             pages.push(entry.expect("docs can be read").path());
         }
         let mut seen = 0;
-        for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
-            for arguments in commands(&std::fs::read_to_string(page).expect("the page can be read")) {
-                let parsed = Command::try_parse_from(["cargo xtask".to_owned()].iter().chain(&arguments));
+        for page in
+            pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md"))
+        {
+            for arguments in commands(&std::fs::read_to_string(page).expect("the page can be read"))
+            {
+                let parsed =
+                    Command::try_parse_from(["cargo xtask".to_owned()].iter().chain(&arguments));
                 // A name alone is a mention of the command, so options may be missing.
                 let is_name = arguments.len() == 1;
                 let wrong = parsed
@@ -130,8 +135,7 @@ mod tests {
 
     #[test]
     fn commands_are_found_in_blocks_and_in_sentences() {
-        let page =
-            "`cargo\nxtask bench\n--peers`, `cargo xtask …`\n\n    cargo xtask test --list   # the steps\n";
+        let page = "`cargo\nxtask bench\n--peers`, `cargo xtask …`\n\n    cargo xtask test --list   # the steps\n";
         assert_eq!(commands(page), [vec!["bench", "--peers"], vec!["test", "--list"]]);
     }
 }

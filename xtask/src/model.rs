@@ -50,13 +50,14 @@ mod tests {
 
     #[test]
     fn the_thorough_form_is_asked_for_by_a_variable() {
-        let [short, long] =
-            [false, true].map(|thorough| commands(&Args { thorough }).map(|command| command.to_string()));
+        let [short, long] = [false, true]
+            .map(|thorough| commands(&Args { thorough }).map(|command| command.to_string()));
         let variable = "KEYSTORE_MODELS_THOROUGH=\"1\" ";
         for (short, long) in short.iter().zip(&long) {
             assert_eq!(&long.replace(variable, ""), short);
             assert!(
-                long.contains(variable) && short.starts_with("RUSTFLAGS=\"--cfg loom\" cargo test "),
+                long.contains(variable)
+                    && short.starts_with("RUSTFLAGS=\"--cfg loom\" cargo test "),
                 "{short}"
             );
         }

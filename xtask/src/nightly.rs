@@ -5,8 +5,12 @@ use std::path::Path;
 use crate::command::CommandLine;
 
 /// Targets that support sanitizers. The fuzzer uses a sanitizer too.
-const TARGETS: [&str; 4] =
-    ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "x86_64-apple-darwin", "aarch64-apple-darwin"];
+const TARGETS: [&str; 4] = [
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "x86_64-apple-darwin",
+    "aarch64-apple-darwin",
+];
 
 /// Makes a command of the nightly toolchain.
 pub(crate) fn command(arguments: &str) -> CommandLine {

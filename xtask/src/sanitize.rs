@@ -78,7 +78,8 @@ fn check_tools(root: &Path, sanitizer: Sanitizer) -> Result<String, String> {
 /// tests on every combination.
 fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
     // The harness's own allocator would hide the use of memory from a sanitizer.
-    const BENCH: &str = "-p keystore-verify --lib --no-default-features -- every_combination_passes";
+    const BENCH: &str =
+        "-p keystore-verify --lib --no-default-features -- every_combination_passes";
     let tests: &[&str] = match (args.sanitizer, args.short) {
         (_, true) => &["-p keystore --test conformance -- concurrency::"],
         (Sanitizer::Address, false) => &[
@@ -98,7 +99,9 @@ fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
     };
     tests
         .iter()
-        .map(|tests| with_options(args.sanitizer, &format!("cargo test --target {target} {build} {tests}")))
+        .map(|tests| {
+            with_options(args.sanitizer, &format!("cargo test --target {target} {build} {tests}"))
+        })
         .collect()
 }
 
@@ -123,7 +126,9 @@ mod tests {
     #[test]
     fn commands_can_be_typed_as_they_are_printed() {
         let args = Args { sanitizer: Sanitizer::Thread, short: true };
-        let [command] = &commands(&args, "x86_64-unknown-linux-gnu")[..] else { panic!("one command") };
+        let [command] = &commands(&args, "x86_64-unknown-linux-gnu")[..] else {
+            panic!("one command")
+        };
         assert_eq!(
             command.to_string(),
             "RUSTFLAGS=\"-Zsanitizer=thread --cfg crossbeam_sanitize --cfg rustix_use_libc\" \
@@ -137,7 +142,11 @@ mod tests {
         for sanitizer in Sanitizer::value_variants() {
             let commands =
                 commands(&Args { sanitizer: *sanitizer, short: false }, "x86_64-unknown-linux-gnu");
-            assert!(commands.iter().any(|command| command.to_string().contains("--no-default-features")));
+            assert!(
+                commands
+                    .iter()
+                    .any(|command| command.to_string().contains("--no-default-features"))
+            );
         }
     }
 }

@@ -46,7 +46,9 @@ pub(crate) struct Args {
 pub(crate) fn minutes(text: &str) -> Result<Duration, String> {
     const WEEK: f64 = 7.0 * 24.0 * 60.0;
     match text.parse::<f64>() {
-        Ok(minutes) if minutes > 0.0 && minutes <= WEEK => Ok(Duration::from_secs_f64(60.0 * minutes)),
+        Ok(minutes) if minutes > 0.0 && minutes <= WEEK => {
+            Ok(Duration::from_secs_f64(60.0 * minutes))
+        }
         _ => Err("it must be a number above 0 and up to 10080 (a week)".to_owned()),
     }
 }
@@ -94,7 +96,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             args.seed
         );
     }
-    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.result == Verdict::Fail).collect();
+    let failed: Vec<&Outcome> =
+        outcomes.iter().filter(|outcome| outcome.result == Verdict::Fail).collect();
     for outcome in &failed {
         errln!("{}", failure(outcome));
     }

@@ -27,7 +27,8 @@ pub(crate) struct Args {
 
 /// Runs the tests. Returns 2 for invalid arguments, and 1 if a combination fails.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let options = Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
+    let options =
+        Options { threads: args.threads, keys_per_thread: args.keys, value_size: args.value_size };
     if let Err(error) = options.validate() {
         errln!("error: {error}");
         return ExitCode::from(2);
@@ -51,8 +52,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             args.keys,
             args.value_size
         );
-        for (outcome, example) in
-            outcomes.iter().flat_map(|outcome| outcome.faults.examples.iter().map(move |e| (outcome, e)))
+        for (outcome, example) in outcomes
+            .iter()
+            .flat_map(|outcome| outcome.faults.examples.iter().map(move |e| (outcome, e)))
         {
             outln!("{}+{}: {example}", outcome.backend, outcome.pool);
         }
@@ -63,13 +65,15 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 fn stress_all(options: &Options) -> Result<Vec<Outcome>, StressError> {
     let combinations = Combination::all();
-    let style = ProgressStyle::with_template("{pos}/{len} {msg} {elapsed}").expect("the template is valid");
+    let style =
+        ProgressStyle::with_template("{pos}/{len} {msg} {elapsed}").expect("the template is valid");
     let bar = ProgressBar::new(combinations.len() as u64).with_style(style);
     let outcomes = combinations
         .into_iter()
         .map(|combination| {
             bar.set_message(combination.to_string());
-            let outcome = stress::run(combination, &keystore_core::Config::default(), options, &|_| {});
+            let outcome =
+                stress::run(combination, &keystore_core::Config::default(), options, &|_| {});
             bar.inc(1);
             outcome
         })

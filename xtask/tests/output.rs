@@ -39,7 +39,9 @@ fn names_of_files_do_not_control_the_terminal() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let odd = "/no/\u{1b}[31m\u{202e}";
-    for arguments in [&["plot", odd][..], &["bench", "--scenario", odd], &["bench", "--suite", odd], &[odd]] {
+    for arguments in
+        [&["plot", odd][..], &["bench", "--scenario", odd], &["bench", "--suite", odd], &[odd]]
+    {
         let (code, err) = run(arguments);
         assert_eq!(code, Some(2), "{err}");
         assert!(err.contains("202e") && !err.contains(['\u{1b}', '\u{202e}']), "{err:?}");

@@ -15,7 +15,8 @@ fn read(path: &str) -> String {
 
 /// Lists the names in a folder. A subfolder ends with a slash.
 fn names_in(folder: &str) -> BTreeSet<String> {
-    let entries = fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let entries =
+        fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
     let name_of = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().expect("a name of ASCII characters");
         if entry.path().is_dir() { name + "/" } else { name }
@@ -31,8 +32,10 @@ fn between<'p>(page: &'p str, from: &str, to: &str) -> &'p str {
 
 /// Returns the file names at the start of the indented lines of a text. One line may list several.
 fn listed(text: &str) -> BTreeSet<String> {
-    let lines =
-        text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| !line.starts_with(' '));
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| !line.starts_with(' '));
     let names = |line: &str| -> Vec<String> {
         // Two spaces end the names.
         line.split("  ").next().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
@@ -107,7 +110,10 @@ fn the_page_of_error_codes_has_every_code_of_rust_and_c() {
         .filter_map(|line| line.trim().strip_prefix("pub const ")?.split_once(": i32 = "))
         .map(|(_, number)| number.trim_end_matches(';').parse().expect("a number"))
         .collect();
-    assert!(in_rust.len() > 10 && in_rust.is_subset(&listed), "{in_rust:?} and on the page {listed:?}");
+    assert!(
+        in_rust.len() > 10 && in_rust.is_subset(&listed),
+        "{in_rust:?} and on the page {listed:?}"
+    );
 
     let header = read("keystore-ffi/include/keystore.h");
     let in_c: BTreeSet<(i32, String)> = header
@@ -116,8 +122,10 @@ fn the_page_of_error_codes_has_every_code_of_rust_and_c() {
         .filter(|(name, number)| number.starts_with('-') || *name == "KS_OK")
         .map(|(name, number)| (number.trim().parse().expect("a number"), format!("`{name}`")))
         .collect();
-    let on_the_page =
-        happens.iter().map(|(code, row)| (*code, row[1].clone())).filter(|(_, name)| name != "(none)");
+    let on_the_page = happens
+        .iter()
+        .map(|(code, row)| (*code, row[1].clone()))
+        .filter(|(_, name)| name != "(none)");
     assert_eq!(in_c, on_the_page.collect());
 }
 
@@ -134,7 +142,8 @@ fn documented_errors() -> BTreeMap<String, BTreeSet<i32>> {
         } else if let Some(operation) = line.strip_prefix("fn ") {
             let operation = operation.split(['(', '<']).next().expect("a name").to_owned();
             let errors = text.split_once("# Errors").expect("every operation names its errors").1;
-            let numbers = errors.split('-').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit));
+            let numbers =
+                errors.split('-').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_digit));
             let codes: BTreeSet<i32> = numbers
                 .filter_map(|digits| digits.collect::<String>().parse::<i32>().ok())
                 .map(|n| -n)
@@ -185,7 +194,8 @@ fn the_page_of_tests_names_tests_that_there_are() {
     let promises = between(&page, "## Promises", "## Models");
     let mut seen = 0;
     for name in promises.split('`').skip(1).step_by(2) {
-        let Some((module, test)) = name.split_once("::").filter(|(_, test)| test.ends_with('…')) else {
+        let Some((module, test)) = name.split_once("::").filter(|(_, test)| test.ends_with('…'))
+        else {
             continue;
         };
         let source = read(&format!("keystore/tests/conformance/{module}.rs"));
@@ -198,23 +208,31 @@ fn the_page_of_tests_names_tests_that_there_are() {
 
 /// Lists every file below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.expect("the folder can be read").path());
     paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
 #[test]
 fn no_public_signature_names_a_type_of_a_dependency() {
-    const DEPENDENCIES: [&str; 6] =
-        ["crossbeam_epoch::", "crossbeam_utils::", "dashmap::", "foldhash::", "lock_api::", "parking_lot::"];
+    const DEPENDENCIES: [&str; 6] = [
+        "crossbeam_epoch::",
+        "crossbeam_utils::",
+        "dashmap::",
+        "foldhash::",
+        "lock_api::",
+        "parking_lot::",
+    ];
     for source in ["keystore/src", "keystore-core/src", "keystore-pool/src"]
         .into_iter()
         .flat_map(|name| sources(&root().join(name)))
     {
         let text = fs::read_to_string(&source).expect("the file can be read");
         for line in text.lines().map(str::trim) {
-            let public =
-                ["pub fn", "pub type", "pub const", "pub use"].iter().any(|start| line.starts_with(start));
+            let public = ["pub fn", "pub type", "pub const", "pub use"]
+                .iter()
+                .any(|start| line.starts_with(start));
             let ours = line.starts_with("pub use backend::");
             let foreign = DEPENDENCIES.iter().find(|dependency| line.contains(**dependency));
             assert!(!public || ours || foreign.is_none(), "{}: {line}", source.display());
@@ -230,7 +248,9 @@ fn every_published_crate_says_what_a_registry_shows() {
         if manifest.contains("publish = false") {
             continue;
         }
-        for field in ["description = ", "readme = ", "license", "repository", "keywords", "categories"] {
+        for field in
+            ["description = ", "readme = ", "license", "repository", "keywords", "categories"]
+        {
             assert!(manifest.lines().any(|line| line.starts_with(field)), "{member} lacks {field}");
         }
         let files = names_in(member);
@@ -245,12 +265,18 @@ fn every_page_links_to_files_that_are_there() {
     let mut pages: Vec<PathBuf> =
         names_in("docs").into_iter().map(|name| Path::new("docs").join(name)).collect();
     pages.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from));
-    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+    for page in
+        pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md"))
+    {
         let text = read(&page.to_string_lossy());
         for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
             let local = !link.is_empty() && !link.contains("://");
             let target = root().join(page.parent().expect("a folder")).join(link);
-            assert!(!local || target.exists(), "{} links to {link}, which does not exist", page.display());
+            assert!(
+                !local || target.exists(),
+                "{} links to {link}, which does not exist",
+                page.display()
+            );
         }
     }
 }

@@ -46,7 +46,8 @@ pub(crate) fn run(
         store.set(keys.get(position), &value)?;
         store.read_dyn(keys.get(position), &mut |_| {})
     });
-    let failed = |reason: String| Error::Threads { scenario: scenario.name.clone(), threads, reason };
+    let failed =
+        |reason: String| Error::Threads { scenario: scenario.name.clone(), threads, reason };
     for result in together.map_err(|error| failed(error.to_string()))?.results {
         let used = result.map_err(failed)?;
         used.map_err(|source| Error::Store {
@@ -74,7 +75,8 @@ mod tests {
         let scenario = Scenario { keys: 10, burst: Some(64), ..Scenario::default() };
         let keys = Keys::make(10, &scenario.key_size).unwrap();
         let store = open(BackendKind::RwLock, &Config::default(), Global).unwrap();
-        crate::measure::driver::load(&*store, &scenario, &keys, &[], &RunControl::default()).unwrap();
+        crate::measure::driver::load(&*store, &scenario, &keys, &[], &RunControl::default())
+            .unwrap();
         run("rwlock", &*store, &scenario, &keys).unwrap();
         let stats = store.stats().unwrap().operations;
         assert_eq!((stats.adds, stats.finds), (10 + 64, 64));

@@ -48,8 +48,8 @@ impl Candidate {
         }
     }
 
-    /// Returns a new store. Peers take no configuration: each is opened as by its own default, and grows
-    /// from there.
+    /// Returns a new store. Peers take no configuration: each is opened as by its own default, and
+    /// grows from there.
     ///
     /// # Errors
     /// Returns the errors of [`Combination::open`]; -43 for a peer where the feature `peers` is
@@ -69,7 +69,10 @@ impl Candidate {
     ///
     /// # Errors
     /// Returns the errors of the walk.
-    pub(crate) fn finish_growing(self, store: &(dyn Keystore + Send + Sync)) -> keystore::Result<()> {
+    pub(crate) fn finish_growing(
+        self,
+        store: &(dyn Keystore + Send + Sync),
+    ) -> keystore::Result<()> {
         if self.is_peer() {
             store.for_each_dyn(&mut |_, _| ControlFlow::Continue(()))?;
         }
@@ -143,7 +146,8 @@ impl Selection {
     #[must_use]
     pub fn select(selections: &[Self], candidates: &[Candidate]) -> Vec<Candidate> {
         let selected = |candidate: &Candidate| {
-            selections.is_empty() || selections.iter().any(|selection| selection.matches(*candidate))
+            selections.is_empty()
+                || selections.iter().any(|selection| selection.matches(*candidate))
         };
         candidates.iter().copied().filter(selected).collect()
     }
@@ -186,7 +190,8 @@ mod tests {
     use super::*;
 
     fn selected(patterns: &[&str]) -> Vec<String> {
-        let selections: Vec<Selection> = patterns.iter().map(|text| text.parse().unwrap()).collect();
+        let selections: Vec<Selection> =
+            patterns.iter().map(|text| text.parse().unwrap()).collect();
         Selection::select(&selections, &Candidate::all()).iter().map(Candidate::to_string).collect()
     }
 
@@ -207,7 +212,10 @@ mod tests {
         for wrong in ["btree", "epoch+heap", "", "+", "epoch+slab+arena"] {
             let error = wrong.parse::<Selection>().unwrap_err();
             assert!(error.is_usage());
-            assert!(error.to_string().starts_with(&format!("store {wrong:?} is unknown")), "{error}");
+            assert!(
+                error.to_string().starts_with(&format!("store {wrong:?} is unknown")),
+                "{error}"
+            );
             assert!(error.to_string().contains("rwlock, epoch, dashmap"), "{error}");
         }
         let error = "epoch+slap".parse::<Selection>().unwrap_err().to_string();

@@ -32,7 +32,8 @@ type Line = [u64; 8];
 const HUGE_PAGE: usize = 2 << 20;
 
 /// Lines are numbered in 32 bits while the cycle is made.
-const MAX_BYTES: usize = (u32::MAX as usize).saturating_mul(size_of::<Line>()) / HUGE_PAGE * HUGE_PAGE;
+const MAX_BYTES: usize =
+    (u32::MAX as usize).saturating_mul(size_of::<Line>()) / HUGE_PAGE * HUGE_PAGE;
 
 /// Each rate is the median of so many runs.
 const RUNS: usize = 3;
@@ -72,7 +73,8 @@ pub struct LineRate {
 
 /// The numbers of chains a thread follows at once, and the code for each: the number is known to
 /// the compiler, so that the chains' heads are kept in registers, as far as there are so many.
-const CHASES: [(usize, Chase); 4] = [(1, chase::<1>), (8, chase::<8>), (16, chase::<16>), (32, chase::<32>)];
+const CHASES: [(usize, Chase); 4] =
+    [(1, chase::<1>), (8, chase::<8>), (16, chase::<16>), (32, chase::<32>)];
 
 /// Random lines a second of a buffer of `bytes` bytes: for both kinds of pages, for each number of
 /// threads, with 1, 8, 16 and 32 lines in flight to each thread; each is the median of three runs
@@ -91,7 +93,12 @@ pub fn line_rates(bytes: usize, threads: &[usize], each: Duration) -> Vec<LineRa
             let threads = threads.max(1);
             for (in_flight, chase) in CHASES {
                 let runs = [(); RUNS].map(|()| cycle.rate(threads, in_flight, chase, each));
-                rates.push(LineRate { pages, threads, in_flight, lines_per_sec: Spread::of(&runs).median });
+                rates.push(LineRate {
+                    pages,
+                    threads,
+                    in_flight,
+                    lines_per_sec: Spread::of(&runs).median,
+                });
             }
         }
     }
@@ -153,7 +160,9 @@ impl Cycle {
                             machine::pin_to_cpu(processor);
                         }
                         let starts: Vec<u64> = (0..in_flight)
-                            .map(|chain| cycle.start(thread * in_flight + chain, threads * in_flight))
+                            .map(|chain| {
+                                cycle.start(thread * in_flight + chain, threads * in_flight)
+                            })
                             .collect();
                         barrier.wait();
                         chase(cycle.lines(), &starts, each)
@@ -162,7 +171,9 @@ impl Cycle {
                 .collect();
             handles
                 .into_iter()
-                .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .map(|handle| {
+                    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
                 .collect()
         });
         let steps = runs.iter().map(|run| run.steps).max().unwrap_or(0);
@@ -286,7 +297,8 @@ mod tests {
                 expected.extend([1, 8, 16, 32].map(|in_flight| (pages, threads, in_flight)));
             }
         }
-        let found: Vec<_> = rates.iter().map(|rate| (rate.pages, rate.threads, rate.in_flight)).collect();
+        let found: Vec<_> =
+            rates.iter().map(|rate| (rate.pages, rate.threads, rate.in_flight)).collect();
         assert_eq!(found, expected);
         assert!(
             rates.iter().all(|rate| rate.lines_per_sec.is_finite() && rate.lines_per_sec > 0.0),

@@ -54,7 +54,8 @@ impl Machine {
             processors: processors(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             huge_pages: huge_pages().unwrap_or_else(unknown),
-            allocator: if cfg!(feature = "mimalloc") { "mimalloc" } else { "the system's" }.to_owned(),
+            allocator: if cfg!(feature = "mimalloc") { "mimalloc" } else { "the system's" }
+                .to_owned(),
             optimised: !cfg!(debug_assertions),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -112,7 +113,8 @@ mod tests {
     fn another_machine_is_named_by_what_differs() {
         let machine = Machine::this();
         assert_eq!(machine.difference_to(&machine), None);
-        let other = Machine { processor: "Z80".to_owned(), version: "9".to_owned(), ..machine.clone() };
+        let other =
+            Machine { processor: "Z80".to_owned(), version: "9".to_owned(), ..machine.clone() };
         let difference = machine.difference_to(&other).unwrap();
         assert!(difference.starts_with("processor was \"Z80\" and is "), "{difference}");
         assert!(!difference.contains(';'), "{difference}");

@@ -46,11 +46,20 @@ impl Keystore for NullStore {
         })
     }
 
-    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update_dyn(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         self.update(key, decide)
     }
 
-    fn compare_exchange(&self, _: &[u8], expected: Option<&[u8]>, _: Option<&[u8]>) -> Result<Exchange> {
+    fn compare_exchange(
+        &self,
+        _: &[u8],
+        expected: Option<&[u8]>,
+        _: Option<&[u8]>,
+    ) -> Result<Exchange> {
         Ok(if expected.is_none() { Exchange::Exchanged } else { Exchange::Differs(None) })
     }
 
@@ -158,7 +167,15 @@ mod tests {
     #[test]
     fn the_harness_runs_on_it_and_every_key_is_a_miss() {
         let scenario = Scenario {
-            mix: Mix { get: 25, get_many: 25, set: 20, insert: 10, update: 10, delete: 10, ..Mix::default() },
+            mix: Mix {
+                get: 25,
+                get_many: 25,
+                set: 20,
+                insert: 10,
+                update: 10,
+                delete: 10,
+                ..Mix::default()
+            },
             preload: 0.0,
             length: Length::Operations(10_000),
             keys: 100,

@@ -109,7 +109,8 @@ impl Proof<'_> {
                 Some((position, stamp))
                     if (position as usize) < count && self.keys.get(position as usize) == key =>
                 {
-                    found.duplicates += u64::from(stamps[position as usize].replace(stamp).is_some());
+                    found.duplicates +=
+                        u64::from(stamps[position as usize].replace(stamp).is_some());
                 }
                 _ => found.wrong += 1,
             }
@@ -127,9 +128,13 @@ impl Proof<'_> {
                 looked_up = read_value(value, &mut scratch);
             })?;
             match stamp {
-                _ if present && looked_up != stamp.map(|stamp| (position as u32, stamp)) => found.wrong += 1,
+                _ if present && looked_up != stamp.map(|stamp| (position as u32, stamp)) => {
+                    found.wrong += 1
+                }
                 Some(_) if !present => found.missing += 1,
-                Some(stamp) => found.wrong += u64::from(!self.is_plausible(position, *stamp, *expected)),
+                Some(stamp) => {
+                    found.wrong += u64::from(!self.is_plausible(position, *stamp, *expected))
+                }
                 None => found.missing += u64::from(!self.may_be_absent(position, *expected)),
             }
         }

@@ -11,7 +11,10 @@ pub(super) struct Peer<M>(pub(super) M);
 
 /// Returns the error for an operation that not every peer has, or that each defines differently.
 const fn unsupported<T>(operation: &'static str) -> Result<T> {
-    Err(Error::Unsupported { operation, reason: "a peer is driven only through what all of them have" })
+    Err(Error::Unsupported {
+        operation,
+        reason: "a peer is driven only through what all of them have",
+    })
 }
 
 impl<M: Map> Keystore for Peer<M> {
@@ -45,11 +48,20 @@ impl<M: Map> Keystore for Peer<M> {
         Ok(self.0.update(key, decide))
     }
 
-    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update_dyn(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         Ok(self.0.update(key, decide))
     }
 
-    fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
+    fn compare_exchange(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
         let mut exchange = Exchange::Exchanged;
         self.0.update(key, |old| {
             if old != expected {
@@ -75,7 +87,11 @@ impl<M: Map> Keystore for Peer<M> {
         Ok(taken)
     }
 
-    fn read_many(&self, keys: &[&[u8]], visit: impl FnMut(usize, Option<&[u8]>)) -> Result<(), BatchError> {
+    fn read_many(
+        &self,
+        keys: &[&[u8]],
+        visit: impl FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError> {
         self.0.read_many(keys, visit);
         Ok(())
     }

@@ -94,8 +94,14 @@ pub enum PeerKind {
 
 impl PeerKind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Papaya, Self::SccHashMap, Self::SccHashIndex, Self::DashMap, Self::Flurry, Self::Sharded];
+    pub const ALL: [Self; 6] = [
+        Self::Papaya,
+        Self::SccHashMap,
+        Self::SccHashIndex,
+        Self::DashMap,
+        Self::Flurry,
+        Self::Sharded,
+    ];
 
     /// Returns the name it parses from and prints as.
     #[must_use]

@@ -23,12 +23,13 @@ pinned_map!(Papaya, update);
 #[inline]
 fn update(map: &Papaya, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
     let map = map.pin();
-    let computed = map.compute(key.into(), |entry| match (decide(entry.map(|(_, value)| &**value)), entry) {
-        (Update::Set(value), _) => Operation::Insert(value.into()),
-        (Update::Delete, Some(_)) => Operation::Remove,
-        (Update::Keep, Some(_)) => Operation::Abort(Change::Kept),
-        (Update::Keep | Update::Delete, None) => Operation::Abort(Change::Absent),
-    });
+    let computed =
+        map.compute(key.into(), |entry| match (decide(entry.map(|(_, value)| &**value)), entry) {
+            (Update::Set(value), _) => Operation::Insert(value.into()),
+            (Update::Delete, Some(_)) => Operation::Remove,
+            (Update::Keep, Some(_)) => Operation::Abort(Change::Kept),
+            (Update::Keep | Update::Delete, None) => Operation::Abort(Change::Absent),
+        });
     match computed {
         Compute::Inserted(..) => Change::Created,
         Compute::Updated { .. } => Change::Replaced,

@@ -134,9 +134,8 @@ impl Map for Sharded {
     }
 
     fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) {
-        let _ = self
-            .shards
-            .iter()
-            .try_for_each(|shard| shard.read().iter().try_for_each(|(key, value)| visit(key, value)));
+        let _ = self.shards.iter().try_for_each(|shard| {
+            shard.read().iter().try_for_each(|(key, value)| visit(key, value))
+        });
     }
 }

@@ -36,7 +36,8 @@ fn an_unknown_peer_is_named_with_those_there_are() {
 
 #[test]
 fn versions_are_those_of_the_lock_file() {
-    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+    let lock =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
     for kind in PeerKind::ALL {
         let entry = format!("name = \"{}\"\nversion = \"{}\"\n", kind.package(), kind.version());
         assert!(lock.contains(&entry), "{kind}: the lock file has no {entry}");
@@ -48,7 +49,10 @@ fn assert_holds(kind: PeerKind, store: &dyn Keystore, model: &Model) {
     let mut shown = Model::new();
     store
         .for_each_dyn(&mut |key, value| {
-            assert!(shown.insert(key.to_vec(), value.to_vec()).is_none(), "{kind} shows an entry twice");
+            assert!(
+                shown.insert(key.to_vec(), value.to_vec()).is_none(),
+                "{kind} shows an entry twice"
+            );
             ControlFlow::Continue(())
         })
         .unwrap();
@@ -82,8 +86,9 @@ fn behaves_as_a_map(kind: PeerKind, seed: u64) {
     let mut model = Model::new();
     let mut rng = SmallRng::seed_from_u64(seed);
     let word = |rng: &mut SmallRng| format!("key-{}", rng.random_range(0..300)).into_bytes();
-    let some =
-        |rng: &mut SmallRng| vec![rng.random(); *[0, 3, 16, 16, 200].get(rng.random_range(0..5)).unwrap()];
+    let some = |rng: &mut SmallRng| {
+        vec![rng.random(); *[0, 3, 16, 16, 200].get(rng.random_range(0..5)).unwrap()]
+    };
     for step in 0..30_000 {
         let (key, value) = (word(&mut rng), some(&mut rng));
         let present = model.contains_key(&key);
@@ -98,7 +103,9 @@ fn behaves_as_a_map(kind: PeerKind, seed: u64) {
                 model.entry(key).or_insert(value);
             }
             3..=5 => {
-                let wish = [Update::Keep, Update::Delete, Update::Set(value)][rng.random_range(0..3)].clone();
+                let wish = [Update::Keep, Update::Delete, Update::Set(value)]
+                    [rng.random_range(0..3)]
+                .clone();
                 let mut shown = None;
                 let change = store
                     .update(&key, |old| {
@@ -118,7 +125,8 @@ fn behaves_as_a_map(kind: PeerKind, seed: u64) {
                 let old = model.get(&key).cloned();
                 let expected = if rng.random() { old.clone() } else { Some(value.clone()) };
                 let new = rng.random::<bool>().then_some(value);
-                let answer = store.compare_exchange(&key, expected.as_deref(), new.as_deref()).unwrap();
+                let answer =
+                    store.compare_exchange(&key, expected.as_deref(), new.as_deref()).unwrap();
                 if expected == old {
                     assert_eq!(answer, Exchange::Exchanged, "{kind}");
                     model.remove(&key);
@@ -128,12 +136,18 @@ fn behaves_as_a_map(kind: PeerKind, seed: u64) {
                 }
             }
             9 => {
-                let keys: Vec<Vec<u8>> = (0..rng.random_range(0..5)).map(|_| word(&mut rng)).collect();
+                let keys: Vec<Vec<u8>> =
+                    (0..rng.random_range(0..5)).map(|_| word(&mut rng)).collect();
                 let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
                 let mut seen = Vec::new();
-                store.read_many(&keys, |index, value| seen.push((index, value.map(<[u8]>::to_vec)))).unwrap();
-                let expected: Vec<_> =
-                    keys.iter().enumerate().map(|(index, &key)| (index, model.get(key).cloned())).collect();
+                store
+                    .read_many(&keys, |index, value| seen.push((index, value.map(<[u8]>::to_vec))))
+                    .unwrap();
+                let expected: Vec<_> = keys
+                    .iter()
+                    .enumerate()
+                    .map(|(index, &key)| (index, model.get(key).cloned()))
+                    .collect();
                 assert_eq!(seen, expected, "{kind}");
             }
             10 => {
@@ -154,7 +168,11 @@ fn behaves_as_a_map(kind: PeerKind, seed: u64) {
             }
             12 => {
                 assert_eq!(store.contains(&key).unwrap(), present, "{kind}");
-                assert_eq!(store.read(&key, <[u8]>::to_vec).unwrap().as_ref(), model.get(&key), "{kind}");
+                assert_eq!(
+                    store.read(&key, <[u8]>::to_vec).unwrap().as_ref(),
+                    model.get(&key),
+                    "{kind}"
+                );
             }
             _ => assert_eq!(store.get(&key).unwrap().as_ref(), model.get(&key), "{kind}"),
         }
@@ -215,7 +233,8 @@ fn nothing_is_lost_among_four_threads() {
     const THREADS: u64 = 4;
     const OWN: u64 = 5000;
     const SHARED: u64 = 100;
-    let counted = |old: Option<&[u8]>| old.map_or(0, |old| u64::from_le_bytes(old.try_into().unwrap()));
+    let counted =
+        |old: Option<&[u8]>| old.map_or(0, |old| u64::from_le_bytes(old.try_into().unwrap()));
     for kind in PeerKind::ALL {
         let store = kind.open().unwrap();
         let created: u64 = std::thread::scope(|scope| {
@@ -234,7 +253,9 @@ fn nothing_is_lost_among_four_threads() {
                             }
                             let shared = (step % SHARED).to_le_bytes();
                             store
-                                .update(&shared, |old| Update::Set((counted(old) + 1).to_le_bytes().to_vec()))
+                                .update(&shared, |old| {
+                                    Update::Set((counted(old) + 1).to_le_bytes().to_vec())
+                                })
                                 .unwrap();
                             created += u64::from(store.insert(b"once", b"").unwrap());
                             // Absent and present by turns, so that updates meet the key coming and
@@ -303,8 +324,12 @@ fn the_harness_runs_every_peer_and_finds_it_right() {
             load(&*store, &scenario, &keys, &streams, &RunControl::default()).unwrap();
             let run = run(&store, &scenario, &streams, &RunControl::default()).unwrap();
             assert_eq!(run.operations, 60_000);
-            let proof =
-                Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
+            let proof = Proof {
+                scenario: &scenario,
+                keys: &keys,
+                streams: &streams,
+                executed: &run.executed,
+            };
             let verification = proof.check(&*store, &RunControl::default()).unwrap();
             assert!(verification.passed(), "{kind}: {verification:?}");
         }

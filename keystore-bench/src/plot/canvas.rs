@@ -67,7 +67,8 @@ pub(super) fn render(svg: &str) -> Drawing<Vec<u8>> {
     let tree = Tree::from_str(svg, &options)?;
     let size = tree.size().to_int_size();
     let scale = u32::from(SCALE);
-    let mut pixels = Pixmap::new(size.width() * scale, size.height() * scale).ok_or("a plot without size")?;
+    let mut pixels =
+        Pixmap::new(size.width() * scale, size.height() * scale).ok_or("a plot without size")?;
     let enlarged = Transform::from_scale(f32::from(SCALE), f32::from(SCALE));
     resvg::render(&tree, enlarged, &mut pixels.as_mut());
     Ok(pixels.encode_png()?)

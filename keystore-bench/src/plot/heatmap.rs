@@ -9,7 +9,9 @@ use plotters::style::text_anchor::HPos;
 use super::canvas::{Area, Drawing, WIDTH};
 use super::panels::{MANY_SCENARIOS, combinations};
 use super::picture::{Plot, draw};
-use super::style::{INK, Legend, Sample, TEXT, bold, draw_frame, fitted, ink_on, placed, shade, text};
+use super::style::{
+    INK, Legend, Sample, TEXT, bold, draw_frame, fitted, ink_on, placed, shade, text,
+};
 use crate::error::Result;
 use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};
@@ -53,7 +55,13 @@ impl<'a> Shown<'a> {
     }
 
     /// Returns a cell with a row's number.
-    fn draw_cell(&self, area: &Area<'_>, row: &Row, at: (i32, i32), (width, height): (i32, i32)) -> Drawing {
+    fn draw_cell(
+        &self,
+        area: &Area<'_>,
+        row: &Row,
+        at: (i32, i32),
+        (width, height): (i32, i32),
+    ) -> Drawing {
         let share = if self.best > 0.0 { row.ops_per_sec.median / self.best } else { 0.0 };
         let corners = [(at.0 + 1, at.1 + 1), (at.0 + width - 1, at.1 + height - 1)];
         area.draw(&Rectangle::new(corners, shade(share).filled()))?;
@@ -130,7 +138,11 @@ fn draw_table(area: &Area<'_>, shown: &Shown<'_>, (left, top): (i32, i32)) -> Dr
         shown.draw_cell(area, peer, (left + 2 * CELL.0, y), CELL)?;
         let words = format!("best peer: {}", peer.store);
         let (words, style) = fitted(&words, 2 * CELL.0 + 60, |size| text(size, &INK));
-        area.draw_text(&words, &placed(style, HPos::Right), (left + 2 * CELL.0 - 6, y + CELL.1 / 2))?;
+        area.draw_text(
+            &words,
+            &placed(style, HPos::Right),
+            (left + 2 * CELL.0 - 6, y + CELL.1 / 2),
+        )?;
     }
     Ok(())
 }
@@ -179,7 +191,8 @@ fn draw_lines(
         }
         if let Some(row) = shown.peer {
             shown.draw_cell(area, row, (peer, y), (width, LINE))?;
-            let (name, style) = fitted(&row.store.to_string(), PEER_NAME - 8, |size| text(size, &INK));
+            let (name, style) =
+                fitted(&row.store.to_string(), PEER_NAME - 8, |size| text(size, &INK));
             area.draw_text(&name, &placed(style, HPos::Left), (peer + width + 6, y + LINE / 2))?;
         }
     }

@@ -17,8 +17,15 @@ use crate::results::{Measured, Results};
 
 /// Where the points of [`Latency::points`] stand, and what the axis says there. 95 has no room
 /// beside 90.
-const NINES: [(f64, &str); 7] =
-    [(0.301, "50"), (1.0, "90"), (1.301, ""), (2.0, "99"), (3.0, "99.9"), (4.0, "99.99"), (4.9, "max")];
+const NINES: [(f64, &str); 7] = [
+    (0.301, "50"),
+    (1.0, "90"),
+    (1.301, ""),
+    (2.0, "99"),
+    (3.0, "99.9"),
+    (4.0, "99.99"),
+    (4.9, "max"),
+];
 
 /// Returns the plot, where anything was timed.
 pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Option<Plot>> {
@@ -34,7 +41,8 @@ pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Opti
     };
     let lines = |store: Candidate, whose| {
         let Some(row) = results.row(store, &scenario.name, threads) else { return Vec::new() };
-        let response = row.response_ns.as_ref().map(|response| Line::new(whose, points(response)).dashed());
+        let response =
+            row.response_ns.as_ref().map(|response| Line::new(whose, points(response)).dashed());
         let latency = Line::new(whose, points(&row.latency_ns));
         // A peer's lines are all broken: of two, only the one that its users feel is drawn.
         match (whose, response) {
@@ -48,20 +56,29 @@ pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Opti
     let panels = panels::by_pool(&ours, &peers, |combination| {
         lines(Candidate::Ours(combination), Whose::Backend(combination.backend))
     });
-    let mut entries = Legend::of_lines(&panels::backends_of(&ours), peer.map(|peer| peer.to_string()));
+    let mut entries =
+        Legend::of_lines(&panels::backends_of(&ours), peer.map(|peer| peer.to_string()));
     if responds {
         entries.push((Sample::Dashed(INK), "from when the call was due".to_owned()));
     }
     let legend = Legend::new(entries);
     let ticks = NINES.iter().filter(|(_, label)| !label.is_empty());
-    let x =
-        Axis::places("percentile", 0.0, 5.3, ticks.map(|(at, label)| (*at, (*label).to_owned())).collect());
+    let x = Axis::places(
+        "percentile",
+        0.0,
+        5.3,
+        ticks.map(|(at, label)| (*at, (*label).to_owned())).collect(),
+    );
     let (least, most) = panels::range_of(&panels);
     let y = Axis::decades("time of a call", least, most, nanoseconds_text);
     let rate = scenario.rate.map_or(String::new(), |rate| format!(", {} M/s", millions_text(rate)));
     let plot = draw(
         format!("latency-{}", slug(&scenario.name)),
-        format!("{}, {}{rate}: latency percentiles (lower is better)", scenario.name, threads_text(threads)),
+        format!(
+            "{}, {}{rate}: latency percentiles (lower is better)",
+            scenario.name,
+            threads_text(threads)
+        ),
         legend.bottom() + ROW,
         |area| {
             legend.draw(area)?;

@@ -32,15 +32,19 @@ pub(super) fn memory(results: &Results) -> Result<Plot> {
     let counted = |(store, memory): &(Candidate, Memory)| {
         if store.is_peer() { memory.resident_per_entry() } else { memory.bytes_per_entry() }
     };
-    let resident = |(_, memory): &(Candidate, Memory)| if peers { memory.resident_per_entry() } else { 0.0 };
+    let resident =
+        |(_, memory): &(Candidate, Memory)| if peers { memory.resident_per_entry() } else { 0.0 };
     let longest = bars.iter().map(|bar| counted(bar).max(resident(bar))).fold(1.0, f64::max);
     let measured = scenario.and_then(|scenario| results.measured(&scenario.name));
     let alone = measured.map_or(0.0, |measured| measured.mean_key_len + measured.mean_value_len);
     let entries = bars.first().map_or(0, |(_, memory)| memory.entries);
 
     let names = Memory::default().parts().map(|part| part.name);
-    let mut legend: Vec<(Sample, String)> =
-        names.iter().zip(PARTS).map(|(name, colour)| (Sample::Box(colour), (*name).to_owned())).collect();
+    let mut legend: Vec<(Sample, String)> = names
+        .iter()
+        .zip(PARTS)
+        .map(|(name, colour)| (Sample::Box(colour), (*name).to_owned()))
+        .collect();
     legend.push((Sample::Upright, format!("key and value alone: {alone:.0} B")));
     if peers {
         legend.push((Sample::Box(PEER), "peers: by how much the process grew".to_owned()));
@@ -77,7 +81,8 @@ pub(super) fn memory(results: &Results) -> Result<Plot> {
                 .draw()?;
             for (n, bar) in bars.iter().enumerate() {
                 // The first stands on top: the axis runs upwards.
-                let (low, middle) = (f64::from(count) - n as f64 - 1.0, f64::from(count) - n as f64 - 0.5);
+                let (low, middle) =
+                    (f64::from(count) - n as f64 - 1.0, f64::from(count) - n as f64 - 0.5);
                 let (store, memory) = bar;
                 let parts = if store.is_peer() {
                     vec![(memory.resident_per_entry(), PEER)]

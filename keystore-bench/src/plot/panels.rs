@@ -97,7 +97,11 @@ impl Axis {
 
     /// Names at positions of their own.
     pub(super) fn places(description: &str, from: f64, to: f64, ticks: Vec<(f64, String)>) -> Self {
-        Self { description: description.to_owned(), scale: Scale { from, to, ticks }, logarithmic: false }
+        Self {
+            description: description.to_owned(),
+            scale: Scale { from, to, ticks },
+            logarithmic: false,
+        }
     }
 
     /// From 0 to `most`, with a few round numbers.
@@ -107,10 +111,16 @@ impl Axis {
     }
 
     /// Whole decades that hold all from `least` to `most`.
-    pub(super) fn decades(description: &str, least: f64, most: f64, label: impl Fn(f64) -> String) -> Self {
+    pub(super) fn decades(
+        description: &str,
+        least: f64,
+        most: f64,
+        label: impl Fn(f64) -> String,
+    ) -> Self {
         let from = least.max(1.0).log10().floor();
         let to = most.max(1.0).log10().ceil().max(from + 1.0);
-        let ticks = (from as i32..=to as i32).map(|decade| (f64::from(decade), label(10_f64.powi(decade))));
+        let ticks =
+            (from as i32..=to as i32).map(|decade| (f64::from(decade), label(10_f64.powi(decade))));
         Self { logarithmic: true, ..Self::places(description, from, to, ticks.collect()) }
     }
 
@@ -121,7 +131,10 @@ impl Axis {
         let least = ticks.iter().map(|(at, _)| *at).fold(f64::MAX, f64::min);
         let most = ticks.iter().map(|(at, _)| *at).fold(f64::MIN, f64::max);
         let margin = ((most - least) * 0.12).max(0.1);
-        Self { logarithmic: true, ..Self::places(description, least - margin, most + margin, ticks) }
+        Self {
+            logarithmic: true,
+            ..Self::places(description, least - margin, most + margin, ticks)
+        }
     }
 
     fn at(&self, value: f64) -> f64 {
@@ -190,8 +203,8 @@ pub(super) fn backends_of(combinations: &[Combination]) -> Vec<BackendKind> {
     BackendKind::ALL.into_iter().filter(ran).collect()
 }
 
-/// Returns a panel for each pool, with the lines of its combinations, and those of the best peer in each.
-/// Where only peers ran, there is a single panel.
+/// Returns a panel for each pool, with the lines of its combinations, and those of the best peer
+/// in each. Where only peers ran, there is a single panel.
 pub(super) fn by_pool(
     combinations: &[Combination],
     peer: &[Line],
@@ -205,7 +218,10 @@ pub(super) fn by_pool(
         .into_iter()
         .map(|pool| {
             let ours = combinations.iter().filter(|c| c.pool == pool).flat_map(|&c| lines_of(c));
-            Panel { caption: format!("pool: {pool}"), lines: peer.iter().cloned().chain(ours).collect() }
+            Panel {
+                caption: format!("pool: {pool}"),
+                lines: peer.iter().cloned().chain(ours).collect(),
+            }
         })
         .collect()
 }

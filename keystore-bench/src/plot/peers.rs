@@ -28,8 +28,8 @@ struct Group<'a> {
     bars: Vec<(BackendKind, f64, &'a Row)>,
 }
 
-/// Returns the plot, where peers ran beside ours: for each scenario a bar for each backend, on the pool
-/// that suits it best; of many scenarios, only the best combination.
+/// Returns the plot, where peers ran beside ours: for each scenario a bar for each backend, on the
+/// pool that suits it best; of many scenarios, only the best combination.
 pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
     let many = results.scenarios.len() > MANY_SCENARIOS;
     let groups: Vec<Group<'_>> = results
@@ -41,8 +41,10 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
             let peer = results.best_peer(&scenario.name, threads)?;
             let best_of = |backend: BackendKind| {
                 let rows = results.rows_of(&scenario.name, threads);
-                let of_it = rows.filter(|row| row.store.combination().is_some_and(|c| c.backend == backend));
-                let row = of_it.max_by(|a, b| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median))?;
+                let of_it = rows
+                    .filter(|row| row.store.combination().is_some_and(|c| c.backend == backend));
+                let row =
+                    of_it.max_by(|a, b| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median))?;
                 Some((backend, results.ratio_to_best_peer(row)?, row))
             };
             let mut bars: Vec<_> = BackendKind::ALL.into_iter().filter_map(best_of).collect();
@@ -64,15 +66,17 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
     let entries = backends
         .into_iter()
         .map(|backend| (Sample::Box(Whose::Backend(backend).colour()), backend.name().to_owned()));
-    let legend =
-        Legend::new(entries.chain([(Sample::Upright, "the best peer of the scenario".to_owned())]).collect());
+    let legend = Legend::new(
+        entries.chain([(Sample::Upright, "the best peer of the scenario".to_owned())]).collect(),
+    );
     let height = |group: &Group<'_>| {
         let bars = BAR * group.bars.len() as i32;
         if many { bars + SPACE / 2 } else { bars.max(2 * BAR) + SPACE }
     };
     let top = legend.bottom() + 24;
     let bottom = top + groups.iter().map(height).sum::<i32>();
-    let most = groups.iter().flat_map(|group| &group.bars).map(|(_, ratio, _)| *ratio).fold(1.0, f64::max);
+    let most =
+        groups.iter().flat_map(|group| &group.bars).map(|(_, ratio, _)| *ratio).fold(1.0, f64::max);
     let left = 12 + NAMES;
     let unit = f64::from(WIDTH as i32 - left - NUMBERS) / most;
     let place = |ratio: f64| left + (ratio * unit).round() as i32;
@@ -86,7 +90,10 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
             legend.draw(area)?;
             for tick in (0..).map(|n| f64::from(n) * step).take_while(|tick| *tick <= most) {
                 let x = place(tick);
-                area.draw(&PathElement::new(vec![(x, top - 6), (x, bottom)], FAINT.stroke_width(1)))?;
+                area.draw(&PathElement::new(
+                    vec![(x, top - 6), (x, bottom)],
+                    FAINT.stroke_width(1),
+                ))?;
                 let style = placed(text(TEXT - 1, &INK), HPos::Center);
                 area.draw_text(&format!("{tick} ×"), &style, (x, top - 16))?;
             }
@@ -100,7 +107,8 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
                 let (name, style) = fitted(&group.name, NAMES - 10, |size| bold(size, &INK));
                 area.draw_text(&name, &placed(style, HPos::Left), (12, y + BAR / 2))?;
                 if !many {
-                    let (against, style) = fitted(&against, NAMES - 10, |size| text(size - 1, &INK));
+                    let (against, style) =
+                        fitted(&against, NAMES - 10, |size| text(size - 1, &INK));
                     area.draw_text(&against, &placed(style, HPos::Left), (12, y + BAR / 2 + 19))?;
                 }
                 for (n, (backend, ratio, row)) in group.bars.iter().enumerate() {

@@ -42,7 +42,8 @@ impl<'a> Series<'a> {
             return Vec::new();
         }
         let common = |group: &[&Scenario]| {
-            let all = |threads: &&usize| group.iter().all(|scenario| scenario.threads.contains(threads));
+            let all =
+                |threads: &&usize| group.iter().all(|scenario| scenario.threads.contains(threads));
             group[0].threads.iter().filter(all).min().copied()
         };
         groups
@@ -55,7 +56,8 @@ impl<'a> Series<'a> {
     fn title(&self) -> String {
         let scenario = self.scenarios[0];
         let start = if scenario.grows() { "from empty, keys in order: " } else { "" };
-        let batch = if scenario.mix.get_many + scenario.mix.set_many + scenario.mix.delete_many > 0 {
+        let batch = if scenario.mix.get_many + scenario.mix.set_many + scenario.mix.delete_many > 0
+        {
             format!(" in batches of {}", scenario.batch)
         } else {
             String::new()
@@ -90,10 +92,13 @@ pub(super) fn by_size(results: &Results) -> Result<Option<Plot>> {
     let ours = combinations(results);
     let last = first.scenarios.last().map_or("", |scenario| scenario.name.as_str());
     let peer = results.best_peer(last, first.threads).map(|row| row.store);
-    let legend =
-        Legend::new(Legend::of_lines(&panels::backends_of(&ours), peer.map(|peer| peer.to_string())));
+    let legend = Legend::new(Legend::of_lines(
+        &panels::backends_of(&ours),
+        peer.map(|peer| peer.to_string()),
+    ));
     let sizes = keys(&first.scenarios);
-    let ticks: Vec<(f64, String)> = sizes.iter().map(|&keys| (keys as f64, count_text(keys))).collect();
+    let ticks: Vec<(f64, String)> =
+        sizes.iter().map(|&keys| (keys as f64, count_text(keys))).collect();
     let x = Axis::logarithmic("keys", &ticks);
     let line = |series: &Series<'_>, store: Candidate, whose| {
         let rows = series.scenarios.iter().filter_map(|scenario| {
@@ -101,7 +106,10 @@ pub(super) fn by_size(results: &Results) -> Result<Option<Plot>> {
         });
         let rows: Vec<_> = rows.map(|(keys, row)| (keys, row.ops_per_sec)).collect();
         Line {
-            bounds: rows.iter().map(|(keys, rate)| (*keys, rate.low / 1e6, rate.high / 1e6)).collect(),
+            bounds: rows
+                .iter()
+                .map(|(keys, rate)| (*keys, rate.low / 1e6, rate.high / 1e6))
+                .collect(),
             ..Line::new(whose, rows.iter().map(|(keys, rate)| (*keys, rate.median / 1e6)).collect())
         }
     };
@@ -114,12 +122,22 @@ pub(super) fn by_size(results: &Results) -> Result<Option<Plot>> {
             for (n, series) in series.iter().enumerate() {
                 let top = legend.bottom() + n as i32 * (ROW + CAPTION);
                 let threads = threads_text(series.threads);
-                area.draw_text(&format!("{}, {threads}", series.title()), &bold(TEXT, &INK), (14, top + 6))?;
-                let peers: Vec<Line> = peer.iter().map(|&store| line(series, store, Whose::Peer)).collect();
+                area.draw_text(
+                    &format!("{}, {threads}", series.title()),
+                    &bold(TEXT, &INK),
+                    (14, top + 6),
+                )?;
+                let peers: Vec<Line> =
+                    peer.iter().map(|&store| line(series, store, Whose::Peer)).collect();
                 let panels = panels::by_pool(&ours, &peers, |combination| {
-                    vec![line(series, Candidate::Ours(combination), Whose::Backend(combination.backend))]
+                    vec![line(
+                        series,
+                        Candidate::Ours(combination),
+                        Whose::Backend(combination.backend),
+                    )]
                 });
-                let y = Axis::linear("million operations a second", panels::range_of(&panels).1 * 1.08);
+                let y =
+                    Axis::linear("million operations a second", panels::range_of(&panels).1 * 1.08);
                 panels::draw_row(area, top + CAPTION, &panels, &x, &y)?;
             }
             Ok(())

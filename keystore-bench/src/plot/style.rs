@@ -127,7 +127,10 @@ pub(super) fn draw_grown(area: &Area<'_>, colour: RGBColor, (x, y): (i32, i32)) 
 }
 
 /// Returns a frame, of four bars: a rectangle's line has no width of its own in SVG.
-pub(super) fn draw_frame(area: &Area<'_>, [(left, top), (right, bottom)]: [(i32, i32); 2]) -> Drawing {
+pub(super) fn draw_frame(
+    area: &Area<'_>,
+    [(left, top), (right, bottom)]: [(i32, i32); 2],
+) -> Drawing {
     for corners in [
         [(left - 1, top - 1), (right + 1, top + 2)],
         [(left - 1, bottom - 2), (right + 1, bottom + 1)],
@@ -143,8 +146,9 @@ pub(super) fn draw_frame(area: &Area<'_>, [(left, top), (right, bottom)]: [(i32,
 /// that matter lie.
 pub(super) fn shade(share: f64) -> RGBColor {
     let share = share.clamp(0.0, 1.0).powf(1.5);
-    let between =
-        |light: u8, dark: u8| (f64::from(light) + (f64::from(dark) - f64::from(light)) * share).round() as u8;
+    let between = |light: u8, dark: u8| {
+        (f64::from(light) + (f64::from(dark) - f64::from(light)) * share).round() as u8
+    };
     RGBColor(between(247, 8), between(251, 69), between(255, 148))
 }
 
@@ -192,7 +196,10 @@ impl Sample {
                 if whose == Whose::Peer {
                     Self::Dashed(PEER).draw(area, (x, y))?;
                 } else {
-                    area.draw(&PathElement::new(vec![(x, y), (end, y)], whose.colour().stroke_width(2)))?;
+                    area.draw(&PathElement::new(
+                        vec![(x, y), (end, y)],
+                        whose.colour().stroke_width(2),
+                    ))?;
                 }
                 draw_mark(area, whose, ((x + end) / 2, y))?;
             }
@@ -207,7 +214,10 @@ impl Sample {
                 area.draw(&Rectangle::new([(x, y - 7), (end, y + 7)], colour.filled()))?;
             }
             Self::Upright => {
-                area.draw(&PathElement::new(vec![(x + 2, y - 8), (x + 2, y + 8)], INK.stroke_width(2)))?;
+                area.draw(&PathElement::new(
+                    vec![(x + 2, y - 8), (x + 2, y + 8)],
+                    INK.stroke_width(2),
+                ))?;
             }
             Self::Hollow => draw_hollow(area, (x + 6, y))?,
             Self::Frame => draw_frame(area, [(x, y - 7), (end, y + 7)])?,
@@ -256,9 +266,13 @@ impl Legend {
     }
 
     /// Returns the lines of some backends, and of the best peer.
-    pub(super) fn of_lines(backends: &[BackendKind], peer: Option<String>) -> Vec<(Sample, String)> {
+    pub(super) fn of_lines(
+        backends: &[BackendKind],
+        peer: Option<String>,
+    ) -> Vec<(Sample, String)> {
         let ours = backends.iter().map(|&b| (Sample::Line(Whose::Backend(b)), b.name().to_owned()));
-        ours.chain(peer.map(|name| (Sample::Line(Whose::Peer), format!("best peer: {name}")))).collect()
+        ours.chain(peer.map(|name| (Sample::Line(Whose::Peer), format!("best peer: {name}"))))
+            .collect()
     }
 
     /// Where the data may begin.

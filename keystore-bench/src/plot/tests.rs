@@ -37,10 +37,16 @@ fn check_coordinates(plot: &Plot) {
     assert!(!plot.svg.contains("NaN") && !plot.svg.contains("inf"), "{}", plot.name);
     let (_, height) = plot.svg.split_once("height=\"").unwrap();
     let height: f64 = height.split_once('"').unwrap().0.parse().unwrap();
-    for (name, limit) in [("x", f64::from(WIDTH)), ("cx", f64::from(WIDTH)), ("y", height), ("cy", height)] {
+    for (name, limit) in
+        [("x", f64::from(WIDTH)), ("cx", f64::from(WIDTH)), ("y", height), ("cy", height)]
+    {
         for part in plot.svg.split(&format!(" {name}=\"")).skip(1) {
             let value: f64 = part.split_once('"').unwrap().0.parse().unwrap();
-            assert!((-1.0..=limit + 1.0).contains(&value), "{}: {name} = {value} of {limit}", plot.name);
+            assert!(
+                (-1.0..=limit + 1.0).contains(&value),
+                "{}: {name} = {value} of {limit}",
+                plot.name
+            );
         }
     }
 }
@@ -72,7 +78,8 @@ pub(crate) fn with_scenarios(mut results: Results, count: usize) -> Results {
     (results.scenarios, results.rows) = (Vec::new(), Vec::new());
     for n in 0..count {
         let mut measured: Measured = first.clone();
-        measured.scenario.name = format!("ST2-CORE-{n:03}: a name that is far too long for its place");
+        measured.scenario.name =
+            format!("ST2-CORE-{n:03}: a name that is far too long for its place");
         for row in &rows {
             results.rows.push(Row { scenario: measured.scenario.name.clone(), ..row.clone() });
         }
@@ -103,10 +110,17 @@ fn every_plot_is_a_picture_with_its_title_and_units() {
         assert!(names.contains(&name), "{names:?}");
     }
     let count = |kind: &str| names.iter().filter(|name| name.starts_with(kind)).count();
-    assert_eq!(count("throughput"), results.scenarios.len() - 1, "one scenario runs on one thread only");
+    assert_eq!(
+        count("throughput"),
+        results.scenarios.len() - 1,
+        "one scenario runs on one thread only"
+    );
     assert_eq!(count("latency"), results.scenarios.len());
     for name in names {
-        assert!(KINDS.iter().any(|kind| name == *kind || name.starts_with(&format!("{kind}-"))), "{name}");
+        assert!(
+            KINDS.iter().any(|kind| name == *kind || name.starts_with(&format!("{kind}-"))),
+            "{name}"
+        );
     }
 }
 
@@ -123,7 +137,10 @@ fn the_png_is_the_same_picture_twice_as_large() {
         let line = width as usize;
         let dark = |lines: std::ops::Range<usize>| {
             let pixels = &pixels.pixels()[lines.start * line..lines.end * line];
-            pixels.iter().filter(|pixel| pixel.red().max(pixel.green()).max(pixel.blue()) < 80).count()
+            pixels
+                .iter()
+                .filter(|pixel| pixel.red().max(pixel.green()).max(pixel.blue()) < 80)
+                .count()
         };
         assert!(dark(20..52) > 170, "{}", plot.name);
         assert_eq!(dark(0..16), 0, "{}", plot.name);
@@ -142,8 +159,9 @@ fn text_in_a_plot_is_escaped() {
         assert!(!plot.svg.contains("<b>"), "{}", plot.name);
         // The title, the label of a column, the name of a line: each is the name, as text.
         let tree = resvg::usvg::roxmltree::Document::parse(&plot.svg).unwrap();
-        let shown =
-            |node: resvg::usvg::roxmltree::Node<'_, '_>| node.text().is_some_and(|text| text.contains(&name));
+        let shown = |node: resvg::usvg::roxmltree::Node<'_, '_>| {
+            node.text().is_some_and(|text| text.contains(&name))
+        };
         let of_this = plot.name == "heatmap" || plot.title.starts_with(&name);
         assert_eq!(tree.descendants().any(shown), of_this, "{}", plot.name);
     }
@@ -194,15 +212,20 @@ fn the_best_peer_is_in_every_plot_of_lines_and_has_one_of_its_own() {
         }
     }
     let memory = texts(&named(&plots, "memory").svg);
-    assert!(memory.contains(&"papaya".to_owned()) && memory.contains(&"flurry".to_owned()), "{memory:?}");
+    assert!(
+        memory.contains(&"papaya".to_owned()) && memory.contains(&"flurry".to_owned()),
+        "{memory:?}"
+    );
     assert!(texts(&named(&plots, "heatmap").svg).contains(&"best peer: papaya".to_owned()));
     let peers = texts(&named(&plots, "peers").svg);
     assert!(peers.iter().any(|text| text.starts_with("against papaya, ")), "{peers:?}");
     let scenario = &results.scenarios[0].scenario;
     let threads = results.representative_threads(scenario);
-    let best = results.winners().into_iter().find(|w| w.scenario == scenario.name && w.threads == threads);
+    let best =
+        results.winners().into_iter().find(|w| w.scenario == scenario.name && w.threads == threads);
     let best = best.unwrap();
-    let of_pool = |text: &&String| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('+');
+    let of_pool =
+        |text: &&String| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('+');
     let bars: Vec<&String> = peers.iter().filter(of_pool).collect();
     assert!(bars.len() >= results.scenarios.len(), "{peers:?}");
     // Two rounds tell nothing apart, and every bar says so.
@@ -218,15 +241,23 @@ fn many_scenarios_are_lines_of_one_table() {
     let texts = texts(&plot.svg);
     let names: Vec<&String> = texts.iter().filter(|text| text.starts_with("ST2-CORE-")).collect();
     assert_eq!(names.len(), 64);
-    assert!(names.iter().all(|name| name.ends_with('…')), "names that are too long are cut: {names:?}");
+    assert!(
+        names.iter().all(|name| name.ends_with('…')),
+        "names that are too long are cut: {names:?}"
+    );
     check_coordinates(&peers::ratios(&results).unwrap().unwrap());
 }
 
 #[test]
 fn a_time_line_has_a_mark_where_the_table_grew() {
     let mut results = tiny();
-    let scenario =
-        results.scenarios.iter().find(|m| m.scenario.timeline_ms.is_some()).unwrap().scenario.clone();
+    let scenario = results
+        .scenarios
+        .iter()
+        .find(|m| m.scenario.timeline_ms.is_some())
+        .unwrap()
+        .scenario
+        .clone();
     let drawn = |results: &Results| timeline::time_line(results, &scenario).unwrap().unwrap().svg;
     for row in results.rows.iter_mut().filter(|row| row.scenario == scenario.name) {
         row.timeline = (0..20)
@@ -242,7 +273,11 @@ fn a_time_line_has_a_mark_where_the_table_grew() {
     let svg = drawn(&results);
     assert!(texts(&svg).contains(&grew.to_owned()));
     let stores = results.candidates().len();
-    assert_eq!(svg.matches("<polygon").count(), flat + stores + 1, "one for each line, and the legend's");
+    assert_eq!(
+        svg.matches("<polygon").count(),
+        flat + stores + 1,
+        "one for each line, and the legend's"
+    );
     // A peer that is slower than the best is not drawn, and takes no room.
     let mut slow = with_peer(results.clone(), PeerKind::Flurry, 0.1);
     slow = with_peer(slow, PeerKind::Papaya, 0.5);
@@ -276,7 +311,10 @@ fn sizes_are_those_of_what_grows() {
     let plot = size::by_size(&results).unwrap().unwrap();
     let texts = texts(&plot.svg);
     assert!(texts.contains(&"50".to_owned()) && texts.contains(&"500".to_owned()), "{texts:?}");
-    assert!(texts.iter().any(|text| text.starts_with("from empty, keys in order: 100 % ")), "{texts:?}");
+    assert!(
+        texts.iter().any(|text| text.starts_with("from empty, keys in order: 100 % ")),
+        "{texts:?}"
+    );
     let mut results = results;
     results.scenarios.retain(|measured| measured.scenario.name != "grow to 1M");
     assert!(size::by_size(&results).unwrap().is_none());

@@ -36,14 +36,17 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
             ..Line::new(whose, rows.iter().map(|(n, row)| (*n, millions(row))).collect())
         }
     };
-    let peer =
-        results.best_peer(&scenario.name, results.representative_threads(scenario)).map(|row| row.store);
+    let peer = results
+        .best_peer(&scenario.name, results.representative_threads(scenario))
+        .map(|row| row.store);
     let peers: Vec<Line> = peer.iter().map(|&store| line(store, Whose::Peer)).collect();
     let panels = panels::by_pool(&ours, &peers, |combination| {
         vec![line(Candidate::Ours(combination), Whose::Backend(combination.backend))]
     });
-    let legend =
-        Legend::new(Legend::of_lines(&panels::backends_of(&ours), peer.map(|peer| peer.to_string())));
+    let legend = Legend::new(Legend::of_lines(
+        &panels::backends_of(&ours),
+        peer.map(|peer| peer.to_string()),
+    ));
     let x = Axis::names("threads", threads.iter().map(usize::to_string).collect());
     let y = Axis::linear("million operations a second", panels::range_of(&panels).1 * 1.08);
     let plot = draw(
@@ -58,8 +61,8 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
     Ok(Some(plot))
 }
 
-/// Returns how far a store's points stand beside the middle, in parts of the space between two: their
-/// bounds would cover each other.
+/// Returns how far a store's points stand beside the middle, in parts of the space between two:
+/// their bounds would cover each other.
 fn aside(whose: Whose) -> f64 {
     let place = match whose {
         Whose::Backend(backend) => {

@@ -21,8 +21,9 @@ const MARKS: usize = 8;
 pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let Some(slice_ms) = scenario.timeline_ms else { return Ok(None) };
     let threads = results.representative_threads(scenario);
-    let slices =
-        |store| results.row(store, &scenario.name, threads).map_or(&[][..], |row| row.timeline.as_slice());
+    let slices = |store| {
+        results.row(store, &scenario.name, threads).map_or(&[][..], |row| row.timeline.as_slice())
+    };
     let peer = results.best_peer(&scenario.name, threads).map(|row| row.store);
     // A peer that is not drawn may have taken many times as long.
     let drawn = |store: &Candidate| !store.is_peer() || Some(*store) == peer;
@@ -42,7 +43,8 @@ pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option
     };
     let ours = combinations(results);
     let panels = |line: &dyn Fn(&[Slice], Whose) -> Line| -> Vec<Panel> {
-        let peers: Vec<Line> = peer.iter().flat_map(|&store| of(store, Whose::Peer, line)).collect();
+        let peers: Vec<Line> =
+            peer.iter().flat_map(|&store| of(store, Whose::Peer, line)).collect();
         panels::by_pool(&ours, &peers, |c| of(Candidate::Ours(c), Whose::Backend(c.backend), line))
     };
     let rates = panels(&|slices, whose| {
@@ -56,11 +58,13 @@ pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option
     });
     let calls = panels(&|slices, whose| {
         let timed = slices.iter().enumerate().filter(|(_, slice)| slice.max_ns > 0);
-        let points: Vec<(f64, f64)> = timed.map(|(n, slice)| (middle(n), slice.max_ns as f64)).collect();
+        let points: Vec<(f64, f64)> =
+            timed.map(|(n, slice)| (middle(n), slice.max_ns as f64)).collect();
         Line { mark_every: points.len() / MARKS, ..Line::new(whose, points) }
     });
 
-    let mut entries = Legend::of_lines(&panels::backends_of(&ours), peer.map(|peer| peer.to_string()));
+    let mut entries =
+        Legend::of_lines(&panels::backends_of(&ours), peer.map(|peer| peer.to_string()));
     if rates.iter().flat_map(|panel| &panel.lines).any(|line| !line.grown.is_empty()) {
         entries.push((Sample::Grown, "the table grew".to_owned()));
     }
@@ -71,7 +75,11 @@ pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option
     let lower = Axis::decades("longest timed call", least, most, nanoseconds_text);
     let plot = draw(
         format!("timeline-{}", slug(&scenario.name)),
-        format!("{}, {}: each {slice_ms} ms of the last round", scenario.name, threads_text(threads)),
+        format!(
+            "{}, {}: each {slice_ms} ms of the last round",
+            scenario.name,
+            threads_text(threads)
+        ),
         legend.bottom() + 2 * ROW + 8,
         |area| {
             legend.draw(area)?;

@@ -133,7 +133,8 @@ impl<'a> Line<'a> {
             operations: row.operations,
             lookups: row.lookups,
             hit_ratio: row.hit_ratio().map(Share),
-            ops_before_burst: (!row.before.is_empty()).then(|| Rate(Spread::of(&row.before).median)),
+            ops_before_burst: (!row.before.is_empty())
+                .then(|| Rate(Spread::of(&row.before).median)),
             entries: memory.entries,
             node_bytes: counted(memory.node_bytes),
             held_bytes: counted(memory.held_bytes),

@@ -43,8 +43,8 @@ impl Block {
         Some(rest.split_once(END)?.0)
     }
 
-    /// Returns the page with the block of these results in place of the one that it has; `None` if it has
-    /// none.
+    /// Returns the page with the block of these results in place of the one that it has; `None` if
+    /// it has none.
     #[must_use]
     pub fn replace(self, page: &str, results: &Results) -> Option<String> {
         let begin = self.begin(&results.suite);
@@ -131,15 +131,30 @@ mod tests {
         results.command = "cargo xtask bench".to_owned();
         let page = "before\n<!-- figures: quick -->\nold\n<!-- end -->\nbetween\n<!-- advice: quick -->\nold\n<!-- end -->\nafter\n";
         let once = Block::Figures.replace(page, &results).unwrap();
-        assert!(once.starts_with("before\n<!-- figures: quick -->\n\n`cargo xtask bench`, "), "{once}");
         assert!(
-            once.contains("<!-- end -->\nbetween\n<!-- advice: quick -->\nold\n<!-- end -->\nafter\n"),
+            once.starts_with("before\n<!-- figures: quick -->\n\n`cargo xtask bench`, "),
             "{once}"
         );
-        assert!(once.contains("### Million operations a second, 1 thread (bold: the best median)"), "{once}");
-        assert_eq!(Block::Figures.replace(&once, &results).unwrap(), once, "the same run, the same page");
+        assert!(
+            once.contains(
+                "<!-- end -->\nbetween\n<!-- advice: quick -->\nold\n<!-- end -->\nafter\n"
+            ),
+            "{once}"
+        );
+        assert!(
+            once.contains("### Million operations a second, 1 thread (bold: the best median)"),
+            "{once}"
+        );
+        assert_eq!(
+            Block::Figures.replace(&once, &results).unwrap(),
+            once,
+            "the same run, the same page"
+        );
         let both = Block::Advice.replace(&once, &results).unwrap();
-        assert!(both.contains("- Measured on ") && both.ends_with("<!-- end -->\nafter\n"), "{both}");
+        assert!(
+            both.contains("- Measured on ") && both.ends_with("<!-- end -->\nafter\n"),
+            "{both}"
+        );
         assert!(Block::of(Block::Advice, &both, "quick").unwrap().contains("rwlock+slab"));
         results.suite = "million".to_owned();
         assert_eq!(Block::Figures.replace(page, &results), None);
@@ -149,7 +164,8 @@ mod tests {
     fn the_plots_that_the_documentation_shows_are_drawn() {
         let mut results = tiny();
         let plots = crate::plot::all(&results).unwrap();
-        let names: Vec<&str> = published_plots(&results, &plots).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<&str> =
+            published_plots(&results, &plots).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["throughput.svg", "heatmap.svg", "timeline.svg", "memory.svg"]);
         results = crate::plot::tests::with_peer(results, crate::peers::PeerKind::Papaya, 0.5);
         results.suite = "million".to_owned();

@@ -121,7 +121,9 @@ impl Section {
     fn render(&self, plots: &[Plot]) -> Markup {
         let of_kind = |plot: &&Plot| {
             self.kinds.iter().any(|kind| {
-                plot.name.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                plot.name
+                    .strip_prefix(kind)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
             })
         };
         let pictures: Vec<&Plot> = plots.iter().filter(of_kind).collect();

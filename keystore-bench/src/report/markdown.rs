@@ -13,7 +13,8 @@ use crate::results::Results;
 pub fn markdown(results: &Results) -> String {
     let mut page = format!("# keystore: suite {}\n", escaped(&results.suite));
     if let Err(error) = results.verify() {
-        let _ = write!(page, "\n**Do not trust these numbers: {}.**\n", escaped(&error.to_string()));
+        let _ =
+            write!(page, "\n**Do not trust these numbers: {}.**\n", escaped(&error.to_string()));
     }
     page.push_str("\n## Verdict\n\n");
     for line in verdict(results) {
@@ -51,7 +52,12 @@ pub fn markdown(results: &Results) -> String {
     page.push('\n');
     for measured in &results.scenarios {
         let scenario = &measured.scenario;
-        let _ = writeln!(page, "- **{}**: {}", escaped(&scenario.name), escaped(&description(measured)));
+        let _ = writeln!(
+            page,
+            "- **{}**: {}",
+            escaped(&scenario.name),
+            escaped(&description(measured))
+        );
     }
     let _ = write!(page, "\n{METHOD}\n");
     page

@@ -83,14 +83,14 @@ fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's
-/// slug.
+/// Returns whether a report may have written a plot of this name: a kind alone, or a kind and a
+/// scenario's slug.
 fn is_name_of_plot(name: &str) -> bool {
     KINDS.iter().any(|kind| match name.strip_prefix(kind) {
         Some("") => true,
-        Some(rest) => {
-            rest.strip_prefix('-').is_some_and(|slug| crate::format::slug(slug) == slug && !slug.is_empty())
-        }
+        Some(rest) => rest
+            .strip_prefix('-')
+            .is_some_and(|slug| crate::format::slug(slug) == slug && !slug.is_empty()),
         None => false,
     })
 }

@@ -20,7 +20,8 @@ pub(super) const ONE_ROUND: &str = "One round only: small differences may be cha
 pub(super) const INTERRUPTED: &str = "Interrupted: what follows was measured until then; rows may have fewer rounds than others, or be missing.";
 
 /// What has to be said of YCSB.
-pub(super) const WITHOUT_E: &str = "E is left out: it scans keys in order, and a hash table has no order.";
+pub(super) const WITHOUT_E: &str =
+    "E is left out: it scans keys in order, and a hash table has no order.";
 
 /// How the numbers came about.
 pub(super) const METHOD: &str = "Rates are medians of the rounds. The odd rounds pick which stores are compared, the even \
@@ -47,7 +48,8 @@ pub(super) fn cautions(results: &Results) -> Vec<String> {
         cautions.push(ONE_ROUND.to_owned());
     }
     if !results.machine.optimised {
-        cautions.push("Built without optimisation: these are not the speeds of a release.".to_owned());
+        cautions
+            .push("Built without optimisation: these are not the speeds of a release.".to_owned());
     }
     if results.suite == "ycsb" {
         cautions.push(WITHOUT_E.to_owned());
@@ -57,8 +59,8 @@ pub(super) fn cautions(results: &Results) -> Vec<String> {
     cautions
 }
 
-/// Returns whether a row did as many operations a second as its scenario asks for; `None` without a fixed
-/// rate.
+/// Returns whether a row did as many operations a second as its scenario asks for; `None` without
+/// a fixed rate.
 pub(super) fn reached(results: &Results, row: &Row) -> Option<bool> {
     let rate = results.measured(&row.scenario)?.scenario.rate?;
     Some(row.ops_per_sec.median >= REACHED * rate)
@@ -70,7 +72,8 @@ fn unreached_rates(results: &Results) -> Vec<String> {
         let rate = scenario.rate?;
         let rows = results.rows.iter().filter(|row| row.scenario == scenario.name);
         let short: Vec<&Row> = rows.filter(|row| reached(results, row) == Some(false)).collect();
-        let lowest = short.iter().min_by(|a, b| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median))?;
+        let lowest =
+            short.iter().min_by(|a, b| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median))?;
         Some(format!(
             "The rate of {} operations a second was NOT reached in {} of {} rows of {}: {} with {} did {}. Their times from \
              when calls were due only say that the queue grew.",
@@ -162,7 +165,8 @@ fn advice_lines(advice: &Advice) -> Vec<String> {
     let rival = advice.rival.filter(|_| advice.stays < CONFIDENCE);
     let (take, it) = match rival {
         Some(rival) => {
-            let either = format!("{} or {rival}, between which this run does not decide", first.store);
+            let either =
+                format!("{} or {rival}, between which this run does not decide", first.store);
             (either, first.store.to_string())
         }
         None => (first.store.to_string(), "it".to_owned()),
@@ -251,11 +255,14 @@ fn measured_on(results: &Results) -> String {
         if least == most { least } else { format!("{least} to {most}") }
     };
     let each = |of: fn(&Measured) -> f64| results.scenarios.iter().map(of).collect::<Vec<f64>>();
-    let bytes = |bytes: f64| if bytes.fract() == 0.0 { format!("{bytes:.0}") } else { format!("{bytes:.1}") };
+    let bytes = |bytes: f64| {
+        if bytes.fract() == 0.0 { format!("{bytes:.0}") } else { format!("{bytes:.1}") }
+    };
     // Traces of misses have no values.
     let values = range(each(|m| m.mean_value_len), bytes);
     let values = if values == "0" { String::new() } else { format!(", values of {values} B") };
-    let command = if results.command.is_empty() { String::new() } else { format!("; `{}`", results.command) };
+    let command =
+        if results.command.is_empty() { String::new() } else { format!("; `{}`", results.command) };
     format!(
         "Measured on {}, {} processor{}: {} keys of {} B{values}; {}{command}.",
         results.machine.processor,
@@ -293,10 +300,20 @@ pub(super) fn against_peer(results: &Results, winner: &Winner<'_>) -> Option<Str
     let behind = peer.lead_over(ours).filter(Lead::is_significant);
     Some(match (ahead, behind) {
         (Some(lead), _) => {
-            format!("{} is ahead of the best peer, {}: {}", ours.store, peer.store, lead_text(&lead))
+            format!(
+                "{} is ahead of the best peer, {}: {}",
+                ours.store,
+                peer.store,
+                lead_text(&lead)
+            )
         }
         (_, Some(lead)) => {
-            format!("{} is ahead of the best of ours, {}: {}", peer.store, ours.store, lead_text(&lead))
+            format!(
+                "{} is ahead of the best of ours, {}: {}",
+                peer.store,
+                ours.store,
+                lead_text(&lead)
+            )
         }
         _ => format!("{} is not told apart from the best peer, {}", ours.store, peer.store),
     })
@@ -306,7 +323,8 @@ pub(super) fn against_peer(results: &Results, winner: &Winner<'_>) -> Option<Str
 #[must_use]
 pub fn winner_text(results: &Results, winner: &Winner<'_>) -> String {
     let first = winner.front().first().copied().unwrap_or(winner.best);
-    let mut sentence = format!("{} with {} M/s", first.store, millions_text(first.ops_per_sec.median));
+    let mut sentence =
+        format!("{} with {} M/s", first.store, millions_text(first.ops_per_sec.median));
     if let Some(others) = level_text(winner) {
         let _ = write!(sentence, "; {others}");
     } else if let Some((next, lead)) = told(winner.others.first()) {
@@ -329,12 +347,17 @@ pub fn winner_text(results: &Results, winner: &Winner<'_>) -> String {
 pub fn rounds_text(results: &Results) -> String {
     let (fewest, most) = (results.fewest_rounds(), results.rounds());
     let plural = if most == 1 { "" } else { "s" };
-    if fewest == most { format!("{most} round{plural}") } else { format!("{fewest} to {most} round{plural}") }
+    if fewest == most {
+        format!("{most} round{plural}")
+    } else {
+        format!("{fewest} to {most} round{plural}")
+    }
 }
 
 /// Returns how sure the bounds are: of the rows with the fewest rounds and of those with the most.
 pub(super) fn confidence_text(results: &Results) -> String {
-    let percent = |rounds: usize| if rounds == 0 { 0.0 } else { 100.0 * Spread::confidence(rounds) };
+    let percent =
+        |rounds: usize| if rounds == 0 { 0.0 } else { 100.0 * Spread::confidence(rounds) };
     let (least, most) = (percent(results.fewest_rounds()), percent(results.rounds()));
     if format!("{least:.0}") == format!("{most:.0}") {
         format!("the bounds hold the true median with {least:.0} % confidence")
@@ -347,7 +370,8 @@ pub(super) fn confidence_text(results: &Results) -> String {
 
 /// Returns what the harness takes for itself: `the harness itself: 2.1 to 4.3 ns an operation`.
 pub(super) fn harness_text(results: &Results) -> Option<String> {
-    let costs = || results.scenarios.iter().map(|measured| measured.harness_ns).filter(|cost| *cost > 0.0);
+    let costs =
+        || results.scenarios.iter().map(|measured| measured.harness_ns).filter(|cost| *cost > 0.0);
     let (least, most) = (costs().reduce(f64::min)?, costs().reduce(f64::max)?);
     let (least, most) = (format!("{least:.1}"), format!("{most:.1}"));
     let range = if least == most { least } else { format!("{least} to {most}") };
@@ -364,7 +388,11 @@ fn keys_text(measured: &Measured) -> String {
             measured.mean_key_len
         ),
         KeySource::Trace { path } => {
-            format!("those of the trace {}, {:.1} B on average", path.display(), measured.mean_key_len)
+            format!(
+                "those of the trace {}, {:.1} B on average",
+                path.display(),
+                measured.mean_key_len
+            )
         }
     }
 }
@@ -391,7 +419,10 @@ pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
     };
     let mut facts = vec![
         ("suite", results.suite.clone()),
-        ("command", if results.command.is_empty() { "none".to_owned() } else { results.command.clone() }),
+        (
+            "command",
+            if results.command.is_empty() { "none".to_owned() } else { results.command.clone() },
+        ),
         ("processor", format!("{}, {} of them", machine.processor, machine.processors)),
         ("system", format!("{}, huge pages: {}", machine.system, machine.huge_pages)),
         ("global allocator", machine.allocator.clone()),
@@ -413,7 +444,9 @@ pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
         .candidates()
         .into_iter()
         .filter_map(|store| match store {
-            Candidate::Peer(peer) => Some(format!("{peer} ({} {})", peer.package(), peer.version())),
+            Candidate::Peer(peer) => {
+                Some(format!("{peer} ({} {})", peer.package(), peer.version()))
+            }
             Candidate::Ours(_) => None,
         })
         .collect();
@@ -454,7 +487,10 @@ pub(super) fn description(measured: &Measured) -> String {
     let noun = plural.split_once(' ').map_or("threads", |(_, noun)| noun);
     let (operations, values) = if scenario.trace.is_some() {
         // The trace has its own operations, keys and sizes, whatever the scenario says.
-        ("the operations of the trace".to_owned(), format!("{:.1} B on average", measured.mean_value_len))
+        (
+            "the operations of the trace".to_owned(),
+            format!("{:.1} B on average", measured.mean_value_len),
+        )
     } else {
         let batches = if scenario.mix.has_batches() {
             format!(" in batches of {}", scenario.batch)

@@ -41,7 +41,12 @@ fn with_first(first: &str, rest: impl IntoIterator<Item = String>) -> Vec<String
 }
 
 impl Table {
-    fn new(title: impl Into<String>, words: usize, columns: Vec<String>, lines: Vec<Vec<String>>) -> Self {
+    fn new(
+        title: impl Into<String>,
+        words: usize,
+        columns: Vec<String>,
+        lines: Vec<Vec<String>>,
+    ) -> Self {
         Self { title: title.into(), columns, words, lines }
     }
 
@@ -57,8 +62,9 @@ impl Table {
             _ => name.clone(),
         };
         // Numbers stand below each other, whether or not they are the best.
-        let starred =
-            |column: usize| self.lines.iter().any(|line| line.get(column).is_some_and(|c| c.ends_with('*')));
+        let starred = |column: usize| {
+            self.lines.iter().any(|line| line.get(column).is_some_and(|c| c.ends_with('*')))
+        };
         let starred: Vec<bool> = (0..self.columns.len()).map(starred).collect();
         let mut table = comfy_table::Table::new();
         table.load_style(LINES).set_header(self.columns.iter().map(broken));
@@ -94,15 +100,17 @@ fn ours(results: &Results) -> Vec<Candidate> {
     results.candidates().into_iter().filter(|store| !store.is_peer()).collect()
 }
 
-/// Returns operations a second, a table for each number of threads: stores as lines and scenarios as
-/// columns, or, of many scenarios, the other way round. The best of a scenario has an asterisk;
+/// Returns operations a second, a table for each number of threads: stores as lines and scenarios
+/// as columns, or, of many scenarios, the other way round. The best of a scenario has an asterisk;
 /// `spread` adds how far the bounds of the median lie from it at most.
 pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
     let stores = results.candidates();
     let table = |threads| {
         let scenarios = scenarios_with(results, threads);
         let cell = |store, scenario: &Scenario| {
-            let Some(row) = results.row(store, &scenario.name, threads) else { return String::new() };
+            let Some(row) = results.row(store, &scenario.name, threads) else {
+                return String::new();
+            };
             let rate = row.ops_per_sec;
             let best = results.rows_of(&scenario.name, threads).map(|row| row.ops_per_sec.median);
             // At a fixed rate all do as many.
@@ -115,9 +123,12 @@ pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
             };
             format!("{}{spread}{best}", millions_text(rate.median))
         };
-        let bounds = if spread && results.rounds() > 1 { "± the bounds of the median, " } else { "" };
-        let title =
-            format!("Million operations a second, {} ({bounds}* the best median)", threads_text(threads));
+        let bounds =
+            if spread && results.rounds() > 1 { "± the bounds of the median, " } else { "" };
+        let title = format!(
+            "Million operations a second, {} ({bounds}* the best median)",
+            threads_text(threads)
+        );
         let names = scenarios.iter().map(|scenario| scenario.name.clone());
         if results.scenarios.len() > MANY_SCENARIOS {
             let columns = with_first("", stores.iter().map(Candidate::to_string));
@@ -155,15 +166,17 @@ pub(super) fn standings(results: &Results) -> Option<Table> {
 /// Who won, and by how much.
 pub(super) fn winners(results: &Results) -> Table {
     let winners = results.winners();
-    let peers = winners.iter().any(|winner| results.best_peer(winner.scenario, winner.threads).is_some());
+    let peers =
+        winners.iter().any(|winner| results.best_peer(winner.scenario, winner.threads).is_some());
     let ahead = |other: Option<&(&Row, Option<Lead>)>| {
         told(other).map_or(String::new(), |(row, lead)| {
             format!("{:.2} × {} ({})", lead.ratio, row.store, bounds_text(&lead))
         })
     };
-    let mut columns = ["scenario", "threads", "fastest", "M/s", "ahead of the next", "ahead of the last"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut columns =
+        ["scenario", "threads", "fastest", "M/s", "ahead of the next", "ahead of the last"]
+            .map(str::to_owned)
+            .to_vec();
     if peers {
         columns.push("ours and the best peer".to_owned());
     }
@@ -206,8 +219,12 @@ pub(super) fn hits(results: &Results) -> Option<Table> {
     };
     let scenarios = results.scenarios.iter().map(|measured| &measured.scenario);
     let lines: Vec<Vec<String>> = scenarios
-        .filter(|scenario| results.rows.iter().any(|row| row.scenario == scenario.name && row.lookups > 0))
-        .map(|scenario| with_first(&scenario.name, threads.iter().map(|&threads| cell(scenario, threads))))
+        .filter(|scenario| {
+            results.rows.iter().any(|row| row.scenario == scenario.name && row.lookups > 0)
+        })
+        .map(|scenario| {
+            with_first(&scenario.name, threads.iter().map(|&threads| cell(scenario, threads)))
+        })
         .collect();
     let columns = with_first("", threads.iter().map(|&threads| threads_text(threads)));
     let title = "Hit ratio: lookups that found their key, percent (of all stores, least to most)";
@@ -236,8 +253,11 @@ pub(super) fn fixed_rates(results: &Results) -> Option<Table> {
         })
         .collect();
     let names = Latency::default().points().map(|(name, _)| name.to_owned());
-    let columns =
-        ["scenario", "store", "asked for", "done"].map(str::to_owned).into_iter().chain(names).collect();
+    let columns = ["scenario", "store", "asked for", "done"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(names)
+        .collect();
     let title = "At a fixed rate, operations a second, and the time of a call from when it was due";
     (!lines.is_empty()).then(|| Table::new(title, 2, columns, lines))
 }
@@ -263,9 +283,15 @@ pub(super) fn bursts(results: &Results) -> Option<Table> {
             Some(line)
         })
         .collect();
-    let columns =
-        ["scenario", "store", "threads of the burst", "M/s before", "M/s after", "after over before"]
-            .map(str::to_owned);
+    let columns = [
+        "scenario",
+        "store",
+        "threads of the burst",
+        "M/s before",
+        "M/s after",
+        "after over before",
+    ]
+    .map(str::to_owned);
     let title = "After a burst of threads that were alive at the same time and have ended (the last column is the median of \
                  the rounds' ratios, not the ratio of the two medians before it)";
     (!lines.is_empty()).then(|| Table::new(title, 2, columns.to_vec(), lines))
@@ -280,7 +306,8 @@ pub(super) fn latency(results: &Results) -> Table {
         let threads = results.representative_threads(scenario);
         for row in results.rows_of(&scenario.name, threads) {
             let mut add = |what: &str, latency: &Latency| {
-                let mut line = vec![run_name(&row.scenario, threads), format!("{}{what}", row.store)];
+                let mut line =
+                    vec![run_name(&row.scenario, threads), format!("{}{what}", row.store)];
                 line.extend(latency.points().map(|(_, value)| nanoseconds_text(value as f64)));
                 lines.push(line);
             };
@@ -307,8 +334,9 @@ pub(super) fn memory(results: &Results) -> Option<Table> {
         .candidates()
         .into_iter()
         .filter_map(|store| {
-            let memory =
-                results.row(store, &scenario?.name, results.representative_threads(scenario?))?.memory;
+            let memory = results
+                .row(store, &scenario?.name, results.representative_threads(scenario?))?
+                .memory;
             entries = memory.entries;
             let number = |bytes: f64| format!("{bytes:.1}");
             let mut line = vec![store.to_string()];
@@ -333,10 +361,14 @@ pub(super) fn growth(results: &Results) -> Option<Table> {
     let growth = results.growth();
     let first = growth.first()?;
     let (few, many) = (count_text(first.few.0), count_text(first.many.0));
-    let columns = with_first("", [format!("{few} keys"), format!("{many} keys"), "times longer".to_owned()]);
+    let columns =
+        with_first("", [format!("{few} keys"), format!("{many} keys"), "times longer".to_owned()]);
     let lines = growth.iter().map(|growth| {
         let seconds = [growth.few.1, growth.many.1].map(|seconds| nanoseconds_text(seconds * 1e9));
-        with_first(&growth.store.to_string(), seconds.into_iter().chain([format!("{:.1}", growth.ratio())]))
+        with_first(
+            &growth.store.to_string(),
+            seconds.into_iter().chain([format!("{:.1}", growth.ratio())]),
+        )
     });
     let keys = first.many.0 as f64 / first.few.0.max(1) as f64;
     let title = format!("Growing from empty on one thread ({keys:.0} times the keys)");
@@ -363,7 +395,11 @@ pub(super) fn limits(results: &Results) -> Option<Table> {
         let same = |limit: &&crate::measure::limit::LineRate| {
             limit.threads == threads && limit.pages == pages && limit.in_flight == in_flight
         };
-        results.limits.iter().find(same).map_or(String::new(), |limit| millions_text(limit.lines_per_sec))
+        results
+            .limits
+            .iter()
+            .find(same)
+            .map_or(String::new(), |limit| millions_text(limit.lines_per_sec))
     };
     let lines = kinds.iter().map(|&(threads, pages)| {
         let pages_name = match pages {
@@ -374,7 +410,12 @@ pub(super) fn limits(results: &Results) -> Option<Table> {
         with_first(&name, in_flight.iter().map(|&in_flight| rate((threads, pages), in_flight)))
     });
     let columns = with_first("", in_flight.iter().map(column));
-    Some(Table::new("What memory can do, million random cache lines a second", 1, columns, lines.collect()))
+    Some(Table::new(
+        "What memory can do, million random cache lines a second",
+        1,
+        columns,
+        lines.collect(),
+    ))
 }
 
 /// Ours over the best peer; `None` if none ran beside ours.
@@ -406,8 +447,7 @@ pub(super) fn peers(results: &Results) -> Option<Table> {
             Some(line)
         })
         .collect();
-    let title =
-        "Ratio to the best peer, in operations a second (* the best of ours, ~ not told apart from the peer)";
+    let title = "Ratio to the best peer, in operations a second (* the best of ours, ~ not told apart from the peer)";
     let any = lines.iter().any(|line| line.iter().skip(3).any(|cell| !cell.is_empty()));
     (any && !ours.is_empty()).then(|| Table::new(title, 2, columns, lines))
 }
@@ -419,13 +459,16 @@ pub(super) fn share_of_limit(results: &Results) -> Option<Table> {
     let lines: Vec<Vec<String>> = runs(results)
         .filter_map(|(scenario, threads)| {
             let share = |row: Option<&Row>| row.and_then(|row| results.share_of_limit(row));
-            let mut shares: Vec<Option<f64>> =
-                ours.iter().map(|&store| share(results.row(store, &scenario.name, threads))).collect();
+            let mut shares: Vec<Option<f64>> = ours
+                .iter()
+                .map(|&store| share(results.row(store, &scenario.name, threads)))
+                .collect();
             if peers {
                 shares.push(share(results.best_peer(&scenario.name, threads)));
             }
             shares.iter().any(Option::is_some).then(|| {
-                let text = |share: Option<f64>| share.map_or(String::new(), |s| short_percent(s * 100.0));
+                let text =
+                    |share: Option<f64>| share.map_or(String::new(), |s| short_percent(s * 100.0));
                 with_first(&run_name(&scenario.name, threads), shares.into_iter().map(text))
             })
         })
@@ -446,9 +489,15 @@ fn short_percent(percent: f64) -> String {
 pub(super) fn harness(results: &Results) -> Table {
     // A run that was stopped does not know it.
     let known = results.scenarios.iter().filter(|measured| measured.harness_ns > 0.0);
-    let lines = known.map(|measured| vec![measured.scenario.name.clone(), three_digits(measured.harness_ns)]);
+    let lines = known
+        .map(|measured| vec![measured.scenario.name.clone(), three_digits(measured.harness_ns)]);
     let columns = vec!["scenario".to_owned(), "ns an operation".to_owned()];
-    Table::new("What the harness itself takes, on a store that does nothing", 1, columns, lines.collect())
+    Table::new(
+        "What the harness itself takes, on a store that does nothing",
+        1,
+        columns,
+        lines.collect(),
+    )
 }
 
 /// In how many runs the best of ours is ahead of the best peer, and in how many behind.

@@ -83,8 +83,14 @@ fn the_fastest_is_named_also_if_it_is_a_map_of_others() {
     let mut results = three_stores([steadily(2e6), steadily(8e6), steadily(4e6)]);
     results.rows[1].store = crate::measure::candidate::Candidate::Peer(PeerKind::Papaya);
     let said = winner_text(&results, &results.winners()[0]);
-    assert!(said.starts_with("papaya with 8.00 M/s, ahead of the next, rwlock+system: 2.00 times"), "{said}");
-    assert!(said.contains("papaya is ahead of the best of ours, rwlock+system: 2.00 times"), "{said}");
+    assert!(
+        said.starts_with("papaya with 8.00 M/s, ahead of the next, rwlock+system: 2.00 times"),
+        "{said}"
+    );
+    assert!(
+        said.contains("papaya is ahead of the best of ours, rwlock+system: 2.00 times"),
+        "{said}"
+    );
     assert!(text(&results).contains("Verdict: Take papaya: "), "{}", text(&results));
     assert_eq!(
         tables::summary_against_peers(&results).unwrap(),
@@ -102,9 +108,15 @@ fn the_verdict_stands_first_and_says_which_store_how_surely_and_on_what() {
                 of it in 1, and has 100 % at worst (get uniform, 2 threads).";
     assert!(text.starts_with(&format!("Verdict: {take}\n")), "{text}");
     assert!(page.find(take).unwrap() < page.find("Which is fastest").unwrap(), "{page}");
-    assert!(document.find(take).unwrap() < document.find("## Which is fastest").unwrap(), "{document}");
+    assert!(
+        document.find(take).unwrap() < document.find("## Which is fastest").unwrap(),
+        "{document}"
+    );
     for said in ["2 processors are few", "50 keys of 16 B, values of 16 B; 5 rounds; "] {
-        assert!(text.contains(said) && page.contains(said) && document.contains(said), "{said}: {text}");
+        assert!(
+            text.contains(said) && page.contains(said) && document.contains(said),
+            "{said}: {text}"
+        );
     }
     assert!(text.contains("5 rounds; `cargo xtask bench --keys 50`."), "{text}");
     assert!(text.contains("The choice is the same in 100 % of the draws"), "{text}");
@@ -118,7 +130,9 @@ fn a_verdict_that_chance_may_have_made_names_both_stores() {
     let results = three_stores([[1e6; 5], swinging, [5e6; 5]]);
     let first = verdict(&results).remove(0);
     assert!(
-        first.starts_with("Take rwlock+arena or rwlock+system, between which this run does not decide: "),
+        first.starts_with(
+            "Take rwlock+arena or rwlock+system, between which this run does not decide: "
+        ),
         "{first}"
     );
     assert!(text(&results).contains("% of the draws only"), "{}", text(&results));
@@ -133,7 +147,8 @@ fn one_round_gives_no_verdict_and_no_ratio() {
     let text = text(&results);
     assert!(text.starts_with("Verdict: No verdict: one round says too little."), "{text}");
     assert!(
-        tables::peers(&results).is_none() && plot::all(&results).unwrap().iter().all(|p| p.name != "peers")
+        tables::peers(&results).is_none()
+            && plot::all(&results).unwrap().iter().all(|p| p.name != "peers")
     );
     assert!(
         results.winners().iter().all(|winner| !winner_text(&results, winner).contains(" times")),
@@ -146,7 +161,8 @@ fn a_fixed_rate_shows_its_latencies_and_says_if_it_was_not_reached() {
     let mut results = three_stores([[1000.0; 5], [995.0; 5], [400.0; 5]]);
     results.scenarios[0].scenario.rate = Some(1000.0);
     for row in &mut results.rows {
-        row.response_ns = Some(Latency { samples: 9, p50: 1500, p99: 2_340_000, ..Latency::default() });
+        row.response_ns =
+            Some(Latency { samples: 9, p50: 1500, p99: 2_340_000, ..Latency::default() });
     }
     let text = text(&results);
     assert!(
@@ -168,12 +184,15 @@ fn every_scenario_that_looks_up_tells_how_often_it_found_its_key() {
     let mut results = tiny();
     let (text, page) = (text(&results), html(&results, &[]));
     assert!(
-        text.contains("Hit ratio") && page.contains("Hit ratio") && markdown(&results).contains("Hit ratio")
+        text.contains("Hit ratio")
+            && page.contains("Hit ratio")
+            && markdown(&results).contains("Hit ratio")
     );
     assert!(!text.contains("found their key in"), "all were found: {text}");
     for measured in &results.scenarios {
         let scenario = &measured.scenario;
-        let told = tables::hits(&results).unwrap().lines.iter().any(|line| line[0] == scenario.name);
+        let told =
+            tables::hits(&results).unwrap().lines.iter().any(|line| line[0] == scenario.name);
         assert_eq!(told, scenario.looks_up(), "{}", scenario.name);
     }
     let name = results.scenarios[0].scenario.name.clone();
@@ -181,7 +200,10 @@ fn every_scenario_that_looks_up_tells_how_often_it_found_its_key() {
         row.misses = row.lookups;
     }
     let text = super::text(&results);
-    assert!(text.contains(&format!("Lookups of {name} found their key in 0 % of all cases")), "{text}");
+    assert!(
+        text.contains(&format!("Lookups of {name} found their key in 0 % of all cases")),
+        "{text}"
+    );
     assert_eq!(
         [1.0, 0.99999, 0.5, 0.0001, 0.0].map(sentences::hits_text),
         ["100", "over 99.9", "50.0", "under 0.1", "0"]
@@ -197,9 +219,18 @@ fn a_burst_of_threads_shows_the_rate_before_and_after_and_their_ratio() {
     let table = tables::bursts(&results).unwrap();
     assert_eq!(
         table.lines,
-        [["get uniform, 2 threads", "rwlock+arena", "1,000", "16.0", "8.00", "0.50 (0.50 to 0.50)"]]
+        [[
+            "get uniform, 2 threads",
+            "rwlock+arena",
+            "1,000",
+            "16.0",
+            "8.00",
+            "0.50 (0.50 to 0.50)"
+        ]]
     );
-    assert!(text(&results).contains("After a burst") && html(&results, &[]).contains("After a burst"));
+    assert!(
+        text(&results).contains("After a burst") && html(&results, &[]).contains("After a burst")
+    );
 }
 
 #[test]
@@ -215,7 +246,9 @@ fn a_description_says_what_was_asked_and_not_what_the_defaults_say() {
         m.scenario.batch = 7;
     });
     assert!(
-        batch.starts_with("About. Operations: 100 % get_many in batches of 7, keys uniform; 50 keys"),
+        batch.starts_with(
+            "About. Operations: 100 % get_many in batches of 7, keys uniform; 50 keys"
+        ),
         "{batch}"
     );
     let trace = measured(&|m| {
@@ -228,7 +261,10 @@ fn a_description_says_what_was_asked_and_not_what_the_defaults_say() {
         m.scenario.distribution = crate::KeyDistribution::Latest;
         m.scenario.length = crate::Length::Operations(2_000_000);
     });
-    assert!(latest.contains("at most 2,000,000 operations"), "the stream ends with the keys: {latest}");
+    assert!(
+        latest.contains("at most 2,000,000 operations"),
+        "the stream ends with the keys: {latest}"
+    );
 }
 
 #[test]
@@ -240,7 +276,10 @@ fn the_folder_holds_the_results_the_plots_and_a_page_that_needs_nothing_else() {
     let page = fs::read_to_string(&report).unwrap();
     let count = |kind: &str| {
         let of_kind = |path: PathBuf| path.extension().is_some_and(|extension| extension == kind);
-        fs::read_dir(&folder).unwrap().filter(|entry| of_kind(entry.as_ref().unwrap().path())).count()
+        fs::read_dir(&folder)
+            .unwrap()
+            .filter(|entry| of_kind(entry.as_ref().unwrap().path()))
+            .count()
     };
     let plots = plot::all(&results).unwrap().len();
     assert_eq!((count("svg"), count("png")), (plots, plots));
@@ -262,7 +301,8 @@ fn the_folder_holds_the_results_the_plots_and_a_page_that_needs_nothing_else() {
 
 fn check_tags(page: &str) {
     for tag in ["table", "tr", "td", "th", "div", "h2", "h3", "p", "details", "summary"] {
-        let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        let opened =
+            page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
         assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
     }
 }
@@ -294,7 +334,9 @@ fn plots_of_an_earlier_report_are_removed_and_nothing_else() {
     for name in others {
         assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), "x", "{name}");
     }
-    assert!(folder.path().join("heatmap.svg").exists() && folder.path().join("heatmap.png").exists());
+    assert!(
+        folder.path().join("heatmap.svg").exists() && folder.path().join("heatmap.png").exists()
+    );
 }
 
 #[test]
@@ -338,7 +380,9 @@ fn names_cannot_break_the_page() {
     }
     let page = html(&results, &plot::all(&results).unwrap());
     assert!(!page.contains("<b>&") && page.contains("&lt;b&gt;&amp;&quot;"));
-    for line in markdown(&results).lines().filter(|line| line.starts_with('|') && line.contains("&\"")) {
+    for line in
+        markdown(&results).lines().filter(|line| line.starts_with('|') && line.contains("&\""))
+    {
         assert!(line.contains("\\<b\\>&\"\\|"), "{line}");
     }
 }
@@ -346,29 +390,36 @@ fn names_cannot_break_the_page() {
 #[test]
 fn peers_have_their_sheet_and_their_lines() {
     let mut results = with_peer(tiny(), PeerKind::Papaya, 0.5);
-    results.limits = vec![LineRate { pages: Pages::Huge, threads: 2, in_flight: 16, lines_per_sec: 1e8 }];
+    results.limits =
+        vec![LineRate { pages: Pages::Huge, threads: 2, in_flight: 16, lines_per_sec: 1e8 }];
     let table = tables::peers(&results).unwrap();
     assert_eq!(table.columns[..4], ["", "best peer", "M/s", "rwlock+slab"]);
     assert_eq!(table.columns.len(), 3 + 9);
-    let runs: usize = results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
+    let runs: usize =
+        results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
     assert_eq!(table.lines.len(), runs);
     // The peer was made of the fifth combination, at half its rate.
     assert!(
         table
             .lines
             .iter()
-            .all(|line| line[1] == "papaya" && line[3 + 4].trim_start_matches('~').starts_with("2.00")),
+            .all(|line| line[1] == "papaya"
+                && line[3 + 4].trim_start_matches('~').starts_with("2.00")),
         "{table:?}"
     );
     let (text, page) = (text(&results), html(&results, &plot::all(&results).unwrap()));
-    assert!(text.contains("Ratio to the best peer") && text.contains("Share of the memory limit"), "{text}");
+    assert!(
+        text.contains("Ratio to the best peer") && text.contains("Share of the memory limit"),
+        "{text}"
+    );
     assert!(page.contains("Beside other people's maps") && page.contains("ours and the best peer"));
     assert!(page.contains("papaya (papaya 0.2.5)"));
     check_tags(&page);
     assert!(tables::peers(&tiny()).is_none());
     assert!(!html(&tiny(), &[]).contains("Beside other people's maps"));
     let share = tables::share_of_limit(&results).unwrap();
-    let with_two = results.scenarios.iter().filter(|measured| measured.scenario.threads.contains(&2)).count();
+    let with_two =
+        results.scenarios.iter().filter(|measured| measured.scenario.threads.contains(&2)).count();
     assert_eq!(share.lines.len(), with_two, "the limit is known for two threads");
 }
 
@@ -396,7 +447,8 @@ fn the_csv_has_a_line_for_every_row_and_a_name_for_every_column() {
     let rows: Vec<::csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), results.rows.len());
     let cell = |row: usize, name: &str| {
-        let column = header.iter().position(|other| other == name).unwrap_or_else(|| panic!("no {name}"));
+        let column =
+            header.iter().position(|other| other == name).unwrap_or_else(|| panic!("no {name}"));
         rows[row][column].to_owned()
     };
     for (n, row) in results.rows.iter().enumerate() {
@@ -415,7 +467,10 @@ fn the_csv_has_a_line_for_every_row_and_a_name_for_every_column() {
     assert_eq!(failure.map(|name| cell(0, name)), ["0", "0", "true"]);
     assert_eq!(failure.map(|name| cell(1, name)), ["2", "5", "false"]);
     let last = rows.len() - 1;
-    assert_eq!(["store", "backend", "node_bytes"].map(|name| cell(last, name)), ["scc-hashmap", "", ""]);
+    assert_eq!(
+        ["store", "backend", "node_bytes"].map(|name| cell(last, name)),
+        ["scc-hashmap", "", ""]
+    );
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub fn text(results: &Results) -> String {
     if let Some(standings) = tables::standings(results) {
         let _ = writeln!(text, "{}", standings.to_text());
     }
-    for (with, without) in tables::throughput(results, true).iter().zip(tables::throughput(results, false)) {
+    for (with, without) in
+        tables::throughput(results, true).iter().zip(tables::throughput(results, false))
+    {
         let with = with.to_text();
         let fits = with.lines().skip(1).all(|line| line.chars().count() <= WIDE);
         let _ = writeln!(text, "{}", if fits { with } else { without.to_text() });

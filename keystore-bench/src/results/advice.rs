@@ -79,9 +79,9 @@ impl Contest<'_> {
 }
 
 impl Results {
-    /// Returns which store to take, the maps of others included. `None` if there is nothing to choose from:
-    /// fewer than two stores that took part in every run, or a store with only one round; or if the
-    /// run was interrupted, so that some runs are missing.
+    /// Returns which store to take, the maps of others included. `None` if there is nothing to
+    /// choose from: fewer than two stores that took part in every run, or a store with only one
+    /// round; or if the run was interrupted, so that some runs are missing.
     #[must_use]
     pub fn advice(&self) -> Option<Advice> {
         if self.interrupted {
@@ -92,7 +92,9 @@ impl Results {
             .iter()
             .map(|measured| &measured.scenario)
             .filter(|scenario| scenario.rate.is_none())
-            .flat_map(|scenario| scenario.threads.iter().map(|&threads| (scenario.name.clone(), threads)))
+            .flat_map(|scenario| {
+                scenario.threads.iter().map(|&threads| (scenario.name.clone(), threads))
+            })
             .filter(|(scenario, threads)| self.rows_of(scenario, *threads).next().is_some())
             .collect();
         let mut stores = self.candidates();
@@ -109,10 +111,14 @@ impl Results {
             .iter()
             .map(|(scenario, threads)| Contest {
                 name: format!("{scenario}, {}", threads_text(*threads)),
-                rows: stores.iter().filter_map(|&store| self.row(store, scenario, *threads)).collect(),
+                rows: stores
+                    .iter()
+                    .filter_map(|&store| self.row(store, scenario, *threads))
+                    .collect(),
             })
             .collect();
-        let shares: Vec<Vec<f64>> = contests.iter().map(|c| c.shares(|row| row.ops_per_sec.median)).collect();
+        let shares: Vec<Vec<f64>> =
+            contests.iter().map(|c| c.shares(|row| row.ops_per_sec.median)).collect();
         let means = means(&shares);
         let first = best(&means);
         let (stays, rival) = stays(&contests, first);
@@ -133,7 +139,9 @@ impl Results {
         // The runs whose odd rounds pick another store than the first, with that store.
         let picked: Vec<(&Contest<'_>, usize)> = contests
             .iter()
-            .map(|contest| (contest, best(&contest.rows.iter().map(|row| row.picking()).collect::<Vec<_>>())))
+            .map(|contest| {
+                (contest, best(&contest.rows.iter().map(|row| row.picking()).collect::<Vec<_>>()))
+            })
             .filter(|&(_, pick)| pick != first)
             .collect();
         let better = |other: usize| -> Vec<(String, Lead)> {
@@ -147,9 +155,11 @@ impl Results {
         };
         // The two that together are nearest to the best, of those that are ahead of the first
         // anywhere.
-        let together =
-            |other: usize| shares.iter().map(|shares| shares[first].max(shares[other]).ln()).sum::<f64>();
-        let others = order.iter().copied().filter(|&index| index != first && !better(index).is_empty());
+        let together = |other: usize| {
+            shares.iter().map(|shares| shares[first].max(shares[other]).ln()).sum::<f64>()
+        };
+        let others =
+            order.iter().copied().filter(|&index| index != first && !better(index).is_empty());
         let other = others.max_by(|&a, &b| together(a).total_cmp(&together(b)));
         let mut told = other.map_or(Vec::new(), better);
         told.sort_by(|(_, a), (_, b)| b.ratio.total_cmp(&a.ratio));
@@ -167,8 +177,9 @@ impl Results {
 /// Returns the geometric mean of each store's shares.
 fn means(shares: &[Vec<f64>]) -> Vec<f64> {
     let stores = shares.first().map_or(0, Vec::len);
-    let mean =
-        |store: usize| shares.iter().map(|shares| shares[store].ln()).sum::<f64>() / shares.len() as f64;
+    let mean = |store: usize| {
+        shares.iter().map(|shares| shares[store].ln()).sum::<f64>() / shares.len() as f64
+    };
     (0..stores).map(|store| mean(store).exp()).collect()
 }
 
@@ -178,8 +189,8 @@ fn best(means: &[f64]) -> usize {
     means.iter().position(|&mean| mean == greatest).unwrap_or(0)
 }
 
-/// Returns how often `first` is chosen if the rounds of each run are drawn again, and who is chosen most
-/// often else.
+/// Returns how often `first` is chosen if the rounds of each run are drawn again, and who is
+/// chosen most often else.
 fn stays(contests: &[Contest<'_>], first: usize) -> (f64, Option<usize>) {
     let mut rng = SmallRng::seed_from_u64(1);
     let mut chosen = vec![0_usize; contests.first().map_or(0, |contest| contest.rows.len())];
@@ -213,7 +224,8 @@ mod tests {
     fn with_rates(rate: impl Fn(usize, usize) -> f64) -> Results {
         let mut results = tiny();
         results.scenarios.truncate(2);
-        let names: Vec<String> = results.scenarios.iter().map(|m| m.scenario.name.clone()).collect();
+        let names: Vec<String> =
+            results.scenarios.iter().map(|m| m.scenario.name.clone()).collect();
         for measured in &mut results.scenarios {
             measured.scenario.threads = vec![1];
         }
@@ -222,7 +234,8 @@ mod tests {
         for row in &mut results.rows {
             let scenario = names.iter().position(|name| *name == row.scenario).unwrap();
             let store = stores.iter().position(|store| *store == row.store).unwrap();
-            row.rounds = [1.0, 1.02, 0.99, 1.01, 0.98].map(|noise| noise * rate(scenario, store)).to_vec();
+            row.rounds =
+                [1.0, 1.02, 0.99, 1.01, 0.98].map(|noise| noise * rate(scenario, store)).to_vec();
             row.ops_per_sec = Spread::of(&row.rounds);
         }
         results
@@ -272,8 +285,9 @@ mod tests {
         let mut results = with_rates(|_, _| 1e6);
         let stores = results.candidates();
         for (n, row) in results.rows.iter_mut().enumerate() {
-            row.rounds =
-                (0..5).map(|round| 1e6 * (1.0 + ((n * 7 + round * 13) % 10) as f64 / 10.0)).collect();
+            row.rounds = (0..5)
+                .map(|round| 1e6 * (1.0 + ((n * 7 + round * 13) % 10) as f64 / 10.0))
+                .collect();
             row.ops_per_sec = Spread::of(&row.rounds);
         }
         let advice = results.advice().unwrap();
@@ -300,7 +314,14 @@ mod tests {
                 let rounds: Vec<f64> = (0..5).map(|_| 1e7 * (0.1 * normal()).exp()).collect();
                 let ops_per_sec = Spread::of(&rounds);
                 let scenario = measured.scenario.name.clone();
-                results.rows.push(Row { store, scenario, threads: 1, rounds, ops_per_sec, ..row.clone() });
+                results.rows.push(Row {
+                    store,
+                    scenario,
+                    threads: 1,
+                    rounds,
+                    ops_per_sec,
+                    ..row.clone()
+                });
             }
             results.scenarios.push(measured);
         }
@@ -314,10 +335,14 @@ mod tests {
         for seed in 0..trials {
             let advice = alike(seed, &template).advice().unwrap();
             better += usize::from(advice.other.is_some());
-            decided +=
-                usize::from(advice.other.is_some() || advice.stays >= crate::results::lead::CONFIDENCE);
+            decided += usize::from(
+                advice.other.is_some() || advice.stays >= crate::results::lead::CONFIDENCE,
+            );
         }
-        assert!(better < 6 && decided < 6, "{better} and {decided} of {trials} verdicts claim a difference");
+        assert!(
+            better < 6 && decided < 6,
+            "{better} and {decided} of {trials} verdicts claim a difference"
+        );
     }
 
     #[test]

@@ -73,9 +73,9 @@ pub struct Comparison {
 /// How likely chance alone makes two rows differ that are alike, at most.
 const CHANCE: f64 = 0.05;
 
-/// Returns whether rows of so many rounds can differ by more than chance: if all rounds of one lie above
-/// all of the other, chance does that once in as many times as there are ways to choose who is
-/// above.
+/// Returns whether rows of so many rounds can differ by more than chance: if all rounds of one lie
+/// above all of the other, chance does that once in as many times as there are ways to choose who
+/// is above.
 fn can_tell(new: usize, old: usize) -> bool {
     let ways: f64 = (1..=old).map(|n| (new + n) as f64 / n as f64).product();
     2.0 / ways <= CHANCE
@@ -102,7 +102,11 @@ impl Comparison {
             .filter(|row| alike(row))
             .filter_map(|row| Some((row, old.row(row.store, &row.scenario, row.threads)?)))
             .collect();
-        let fewest = pairs.iter().map(|(new, old)| new.rounds.len().min(old.rounds.len())).min().unwrap_or(0);
+        let fewest = pairs
+            .iter()
+            .map(|(new, old)| new.rounds.len().min(old.rounds.len()))
+            .min()
+            .unwrap_or(0);
         let rows: Vec<Compared> = pairs.iter().map(|(new, old)| compare(new, old)).collect();
         if rows.is_empty() {
             let (new, old) = (overview(new), overview(old));
@@ -138,7 +142,8 @@ impl Comparison {
             let (new, old) = self.most_rounds;
             return Err(Error::TooFewRounds { new, old, needed: rounds_needed() });
         }
-        let slower = |row: &&Compared| row.verdict == Verdict::Slower && row.percent_slower() > percent;
+        let slower =
+            |row: &&Compared| row.verdict == Verdict::Slower && row.percent_slower() > percent;
         let rows = self.rows.iter().filter(slower).count();
         let worst = self
             .rows
@@ -161,8 +166,8 @@ impl Comparison {
     }
 }
 
-/// Returns what rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set uniform
-/// (threads 1)`.
+/// Returns what rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set
+/// uniform (threads 1)`.
 fn overview(results: &Results) -> String {
     let stores: Vec<String> = results.candidates().iter().map(Candidate::to_string).collect();
     let runs = |name: &str| {
@@ -181,7 +186,9 @@ fn compare(new: &Row, old: &Row) -> Compared {
     let (now, then) = (new.ops_per_sec, old.ops_per_sec);
     let over = |a: f64, b: f64| a / b.max(f64::MIN_POSITIVE);
     let verdict = match now.median.total_cmp(&then.median) {
-        _ if now.overlaps(&then) || !can_tell(new.rounds.len(), old.rounds.len()) => Verdict::NoDifference,
+        _ if now.overlaps(&then) || !can_tell(new.rounds.len(), old.rounds.len()) => {
+            Verdict::NoDifference
+        }
         Ordering::Less => Verdict::Slower,
         _ => Verdict::Faster,
     };

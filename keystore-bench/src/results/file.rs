@@ -17,8 +17,8 @@ impl Results {
     /// # Errors
     /// [`Error::Text`] if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let text =
-            serde_json::to_string_pretty(self).map_err(|error| Error::unwritable(path, error.into()))?;
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::unwritable(path, error.into()))?;
         write_whole(path, text.as_bytes())
     }
 
@@ -58,7 +58,8 @@ impl Results {
 /// [`Error::Text`] if it cannot be written; what was there before is then still there.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |source| Error::unwritable(path, source);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {

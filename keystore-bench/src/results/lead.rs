@@ -78,21 +78,31 @@ impl Lead {
             _ => 0.5,
         };
         let confidence = (1.0 - tests * (1.0 - confidence)).max(0.0);
-        Some(Self { ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp(), confidence })
+        Some(Self {
+            ratio: mean.exp(),
+            low: (mean - half).exp(),
+            high: (mean + half).exp(),
+            confidence,
+        })
     }
 
-    /// Returns whether it is a difference: the bounds lie over 1, and the ratio is at least [`LEAST_LEAD`].
+    /// Returns whether it is a difference: the bounds lie over 1, and the ratio is at least
+    /// [`LEAST_LEAD`].
     #[must_use]
     pub fn is_significant(&self) -> bool {
         self.low > 1.0 && self.ratio >= LEAST_LEAD
     }
 }
 
-/// Returns the rates of the rounds that say who is compared: the odd ones, or all if there are too few for
-/// [`Lead::of`].
+/// Returns the rates of the rounds that say who is compared: the odd ones, or all if there are too
+/// few for [`Lead::of`].
 #[must_use]
 pub fn picks(rates: &[f64]) -> Vec<f64> {
-    if rates.len() < 3 { rates.to_vec() } else { rates.iter().skip(1).step_by(2).copied().collect() }
+    if rates.len() < 3 {
+        rates.to_vec()
+    } else {
+        rates.iter().skip(1).step_by(2).copied().collect()
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +146,10 @@ mod tests {
         let wide = Lead::of(&[30.0, 1.0, 10.0, 1.0, 20.0], &[10.0, 1.0, 11.0, 1.0, 10.0]).unwrap();
         assert!(wide.ratio > 1.5 && wide.low < 1.0 && !wide.is_significant(), "{wide:?}");
         let small = Lead::of(&[10.3, 1.0, 10.3, 1.0, 10.3], &[10.0; 5]).unwrap();
-        assert!(small.low > 1.0 && !small.is_significant(), "3 percent are not worth a choice: {small:?}");
+        assert!(
+            small.low > 1.0 && !small.is_significant(),
+            "3 percent are not worth a choice: {small:?}"
+        );
     }
 
     #[test]
@@ -155,7 +168,8 @@ mod tests {
         let (mut claimed, mut in_all_rounds) = (0, 0);
         for _ in 0..2000 {
             // Nine stores, five rounds, and noise of a fifth that is the same for all of them.
-            let mut rounds = || std::array::from_fn::<f64, 5, _>(|_| 1.0 + rng.random::<f64>() / 5.0);
+            let mut rounds =
+                || std::array::from_fn::<f64, 5, _>(|_| 1.0 + rng.random::<f64>() / 5.0);
             let stores: [[f64; 5]; 9] = std::array::from_fn(|_| rounds());
             let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
             let by = |key: &dyn Fn(&[f64; 5]) -> f64| {
@@ -164,7 +178,9 @@ mod tests {
                 order
             };
             let picked = by(&|rates| mean(&picks(rates)));
-            claimed += usize::from(Lead::of(picked[0], picked[8]).is_some_and(|lead| lead.is_significant()));
+            claimed += usize::from(
+                Lead::of(picked[0], picked[8]).is_some_and(|lead| lead.is_significant()),
+            );
             let seen = by(&|rates| mean(rates));
             in_all_rounds += usize::from((0..5).all(|round| seen[0][round] > seen[8][round]));
         }

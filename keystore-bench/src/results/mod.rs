@@ -80,7 +80,8 @@ impl Results {
         self.rows.iter().map(|row| row.rounds.len() + row.before.len()).sum()
     }
 
-    /// Returns the candidates that ran: combinations in the order of their names' kinds, then peers.
+    /// Returns the candidates that ran: combinations in the order of their names' kinds, then
+    /// peers.
     #[must_use]
     pub fn candidates(&self) -> Vec<Candidate> {
         let mut candidates: Vec<_> = self.rows.iter().map(|row| row.store).collect();
@@ -92,11 +93,17 @@ impl Results {
     /// Returns the row of a candidate, scenario and number of threads.
     #[must_use]
     pub fn row(&self, store: Candidate, scenario: &str, threads: usize) -> Option<&Row> {
-        self.rows.iter().find(|row| row.store == store && row.scenario == scenario && row.threads == threads)
+        self.rows
+            .iter()
+            .find(|row| row.store == store && row.scenario == scenario && row.threads == threads)
     }
 
     /// Returns the rows of a scenario with a number of threads.
-    pub fn rows_of<'a>(&'a self, scenario: &'a str, threads: usize) -> impl Iterator<Item = &'a Row> {
+    pub fn rows_of<'a>(
+        &'a self,
+        scenario: &'a str,
+        threads: usize,
+    ) -> impl Iterator<Item = &'a Row> {
         self.rows.iter().filter(move |row| row.scenario == scenario && row.threads == threads)
     }
 
@@ -109,8 +116,8 @@ impl Results {
         threads
     }
 
-    /// Returns the number of threads that says most about a scenario: the most that still had a processor
-    /// each, or the fewest that ran.
+    /// Returns the number of threads that says most about a scenario: the most that still had a
+    /// processor each, or the fewest that ran.
     #[must_use]
     pub fn representative_threads(&self, scenario: &Scenario) -> usize {
         let fits = |threads: &&usize| **threads <= self.machine.processors;
@@ -118,12 +125,13 @@ impl Results {
         most.or(scenario.threads.iter().min()).copied().unwrap_or(1)
     }
 
-    /// Returns the scenario that says how much memory an entry takes: the one with the most entries of
-    /// those that leave a loaded store as it was, or the last.
+    /// Returns the scenario that says how much memory an entry takes: the one with the most
+    /// entries of those that leave a loaded store as it was, or the last.
     #[must_use]
     pub fn memory_scenario(&self) -> Option<&Scenario> {
         let scenarios = || self.scenarios.iter().map(|measured| &measured.scenario);
-        let unchanged = scenarios().filter(|scenario| scenario.is_read_only() && scenario.loaded_keys() > 0);
+        let unchanged =
+            scenarios().filter(|scenario| scenario.is_read_only() && scenario.loaded_keys() > 0);
         // The first of several that hold as many.
         unchanged.rev().max_by_key(|scenario| scenario.loaded_keys()).or(scenarios().next_back())
     }
@@ -159,12 +167,13 @@ impl Results {
         Err(Error::Verification { rows: 1 + failed.count(), of: ours().count(), first: fault(row) })
     }
 
-    /// Returns what was found wrong with peers, a line for each row. A map of others may promise less than
-    /// a store of ours: scc's `HashIndex`, for one, replaces a value by removing it and inserting
-    /// another, and a lookup in between finds nothing.
+    /// Returns what was found wrong with peers, a line for each row. A map of others may promise
+    /// less than a store of ours: scc's `HashIndex`, for one, replaces a value by removing it and
+    /// inserting another, and a lookup in between finds nothing.
     #[must_use]
     pub fn peers_faults(&self) -> Vec<String> {
-        let failed = self.rows.iter().filter(|row| row.store.is_peer() && !row.verification.passed());
+        let failed =
+            self.rows.iter().filter(|row| row.store.is_peer() && !row.verification.passed());
         failed.map(fault).collect()
     }
 }

@@ -65,7 +65,10 @@ fn results_of_another_version_are_refused_by_name() {
 #[test]
 fn a_file_that_cannot_be_written_is_named() {
     let error = write_whole(Path::new("/no/such/folder/results.json"), b"x").unwrap_err();
-    assert!(error.to_string().starts_with("/no/such/folder/results.json: cannot be written"), "{error}");
+    assert!(
+        error.to_string().starts_with("/no/such/folder/results.json: cannot be written"),
+        "{error}"
+    );
     assert!(!error.is_usage());
 }
 
@@ -124,7 +127,8 @@ fn one_round_gives_no_ratio_and_no_winner_that_is_ahead() {
 #[test]
 fn a_lookup_that_finds_nothing_is_not_held_to_have_fetched_a_node() {
     let mut results = one_run(|_| vec![1e6; 2]);
-    results.limits = vec![LineRate { pages: Pages::Huge, threads: 1, in_flight: 16, lines_per_sec: 1e8 }];
+    results.limits =
+        vec![LineRate { pages: Pages::Huge, threads: 1, in_flight: 16, lines_per_sec: 1e8 }];
     let row = &mut results.rows[0];
     (row.operations, row.lookups, row.misses) = (100, 100, 0);
     let found = results.share_of_limit(&results.rows[0]).unwrap();
@@ -165,7 +169,11 @@ fn a_row_that_failed_verification_fails_the_results() {
     }
     results.verify().unwrap();
     assert_eq!(results.peers_faults().len(), 2);
-    assert!(results.peers_faults()[0].starts_with("scc-hashindex, "), "{:?}", results.peers_faults());
+    assert!(
+        results.peers_faults()[0].starts_with("scc-hashindex, "),
+        "{:?}",
+        results.peers_faults()
+    );
 }
 
 #[test]
@@ -176,9 +184,11 @@ fn a_baseline_with_a_rate_that_is_none_or_in_another_encoding_is_refused() {
     results.save(file.path()).unwrap();
     let error = Results::load(file.path()).unwrap_err().to_string();
     assert!(error.contains("a rate of -1: it must be above 0"), "{error}");
-    for (content, hint) in
-        [(&b"\xff\xfe{\0"[..], "UTF-16"), (b"{\0}", "NUL"), (b"{\n\xff}", ":2: a byte is not UTF-8")]
-    {
+    for (content, hint) in [
+        (&b"\xff\xfe{\0"[..], "UTF-16"),
+        (b"{\0}", "NUL"),
+        (b"{\n\xff}", ":2: a byte is not UTF-8"),
+    ] {
         fs::write(file.path(), content).unwrap();
         for error in [
             Results::load(file.path()).unwrap_err().to_string(),

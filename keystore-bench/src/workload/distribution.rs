@@ -67,34 +67,49 @@ impl KeyDistribution {
                 format!("hot-set with keys {keys} and operations {operations}"),
                 "hot-set with keys and operations from 1 to 100 percent",
             )),
-            Self::Bursty { recent } if !percent(recent) => {
-                Some((format!("bursty with recent {recent}"), "bursty with recent from 1 to 100 percent"))
-            }
+            Self::Bursty { recent } if !percent(recent) => Some((
+                format!("bursty with recent {recent}"),
+                "bursty with recent from 1 to 100 percent",
+            )),
             _ => None,
         }
     }
 
-    /// Returns a source of positions for each of `threads` threads, over `count` keys, of which the first
-    /// `loaded` are there from the start. The same seed gives the same positions, and threads
-    /// differ; all threads agree on which keys are asked for most.
-    pub(crate) fn samplers(self, count: usize, loaded: usize, threads: usize, seed: u64) -> Vec<Sampler> {
+    /// Returns a source of positions for each of `threads` threads, over `count` keys, of which
+    /// the first `loaded` are there from the start. The same seed gives the same positions, and
+    /// threads differ; all threads agree on which keys are asked for most.
+    pub(crate) fn samplers(
+        self,
+        count: usize,
+        loaded: usize,
+        threads: usize,
+        seed: u64,
+    ) -> Vec<Sampler> {
         let scattered = || -> Arc<[u32]> {
             let mut keys: Vec<u32> = (0..count as u32).collect();
             keys.shuffle(&mut SmallRng::seed_from_u64(seed));
             keys.into()
         };
-        let zipf =
-            |theta| Zipf::new(count as f64, theta).expect("a scenario is validated before it is drawn");
+        let zipf = |theta| {
+            Zipf::new(count as f64, theta).expect("a scenario is validated before it is drawn")
+        };
         let part = |percent| (count * usize::from(percent)).div_ceil(100).max(1);
         let of_thread = |thread| match self {
             Self::Uniform => Positions::Uniform { count },
-            Self::Zipfian { theta } => Positions::Zipfian { ranks: zipf(theta), key_of_rank: Arc::default() },
-            Self::Latest => {
-                Positions::Latest { ages: zipf(YCSB_THETA), next: loaded + thread, step: threads, count }
+            Self::Zipfian { theta } => {
+                Positions::Zipfian { ranks: zipf(theta), key_of_rank: Arc::default() }
             }
-            Self::HotSet { keys, operations } => {
-                Positions::HotSet { hot: part(keys), percent: operations, key_of_rank: Arc::default() }
-            }
+            Self::Latest => Positions::Latest {
+                ages: zipf(YCSB_THETA),
+                next: loaded + thread,
+                step: threads,
+                count,
+            },
+            Self::HotSet { keys, operations } => Positions::HotSet {
+                hot: part(keys),
+                percent: operations,
+                key_of_rank: Arc::default(),
+            },
             Self::Bursty { recent } => Positions::Bursty {
                 start: 0,
                 width: part(recent),
@@ -103,7 +118,8 @@ impl KeyDistribution {
                 key_of_rank: Arc::default(),
             },
             Self::Sequential => {
-                let (first, end) = (share(count, thread, threads), share(count, thread + 1, threads));
+                let (first, end) =
+                    (share(count, thread, threads), share(count, thread + 1, threads));
                 Positions::Sequential { first, end, next: first }
             }
         };
@@ -166,8 +182,8 @@ enum Positions {
 }
 
 impl Sampler {
-    /// Returns the position of the key that the next operation, of this kind, takes; `None` if there is
-    /// none left.
+    /// Returns the position of the key that the next operation, of this kind, takes; `None` if
+    /// there is none left.
     pub(crate) fn next_key(&mut self, kind: Kind) -> Option<u32> {
         let rng = &mut self.rng;
         let position = match &mut self.positions {
@@ -199,8 +215,11 @@ impl Sampler {
             }
             Positions::HotSet { hot, percent, key_of_rank } => {
                 let is_hot = rng.random_range(0..100) < *percent;
-                let ranks =
-                    if is_hot || *hot == key_of_rank.len() { 0..*hot } else { *hot..key_of_rank.len() };
+                let ranks = if is_hot || *hot == key_of_rank.len() {
+                    0..*hot
+                } else {
+                    *hot..key_of_rank.len()
+                };
                 key_of_rank[rng.random_range(ranks)] as usize
             }
             Positions::Bursty { start, width, left, draws, key_of_rank } => {
@@ -273,16 +292,23 @@ mod tests {
         times.sort_unstable_by(|a, b| b.cmp(a));
         let hot: u32 = times[..100].iter().sum();
         assert!((179_000..181_000).contains(&hot), "{hot}");
-        assert!(times[..100].iter().all(|n| (1500..2100).contains(n)), "1800 expected: {:?}", &times[..100]);
+        assert!(
+            times[..100].iter().all(|n| (1500..2100).contains(n)),
+            "1800 expected: {:?}",
+            &times[..100]
+        );
         assert_eq!(
-            draws(KeyDistribution::HotSet { keys: 100, operations: 50 }, 10, 1000).iter().sum::<u32>(),
+            draws(KeyDistribution::HotSet { keys: 100, operations: 50 }, 10, 1000)
+                .iter()
+                .sum::<u32>(),
             1000
         );
     }
 
     #[test]
     fn a_burst_stays_in_its_part_and_bursts_come_to_all_keys() {
-        let mut sampler = KeyDistribution::Bursty { recent: 20 }.samplers(1000, 1000, 1, 7).remove(0);
+        let mut sampler =
+            KeyDistribution::Bursty { recent: 20 }.samplers(1000, 1000, 1, 7).remove(0);
         let mut burst = || -> std::collections::HashSet<u32> {
             (0..200).map(|_| sampler.next_key(Kind::Get).unwrap()).collect()
         };
@@ -333,11 +359,16 @@ mod tests {
     #[test]
     fn sequential_threads_take_every_key_once_together() {
         let mut all = Vec::new();
-        for (thread, mut sampler) in KeyDistribution::Sequential.samplers(10, 0, 3, 0).into_iter().enumerate()
+        for (thread, mut sampler) in
+            KeyDistribution::Sequential.samplers(10, 0, 3, 0).into_iter().enumerate()
         {
             let length = share(10, thread + 1, 3) - share(10, thread, 3);
             let lap: Vec<u32> = (0..length).map(|_| sampler.next_key(Kind::Set).unwrap()).collect();
-            assert_eq!(sampler.next_key(Kind::Set), lap.first().copied(), "the next lap takes the same keys");
+            assert_eq!(
+                sampler.next_key(Kind::Set),
+                lap.first().copied(),
+                "the next lap takes the same keys"
+            );
             all.extend(lap);
         }
         assert_eq!(all, (0..10).collect::<Vec<u32>>());

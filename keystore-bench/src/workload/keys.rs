@@ -75,7 +75,11 @@ impl Keys {
         }
         let most = Self::most(size);
         if count == 0 || count > most {
-            return wrong("keys", count.to_string(), format!("from 1 to {most}, for keys of {size}"));
+            return wrong(
+                "keys",
+                count.to_string(),
+                format!("from 1 to {most}, for keys of {size}"),
+            );
         }
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let fits = count.checked_mul(size.mean().ceil() as usize);
@@ -85,7 +89,11 @@ impl Keys {
                 && bytes.try_reserve(total).is_ok()
                 && ends.try_reserve_exact(count).is_ok()
         }) {
-            return wrong("keys", count.to_string(), format!("as many keys of {size} as fit into memory"));
+            return wrong(
+                "keys",
+                count.to_string(),
+                format!("as many keys of {size} as fit into memory"),
+            );
         }
         let mut rng = SmallRng::seed_from_u64(SIZES_SEED);
         for position in 0..count as u64 {
@@ -93,7 +101,8 @@ impl Keys {
             let end = bytes.len() + size;
             // Below 8 bytes the mixed word would be cut, and no longer be distinct: an odd
             // multiplier is a bijection on the words of any size.
-            let first = if size < 8 { position.wrapping_mul(0x9e37_79b9_7f4a_7c15) } else { mix(position) };
+            let first =
+                if size < 8 { position.wrapping_mul(0x9e37_79b9_7f4a_7c15) } else { mix(position) };
             let mut word = first;
             while bytes.len() < end {
                 let cut = (end - bytes.len()).min(8);
@@ -111,8 +120,8 @@ impl Keys {
         if size.min() < 4 { 1 << (8 * size.min()) } else { MAX_KEYS }
     }
 
-    /// Returns the distinct keys of a trace, one after another in `bytes`, each ending where `ends` says.
-    /// There is at least one.
+    /// Returns the distinct keys of a trace, one after another in `bytes`, each ending where
+    /// `ends` says. There is at least one.
     pub(crate) fn of_trace(path: &Path, bytes: Vec<u8>, ends: Vec<usize>) -> Self {
         Self { bytes, ends, source: KeySource::Trace { path: path.to_owned() } }
     }
@@ -127,14 +136,17 @@ impl Keys {
     pub fn from_file(path: &Path) -> Result<Self> {
         let (mut bytes, mut ends, blank) = read_lines(path)?;
         if ends.is_empty() {
-            let reason = "the file holds no key: every line is one, and at least one is needed".to_owned();
+            let reason =
+                "the file holds no key: every line is one, and at least one is needed".to_owned();
             return Err(Error::line(path, 1, reason));
         }
         let lines = ends.len();
         let is_new: Vec<bool> = {
             let mut seen = HashSet::with_capacity(lines);
             let mut start = 0;
-            ends.iter().map(|&end| seen.insert(&bytes[std::mem::replace(&mut start, end)..end])).collect()
+            ends.iter()
+                .map(|&end| seen.insert(&bytes[std::mem::replace(&mut start, end)..end]))
+                .collect()
         };
         // Each new line moves to the end of the new lines before it.
         let (mut start, mut length, mut kept) = (0, 0, 0);
@@ -202,7 +214,9 @@ fn read_lines(path: &Path) -> Result<(Vec<u8>, Vec<usize>, usize)> {
             blank += 1;
         } else if key.len() > MAX_KEY_LEN {
             let length = key.len();
-            return Err(wrong(format!("a key of {length} bytes: keys have 1 to {MAX_KEY_LEN} bytes")));
+            return Err(wrong(format!(
+                "a key of {length} bytes: keys have 1 to {MAX_KEY_LEN} bytes"
+            )));
         } else if ends.len() == MAX_KEYS {
             return Err(wrong(format!("more than {MAX_KEYS} keys")));
         } else if bytes.try_reserve(key.len()).is_err() || ends.try_reserve(1).is_err() {
@@ -226,7 +240,9 @@ mod tests {
 
     #[test]
     fn made_keys_are_distinct_at_every_size() {
-        for (count, size) in [(256, 1), (65_536, 2), (100_000, 3), (100_000, 7), (100_000, 8), (50_000, 29)] {
+        for (count, size) in
+            [(256, 1), (65_536, 2), (100_000, 3), (100_000, 7), (100_000, 8), (50_000, 29)]
+        {
             let keys = Keys::make(count, &size.into()).unwrap();
             let distinct: HashSet<&[u8]> = (0..count).map(|n| keys.get(n)).collect();
             assert_eq!(distinct.len(), count, "{size} bytes");
@@ -264,7 +280,10 @@ mod tests {
         let keys = Keys::from_file(file.path()).unwrap();
         let lines: Vec<&[u8]> = (0..keys.len()).map(|n| keys.get(n)).collect();
         assert_eq!(lines, [&b"beta"[..], b"alpha", b"\xff", b"gamma"]);
-        assert_eq!(*keys.source(), KeySource::File { path: file.path().to_owned(), blank: 2, repeated: 1 });
+        assert_eq!(
+            *keys.source(),
+            KeySource::File { path: file.path().to_owned(), blank: 2, repeated: 1 }
+        );
         assert_eq!(keys.mean_len(2), 4.5);
     }
 

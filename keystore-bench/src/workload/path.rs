@@ -11,7 +11,10 @@ pub(crate) fn text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S
 }
 
 /// Writes a path as text, or none.
-pub(crate) fn text_if_some<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn text_if_some<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match path {
         Some(path) => text(path, serializer),
         None => serializer.serialize_none(),

@@ -98,17 +98,23 @@ impl Size {
         }
     }
 
-    /// Returns why this is no distribution of sizes from `least` to `most`: what it is, and what it must
-    /// be.
+    /// Returns why this is no distribution of sizes from `least` to `most`: what it is, and what
+    /// it must be.
     pub(crate) fn fault(&self, least: usize, most: usize) -> Option<(String, String)> {
         let expected = || format!("from {least} to {most} bytes");
         match self {
-            Self::Between(range) if range.min > range.max => {
-                Some((format!("from {} to {}", range.min, range.max), "a min that is at most the max".into()))
-            }
-            Self::OneOf(shares) if shares.iter().map(|share| u32::from(share.share)).sum::<u32>() != 100 => {
+            Self::Between(range) if range.min > range.max => Some((
+                format!("from {} to {}", range.min, range.max),
+                "a min that is at most the max".into(),
+            )),
+            Self::OneOf(shares)
+                if shares.iter().map(|share| u32::from(share.share)).sum::<u32>() != 100 =>
+            {
                 let sum: u32 = shares.iter().map(|share| u32::from(share.share)).sum();
-                Some((format!("a list whose shares add up to {sum}"), "shares that add up to 100".into()))
+                Some((
+                    format!("a list whose shares add up to {sum}"),
+                    "shares that add up to 100".into(),
+                ))
             }
             _ if self.min() < least => Some((self.min().to_string(), expected())),
             _ if self.max() > most => Some((self.max().to_string(), expected())),
@@ -154,7 +160,8 @@ mod tests {
             seen[between.draw(&mut rng) - 20] += 1;
         }
         assert!(seen.iter().all(|n| (850..1150).contains(n)), "{seen:?}");
-        let shares = Size::OneOf(vec![Share { bytes: 64, share: 90 }, Share { bytes: 1000, share: 10 }]);
+        let shares =
+            Size::OneOf(vec![Share { bytes: 64, share: 90 }, Share { bytes: 1000, share: 10 }]);
         let large = (0..10_000).filter(|_| shares.draw(&mut rng) == 1000).count();
         assert!((850..1150).contains(&large), "{large}");
         assert_eq!((shares.min(), shares.max(), shares.mean()), (64, 1000, 157.6));
@@ -165,7 +172,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_size_is_told() {
-        let fault = |size: Size| size.fault(16, 100).map(|(is, must)| format!("{is}: must be {must}"));
+        let fault =
+            |size: Size| size.fault(16, 100).map(|(is, must)| format!("{is}: must be {must}"));
         assert_eq!(fault(Size::Fixed(16)), None);
         assert_eq!(fault(Size::Fixed(15)).unwrap(), "15: must be from 16 to 100 bytes");
         assert_eq!(
@@ -173,7 +181,10 @@ mod tests {
             "101: must be from 16 to 100 bytes"
         );
         let backwards = Size::Between(Between { min: 30, max: 20 });
-        assert_eq!(fault(backwards).unwrap(), "from 30 to 20: must be a min that is at most the max");
+        assert_eq!(
+            fault(backwards).unwrap(),
+            "from 30 to 20: must be a min that is at most the max"
+        );
         let short = Size::OneOf(vec![Share { bytes: 20, share: 99 }]);
         assert_eq!(
             fault(short).unwrap(),

@@ -14,8 +14,8 @@ use crate::workload::size::Size;
 /// Few enough that reading them takes little of what memory can do.
 const DRAWN: usize = 1 << 18;
 
-/// Bytes of keys that are drawn at the most, over all threads: operations of long keys are fewer, and
-/// a run goes through them more often.
+/// Bytes of keys that are drawn at the most, over all threads: operations of long keys are fewer,
+/// and a run goes through them more often.
 const DRAWN_KEY_BYTES: f64 = (512 << 20) as f64;
 
 /// An operation: what it does to which key.
@@ -60,7 +60,12 @@ impl Stream {
     /// Returns a stream without operations, whose values have this size, or each a size of its own.
     pub(crate) fn new(fixed: Option<usize>) -> Self {
         let value_sizes = fixed.map_or(ValueSizes::Each(Vec::new()), ValueSizes::Fixed);
-        Self { operations: Vec::new(), key_bytes: Vec::new(), value_sizes, largest_value: fixed.unwrap_or(0) }
+        Self {
+            operations: Vec::new(),
+            key_bytes: Vec::new(),
+            value_sizes,
+            largest_value: fixed.unwrap_or(0),
+        }
     }
 
     /// Adds an operation. `value_size` is that of its value, where sizes differ.
@@ -126,7 +131,8 @@ impl Scenario {
             .into_iter()
             .enumerate()
             .map(|(thread, mut sampler)| {
-                let target = self.drawn(self.quota(thread, threads), threads, keys.mean_len(self.keys));
+                let target =
+                    self.drawn(self.quota(thread, threads), threads, keys.mean_len(self.keys));
                 let mut stream = Stream::new(self.value_size.fixed());
                 stream.operations.reserve_exact(target);
                 while stream.len() < target {
@@ -147,12 +153,13 @@ impl Scenario {
         if let Size::Fixed(size) = self.value_size { size } else { self.value_size.draw(rng) }
     }
 
-    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as the run
-    /// takes, or enough for the keys to be taken as often as they should be.
+    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as
+    /// the run takes, or enough for the keys to be taken as often as they should be.
     fn drawn(&self, quota: u64, threads: usize, mean_key_len: f64) -> usize {
         let in_memory = (DRAWN_KEY_BYTES / mean_key_len) as usize;
         let repeated = (DRAWN.max(2 * self.keys).min(in_memory) / threads).max(1024) as u64;
-        let most = if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
+        let most =
+            if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
         quota.min(most) as usize
     }
 
@@ -161,7 +168,8 @@ impl Scenario {
         match self.length {
             Length::Seconds(_) | Length::Once => u64::MAX,
             Length::Operations(total) => {
-                (share(total as usize, thread + 1, threads) - share(total as usize, thread, threads)) as u64
+                (share(total as usize, thread + 1, threads)
+                    - share(total as usize, thread, threads)) as u64
             }
         }
     }
@@ -194,9 +202,15 @@ mod tests {
         let streams = scenario.draw(3, 0, &keys());
         assert_eq!(streams.iter().map(Stream::len).sum::<usize>(), 100_000);
         let of = |kind| {
-            streams.iter().flat_map(Stream::operations).filter(|operation| operation.kind == kind).count()
+            streams
+                .iter()
+                .flat_map(Stream::operations)
+                .filter(|operation| operation.kind == kind)
+                .count()
         };
-        for (kind, expected) in [(Kind::Get, 50_000_i64), (Kind::Set, 30_000), (Kind::Delete, 20_000)] {
+        for (kind, expected) in
+            [(Kind::Get, 50_000_i64), (Kind::Set, 30_000), (Kind::Delete, 20_000)]
+        {
             assert!((of(kind) as i64 - expected).abs() < 1000, "{kind:?}: {}", of(kind));
         }
         assert_eq!(of(Kind::Insert) + of(Kind::Update) + of(Kind::GetMany), 0);
@@ -229,8 +243,9 @@ mod tests {
     #[test]
     fn the_same_seed_and_round_draw_the_same_operations() {
         let keys = keys();
-        let drawn =
-            |seed, round| Scenario { seed, ..sample() }.draw(1, round, &keys)[0].operations().to_vec();
+        let drawn = |seed, round| {
+            Scenario { seed, ..sample() }.draw(1, round, &keys)[0].operations().to_vec()
+        };
         assert_eq!(drawn(5, 0), drawn(5, 0));
         assert_ne!(drawn(5, 0), drawn(7, 0));
         assert_ne!(drawn(5, 0), drawn(5, 1));
@@ -240,8 +255,8 @@ mod tests {
     fn sizes_of_values_are_drawn_where_they_differ() {
         let value_size = Size::Between(Between { min: 16, max: 80 });
         let stream = Scenario { value_size, ..sample() }.draw(1, 0, &keys()).remove(0);
-        let mean =
-            (0..stream.len()).map(|n| stream.value_size(n)).sum::<usize>() as f64 / stream.len() as f64;
+        let mean = (0..stream.len()).map(|n| stream.value_size(n)).sum::<usize>() as f64
+            / stream.len() as f64;
         assert!((46.0..50.0).contains(&mean), "{mean}");
         assert_eq!(stream.largest_value(), 80);
         assert_eq!(sample().draw(1, 0, &keys())[0].value_size(3), 64);
@@ -257,8 +272,11 @@ mod tests {
             ..sample()
         };
         let streams = scenario.draw(2, 0, &keys());
-        let inserted =
-            streams.iter().flat_map(Stream::operations).filter(|op| op.kind == Kind::Insert).count();
+        let inserted = streams
+            .iter()
+            .flat_map(Stream::operations)
+            .filter(|op| op.kind == Kind::Insert)
+            .count();
         assert_eq!(inserted, 500);
     }
 }

@@ -124,29 +124,37 @@ impl Suite {
             ));
         }
         if file.rounds == Some(0) {
-            return Err(wrong(places.top("rounds"), "rounds is 0: it must be at least 1".to_owned()));
+            return Err(wrong(
+                places.top("rounds"),
+                "rounds is 0: it must be at least 1".to_owned(),
+            ));
         }
         let budget = match file.budget_seconds.map(Duration::try_from_secs_f64).transpose() {
             Ok(budget) => budget,
             Err(error) => {
-                return Err(wrong(places.top("budget_seconds"), format!("budget_seconds: {error}")));
+                return Err(wrong(
+                    places.top("budget_seconds"),
+                    format!("budget_seconds: {error}"),
+                ));
             }
         };
         let mut scenarios: Vec<Scenario> = Vec::with_capacity(file.scenario.len());
         for (number, table) in file.scenario.into_iter().enumerate() {
             let mut fields = file.defaults.clone();
             fields.extend(table);
-            let name = fields.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-            let mut scenario: Scenario = serde_path_to_error::deserialize(fields).map_err(|error| {
-                let field = error.path().to_string();
-                let message = error.into_inner().message().to_owned();
-                // The name that is not known stands in the message, and is nearer than the table it
-                // is in.
-                let known = quoted(&message).next().map(|name| format!("{field}.{name}"));
-                let place = places.field(number, known.as_deref().unwrap_or(&field), &field);
-                let of = if field == "." { String::new() } else { format!("{field}: ") };
-                wrong(place, format!("scenario {name:?}: {of}{}", with_nearest(&message)))
-            })?;
+            let name =
+                fields.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+            let mut scenario: Scenario =
+                serde_path_to_error::deserialize(fields).map_err(|error| {
+                    let field = error.path().to_string();
+                    let message = error.into_inner().message().to_owned();
+                    // The name that is not known stands in the message, and is nearer than the
+                    // table it is in.
+                    let known = quoted(&message).next().map(|name| format!("{field}.{name}"));
+                    let place = places.field(number, known.as_deref().unwrap_or(&field), &field);
+                    let of = if field == "." { String::new() } else { format!("{field}: ") };
+                    wrong(place, format!("scenario {name:?}: {of}{}", with_nearest(&message)))
+                })?;
             scenario.validate().map_err(|error| {
                 let place = match &error {
                     Error::Scenario { field, value, .. } => {
@@ -158,7 +166,10 @@ impl Suite {
             })?;
             if scenarios.iter().any(|other| other.name == scenario.name) {
                 let place = places.field(number, "name", "name");
-                return Err(wrong(place, format!("scenario {name:?}: there is another of this name")));
+                return Err(wrong(
+                    place,
+                    format!("scenario {name:?}: there is another of this name"),
+                ));
             }
             for file in [&mut scenario.keys_from, &mut scenario.trace].into_iter().flatten() {
                 *file = beside(path, file);
@@ -178,7 +189,8 @@ impl Suite {
     /// # Errors
     /// [`Error::Suite`] if both have a scenario of one name: rows of results are found by it.
     pub fn append(&mut self, other: Self, path: &Path) -> Result<()> {
-        let is_taken = |scenario: &Scenario| self.scenarios.iter().any(|own| own.name == scenario.name);
+        let is_taken =
+            |scenario: &Scenario| self.scenarios.iter().any(|own| own.name == scenario.name);
         if let Some(second) = other.scenarios.iter().find(|scenario| is_taken(scenario)) {
             return Err(Error::Suite { path: path.to_owned(), scenario: second.name.clone() });
         }
@@ -192,7 +204,8 @@ impl Suite {
     /// # Errors
     /// [`Error::Unknown`] for a name that no scenario has.
     pub fn keep(&mut self, names: &[String]) -> Result<()> {
-        let known: Vec<String> = self.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+        let known: Vec<String> =
+            self.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
         if let Some(name) = names.iter().find(|name| !known.contains(name)) {
             return Err(Error::unknown("scenario", name, &known));
         }
@@ -228,9 +241,9 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Returns the offset of a field of a scenario, `mix.get`, or of the nearest table around it: in the
-    /// scenario, or in the defaults if it is there that the field was given; else that of the
-    /// scenario. `or` is looked for if there is no such field.
+    /// Returns the offset of a field of a scenario, `mix.get`, or of the nearest table around it:
+    /// in the scenario, or in the defaults if it is there that the field was given; else that of
+    /// the scenario. `or` is looked for if there is no such field.
     fn field(&self, number: usize, path: &str, or: &str) -> usize {
         let scenario = self.table(number).map(Spanned::get_ref);
         let defaults = key(&self.file, "defaults").map(|(_, value)| value.get_ref());
@@ -247,8 +260,8 @@ fn key<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<(usize, &'t Spanned
     Some((key.span().start, value))
 }
 
-/// Returns the offset of the deepest part of a path, `value_size.min`, that a table has; `None` without the
-/// first.
+/// Returns the offset of the deepest part of a path, `value_size.min`, that a table has; `None`
+/// without the first.
 fn deepest(table: &DeValue<'_>, path: &str) -> Option<usize> {
     let mut parts = path.split('.').filter(|part| !part.is_empty());
     let DeValue::Table(fields) = table else { return None };
@@ -268,7 +281,10 @@ fn path_of(field: &str, value: &str) -> String {
         "seconds" | "operations" => format!("length.{field}"),
         // The configuration says itself which of its fields is wrong.
         "config" => {
-            match value.split(|c: char| c != '_' && !c.is_alphanumeric()).find(|word| word.contains('_')) {
+            match value
+                .split(|c: char| c != '_' && !c.is_alphanumeric())
+                .find(|word| word.contains('_'))
+            {
                 Some(inner) => format!("config.{inner}"),
                 None => "config".to_owned(),
             }
@@ -334,8 +350,9 @@ mod tests {
             ("MT2-VKS", 8),
             ("MT2-OVER", 3),
         ];
-        let ids =
-            expected.iter().flat_map(|&(group, count)| (1..=count).map(move |n| format!("{group}-{n:03}")));
+        let ids = expected
+            .iter()
+            .flat_map(|&(group, count)| (1..=count).map(move |n| format!("{group}-{n:03}")));
         let suite = Suite::named("predecessor").unwrap();
         assert!(suite.scenarios.iter().map(|scenario| scenario.name.clone()).eq(ids));
     }
@@ -361,7 +378,10 @@ mod tests {
         assert_eq!(two.distribution, KeyDistribution::HotSet { keys: 1, operations: 50 });
         assert_eq!((two.value_size.min(), two.value_size.max()), (16, 20));
         assert_eq!(one.value_size, Size::Fixed(64));
-        assert_eq!((three.trace.as_deref(), three.length), (Some(Path::new("/tmp/t.csv")), Length::Once));
+        assert_eq!(
+            (three.trace.as_deref(), three.length),
+            (Some(Path::new("/tmp/t.csv")), Length::Once)
+        );
     }
 
     #[test]
@@ -384,7 +404,11 @@ mod tests {
         );
         wrong(&format!("{good}colour = 'red'\n"), 4, "unknown field `colour`");
         wrong(&format!("{good}threads = [0]\n"), 4, "threads is 0");
-        wrong(&format!("{good}value_size = 'big'\n"), 4, "value_size: a size must be a number of bytes");
+        wrong(
+            &format!("{good}value_size = 'big'\n"),
+            4,
+            "value_size: a size must be a number of bytes",
+        );
         wrong(&format!("{good}\nlength = {{ seconds = -1.0 }}\n"), 5, "seconds is -1");
         wrong(&format!("{good}\nkeys = 'many'\n"), 5, "keys: invalid type: string \"many\"");
         wrong(&format!("{good}[scenario.config]\n\ninitial_buckets = 3\n"), 6, "config is");
@@ -411,7 +435,11 @@ mod tests {
         told("[[scenario]]\nname = 'a'\nmix = { gets = 100 }\n", 3, "did you mean \"get\"?");
         told(&format!("{good}length = {{ second = 1 }}\n"), 4, "did you mean \"seconds\"?");
         told(&format!("[defaults]\nkeys = 3\nbatches = 4\n{good}"), 3, "did you mean \"batch\"?");
-        told(&format!("{good}config = {{ initial_bucket = 8 }}\n"), 4, "did you mean \"initial_buckets\"?");
+        told(
+            &format!("{good}config = {{ initial_bucket = 8 }}\n"),
+            4,
+            "did you mean \"initial_buckets\"?",
+        );
         told(
             &format!("{good}[scenario.config]\nshrinking = 'x'\n\ncounter = false\n"),
             7,
@@ -436,8 +464,10 @@ mod tests {
         for suite in Suite::names().map(|name| Suite::named(name).unwrap()) {
             for scenario in suite.scenarios {
                 let said = format!("{} {}", scenario.name, scenario.about);
-                let words: Vec<&str> =
-                    said.split_whitespace().map(|word| word.trim_end_matches([',', '.', ':', ';'])).collect();
+                let words: Vec<&str> = said
+                    .split_whitespace()
+                    .map(|word| word.trim_end_matches([',', '.', ':', ';']))
+                    .collect();
                 let mut check = |told: usize, is: usize, what: &str| {
                     assert_eq!(told, is, "{}, {what}: {said}", scenario.name);
                     checked += 1;
@@ -449,13 +479,19 @@ mod tests {
                             check(keys, scenario.keys, "keys")
                         }
                         ("batches", None, last) if *middle == "of" => {
-                            check(number(last).expect("a batch has a size"), scenario.batch, "batch");
+                            check(
+                                number(last).expect("a batch has a size"),
+                                scenario.batch,
+                                "batch",
+                            );
                         }
                         (_, Some(keys), "keys") => check(keys, scenario.keys, "keys"),
                         (_, Some(threads), "threads" | "thread") if scenario.burst.is_none() => {
                             check(threads, *scenario.threads.last().unwrap(), "threads");
                         }
-                        (_, Some(threads), "threads") => check(threads, scenario.burst.unwrap(), "burst"),
+                        (_, Some(threads), "threads") => {
+                            check(threads, scenario.burst.unwrap(), "burst")
+                        }
                         _ => {}
                     }
                 }
@@ -463,7 +499,8 @@ mod tests {
                     && let (Some(reads), Some(writes)) = (number(mix.0), number(mix.1))
                 {
                     let lookups = usize::from(scenario.mix.get + scenario.mix.get_many);
-                    let told = if said.contains("set-heavy") { (writes, reads) } else { (reads, writes) };
+                    let told =
+                        if said.contains("set-heavy") { (writes, reads) } else { (reads, writes) };
                     assert_eq!(told, (lookups, 100 - lookups), "{}: {said}", scenario.name);
                     checked += 1;
                 }
@@ -481,7 +518,8 @@ mod tests {
         let error = suite.keep(&["get zipf".to_owned()]).unwrap_err().to_string();
         assert!(error.ends_with("did you mean \"get Zipf\"?"), "{error}");
         suite.keep(&["set uniform".to_owned(), "get Zipf".to_owned()]).unwrap();
-        let names: Vec<&str> = suite.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+        let names: Vec<&str> =
+            suite.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
         assert_eq!(names, ["get Zipf", "set uniform"]);
     }
 

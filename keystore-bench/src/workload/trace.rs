@@ -60,7 +60,8 @@ struct Columns {
 }
 
 /// The columns of a line of the Twitter traces.
-const TWITTER: Columns = Columns { timestamp: 0, key: 1, value_size: 3, operation: 5, exactly: Some(7) };
+const TWITTER: Columns =
+    Columns { timestamp: 0, key: 1, value_size: 3, operation: 5, exactly: Some(7) };
 
 impl Trace {
     /// Reads a trace.
@@ -94,7 +95,9 @@ impl Trace {
             let Parsed { kind, key, value_size } = parse(&records, columns).map_err(wrong)?;
             let position = match positions.get(key) {
                 Some(&position) => position,
-                None if ends.len() == MAX_KEYS => return Err(wrong(format!("more than {MAX_KEYS} keys"))),
+                None if ends.len() == MAX_KEYS => {
+                    return Err(wrong(format!("more than {MAX_KEYS} keys")));
+                }
                 None => {
                     let position = ends.len() as u32;
                     bytes.extend_from_slice(key);
@@ -130,8 +133,8 @@ impl Trace {
         self.operations.is_empty()
     }
 
-    /// Returns the operations on the first `keys` keys, for each of `threads` threads those of its share of
-    /// the keys.
+    /// Returns the operations on the first `keys` keys, for each of `threads` threads those of its
+    /// share of the keys.
     #[must_use]
     pub fn streams(&self, threads: usize, keys: usize) -> Vec<Stream> {
         let mut streams = vec![Stream::new(None); threads];
@@ -227,12 +230,16 @@ fn parse(record: &Records, columns: Columns) -> Result<Parsed<'_>, String> {
             .ok()
             .and_then(|text| text.parse().ok())
             .filter(|value: &f64| value.is_finite() && *value >= 0.0)
-            .ok_or_else(|| format!("{name} is \"{}\": it must be a number from 0 up", show_text(field)))
+            .ok_or_else(|| {
+                format!("{name} is \"{}\": it must be a number from 0 up", show_text(field))
+            })
     };
     number(columns.timestamp, "timestamp")?;
     let value_size = number(columns.value_size, "value_size")?;
     if value_size > MAX_VALUE_LEN as f64 {
-        return Err(format!("value_size is {value_size}: values have at most {MAX_VALUE_LEN} bytes"));
+        return Err(format!(
+            "value_size is {value_size}: values have at most {MAX_VALUE_LEN} bytes"
+        ));
     }
     let name = field(columns.operation, "operation")?;
     let kind = match String::from_utf8_lossy(name).to_ascii_lowercase().as_str() {
@@ -272,7 +279,8 @@ mod tests {
 
     #[test]
     fn both_forms_say_the_same() {
-        let headed = "Operation,client,key,timestamp,value size\nset,7,alpha,0,100\nGET,7,alpha,1,0\n";
+        let headed =
+            "Operation,client,key,timestamp,value size\nset,7,alpha,0,100\nGET,7,alpha,1,0\n";
         let twitter = "0,alpha,5,100,7,set,0\n1,alpha,5,0,7,get,0\n";
         let (headed, twitter) = (read(headed).unwrap(), read(twitter).unwrap());
         assert_eq!(headed.operations, twitter.operations);
@@ -316,10 +324,18 @@ mod tests {
             assert!(text.contains(&format!(":{line}: ")) && text.contains(part), "{text}");
         };
         let good = "0,alpha,5,100,7,set,0\n";
-        wrong(&format!("{good}1,alpha,5,0,7,fetch,0\n"), 2, "operation is \"fetch\": it must be one of get");
+        wrong(
+            &format!("{good}1,alpha,5,0,7,fetch,0\n"),
+            2,
+            "operation is \"fetch\": it must be one of get",
+        );
         wrong(&format!("{good}{good}x,alpha,5,0,7,get,0\n"), 3, "timestamp is \"x\"");
         wrong(&format!("{good}1,alpha,5,-4,7,get,0\n"), 2, "value_size is \"-4\"");
-        wrong(&format!("{good}1,alpha,5,9999999999,7,get,0\n"), 2, "values have at most 4294967295 bytes");
+        wrong(
+            &format!("{good}1,alpha,5,9999999999,7,get,0\n"),
+            2,
+            "values have at most 4294967295 bytes",
+        );
         wrong(&format!("{good}1,,0,0,7,get,0\n"), 2, "a key of 0 bytes");
         wrong(&format!("{good}1,alpha,5,0,7,get\n"), 2, "6 columns, and the first line has 7");
         wrong("timestamp,key,operation\n", 1, "the header has no column value_size");
@@ -349,7 +365,8 @@ mod tests {
         assert_eq!(trace.len(), 2000);
         assert!(!trace.is_empty() && matches!(trace.keys().source(), KeySource::Trace { .. }));
         let drawn = scenario.draw(1, 0, &keys).remove(0);
-        let kinds = |stream: &Stream| stream.operations().iter().map(|op| op.kind).collect::<Vec<_>>();
+        let kinds =
+            |stream: &Stream| stream.operations().iter().map(|op| op.kind).collect::<Vec<_>>();
         assert_eq!(kinds(&trace.streams(1, 100)[0]), kinds(&drawn));
         let streams = trace.streams(3, usize::MAX);
         assert_eq!(streams.iter().map(Stream::len).sum::<usize>(), 2000);

@@ -72,15 +72,18 @@ impl Counters {
     /// The number of entries: those created less those removed. Exact while nobody writes.
     pub(crate) fn entries(&self) -> usize {
         let created = self.counts.sum(Event::AddCreated as usize);
-        let removed =
-            self.counts.sum(Event::AddDeleted as usize) + self.counts.sum(Event::DeleteHit as usize);
+        let removed = self.counts.sum(Event::AddDeleted as usize)
+            + self.counts.sum(Event::DeleteHit as usize);
         usize::try_from(created - removed).unwrap_or(0)
     }
 
-    /// Records a call. What creates or removes an entry is always counted, for the number of entries comes from it.
+    /// Records a call. What creates or removes an entry is always counted, for the number of
+    /// entries comes from it.
     #[inline]
     pub(crate) fn record(&self, event: Event) {
-        if self.counting || matches!(event, Event::AddCreated | Event::AddDeleted | Event::DeleteHit) {
+        if self.counting
+            || matches!(event, Event::AddCreated | Event::AddDeleted | Event::DeleteHit)
+        {
             self.counts.add_outside_pools(event as usize, 1);
         }
     }
@@ -108,7 +111,8 @@ impl Counters {
             Operation::Delete => Event::DeleteFailed,
         });
         let code = error.code();
-        let event = FAILURES.iter().find(|failure| failure.1 == code).map_or(Event::FailedOther, |f| f.0);
+        let event =
+            FAILURES.iter().find(|failure| failure.1 == code).map_or(Event::FailedOther, |f| f.0);
         self.record(event);
     }
 
@@ -128,7 +132,9 @@ impl Counters {
                 + count(Event::AddAbsent)
                 + count(Event::AddFailed),
             finds: count(Event::FindHit) + count(Event::FindMiss) + count(Event::FindFailed),
-            deletes: count(Event::DeleteHit) + count(Event::DeleteMiss) + count(Event::DeleteFailed),
+            deletes: count(Event::DeleteHit)
+                + count(Event::DeleteMiss)
+                + count(Event::DeleteFailed),
             failed_adds: count(Event::AddFailed),
             failed_finds: count(Event::FindMiss) + count(Event::FindFailed),
             failed_deletes: count(Event::DeleteMiss) + count(Event::DeleteFailed),
@@ -161,7 +167,10 @@ mod tests {
         counters.record_failure(Operation::Find, &Error::KeyLength { length: 0, max: 1 });
         let (operations, nodes, errors) = counters.operations();
         assert_eq!((operations.adds, operations.finds, operations.deletes), (3, 2, 2));
-        assert_eq!((operations.failed_adds, operations.failed_finds, operations.failed_deletes), (0, 1, 1));
+        assert_eq!(
+            (operations.failed_adds, operations.failed_finds, operations.failed_deletes),
+            (0, 1, 1)
+        );
         assert_eq!((nodes.creates, nodes.updates, nodes.reads, nodes.deletes), (1, 1, 1, 1));
         assert_eq!(errors, ErrorCounts::from([(-20, 1)]));
         assert_eq!(counters.entries(), 0);

@@ -35,7 +35,11 @@ impl<A: NodeAllocator, S: BuildHasher> Account<A, S> {
     /// Makes the account of a store with this configuration, which is checked here.
     pub(crate) fn new(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         config.validate()?;
-        Ok(Self { heap: NodeHeap::new(config, allocator), counters: Counters::new(config)?, hasher })
+        Ok(Self {
+            heap: NodeHeap::new(config, allocator),
+            counters: Counters::new(config)?,
+            hasher,
+        })
     }
 
     /// Returns the hash of `key`.

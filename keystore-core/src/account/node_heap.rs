@@ -46,8 +46,9 @@ impl<A: NodeAllocator> NodeHeap<A> {
         self.limit.is_some()
     }
 
-    /// A new node, with the limits on its parts and on memory checked. The key has passed [`Node::check_key`]. A node that is
-    /// to take the place of one of `replaced` bytes (0: of none) needs room only for what it is larger.
+    /// A new node, with the limits on its parts and on memory checked. The key has passed
+    /// [`Node::check_key`]. A node that is to take the place of one of `replaced` bytes (0: of
+    /// none) needs room only for what it is larger.
     #[inline]
     pub(crate) fn create_node(&self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         Node::check_value(value)?;
@@ -59,7 +60,8 @@ impl<A: NodeAllocator> NodeHeap<A> {
         Node::create(&self.allocator, key, value).inspect_err(|_| self.discharge(bytes))
     }
 
-    /// Stops counting a node against the memory limit: it was removed, though a reader may be looking at it.
+    /// Stops counting a node against the memory limit: it was removed, though a reader may be
+    /// looking at it.
     ///
     /// # Safety
     /// The node is alive and came from this account.
@@ -94,7 +96,8 @@ impl<A: NodeAllocator> NodeHeap<A> {
         }
     }
 
-    /// Counts `bytes` more against the memory limit, or refuses them; `replaced` bytes of what is counted will go.
+    /// Counts `bytes` more against the memory limit, or refuses them; `replaced` bytes of what is
+    /// counted will go.
     fn charge(&self, bytes: usize, replaced: usize) -> Result<()> {
         let Some(limit) = &self.limit else { return Ok(()) };
         // In one step: a refused writer must not take room from others even for an instant.

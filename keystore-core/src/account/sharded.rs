@@ -1,10 +1,10 @@
 //! Counters that threads do not contend for.
 //!
 //! If all threads add to one counter, every core must own its cache line in turn.
-//! [`ShardedCounters`] gives each thread with a [slot](crate::thread_slot) of its own a shard, which
-//! it writes with a plain load and store: no locked instruction, no shared line. The other threads
-//! share a few shards by atomic addition. A sum visits all shards. It is exact if nobody adds at the
-//! same time, and off by no more than the additions that overlap it.
+//! [`ShardedCounters`] gives each thread with a [slot](crate::thread_slot) of its own a shard,
+//! which it writes with a plain load and store: no locked instruction, no shared line. The other
+//! threads share a few shards by atomic addition. A sum visits all shards. It is exact if nobody
+//! adds at the same time, and off by no more than the additions that overlap it.
 
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,18 +32,19 @@ impl<const N: usize> ShardedCounters<N> {
         Ok(Self { shards: shards.try_into().expect("as many as were asked for") })
     }
 
-    /// Adds `amount` to `counter` and returns what this thread's shard of it holds then: a number that is good for
-    /// "every so many additions", not a total.
+    /// Adds `amount` to `counter` and returns what this thread's shard of it holds then: a number
+    /// that is good for "every so many additions", not a total.
     ///
     /// # Panics
     /// If `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, amount: i64) -> i64 {
-        self.add_to_own(counter, amount).unwrap_or_else(|| self.add_first_or_shared(counter, amount))
+        self.add_to_own(counter, amount)
+            .unwrap_or_else(|| self.add_first_or_shared(counter, amount))
     }
 
-    /// As [`add`](Self::add), for a thread that is in no call of a pool: if it shares a shard, it gets one of
-    /// its own as soon as another thread has left one.
+    /// As [`add`](Self::add), for a thread that is in no call of a pool: if it shares a shard, it
+    /// gets one of its own as soon as another thread has left one.
     #[inline]
     pub(crate) fn add_outside_pools(&self, counter: usize, amount: i64) -> i64 {
         self.add_to_own(counter, amount).unwrap_or_else(|| {

@@ -1,12 +1,14 @@
 //! `DashMapKeystore`: dashmap's shards, holding our nodes.
 //!
-//! dashmap is an array of shards, each a reader-writer lock over a hashbrown table. A verb hashes its key once, and the hash
-//! chooses the shard and the place in it; dashmap's raw interface lets us hand it that hash and find out about lack of
-//! memory, which its ordinary interface answers with an abort. An entry of a shard is the hash and the node, 16 bytes: with
-//! the hash at hand, a shard that grows looks at no node.
+//! dashmap is an array of shards, each a reader-writer lock over a hashbrown table. A verb hashes
+//! its key once, and the hash chooses the shard and the place in it; dashmap's raw interface lets
+//! us hand it that hash and find out about lack of memory, which its ordinary interface answers
+//! with an abort. An entry of a shard is the hash and the node, 16 bytes: with the hash at hand, a
+//! shard that grows looks at no node.
 //!
-//! What dashmap's design sets as limits stays: writers of one shard wait for each other; a shard that grows is rehashed in one
-//! go, under its lock, by the verb that filled it; a walk holds a whole shard.
+//! What dashmap's design sets as limits stays: writers of one shard wait for each other; a shard
+//! that grows is rehashed in one go, under its lock, by the verb that filled it; a walk holds a
+//! whole shard.
 //!
 //! A verb's linearization point is any instant at which it holds its shard's lock.
 
@@ -237,7 +239,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
         let shard = self.read_shard(&self.map.shards()[self.shard_of(hash)], "read")?;
-        // SAFETY: the shard is locked until it is dropped, and a node in a locked shard is alive and not overwritten.
+        // SAFETY: the shard is locked until it is dropped, and a node in a locked shard is alive
+        // and not overwritten.
         let found = unsafe {
             let found = shard.get(hash, |kept| is_of(kept, hash, key));
             found.map(|kept| C::inside(|| visit(kept.0.node.value())))
@@ -257,8 +260,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         let mut shard = self.write_shard(&self.map.shards()[self.shard_of(hash)], "write")?;
-        // SAFETY: the shard is locked exclusively until it is dropped, so its entries and nodes are ours; buckets are used
-        // before the table changes.
+        // SAFETY: the shard is locked exclusively until it is dropped, so its entries and nodes
+        // are ours; buckets are used before the table changes.
         unsafe {
             let change = match shard.find(hash, |kept| is_of(kept, hash, key)) {
                 Some(bucket) => {
@@ -268,7 +271,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                         Action::Set(value) if node.overwrite(&value) => Change::Replaced,
                         Action::Set(value) => {
                             return cold(|| {
-                                let new = self.account.heap.create_node(key, &value, node.size())?;
+                                let new =
+                                    self.account.heap.create_node(key, &value, node.size())?;
                                 bucket.as_mut().0.node = new;
                                 self.account.heap.destroy_node(node);
                                 drop(shard);
@@ -287,7 +291,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                     Action::Set(value) => {
                         return cold(|| {
                             if shard.len() == shard.capacity() {
-                                let requested = (shard.buckets() * 2).saturating_mul(size_of::<Kept>());
+                                let requested =
+                                    (shard.buckets() * 2).saturating_mul(size_of::<Kept>());
                                 check_fits(requested)?;
                                 shard
                                     .try_reserve(1, hash_of)
@@ -295,7 +300,11 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                             }
                             let node = self.account.heap.create_node(key, &value, 0)?;
                             // There is room: this neither grows nor fails.
-                            shard.insert(hash, (Entry { hash, node }, SharedValue::new(())), hash_of);
+                            shard.insert(
+                                hash,
+                                (Entry { hash, node }, SharedValue::new(())),
+                                hash_of,
+                            );
                             drop(shard);
                             on_effect(Change::Created);
                             Ok(Change::Created)
@@ -310,7 +319,11 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         }
     }
 
-    fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+    fn scan(
+        &self,
+        (): &mut (),
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<()> {
         for shard in self.map.shards() {
             let shard = self.read_shard(shard, "for_each")?;
             // SAFETY: the shard is locked while its entries are looked at.
@@ -330,7 +343,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         let mut removed = 0;
         for shard in self.map.shards() {
             let mut shard = self.write_shard(shard, "retain")?;
-            // SAFETY: the shard is locked exclusively, and erasing an entry that the iterator has given is allowed.
+            // SAFETY: the shard is locked exclusively, and erasing an entry that the iterator has
+            // given is allowed.
             unsafe {
                 for bucket in shard.iter() {
                     let node = bucket.as_ref().0.node;
@@ -348,15 +362,17 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
 
     fn reserve(&self, entries: usize) -> Result<()> {
         let shards = self.map.shards();
-        // Hashes spread unevenly: an eighth more lets nearly every shard take its share without growing.
-        let share = (entries / shards.len()).saturating_add(entries / shards.len() / 8).saturating_add(1);
+        // Hashes spread unevenly: an eighth more lets nearly every shard take its share without
+        // growing.
+        let share =
+            (entries / shards.len()).saturating_add(entries / shards.len() / 8).saturating_add(1);
         check_fits(share.saturating_mul(shards.len()).saturating_mul(size_of::<Kept>()))?;
         for shard in shards {
             let mut shard = self.write_shard(shard, "reserve")?;
             let more = share.saturating_sub(shard.len());
-            shard
-                .try_reserve(more, hash_of)
-                .map_err(|_| Error::OutOfMemory { requested: more.saturating_mul(size_of::<Kept>()) })?;
+            shard.try_reserve(more, hash_of).map_err(|_| Error::OutOfMemory {
+                requested: more.saturating_mul(size_of::<Kept>()),
+            })?;
         }
         Ok(())
     }
@@ -364,7 +380,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     fn shrink(&self) -> Result<()> {
         for shard in self.map.shards() {
             let mut shard = self.write_shard(shard, "shrink")?;
-            // hashbrown's own shrinking aborts where memory is short; moving to a table that was had is the same.
+            // hashbrown's own shrinking aborts where memory is short; moving to a table that was
+            // had is the same.
             let mut smaller = empty_like(&*shard);
             if smaller.try_reserve(shard.len(), hash_of).is_err() {
                 return Err(Error::OutOfMemory { requested: shard.len() * size_of::<Kept>() });
@@ -381,9 +398,13 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
 
     fn shrink_if_sparse(&self, (): &()) {
         let room = self.shard_bytes() / size_of::<Kept>();
-        // Four times the initial room is what hashbrown may have made of it, with its powers of two in every shard.
+        // Four times the initial room is what hashbrown may have made of it, with its powers of
+        // two in every shard.
         let grown = room > 4 * self.initial_entries.max(self.map.shards().len() * 4);
-        if grown && self.account.counters.entries() < room / SHRINK_BELOW_ONE_IN && !reentrancy::is_inside() {
+        if grown
+            && self.account.counters.entries() < room / SHRINK_BELOW_ONE_IN
+            && !reentrancy::is_inside()
+        {
             // Lack of memory only delays it.
             let _ = self.shrink().and_then(|()| self.reserve(self.initial_entries));
         }
@@ -393,7 +414,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         let mut survey = Survey::default();
         for shard in self.map.shards() {
             let shard = self.read_shard(shard, "stats")?;
-            // SAFETY: the shard is locked while its entries are looked at, and their nodes are alive.
+            // SAFETY: the shard is locked while its entries are looked at, and their nodes are
+            // alive.
             unsafe { survey.add_bucket(shard.iter().map(|bucket| bucket.as_ref().0.node.size()))? };
         }
         Ok(survey)
@@ -412,7 +434,8 @@ impl<A: NodeAllocator, S: BuildHasher> Drop for DashMapTable<A, S> {
     fn drop(&mut self) {
         for shard in self.map.shards() {
             for kept in shard.write().drain() {
-                // SAFETY: the table is the caller's alone, and the node has just been taken out of it.
+                // SAFETY: the table is the caller's alone, and the node has just been taken out of
+                // it.
                 unsafe { self.account.heap.destroy_node(kept.0.node) }
             }
         }

@@ -1,8 +1,8 @@
 //! Batches: many keys in one call, whose waits for memory overlap.
 //!
 //! A batch enters the table once and takes its keys in groups of [`GROUP`]: it computes all hashes
-//! and asks memory for all buckets, then for all nodes, and then answers in order. So the waits of a
-//! group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
+//! and asks memory for all buckets, then for all nodes, and then answers in order. So the waits of
+//! a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -12,13 +12,14 @@ use crate::account::counters::Operation;
 use crate::error::{BatchError, Result};
 use crate::table::Table;
 
-/// Keys of a batch that are in flight together: enough to fill a core's line buffers twice over, few enough that what
-/// was asked for is still in the first-level cache when its turn comes.
+/// Keys of a batch that are in flight together: enough to fill a core's line buffers twice over,
+/// few enough that what was asked for is still in the first-level cache when its turn comes.
 const GROUP: usize = 32;
 
 #[expect(private_bounds, reason = "tables are the crate's own")]
 impl<T: Table> Store<T> {
-    /// Runs `each` on every item of a batch, in order, with the buckets and nodes of a whole group prefetched.
+    /// Runs `each` on every item of a batch, in order, with the buckets and nodes of a whole group
+    /// prefetched.
     pub(super) fn in_groups<I>(
         &self,
         operation: Operation,

@@ -1,9 +1,11 @@
 //! The store: every verb of [`Keystore`], made of the few primitives that a table has.
 //!
-//! A verb enters the table (which pins the epoch, where the backend has one), checks its arguments, hashes the key once, has
-//! the table do the one atomic step, and records what came of it: what it does once it is inside, for a [`Session`] as for a
-//! verb by itself, is written in [`verbs`](crate::verbs). A batch enters once, and walks its keys in groups of [`GROUP`]: all
-//! hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
+//! A verb enters the table (which pins the epoch, where the backend has one), checks its
+//! arguments, hashes the key once, has the table do the one atomic step, and records what came of
+//! it: what it does once it is inside, for a [`Session`] as for a verb by itself, is written in
+//! [`verbs`](crate::verbs). A batch enters once, and walks its keys in groups of [`GROUP`]: all
+//! hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the
+//! waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
 
 mod batch;
 mod operations;
@@ -25,8 +27,8 @@ use crate::stats::{MemoryStats, Metadata, Stats};
 use crate::sync::reentrancy::{InternalClosure, UserClosure};
 use crate::table::{Action, Table, cannot_enter, describe, entered};
 
-/// A store over the table `T` of some backend. Use it through the names that say which: `RwLockKeystore`,
-/// `EpochKeystore`, `DashMapKeystore`.
+/// A store over the table `T` of some backend. Use it through the names that say which:
+/// `RwLockKeystore`, `EpochKeystore`, `DashMapKeystore`.
 pub struct Store<T> {
     table: T,
     shrinking: Shrinking,
@@ -36,7 +38,8 @@ pub struct Store<T> {
 
 #[expect(private_bounds, reason = "tables are the crate's own")]
 impl<T: Table> Store<T> {
-    /// Begins a session: many operations of this thread, faster than one by one with the lock-free backend. See [`Session`].
+    /// Begins a session: many operations of this thread, faster than one by one with the lock-free
+    /// backend. See [`Session`].
     #[inline]
     pub fn session(&self) -> Session<'_, T> {
         Session::new(self)
@@ -49,7 +52,12 @@ impl<T: Table> Store<T> {
 
     /// A store over a fresh table.
     pub(crate) fn over(table: T, config: &Config) -> Self {
-        Self { table, shrinking: config.shrinking, opened_at: now(), cleaned_up_at: AtomicU64::new(0) }
+        Self {
+            table,
+            shrinking: config.shrinking,
+            opened_at: now(),
+            cleaned_up_at: AtomicU64::new(0),
+        }
     }
 
     /// Sees to it that a table which shrinks by itself does.
@@ -62,7 +70,10 @@ impl<T: Table> Store<T> {
 
     /// Enters the table for a call, which may write if `WRITES`. A failure to enter is recorded.
     #[inline(always)]
-    pub(crate) fn enter<const WRITES: bool>(&self, operation: Operation) -> Result<Entered<'_, T, WRITES>> {
+    pub(crate) fn enter<const WRITES: bool>(
+        &self,
+        operation: Operation,
+    ) -> Result<Entered<'_, T, WRITES>> {
         match Entered::new(self) {
             Some(entered) => Ok(entered),
             None => self.failed(operation, cannot_enter()),
@@ -108,11 +119,20 @@ impl<T: Table> Keystore for Store<T> {
         self.enter::<true>(Operation::Add)?.update(key, decide)
     }
 
-    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update_dyn(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         self.update(key, decide)
     }
 
-    fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
+    fn compare_exchange(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
         self.enter::<true>(Operation::Add)?.compare_exchange(key, expected, new)
     }
 
@@ -135,8 +155,8 @@ impl<T: Table> Keystore for Store<T> {
             keys,
             |key| key,
             |entered, index, hash, key| {
-                let shown =
-                    entered.read_hashed::<UserClosure, _>(hash, key, |value| visit(index, Some(value)));
+                let shown = entered
+                    .read_hashed::<UserClosure, _>(hash, key, |value| visit(index, Some(value)));
                 if shown?.is_none() {
                     visit(index, None);
                 }
@@ -181,10 +201,13 @@ impl<T: Table> Keystore for Store<T> {
             keys,
             |key| key,
             |entered, _, hash, key| {
-                let change =
-                    entered.update_hashed::<InternalClosure>(Operation::Delete, hash, key, None, |_| {
-                        Action::Delete
-                    })?;
+                let change = entered.update_hashed::<InternalClosure>(
+                    Operation::Delete,
+                    hash,
+                    key,
+                    None,
+                    |_| Action::Delete,
+                )?;
                 deleted += usize::from(change == Change::Deleted);
                 Ok(())
             },
@@ -240,7 +263,10 @@ impl<T: Table> Keystore for Store<T> {
         let account = self.table.account();
         let (operations, nodes, errors) = account.counters.operations();
         Ok(Stats {
-            metadata: Metadata { opened_at: self.opened_at, cleaned_up_at: self.cleaned_up_at.load(Relaxed) },
+            metadata: Metadata {
+                opened_at: self.opened_at,
+                cleaned_up_at: self.cleaned_up_at.load(Relaxed),
+            },
             entries,
             collisions,
             memory: MemoryStats {

@@ -1,4 +1,5 @@
-//! The verbs on one key, within a session: how each is made of the one atomic step that a table has.
+//! The verbs on one key, within a session: how each is made of the one atomic step that a table
+//! has.
 
 use std::borrow::Cow;
 
@@ -24,7 +25,8 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Records a call that failed, and returns its error. Apart from the rest, so that a call that succeeds moves no error.
+    /// Records a call that failed, and returns its error. Apart from the rest, so that a call that
+    /// succeeds moves no error.
     #[cold]
     #[inline(never)]
     pub(crate) fn failed<R>(&self, operation: Operation, error: Error) -> Result<R> {
@@ -73,8 +75,10 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
     ) -> Result<Change> {
-        let record = |change| self.store.table().account().counters.record_change(operation, change);
-        match self.store.table().update_entry::<C>(&self.session, hash, key, likely, decide, record) {
+        let record =
+            |change| self.store.table().account().counters.record_change(operation, change);
+        match self.store.table().update_entry::<C>(&self.session, hash, key, likely, decide, record)
+        {
             Ok(change) => {
                 if change == Change::Deleted {
                     self.removed(hash);
@@ -125,11 +129,15 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
 
     #[inline]
     pub(crate) fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
-        let change =
-            self.update_entry::<InternalClosure>(Operation::Add, key, Some(value), |old| match old {
+        let change = self.update_entry::<InternalClosure>(
+            Operation::Add,
+            key,
+            Some(value),
+            |old| match old {
                 Some(_) => Action::Keep,
                 None => Action::Set(Cow::Borrowed(value)),
-            })?;
+            },
+        )?;
         Ok(change == Change::Created)
     }
 

@@ -52,9 +52,10 @@ impl<T: Table, const WRITES: bool> Drop for Entered<'_, T, WRITES> {
 
 /// Many operations of one thread on a store, from [`Store::session`].
 ///
-/// Entering a table takes its time: with the lock-free backend some ten instructions, and a locked one besides where the
-/// system is not Linux. A session does so once, and again after every 64 operations, so that what others remove meanwhile can be
-/// freed. With the other backends, which have nothing to enter, a session is as fast as the store.
+/// Entering a table takes its time: with the lock-free backend some ten instructions, and a locked
+/// one besides where the system is not Linux. A session does so once, and again after every 64
+/// operations, so that what others remove meanwhile can be freed. With the other backends, which
+/// have nothing to enter, a session is as fast as the store.
 ///
 /// While a session lies idle, its thread counts as looking at the store, and with the lock-free
 /// backend nothing that is removed or overwritten meanwhile, in any store of the process, can be
@@ -165,7 +166,11 @@ impl<'s, T: Table> Session<'s, T> {
     /// # Errors
     /// Those of [`Keystore::update`](crate::Keystore::update).
     #[inline]
-    pub fn update(&mut self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    pub fn update(
+        &mut self,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         self.begin(Operation::Add)?.update(key, decide)
     }
 
@@ -222,7 +227,10 @@ mod tests {
         assert_eq!(session.contains(b"c"), Ok(false));
         let appended = |old: Option<&[u8]>| Update::Set([old.unwrap_or_default(), b"!"].concat());
         assert_eq!(session.update(b"a", appended), Ok(Change::Replaced));
-        assert_eq!(session.compare_exchange(b"a", Some(b"2!"), Some(b"5")), Ok(Exchange::Exchanged));
+        assert_eq!(
+            session.compare_exchange(b"a", Some(b"2!"), Some(b"5")),
+            Ok(Exchange::Exchanged)
+        );
         let differs = Exchange::Differs(Some(b"5".to_vec()));
         assert_eq!(session.compare_exchange(b"a", None, Some(b"6")), Ok(differs));
         assert_eq!(session.take(b"a"), Ok(Some(b"5".to_vec())));
@@ -232,7 +240,10 @@ mod tests {
         // Far past a renewal, and through growth.
         for n in 0..5_000_u32 {
             assert_eq!(session.set(&n.to_be_bytes(), &n.to_le_bytes()), Ok(Change::Created));
-            assert_eq!(session.get(&(n / 2).to_be_bytes()), Ok(Some((n / 2).to_le_bytes().to_vec())));
+            assert_eq!(
+                session.get(&(n / 2).to_be_bytes()),
+                Ok(Some((n / 2).to_le_bytes().to_vec()))
+            );
         }
         drop(session);
         assert_eq!(store.len(), Ok(5_000));
@@ -259,7 +270,8 @@ mod tests {
         };
         let mut session = store.session();
         let mut held = Vec::new();
-        // Other tests of this process pin too, and stop threads that are pinned; so one round may find what those hold.
+        // Other tests of this process pin too, and stop threads that are pinned; so one round may
+        // find what those hold.
         while held.len() < 4 || *held.last().expect("four rounds") >= 16 << 20 {
             overwrite(&mut session);
             held.push(garbage());
@@ -277,7 +289,10 @@ mod tests {
             ready.wait();
             overwrite(&mut session);
             let held = garbage();
-            assert!(held > u64::from(OVERWRITES) * 100 / 2, "{held} bytes held while another session idles");
+            assert!(
+                held > u64::from(OVERWRITES) * 100 / 2,
+                "{held} bytes held while another session idles"
+            );
             idle.wait();
         });
         drop(session);

@@ -1,12 +1,13 @@
 //! Running a model: every execution within its bounds, counted. In builds with `--cfg loom` only.
 //!
-//! A model is a closure that makes what it looks at, starts its threads, checks what it must when they have ended, and tells in a
-//! line what came of it. The checker loom calls it once for each execution, with another interleaving of the threads' atomic
-//! accesses or other values that loads give. A model whose outcomes are fewer than there must be has not looked at what it
-//! says, so they are counted, and given back.
+//! A model is a closure that makes what it looks at, starts its threads, checks what it must when
+//! they have ended, and tells in a line what came of it. The checker loom calls it once for each
+//! execution, with another interleaving of the threads' atomic accesses or other values that loads
+//! give. A model whose outcomes are fewer than there must be has not looked at what it says, so
+//! they are counted, and given back.
 //!
-//! The bound is on *preemptions*: how often a thread is stopped where it could have gone on. Most faults need one or two (Musuvathi
-//! and Qadeer, *Iterative context bounding*, 2007).
+//! The bound is on *preemptions*: how often a thread is stopped where it could have gone on. Most
+//! faults need one or two (Musuvathi and Qadeer, *Iterative context bounding*, 2007).
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +21,8 @@ pub enum Bound {
     All,
     /// Every execution with at most so many preemptions.
     Preemptions(usize),
-    /// The first so many thousand executions with at most one preemption, in loom's order: where there are too many to see the end.
+    /// The first so many thousand executions with at most one preemption, in loom's order: where
+    /// there are too many to see the end.
     Thousand(usize),
 }
 use Bound::*;
@@ -28,8 +30,8 @@ use Bound::*;
 /// The variable that asks for the thorough form.
 const THOROUGH: &str = "KEYSTORE_MODELS_THOROUGH";
 
-/// Runs `execute` for every execution within the bound, the first in the short form and the second in the thorough one, and prints how
-/// many there were: their different outcomes.
+/// Runs `execute` for every execution within the bound, the first in the short form and the second
+/// in the thorough one, and prints how many there were: their different outcomes.
 pub fn explore(
     name: &str,
     bounds: [Bound; 2],
@@ -61,7 +63,8 @@ pub fn explore(
         Preemptions(most) => format!("all with at most {most} preemptions"),
         Thousand(_) => "the first with at most 1 preemption".to_owned(),
     };
-    let (executions, seconds) = (executions.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+    let (executions, seconds) =
+        (executions.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
     let outcomes = std::mem::take(&mut *outcomes.lock().unwrap_or_else(PoisonError::into_inner));
     println!(
         "{name:<52}{executions:>9} executions with {} outcomes, {bound}, {seconds:.1} s",

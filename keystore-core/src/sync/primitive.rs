@@ -1,19 +1,22 @@
 //! What threads share, in the shape that a model checker can take over.
 //!
-//! Ordinarily the atomics of this module are the standard library's, and [`access`] is nothing. Built with `--cfg loom`, they are
-//! those of [loom](https://docs.rs/loom), which runs a model again and again, each time with another interleaving of its
-//! threads and another choice among the values that a load may give under the language's memory model. So what is checked
-//! is the shipped code: the lock-free table's protocols take their atomics from here, and nothing else of them changes but
-//! how many slots a bucket has.
+//! Ordinarily the atomics of this module are the standard library's, and [`access`] is nothing.
+//! Built with `--cfg loom`, they are those of [loom](https://docs.rs/loom), which runs a model
+//! again and again, each time with another interleaving of its threads and another choice among
+//! the values that a load may give under the language's memory model. So what is checked is the
+//! shipped code: the lock-free table's protocols take their atomics from here, and nothing else of
+//! them changes but how many slots a bucket has.
 //!
-//! *Sequential consistency.* loom takes a sequentially consistent access for one that acquires and releases, and only its fence
-//! for what it is. So under loom such a load is a fence and then the weaker load, which is how processors without an
-//! instruction of that kind are made to do it. It is one only if the last write of its thread was sequentially consistent
-//! too: a weaker write may be seen by others after a later load. So a protocol that needs both, and has but one, fails
-//! its model.
+//! *Sequential consistency.* loom takes a sequentially consistent access for one that acquires and
+//! releases, and only its fence for what it is. So under loom such a load is a fence and then the
+//! weaker load, which is how processors without an instruction of that kind are made to do it. It
+//! is one only if the last write of its thread was sequentially consistent too: a weaker write may
+//! be seen by others after a later load. So a protocol that needs both, and has but one, fails its
+//! model.
 //!
-//! *Nodes* are plain memory, which loom does not see. [`access`] tells it when one is written, read and freed. A read
-//! that the write does not happen before, and a use after the end, then fail the model.
+//! *Nodes* are plain memory, which loom does not see. [`access`] tells it when one is written,
+//! read and freed. A read that the write does not happen before, and a use after the end, then
+//! fail the model.
 
 pub(crate) use self::checked::access;
 #[cfg(feature = "epoch")]
@@ -23,7 +26,9 @@ pub(crate) use self::checked::atomic;
 mod checked {
     #[cfg(feature = "epoch")]
     pub(crate) mod atomic {
-        pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+        pub(crate) use std::sync::atomic::{
+            AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering,
+        };
     }
 
     pub(crate) mod access {
@@ -75,11 +80,12 @@ mod checked {
 
         /// What makes loom see that a load and a write of two threads could come in either order.
         ///
-        /// loom keeps of an atomic only the last access, and where that is a load by the thread that writes next, as it is wherever
-        /// a thread looks and then exchanges, it does not see that the load of another thread before could come after the write
-        /// (its issues 166 and 392). So each load also counts in a number of its thread's own, and each write
-        /// in those of all other threads: relaxed, so that nothing is ordered by it, and read-modify-write, so that there is
-        /// but one value to read.
+        /// loom keeps of an atomic only the last access, and where that is a load by the thread
+        /// that writes next, as it is wherever a thread looks and then exchanges, it does not see
+        /// that the load of another thread before could come after the write (its issues 166 and
+        /// 392). So each load also counts in a number of its thread's own, and each write in those
+        /// of all other threads: relaxed, so that nothing is ordered by it, and read-modify-write,
+        /// so that there is but one value to read.
         #[derive(Debug)]
         struct Turns(Box<[atomic::AtomicUsize]>);
 
@@ -241,13 +247,15 @@ mod checked {
         }
 
         pub(crate) fn written(block: *const u8) {
-            let earlier = BLOCKS.with_borrow_mut(|blocks| blocks.insert(block.addr(), UnsafeCell::new(())));
+            let earlier =
+                BLOCKS.with_borrow_mut(|blocks| blocks.insert(block.addr(), UnsafeCell::new(())));
             assert!(earlier.is_none(), "a block is written that is in use");
         }
 
         pub(crate) fn read(block: *const u8) {
-            BLOCKS
-                .with_borrow(|blocks| blocks.get(&block.addr()).expect("a freed block is read").with(|_| ()));
+            BLOCKS.with_borrow(|blocks| {
+                blocks.get(&block.addr()).expect("a freed block is read").with(|_| ())
+            });
         }
 
         pub(crate) fn freed(block: *const u8) {

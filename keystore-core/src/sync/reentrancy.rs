@@ -1,15 +1,17 @@
 //! Closures that call the store: how they are answered without anyone ever waiting for themselves.
 //!
-//! *Locks.* A closure that a caller hands to a verb of a locked backend runs while the thread holds a bucket's lock. If it calls a
-//! store, and that call had to wait for a lock, two threads could wait for each other, or one for itself, for ever. So a thread
-//! that is inside such a closure never waits: a lock that is free it takes, and for one that is held the call returns
-//! [`Error::Busy`](crate::Error::Busy). The mark is the thread's, not the store's, for waiting on another store from inside a closure could
-//! close the same circle.
+//! *Locks.* A closure that a caller hands to a verb of a locked backend runs while the thread
+//! holds a bucket's lock. If it calls a store, and that call had to wait for a lock, two threads
+//! could wait for each other, or one for itself, for ever. So a thread that is inside such a
+//! closure never waits: a lock that is free it takes, and for one that is held the call returns
+//! [`Error::Busy`](crate::Error::Busy). The mark is the thread's, not the store's, for waiting on
+//! another store from inside a closure could close the same circle.
 //!
 //! Closures of the crate's own call nobody, and are not marked ([`Closure`]).
 //!
-//! *Retries.* The lock-free backend asks a deciding closure again where the key was written meanwhile. A closure that
-//! writes the very key it decides about would be asked for ever; so that write is refused, with the same error.
+//! *Retries.* The lock-free backend asks a deciding closure again where the key was written
+//! meanwhile. A closure that writes the very key it decides about would be asked for ever; so that
+//! write is refused, with the same error.
 
 use std::cell::Cell;
 use std::ptr;
@@ -115,9 +117,9 @@ pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
 
-/// Waits for a lock that is held. If there is a limit to `lock_timeout`, `in_time` waits for that long,
-/// else `wait` waits. Returns `None` if that was not enough, and at once if this thread is inside a
-/// closure, and so must not wait.
+/// Waits for a lock that is held. If there is a limit to `lock_timeout`, `in_time` waits for that
+/// long, else `wait` waits. Returns `None` if that was not enough, and at once if this thread is
+/// inside a closure, and so must not wait.
 ///
 /// A thread that waits in parking_lot for the first time takes memory for its place in the queue,
 /// and parking_lot cannot report that there is none. Such a thread polls with `try_lock` instead.
@@ -142,7 +144,10 @@ pub(crate) fn wait_for_lock<G>(
 
 /// Tries for a lock again and again until `lock_timeout` is over, if it has an end.
 #[cold]
-pub(crate) fn poll<G>(lock_timeout: Option<Duration>, try_lock: impl Fn() -> Option<G>) -> Option<G> {
+pub(crate) fn poll<G>(
+    lock_timeout: Option<Duration>,
+    try_lock: impl Fn() -> Option<G>,
+) -> Option<G> {
     let begun = Instant::now();
     loop {
         let left = match lock_timeout {
@@ -156,7 +161,8 @@ pub(crate) fn poll<G>(lock_timeout: Option<Duration>, try_lock: impl Fn() -> Opt
     }
 }
 
-/// The error for a lock that is held: where the thread must not wait for it, and where it has waited for `lock_timeout`.
+/// The error for a lock that is held: where the thread must not wait for it, and where it has
+/// waited for `lock_timeout`.
 #[cold]
 pub(crate) fn refused(operation: &'static str, lock_timeout: Option<Duration>) -> Error {
     match lock_timeout {
@@ -212,7 +218,8 @@ pub(crate) fn deciding_in<T>(table: &T, key: &[u8]) -> Deciding {
 fn nested_in<T>(table: &T, key: &[u8]) -> Deciding {
     let mut at = DECIDING.get();
     let mut found = Deciding::Nothing;
-    // SAFETY: a decision is in the list only while it lives: it takes itself off when it is dropped, innermost first.
+    // SAFETY: a decision is in the list only while it lives: it takes itself off when it is
+    // dropped, innermost first.
     while let Some(decision) = unsafe { at.as_ref() } {
         let is_table = ptr::eq(decision.table, ptr::from_ref(table).cast());
         // SAFETY: a decision borrows its key from the call that made it, which lives as long as the
@@ -267,7 +274,8 @@ mod tests {
             assert!(!(deciding_in(&other, b"8") == Deciding::ThisKey));
         });
         assert!(
-            std::panic::catch_unwind(|| deciding(&table, b"7", || panic!("of a caller's closure"))).is_err()
+            std::panic::catch_unwind(|| deciding(&table, b"7", || panic!("of a caller's closure")))
+                .is_err()
         );
         assert!(!(deciding_in(&table, b"7") == Deciding::ThisKey));
     }

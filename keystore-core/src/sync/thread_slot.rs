@@ -1,8 +1,8 @@
 //! A small number for each live thread.
 //!
 //! Counters and pools keep one record for each slot, so threads do not write the same cache line.
-//! Each of the first [`OWNED`] live threads has a slot that no other live thread has; the record can
-//! be written with a plain load and store. The threads beyond share a few slots.
+//! Each of the first [`OWNED`] live threads has a slot that no other live thread has; the record
+//! can be written with a plain load and store. The threads beyond share a few slots.
 //!
 //! When a thread ends, its slot passes to the next thread that needs one: a thread that starts, or
 //! one that shares a slot because it started while all slots were taken.
@@ -33,8 +33,8 @@ thread_local! {
     static SLOT: Cell<usize> = const { Cell::new(UNASSIGNED) };
 }
 
-/// A small number for the calling thread: no two live threads have the same number below [`OWNED`]. The number passes
-/// to another thread when this one ends.
+/// A small number for the calling thread: no two live threads have the same number below
+/// [`OWNED`]. The number passes to another thread when this one ends.
 #[inline]
 #[must_use]
 pub fn thread_slot() -> usize {
@@ -71,8 +71,8 @@ fn next_shared() -> usize {
     OWNED + NEXT_SHARED.fetch_add(1, Relaxed) % SHARED
 }
 
-/// Gives a thread that shares a stripe one of its own, if another thread has ended and left one. The
-/// thread is in no call of a pool: what pools keep for it changes its place.
+/// Gives a thread that shares a stripe one of its own, if another thread has ended and left one.
+/// The thread is in no call of a pool: what pools keep for it changes its place.
 #[cold]
 pub(crate) fn improve_slot() {
     // One that has no number yet, or may keep none, gets what there is anyway.
@@ -108,14 +108,16 @@ mod tests {
 
     #[test]
     fn threads_one_after_another_reuse_numbers() {
-        let lowest = (0..500).map(|_| std::thread::spawn(thread_slot).join().unwrap()).min().unwrap();
+        let lowest =
+            (0..500).map(|_| std::thread::spawn(thread_slot).join().unwrap()).min().unwrap();
         // Other tests run beside this one and hold numbers too, but never all of them for long.
         assert!(lowest < OWNED, "{lowest}");
     }
 
     #[test]
     fn a_thread_that_started_in_a_crowd_has_a_stripe_of_its_own_once_the_crowd_has_ended() {
-        let (crowded, dispersed) = (std::sync::Barrier::new(OWNED + 17), std::sync::Barrier::new(2));
+        let (crowded, dispersed) =
+            (std::sync::Barrier::new(OWNED + 17), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             let last = scope.spawn(|| {
                 // The crowd has taken all numbers when this thread takes one.

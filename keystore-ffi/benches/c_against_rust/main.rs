@@ -2,13 +2,15 @@
 //!
 //!     cargo bench -p keystore-ffi
 //!
-//! The C half (`c_half.c`) is a program, compiled by the system's compiler and linked with the library as users link it,
-//! once with the shared one and once with the static one. The Rust half opens a store of the same backend and pool, as
-//! `Box<dyn Keystore>`: that is how the C library holds its stores. The halves take turns, a round each, so that
-//! whatever else the machine does meets all. Of each, the fastest round counts: what disturbs only ever adds. All start
-//! anew a few times, for a store that the system gave small pages to is slower throughout.
+//! The C half (`c_half.c`) is a program, compiled by the system's compiler and linked with the
+//! library as users link it, once with the shared one and once with the static one. The Rust half
+//! opens a store of the same backend and pool, as `Box<dyn Keystore>`: that is how the C library
+//! holds its stores. The halves take turns, a round each, so that whatever else the machine does
+//! meets all. Of each, the fastest round counts: what disturbs only ever adds. All start anew a
+//! few times, for a store that the system gave small pages to is slower throughout.
 //!
-//! Few keys show what a call costs by itself. With many, every get waits for memory, and what is measured is mostly that.
+//! Few keys show what a call costs by itself. With many, every get waits for memory, and what is
+//! measured is mostly that.
 
 #[path = "../../tests/programs/library.rs"]
 mod library;
@@ -88,7 +90,10 @@ impl C {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().unwrap());
-        Round { nanoseconds: numbers.next().expect("the C half answers"), sum: numbers.next().unwrap() }
+        Round {
+            nanoseconds: numbers.next().expect("the C half answers"),
+            sum: numbers.next().unwrap(),
+        }
     }
 
     fn end(mut self) {
@@ -122,7 +127,9 @@ impl Rust {
         };
         let mut random = 42_u64;
         let mut draw = |_| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             key((random >> 33) % count as u64)
         };
         let all: Vec<Key> = (0..count as u64).map(key).collect();
@@ -174,7 +181,8 @@ fn get_many(store: &dyn Keystore, keys: &[Key]) -> u64 {
     let mut sum = 0;
     let mut values: [Option<Vec<u8>>; BATCH] = [const { None }; BATCH];
     for keys in keys.chunks_exact(BATCH) {
-        let mut copy = |index: usize, value: Option<&[u8]>| values[index] = value.map(<[u8]>::to_vec);
+        let mut copy =
+            |index: usize, value: Option<&[u8]>| values[index] = value.map(<[u8]>::to_vec);
         store.read_many_dyn(&batch(keys), &mut copy).unwrap();
         for value in values.iter_mut().filter_map(Option::take) {
             sum += u64::from(value[0]) + value.len() as u64;
@@ -186,7 +194,8 @@ fn get_many(store: &dyn Keystore, keys: &[Key]) -> u64 {
 fn set_many(store: &dyn Keystore, keys: &[Key]) -> u64 {
     let mut sum = 0;
     for keys in keys.chunks_exact(BATCH) {
-        let entries: [(&[u8], &[u8]); BATCH] = std::array::from_fn(|at| (&keys[at][..], &VALUE[..]));
+        let entries: [(&[u8], &[u8]); BATCH] =
+            std::array::from_fn(|at| (&keys[at][..], &VALUE[..]));
         sum += (store.set_many(&entries).unwrap() + BATCH) as u64;
     }
     sum
@@ -210,8 +219,12 @@ fn main() {
             (BackendKind::DashMap, KS_BACKEND_DASHMAP),
         ] {
             println!("\n{kind}, {count} keys           trait   C shared             C static");
-            let loops: [(&str, Loop); 4] =
-                [("get", get), ("read_many", read_many), ("get_many", get_many), ("set_many", set_many)];
+            let loops: [(&str, Loop); 4] = [
+                ("get", get),
+                ("read_many", read_many),
+                ("get_many", get_many),
+                ("set_many", set_many),
+            ];
             let mut fastest = [[u64::MAX; 3]; 4];
             for _ in 0..STARTS {
                 let rust = Rust::open(kind, count);
@@ -233,11 +246,14 @@ fn main() {
                 fixed.end();
             }
             for ((name, _), fastest) in loops.into_iter().zip(fastest) {
-                let [rust, shared, fixed] = fastest.map(|nanoseconds| nanoseconds as f64 / OPERATIONS as f64);
+                let [rust, shared, fixed] =
+                    fastest.map(|nanoseconds| nanoseconds as f64 / OPERATIONS as f64);
                 let told = |c: f64| format!("{c:6.1} {:+6.1} {:5.1} %", c - rust, rust * 100.0 / c);
                 println!("  {name:<20} {rust:6.1}   {}   {}", told(shared), told(fixed));
             }
         }
     }
-    println!("\nBeside each: how many ns more than the trait, and C's rate in percent of the trait's.");
+    println!(
+        "\nBeside each: how many ns more than the trait, and C's rate in percent of the trait's."
+    );
 }

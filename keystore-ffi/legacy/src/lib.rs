@@ -1,16 +1,18 @@
-//! libkeystore_legacy: the interface of the C predecessor, `key_store.h` and `type_definition.h`, beside that of
-//! `keystore.h`.
+//! libkeystore_legacy: the interface of the C predecessor, `key_store.h` and `type_definition.h`,
+//! beside that of `keystore.h`.
 //!
-//! A program that was written for the predecessor builds against the two headers and runs as it is: the same names,
-//! types, codes and ownership, on one store for the whole process (`process`). The headers are written by hand, for
-//! they are what such programs were compiled against; a test compares the layout of every struct with the one here.
+//! A program that was written for the predecessor builds against the two headers and runs as it
+//! is: the same names, types, codes and ownership, on one store for the whole process (`process`).
+//! The headers are written by hand, for they are what such programs were compiled against; a test
+//! compares the layout of every struct with the one here.
 //!
-//! It is a library of its own because of its names: a program that has a `get_key` of its own would clash with it. The
-//! functions of `keystore.h` are in it too, for they are those of the crate that it is made of; `ks_last_error_message`
-//! explains what these functions return.
+//! It is a library of its own because of its names: a program that has a `get_key` of its own
+//! would clash with it. The functions of `keystore.h` are in it too, for they are those of the
+//! crate that it is made of; `ks_last_error_message` explains what these functions return.
 //!
-//! Beside the interface nothing is the predecessor's: the store is this project's, on the backend rwlock, which is the
-//! one that the predecessor's buckets with a lock each come closest to, and the pool slab.
+//! Beside the interface nothing is the predecessor's: the store is this project's, on the backend
+//! rwlock, which is the one that the predecessor's buckets with a lock each come closest to, and
+//! the pool slab.
 
 #![allow(non_camel_case_types, reason = "the types are named as in the C headers")]
 #![allow(
@@ -30,8 +32,8 @@ use keystore_ffi::border::{BytesError, Failure, Out, Owned, guard, slice};
 
 use self::process::{Operation, Process};
 pub use self::statistics::{
-    bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats, key_entry_stats,
-    keystore_stats, memory_pool_stats, metadata_stats,
+    bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats,
+    key_entry_stats, keystore_stats, memory_pool_stats, metadata_stats,
 };
 
 /// A value: of the caller's in [`set_key`], for the caller to free in [`get_key`].
@@ -64,8 +66,8 @@ unsafe fn key_of<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
 /// The bytes of a value to be set.
 ///
 /// # Safety
-/// `value` is NULL or points to a value whose data is NULL or has as many bytes as it says, which nobody changes for as
-/// long as the answer is in use.
+/// `value` is NULL or points to a value whose data is NULL or has as many bytes as it says, which
+/// nobody changes for as long as the answer is in use.
 #[inline]
 unsafe fn value_of<'a>(value: *const key_store_value) -> Result<&'a [u8], Failure> {
     // SAFETY: the caller promises that a value can be read where the address is not NULL.
@@ -102,7 +104,8 @@ impl Process {
 
 /// Makes the store of the process, unless there is one: see `key_store.h`.
 ///
-/// `bucket_size` is a power of two, `pre_memory_allocation_factor` is over 0 and at most 1: otherwise -21.
+/// `bucket_size` is a power of two, `pre_memory_allocation_factor` is over 0 and at most 1:
+/// otherwise -21.
 #[unsafe(no_mangle)]
 pub extern "C" fn initialise_key_store(
     bucket_size: c_uint,
@@ -132,7 +135,8 @@ pub extern "C" fn initialise_key_store(
     guard(|| process::initialise(config))
 }
 
-/// Removes the store of the process and gives back its memory: -40 where there is none. See `key_store.h`.
+/// Removes the store of the process and gives back its memory: -40 where there is none. See
+/// `key_store.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn cleanup_key_store() -> c_int {
     guard(process::clean_up)
@@ -141,8 +145,8 @@ pub extern "C" fn cleanup_key_store() -> c_int {
 /// Gives the key this value: see `key_store.h`.
 ///
 /// # Safety
-/// `key` is NULL or points to a string; `value` is NULL or points to a value whose data is NULL or has as many bytes as
-/// it says.
+/// `key` is NULL or points to a string; `value` is NULL or points to a value whose data is NULL or
+/// has as many bytes as it says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn set_key(key: *const c_char, value: *mut key_store_value) -> c_int {
     guard(|| {
@@ -157,7 +161,8 @@ pub unsafe extern "C" fn set_key(key: *const c_char, value: *mut key_store_value
     })
 }
 
-/// Copies the value of the key into memory of `malloc`'s, for the caller to free: see `key_store.h`.
+/// Copies the value of the key into memory of `malloc`'s, for the caller to free: see
+/// `key_store.h`.
 ///
 /// # Safety
 /// `key` is NULL or points to a string; `value_out` is NULL or can be written.
@@ -174,7 +179,9 @@ pub unsafe extern "C" fn get_key(key: *const c_char, value_out: *mut key_store_v
             // SAFETY: the caller promises a string or NULL.
             let key = process.arguments(Operation::Find, unsafe { key_of(key) })?;
             let found = process.store(|store| Keystore::read(&store, key, Owned::copy))?;
-            let copy = found.ok_or_else(|| Failure::KeyNotFound)?.inspect_err(|_| process.refused.copy())?;
+            let copy = found
+                .ok_or_else(|| Failure::KeyNotFound)?
+                .inspect_err(|_| process.refused.copy())?;
             let (data, data_size) = copy.into_raw();
             out.write(key_store_value { data: data.cast(), data_size });
             Ok(())

@@ -1,7 +1,8 @@
 //! The store of the whole process.
 //!
-//! Any thread may call while another initialises or cleans up. So every call holds the store as a reader while it lasts,
-//! and what makes or removes the store waits for all of them as a writer. See [`Sharded`].
+//! Any thread may call while another initialises or cleans up. So every call holds the store as a
+//! reader while it lasts, and what makes or removes the store waits for all of them as a writer.
+//! See [`Sharded`].
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,34 +21,39 @@ use super::statistics::keystore_stats;
 /// How many locks: threads with different numbers modulo this one do not touch the same.
 const SHARDS: usize = 16;
 
-/// A value, or none, behind a reader-writer lock that readers do not fight over: a reader takes its thread's lock of
-/// several, a writer takes all of them, in order. It is known as a big-reader lock. It lies in a static and allocates
-/// nothing, so that it cannot fail.
+/// A value, or none, behind a reader-writer lock that readers do not fight over: a reader takes
+/// its thread's lock of several, a writer takes all of them, in order. It is known as a big-reader
+/// lock. It lies in a static and allocates nothing, so that it cannot fail.
 struct Sharded<T> {
     locks: [CachePadded<RwLock<()>>; SHARDS],
     value: UnsafeCell<Option<T>>,
 }
 
-// SAFETY: readers on several threads get `&T` at once, which asks for `T: Sync`, and a writer puts and takes a `T` on
-// any thread, which asks for `T: Send`.
+// SAFETY: readers on several threads get `&T` at once, which asks for `T: Sync`, and a writer puts
+// and takes a `T` on any thread, which asks for `T: Send`.
 unsafe impl<T: Send + Sync> Sync for Sharded<T> {}
 
 impl<T> Sharded<T> {
     const fn new() -> Self {
-        Self { locks: [const { CachePadded::new(RwLock::new(())) }; SHARDS], value: UnsafeCell::new(None) }
+        Self {
+            locks: [const { CachePadded::new(RwLock::new(())) }; SHARDS],
+            value: UnsafeCell::new(None),
+        }
     }
 
     /// Runs `call` with the value, which stays until it returns.
     #[inline]
     fn read<R>(&self, call: impl FnOnce(Option<&T>) -> R) -> R {
-        let _lock = self.locks[thread_slot() % SHARDS].read().unwrap_or_else(PoisonError::into_inner);
+        let _lock =
+            self.locks[thread_slot() % SHARDS].read().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: a writer needs the lock that is held here.
         call(unsafe { (*self.value.get()).as_ref() })
     }
 
     /// Runs `call` with the value once no call is inside, and keeps all out until it returns.
     fn write<R>(&self, call: impl FnOnce(&mut Option<T>) -> R) -> R {
-        let _locks = self.locks.each_ref().map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner));
+        let _locks =
+            self.locks.each_ref().map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: readers and other writers need one of the locks, all of which are held here.
         call(unsafe { &mut *self.value.get() })
     }
@@ -69,7 +75,8 @@ pub(super) struct Process {
 enum Store {
     /// Threads work in it at once.
     Shared(RwLockKeystore<SlabPool>),
-    /// Threads take turns, so that a program which hands its store from one thread to another goes on working.
+    /// Threads take turns, so that a program which hands its store from one thread to another goes
+    /// on working.
     InTurns(Mutex<LocalKeystore<SlabPool>>),
 }
 
@@ -104,14 +111,17 @@ impl Process {
 }
 
 /// What a call without a store returns.
-const NO_STORE: Failure =
-    Failure::Fixed { status: KS_NOT_INITIALISED, text: "there is no store: initialise_key_store makes it" };
+const NO_STORE: Failure = Failure::Fixed {
+    status: KS_NOT_INITIALISED,
+    text: "there is no store: initialise_key_store makes it",
+};
 
 /// Makes the store, unless there is one. Only then is `config` asked for its configuration.
 pub(super) fn initialise(config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
     PROCESS.write(|process| {
         if process.is_none() {
-            *process = Some(Process { store: Store::open(&config()?)?, refused: Refused::default() });
+            *process =
+                Some(Process { store: Store::open(&config()?)?, refused: Refused::default() });
         }
         Ok(())
     })
@@ -119,7 +129,8 @@ pub(super) fn initialise(config: impl FnOnce() -> Result<Config, Failure>) -> Re
 
 /// Removes the store, once no call is inside.
 pub(super) fn clean_up() -> Result<(), Failure> {
-    // Dropped when the locks are free again: other threads need not wait for that to learn that there is no store.
+    // Dropped when the locks are free again: other threads need not wait for that to learn that
+    // there is no store.
     drop(PROCESS.write(Option::take).ok_or(NO_STORE)?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     LAST_CLEANUP.store(now, Relaxed);
@@ -140,8 +151,8 @@ pub(super) enum Operation {
     Delete,
 }
 
-/// Calls that failed before they reached the store, or after: it counts all others. They are rare, so their counters
-/// may be shared by all threads.
+/// Calls that failed before they reached the store, or after: it counts all others. They are rare,
+/// so their counters may be shared by all threads.
 #[derive(Default)]
 pub(super) struct Refused {
     adds: AtomicU64,

@@ -203,17 +203,18 @@ fn count(counters: &mut [u64; CODES], code: i32, calls: u64) {
 }
 
 impl keystore_stats {
-    /// The picture of a store with these statistics of its own, to which come the calls that were refused before they
-    /// reached it.
+    /// The picture of a store with these statistics of its own, to which come the calls that were
+    /// refused before they reached it.
     pub(super) fn new(stats: &Stats, refused: &Refused, last_cleanup: u64) -> Self {
         let Stats { metadata, entries, collisions, pool, operations, nodes, errors, .. } = stats;
         let refused = refused.read();
 
-        // Keys are checked before the store sees them, and nothing calls it from a closure: so its finds never fail
-        // with an error. What failed with none is a key that was not there.
+        // Keys are checked before the store sees them, and nothing calls it from a closure: so its
+        // finds never fail with an error. What failed with none is a key that was not there.
         let with_error: u64 = errors.total();
         let failed_deletes = with_error.saturating_sub(operations.failed_adds);
-        let absent = (operations.failed_finds + operations.failed_deletes).saturating_sub(failed_deletes);
+        let absent =
+            (operations.failed_finds + operations.failed_deletes).saturating_sub(failed_deletes);
 
         let mut of_nodes = [0; CODES];
         for (code, calls) in errors.iter() {
@@ -253,7 +254,9 @@ impl keystore_stats {
                 used_memory_bytes: narrow(pool.live_bytes),
                 free_memory_bytes: narrow(pool.held_bytes.saturating_sub(pool.live_bytes)),
                 memory_utilization_percent: pool.utilization_percent(),
-                memory_per_key_bytes: narrow(pool.live_bytes.checked_div(entries.count).unwrap_or(0)),
+                memory_per_key_bytes: narrow(
+                    pool.live_bytes.checked_div(entries.count).unwrap_or(0),
+                ),
                 fragmentation_percent: pool.fragmentation_percent(),
             },
             operation_counters: bucket_operation_counter_stats {
@@ -288,14 +291,15 @@ mod tests {
 
     #[test]
     fn every_call_that_failed_is_counted_under_its_code() {
-        // Seven adds, of which two found no memory; nine finds, of which three missed; five deletes, of which one
-        // found no memory and one missed.
+        // Seven adds, of which two found no memory; nine finds, of which three missed; five
+        // deletes, of which one found no memory and one missed.
         let mut stats = Stats::default();
         let calls = &mut stats.operations;
         (calls.adds, calls.finds, calls.deletes) = (7, 9, 5);
         (calls.failed_adds, calls.failed_finds, calls.failed_deletes) = (2, 3, 2);
         let nodes = &mut stats.nodes;
-        (nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates) = (4, 1, 6, 3, 2);
+        (nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates) =
+            (4, 1, 6, 3, 2);
         stats.errors = [(-10, 3)].into();
         let refused = Refused::default();
         refused.argument(Operation::Add);
@@ -305,13 +309,19 @@ mod tests {
         let stats = keystore_stats::new(&stats, &refused, 0);
         let calls = stats.operation_counters;
         assert_eq!((calls.total_add_ops, calls.total_find_ops, calls.total_delete_ops), (8, 9, 6));
-        assert_eq!((calls.failed_add_ops, calls.failed_find_ops, calls.failed_delete_ops), (3, 4, 3));
+        assert_eq!(
+            (calls.failed_add_ops, calls.failed_find_ops, calls.failed_delete_ops),
+            (3, 4, 3)
+        );
         let counted = |code: usize| calls.error_code_counters[code];
         assert_eq!((counted(10), counted(20), counted(41)), (4, 2, 4));
         assert_eq!(calls.error_code_counters.iter().sum::<c_ulong>(), 3 + 4 + 3);
 
         let nodes = stats.data_node_counters;
-        assert_eq!((nodes.failed_create_ops, nodes.failed_read_ops, nodes.failed_delete_ops), (2, 1, 1));
+        assert_eq!(
+            (nodes.failed_create_ops, nodes.failed_read_ops, nodes.failed_delete_ops),
+            (2, 1, 1)
+        );
         assert_eq!(nodes.error_code_counters[10], 4);
         assert_eq!(nodes.error_code_counters.iter().sum::<c_ulong>(), 4);
     }

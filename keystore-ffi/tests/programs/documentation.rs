@@ -36,7 +36,10 @@ fn every_c_block_of_the_documentation_compiles_and_every_program_runs() {
 #[test]
 fn the_callbacks_of_the_documentation_are_those_of_the_example() {
     let example = fs::read_to_string(file("examples/callbacks.c")).unwrap();
-    assert!(blocks().contains(&example), "docs/c-api.md does not show examples/callbacks.c as it is");
+    assert!(
+        blocks().contains(&example),
+        "docs/c-api.md does not show examples/callbacks.c as it is"
+    );
     let printed = build(Language::C, "examples/callbacks.c", Link::Static, &[]).run(&[]);
     assert_eq!(printed, "visits: 3\n");
     let page = fs::read_to_string(file("../docs/c-api.md")).unwrap();
@@ -79,9 +82,10 @@ fn every_function_with_a_store_says_that_memory_may_run_out() {
         if ["ks_options_init", "ks_close", "ks_count"].contains(&name) {
             continue;
         }
-        let by_another = ["ks_set", "ks_get_owned", "ks_read", "ks_delete", "ks_clear"].iter().any(|other| {
-            comment.contains(&format!("of {other}")) || comment.contains(&format!("as {other}"))
-        });
+        let by_another =
+            ["ks_set", "ks_get_owned", "ks_read", "ks_delete", "ks_clear"].iter().any(|other| {
+                comment.contains(&format!("of {other}")) || comment.contains(&format!("as {other}"))
+            });
         assert!(comment.contains("KS_OUT_OF_MEMORY") || by_another, "{name}: {comment}");
     }
 }

@@ -10,7 +10,10 @@ use crate::toolchain::{file, library};
 fn the_shared_library_exports_the_functions_of_the_header_and_nothing_else() {
     let declared = sorted(declared(&file("include/keystore.h")));
     assert!(declared.iter().any(|name| name == "ks_open"), "the header declares {declared:?}");
-    assert!(declared.iter().all(|name| name.starts_with("ks_")), "the header declares {declared:?}");
+    assert!(
+        declared.iter().all(|name| name.starts_with("ks_")),
+        "the header declares {declared:?}"
+    );
     assert_eq!(sorted(defined(&library().shared)), declared);
 }
 

@@ -10,15 +10,18 @@ use crate::toolchain::{Language, Link, build, directory, file, is_there, library
 
 /// A text, and what an example that counts its words prints.
 const TEXT: &str = "the quick brown fox jumps over the lazy dog and the dog sleeps\n";
-const WORDS: [&str; 10] =
-    ["3 the", "2 dog", "1 sleeps", "1 quick", "1 over", "1 lazy", "1 jumps", "1 fox", "1 brown", "1 and"];
+const WORDS: [&str; 10] = [
+    "3 the", "2 dog", "1 sleeps", "1 quick", "1 over", "1 lazy", "1 jumps", "1 fox", "1 brown",
+    "1 and",
+];
 
 /// Runs an example that counts words.
 fn count_words(command: &mut Command) {
     let directory = directory();
     let text = directory.path().join("text");
     fs::write(&text, TEXT).unwrap();
-    let printed = run(command.stdin(Stdio::from(fs::File::open(&text).unwrap())), "it was just found");
+    let printed =
+        run(command.stdin(Stdio::from(fs::File::open(&text).unwrap())), "it was just found");
     assert_eq!(printed.lines().collect::<Vec<_>>(), WORDS);
 }
 
@@ -63,14 +66,16 @@ fn node() {
     // Kept from run to run, so that koffi is fetched once.
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
     fs::create_dir_all(&directory).unwrap();
-    let sources = ["keystore.mjs", "count_words.mjs", "package.json"].map(|name| ("examples/node", name));
+    let sources =
+        ["keystore.mjs", "count_words.mjs", "package.json"].map(|name| ("examples/node", name));
     for (folder, name) in sources.into_iter().chain([("tests/node", "test_keystore.mjs")]) {
         fs::copy(file(folder).join(name), directory.join(name)).unwrap();
     }
     if !directory.join("node_modules/koffi/package.json").exists() {
         // koffi comes with its binaries: nothing is compiled.
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&directory);
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(&directory);
         let fetched = npm.output().unwrap();
         if !fetched.status.success() {
             let why = String::from_utf8_lossy(&fetched.stderr);

@@ -38,7 +38,9 @@ impl Library {
         let find = |extension: &str| {
             let found = files.iter().find(|file| file.extension().is_some_and(|e| e == extension));
             found
-                .unwrap_or_else(|| panic!("cargo built no library that ends with .{extension}: {files:?}"))
+                .unwrap_or_else(|| {
+                    panic!("cargo built no library that ends with .{extension}: {files:?}")
+                })
                 .clone()
         };
         Self { shared: find(env::consts::DLL_EXTENSION), archive: find("a") }

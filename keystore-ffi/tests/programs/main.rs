@@ -1,4 +1,5 @@
-//! Programs in other languages against the headers and the library, as a user would build and run them.
+//! Programs in other languages against the headers and the library, as a user would build and run
+//! them.
 
 mod documentation;
 mod exports;

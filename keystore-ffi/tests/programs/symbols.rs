@@ -16,7 +16,9 @@ pub fn declared(header: &Path) -> Vec<String> {
     std::fs::read_to_string(header)
         .unwrap()
         .lines()
-        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.starts_with("typedef"))
+        .filter(|line| {
+            line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.starts_with("typedef")
+        })
         .filter_map(name)
         .collect()
 }

@@ -13,13 +13,19 @@ use crate::library::Library;
 const SYSTEM_LIBRARIES: &[&str] =
     if cfg!(target_os = "linux") { &["-lpthread", "-ldl", "-lm"] } else { &["-lpthread", "-lm"] };
 
-/// The library in the profile that this test runs in: after `cargo test` there is nothing left to compile.
+/// The library in the profile that this test runs in: after `cargo test` there is nothing left to
+/// compile.
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         // …/<profile directory>/deps/<this test>
         let test = env::current_exe().unwrap();
-        let profile = match test.ancestors().nth(2).and_then(Path::file_name).and_then(|name| name.to_str()) {
+        let profile = match test
+            .ancestors()
+            .nth(2)
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str())
+        {
             Some("debug") | None => "test",
             Some(profile) => profile,
         };
@@ -37,21 +43,23 @@ pub fn directory() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// Runs a command to its end and returns what it prints; what it is and what it said where it fails.
-/// `install` says how to get a program that is not there.
+/// Runs a command to its end and returns what it prints; what it is and what it said where it
+/// fails. `install` says how to get a program that is not there.
 pub fn run(command: &mut Command, install: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {
         panic!("{:?} cannot be run ({error}); install it: {install}", command.get_program())
     });
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{stdout}{stderr}", output.status);
     stdout.into_owned()
 }
 
-/// Whether a tool is there that the library does not need. CI has them all: there it must be. Elsewhere a test that
-/// lacks its tool says so.
+/// Whether a tool is there that the library does not need. CI has them all: there it must be.
+/// Elsewhere a test that lacks its tool says so.
 pub fn is_there(tool: &str, install: &str) -> bool {
-    let there = Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
+    let there =
+        Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
     assert!(there || env::var_os("CI").is_none(), "{tool} cannot be run; install it: {install}");
     if !there {
         eprintln!("not tested, for {tool} is not there: {install}");
@@ -84,7 +92,9 @@ impl Language {
             Self::C => {
                 "`apt-get install gcc libc6-dev` on Debian, `xcode-select --install` on macOS; or set CC"
             }
-            Self::Cxx => "`apt-get install g++` on Debian, `xcode-select --install` on macOS; or set CXX",
+            Self::Cxx => {
+                "`apt-get install g++` on Debian, `xcode-select --install` on macOS; or set CXX"
+            }
         }
     }
 }
@@ -102,7 +112,8 @@ pub struct Program {
     _directory: TempDir,
 }
 
-/// Builds a program from a source file of this crate, with these arguments for the compiler beside the usual.
+/// Builds a program from a source file of this crate, with these arguments for the compiler beside
+/// the usual.
 pub fn build(language: Language, source: &str, link: Link, arguments: &[&str]) -> Program {
     build_file(language, &file(source), link, arguments)
 }

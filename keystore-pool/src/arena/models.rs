@@ -106,14 +106,15 @@ fn leaving_against_two_that_free() {
 /// the system in that call, or later.
 #[test]
 fn trimming_against_freeing() {
-    let outcomes = explore("giving a chunk back against freeing its last block", [All, All], || {
-        let (pool, first, second) = full_span();
-        let other = spawn(1, &pool, move |pool| free(pool, [first, second]));
-        pool.trim();
-        other.join().unwrap();
-        let held = pool.stats().held_bytes;
-        finish(pool, 2, ArenaPool::trim);
-        held.to_string()
-    });
+    let outcomes =
+        explore("giving a chunk back against freeing its last block", [All, All], || {
+            let (pool, first, second) = full_span();
+            let other = spawn(1, &pool, move |pool| free(pool, [first, second]));
+            pool.trim();
+            other.join().unwrap();
+            let held = pool.stats().held_bytes;
+            finish(pool, 2, ArenaPool::trim);
+            held.to_string()
+        });
     expect(&outcomes, &["0", "2097152"]);
 }

@@ -48,7 +48,11 @@ impl Write for Output {
 /// The text of an error names the arguments, so it is made harmless, which costs its colours. Help
 /// is what `print` prints.
 #[must_use]
-pub fn answer(is_error: bool, text: &dyn fmt::Display, print: impl FnOnce() -> io::Result<()>) -> ExitCode {
+pub fn answer(
+    is_error: bool,
+    text: &dyn fmt::Display,
+    print: impl FnOnce() -> io::Result<()>,
+) -> ExitCode {
     if is_error {
         for line in text.to_string().lines() {
             crate::errln!("{}", cut(line));

@@ -37,7 +37,11 @@ pub const fn show_text(bytes: &[u8]) -> Shown<'_> {
 /// 1,000 characters.
 #[must_use]
 pub fn show_path(path: &Path) -> Shown<'_> {
-    let bytes = if path == Path::new("-") { b"standard input" } else { path.as_os_str().as_encoded_bytes() };
+    let bytes = if path == Path::new("-") {
+        b"standard input"
+    } else {
+        path.as_os_str().as_encoded_bytes()
+    };
     Shown { bytes, is_word: false, most: 1000 }
 }
 
@@ -136,7 +140,8 @@ impl fmt::Display for Escaped {
 #[must_use]
 pub fn is_plain(character: char) -> bool {
     use GeneralCategory::{
-        Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, SpaceSeparator, Surrogate, Unassigned,
+        Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, SpaceSeparator, Surrogate,
+        Unassigned,
     };
     if character.is_ascii() {
         return !character.is_ascii_control();
@@ -172,7 +177,10 @@ mod tests {
         assert_eq!(shown("नमस्ते-e\u{301}".as_bytes()), "नमस्ते-e\u{301}");
         assert_eq!(shown(b"a\tb\x1b[31m\n"), "a\\tb\\u{1b}[31m\\n");
         assert_eq!(shown(b"caf\xe9!"), "caf\\xe9!");
-        assert_eq!(shown("\u{202e}gnp.exe\u{200b}\u{2028}".as_bytes()), "\\u{202e}gnp.exe\\u{200b}\\u{2028}");
+        assert_eq!(
+            shown("\u{202e}gnp.exe\u{200b}\u{2028}".as_bytes()),
+            "\\u{202e}gnp.exe\\u{200b}\\u{2028}"
+        );
     }
 
     #[test]
@@ -183,9 +191,13 @@ mod tests {
 
     #[test]
     fn what_would_not_be_one_word_stands_in_quotes() {
-        for (bytes, word) in
-            [("", "\"\""), ("a b", "\"a b\""), ("it's", "\"it's\""), ("#a", "\"#a\""), ("a\"b", "\"a\\\"b\"")]
-        {
+        for (bytes, word) in [
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+            ("it's", "\"it's\""),
+            ("#a", "\"#a\""),
+            ("a\"b", "\"a\\\"b\""),
+        ] {
             assert_eq!(show(bytes.as_bytes()).to_string(), word);
         }
         assert_eq!(show_text(b"a \"b\"").to_string(), "a \"b\"");
@@ -194,7 +206,10 @@ mod tests {
     #[test]
     fn a_long_name_is_cut_and_its_length_told() {
         let long = "é".repeat(100_000);
-        assert_eq!(show_name(long.as_bytes()).to_string(), format!("{}… (200000 bytes)", "é".repeat(120)));
+        assert_eq!(
+            show_name(long.as_bytes()).to_string(),
+            format!("{}… (200000 bytes)", "é".repeat(120))
+        );
         let escapes = [0x1b_u8; 121];
         assert_eq!(show_text(&escapes).to_string().matches("\\u{1b}").count(), 120);
         assert_eq!(show_name(&long.as_bytes()[..240]).to_string(), "é".repeat(120));

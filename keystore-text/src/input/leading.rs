@@ -46,7 +46,8 @@ impl Leading {
                 None => break,
             }
         }
-        let found = KNOWN.iter().find(|(known, _)| known.len() <= bytes.len() && begins(known, &bytes));
+        let found =
+            KNOWN.iter().find(|(known, _)| known.len() <= bytes.len() && begins(known, &bytes));
         Ok((found.map_or(Self::Text, |&(_, leading)| leading), bytes))
     }
 }

@@ -141,16 +141,22 @@ mod tests {
     #[test]
     fn lines_lose_their_ends_and_nothing_else() {
         assert_eq!(lines(b"", 9), []);
-        assert_eq!(lines(b"a\n\nb\r\n c \rd", 9), [whole(b"a"), whole(b""), whole(b"b"), whole(b" c \rd")]);
+        assert_eq!(
+            lines(b"a\n\nb\r\n c \rd", 9),
+            [whole(b"a"), whole(b""), whole(b"b"), whole(b" c \rd")]
+        );
         assert_eq!(lines(b"a\r", 9), [whole(b"a\r")]);
-        assert_eq!(lines(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", 9), [whole(b"a"), whole(b"\xef\xbb\xbfb")]);
+        assert_eq!(
+            lines(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", 9),
+            [whole(b"a"), whole(b"\xef\xbb\xbfb")]
+        );
     }
 
     #[test]
     fn a_line_that_is_too_long_is_passed_over_to_its_end() {
-        let all = lines(b"12345\n123456\n12345678901234567890\n12345\r\nend\n123456\r\n1\n1234567", 5);
-        let too_long =
-            |found: &Found| matches!(found, Found::Malformed(reason) if reason.contains("than 5 bytes"));
+        let all =
+            lines(b"12345\n123456\n12345678901234567890\n12345\r\nend\n123456\r\n1\n1234567", 5);
+        let too_long = |found: &Found| matches!(found, Found::Malformed(reason) if reason.contains("than 5 bytes"));
         let long: Vec<bool> = all.iter().map(|(found, _)| too_long(found)).collect();
         assert_eq!(long, [false, true, true, false, false, true, false, true]);
         assert_eq!(all[3].1, b"12345");
@@ -169,7 +175,8 @@ mod tests {
     fn zeros_behind_compressed_lines_are_ignored_and_other_bytes_are_not() {
         let padded = [gzip(b"a\nb"), vec![0; 600_000], gzip(b"c\n"), vec![0; 512]].concat();
         assert_eq!(lines(&padded, 9), [whole(b"a"), whole(b"bc")]);
-        let mut lines = input(&[gzip(b"a\n"), vec![0; 9], b"more".to_vec()].concat()).unwrap().lines(9);
+        let mut lines =
+            input(&[gzip(b"a\n"), vec![0; 9], b"more".to_vec()].concat()).unwrap().lines(9);
         assert_eq!(lines.advance().unwrap(), Found::Whole);
         assert!(lines.advance().unwrap_err().to_string().contains("gzip data is damaged"));
     }
@@ -185,12 +192,17 @@ mod tests {
                     .map_err(|error| error.to_string())
                     .and_then(|lines| lines.advance().map_err(|error| error.to_string()))
                 {
-                    Ok(Found::End) => panic!("{} of {} bytes were taken for all", cut.len(), text.len()),
+                    Ok(Found::End) => {
+                        panic!("{} of {} bytes were taken for all", cut.len(), text.len())
+                    }
                     Ok(_) => {}
                     Err(error) => break error,
                 }
             };
-            assert!(error.contains("file: cannot be read: its gzip data is damaged or cut short"), "{error}");
+            assert!(
+                error.contains("file: cannot be read: its gzip data is damaged or cut short"),
+                "{error}"
+            );
         }
     }
 
@@ -213,6 +225,9 @@ mod tests {
             assert!(error.to_string().contains(named), "{named} is not in {error}");
         }
         let found = &lines(b"\x7fELF\x02\0\0\n", 99)[0].0;
-        assert_eq!(*found, Found::Malformed("byte 6 is NUL: this is a binary file, not text".to_owned()));
+        assert_eq!(
+            *found,
+            Found::Malformed("byte 6 is NUL: this is a binary file, not text".to_owned())
+        );
     }
 }

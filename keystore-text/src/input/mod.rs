@@ -79,7 +79,8 @@ impl Input {
         let (leading, reader) = look(path, Box::new(BufReader::with_capacity(BUFFER, source)))?;
         let reader = if leading == Leading::Gzip {
             let unpacked: Box<dyn Read> = Box::new(Unpacked(Some(GzDecoder::new(reader))));
-            let (leading, reader) = look(path, Box::new(BufReader::with_capacity(BUFFER, unpacked)))?;
+            let (leading, reader) =
+                look(path, Box::new(BufReader::with_capacity(BUFFER, unpacked)))?;
             if leading == Leading::Gzip {
                 return Err(refused(
                     path,
@@ -109,7 +110,10 @@ impl Input {
             return Err(wrong(at, "a byte is NUL: this is a binary file, not text"));
         }
         if let Err(error) = std::str::from_utf8(&bytes) {
-            return Err(wrong(error.valid_up_to(), "a byte is not UTF-8, and only UTF-8 can be read"));
+            return Err(wrong(
+                error.valid_up_to(),
+                "a byte is not UTF-8, and only UTF-8 can be read",
+            ));
         }
         Ok(String::from_utf8(bytes).expect("it was checked"))
     }
@@ -159,24 +163,32 @@ pub fn source(path: &Path) -> Result<(Box<dyn Read>, Option<u64>)> {
 /// Looks at the first bytes: what they say, and the reader past a byte-order mark and before
 /// everything else.
 fn look(path: &Path, mut reader: Box<dyn BufRead>) -> Result<(Leading, Box<dyn BufRead>)> {
-    let (leading, mut bytes) = Leading::read(&mut reader).map_err(|error| Error::unreadable(path, error))?;
+    let (leading, mut bytes) =
+        Leading::read(&mut reader).map_err(|error| Error::unreadable(path, error))?;
     match leading {
         Leading::Text | Leading::Gzip => {}
         Leading::Utf8Mark => bytes.clear(),
         Leading::Encoding(name, option) => {
             return Err(refused(
                 path,
-                format!("{name}, and only UTF-8 can be read: convert it with `iconv -f {option} -t UTF-8`"),
+                format!(
+                    "{name}, and only UTF-8 can be read: convert it with `iconv -f {option} -t UTF-8`"
+                ),
             ));
         }
         Leading::Compressed(name, command) => {
             return Err(refused(
                 path,
-                format!("compressed with {name}, and only gzip can be read: decompress it with `{command}`"),
+                format!(
+                    "compressed with {name}, and only gzip can be read: decompress it with `{command}`"
+                ),
             ));
         }
     }
-    Ok((leading, if bytes.is_empty() { reader } else { Box::new(Cursor::new(bytes).chain(reader)) }))
+    Ok((
+        leading,
+        if bytes.is_empty() { reader } else { Box::new(Cursor::new(bytes).chain(reader)) },
+    ))
 }
 
 /// An input that is refused as a whole.
@@ -222,7 +234,11 @@ impl<R: BufRead> Unpacked<R> {
                 }
                 source.consume(zeros);
             };
-            self.0 = self.0.take().filter(|_| !is_ended).map(|member| GzDecoder::new(member.into_inner()));
+            self.0 = self
+                .0
+                .take()
+                .filter(|_| !is_ended)
+                .map(|member| GzDecoder::new(member.into_inner()));
         }
         Ok(0)
     }
@@ -231,9 +247,12 @@ impl<R: BufRead> Unpacked<R> {
 impl<R: BufRead> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_members(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                io::Error::new(error.kind(), format!("its gzip data is damaged or cut short ({error})"))
-            }
+            io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::UnexpectedEof => io::Error::new(
+                error.kind(),
+                format!("its gzip data is damaged or cut short ({error})"),
+            ),
             _ => error,
         })
     }

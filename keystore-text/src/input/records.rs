@@ -83,8 +83,9 @@ impl Records {
                 Err(reason) => return Ok(self.give_up(first, reason)),
             }
             let record = &self.buffer[self.start..self.end];
-            let text =
-                record.strip_suffix(b"\n").map_or(record, |line| line.strip_suffix(b"\r").unwrap_or(line));
+            let text = record
+                .strip_suffix(b"\n")
+                .map_or(record, |line| line.strip_suffix(b"\r").unwrap_or(line));
             let length = text.len();
             if self.lines == 1 {
                 first = record.len();
@@ -287,16 +288,18 @@ mod tests {
     type Record = (Result<Vec<String>, String>, usize);
 
     fn records(text: &[u8], longest: usize) -> Vec<Record> {
-        let input = Input::new(Path::new("file"), Box::new(std::io::Cursor::new(text.to_vec()))).unwrap();
+        let input =
+            Input::new(Path::new("file"), Box::new(std::io::Cursor::new(text.to_vec()))).unwrap();
         let mut records = input.records(longest);
         let mut all = Vec::new();
         loop {
             let columns = match records.advance().unwrap() {
                 Found::End => return all,
                 Found::Malformed(reason) => Err(reason),
-                Found::Whole => {
-                    Ok(records.iter().map(|field| String::from_utf8(field.to_vec()).unwrap()).collect())
-                }
+                Found::Whole => Ok(records
+                    .iter()
+                    .map(|field| String::from_utf8(field.to_vec()).unwrap())
+                    .collect()),
             };
             all.push((columns, records.line()));
         }
@@ -311,7 +314,11 @@ mod tests {
         let text = b"\xef\xbb\xbfa,b\r\n\r\n\"x,\"\"y\"\"\",\"two\nlines\"\r\nlast,";
         assert_eq!(
             records(text, 99),
-            [record(&["a", "b"], 1), record(&["x,\"y\"", "two\nlines"], 3), record(&["last", ""], 5)]
+            [
+                record(&["a", "b"], 1),
+                record(&["x,\"y\"", "two\nlines"], 3),
+                record(&["last", ""], 5)
+            ]
         );
         assert_eq!(records(b"", 99), []);
         assert_eq!(records(b"\n\n", 99), []);
@@ -321,7 +328,10 @@ mod tests {
     fn a_record_that_is_too_long_is_passed_over() {
         let text = [b"a,", "b".repeat(20_000).as_bytes(), b"\nc,d\n"].concat();
         let all = records(&text, 10_000);
-        assert_eq!(all[0], (Err("longer than 10000 bytes, the longest that is taken".to_owned()), 1));
+        assert_eq!(
+            all[0],
+            (Err("longer than 10000 bytes, the longest that is taken".to_owned()), 1)
+        );
         assert_eq!(all[1..], [record(&["c", "d"], 2)]);
         assert!(records(&text, 20_001)[0].0.is_err());
         assert!(records(&text, 20_002).iter().all(|(columns, _)| columns.is_ok()));
@@ -368,13 +378,19 @@ mod tests {
             let text = ["x,\"y\n", "k,v\n".repeat(lines).as_str()].concat();
             let all = records(text.as_bytes(), longest);
             assert_eq!((all.len(), all[0].0.is_err()), (lines + 1, true));
-            assert!(all[1..].iter().enumerate().all(|(at, found)| *found == record(&["k", "v"], at + 2)));
+            assert!(
+                all[1..]
+                    .iter()
+                    .enumerate()
+                    .all(|(at, found)| *found == record(&["k", "v"], at + 2))
+            );
         }
     }
 
     #[test]
     fn broken_quoting_is_malformed() {
-        for broken in ["\"a\"b,1", "d,\"4\"5", "a\"b,1", "a, \"b\"", "a,\"b\" ", "\"\"\"\"\"a\"b,1"] {
+        for broken in ["\"a\"b,1", "d,\"4\"5", "a\"b,1", "a, \"b\"", "a,\"b\" ", "\"\"\"\"\"a\"b,1"]
+        {
             let all = records(format!("{broken}\nc,d\n").as_bytes(), 99);
             let reason = "a quote that neither opens or closes a column nor is doubled";
             assert_eq!(all, [(Err(reason.to_owned()), 1), record(&["c", "d"], 2)], "{broken}");

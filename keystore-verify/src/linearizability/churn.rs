@@ -67,7 +67,8 @@ impl<K: Keystore + ?Sized> Churn<'_, K> {
                 return false;
             }
             if at % 2 == 0 {
-                let entries: Vec<(&[u8], &[u8])> = chunk.iter().map(|key| (&key[..], &key[..])).collect();
+                let entries: Vec<(&[u8], &[u8])> =
+                    chunk.iter().map(|key| (&key[..], &key[..])).collect();
                 self.expect(self.store.set_many(&entries) == Ok(chunk.len()));
             } else {
                 for key in chunk {

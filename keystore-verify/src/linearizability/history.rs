@@ -45,7 +45,8 @@ pub(super) fn check(key: &[u8], begin: Value, events: &[Event]) -> Outcome {
     for (begin, piece) in Pieces::new(begin, events) {
         outcome.longest = outcome.longest.max(piece.len());
         if !is_linearizable(begin, piece) {
-            outcome.violation = Some(Violation { key: key.to_vec(), begin, events: piece.to_vec() });
+            outcome.violation =
+                Some(Violation { key: key.to_vec(), begin, events: piece.to_vec() });
             break;
         }
     }
@@ -96,7 +97,8 @@ impl<'a> Iterator for Pieces<'a> {
         for (at, event) in self.events.iter().enumerate() {
             let overlaps_earlier = event.called < latest_return;
             latest_return = latest_return.max(event.returned);
-            let overlaps_later = self.events.get(at + 1).is_some_and(|next| next.called < latest_return);
+            let overlaps_later =
+                self.events.get(at + 1).is_some_and(|next| next.called < latest_return);
             if at + 1 < WORTH_CUTTING || overlaps_earlier || overlaps_later {
                 continue;
             }

@@ -188,18 +188,28 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
             Value::Absent | Value::Broken => None,
         };
         let timed = self.timed(|| {
-            self.store.compare_exchange(&self.keys[key], expected_bytes.as_deref(), bytes.as_deref())
+            self.store.compare_exchange(
+                &self.keys[key],
+                expected_bytes.as_deref(),
+                bytes.as_deref(),
+            )
         });
         let differs = match &timed.answer {
             Ok(Exchange::Differs(found)) => Some(self.known(key, found.as_deref())),
             _ => None,
         };
-        self.note(log, "compare_exchange", key, timed, |_| Operation::Exchange { expected, new, differs });
+        self.note(log, "compare_exchange", key, timed, |_| Operation::Exchange {
+            expected,
+            new,
+            differs,
+        });
     }
 
     fn delete(&mut self, key: usize, log: &mut Vec<(usize, Event)>) {
         let timed = self.timed(|| self.store.delete(&self.keys[key]));
-        self.note(log, "delete", key, timed, |present| Operation::Delete { present: Some(present) });
+        self.note(log, "delete", key, timed, |present| Operation::Delete {
+            present: Some(present),
+        });
     }
 
     fn take(&mut self, key: usize, log: &mut Vec<(usize, Event)>) {
@@ -219,7 +229,9 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         let &Timed { called, returned, ref answer } = timed;
         for key in 0..self.keys.len() {
             let answer = answer.as_ref().copied().map_err(|error| error.error.clone());
-            self.note(log, verb, key, Timed { called, returned, answer }, |answer| operation(key, answer));
+            self.note(log, verb, key, Timed { called, returned, answer }, |answer| {
+                operation(key, answer)
+            });
         }
     }
 
@@ -259,8 +271,8 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
     }
 }
 
-/// Returns a batch tells only how many keys of it had one answer: each key's own is known where all or none
-/// had.
+/// Returns a batch tells only how many keys of it had one answer: each key's own is known where
+/// all or none had.
 fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> {
     match count {
         0 => Some(of_none),
@@ -269,8 +281,8 @@ fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> 
     }
 }
 
-/// Returns the bytes of a key's value with this stamp. A stamp has one length, so that the bytes can be had
-/// again.
+/// Returns the bytes of a key's value with this stamp. A stamp has one length, so that the bytes
+/// can be had again.
 fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     let sequence = stamp.origin().map_or(0, |(thread, sequence)| sequence as usize * 5 + thread);
     let mut bytes = vec![0; LENGTHS[sequence % LENGTHS.len()]];

@@ -106,8 +106,12 @@ impl Specification for Register {
             Operation::Set { new, change } => {
                 (change.is_none_or(|change| change == change_of(held, new)), new)
             }
-            Operation::Insert { new, inserted } => (inserted != is_there, if is_there { held } else { new }),
-            Operation::Update { seen, new, change } => (seen == held && change == change_of(held, new), new),
+            Operation::Insert { new, inserted } => {
+                (inserted != is_there, if is_there { held } else { new })
+            }
+            Operation::Update { seen, new, change } => {
+                (seen == held && change == change_of(held, new), new)
+            }
             Operation::Exchange { expected, new, differs: None } => (expected == held, new),
             Operation::Exchange { expected, differs: Some(found), .. } => {
                 (found == held && expected != held, held)
@@ -144,7 +148,9 @@ impl fmt::Display for Operation {
             Self::Set { new, change: Some(change) } => write!(f, "set to {new}: {change:?}"),
             Self::Set { new, change: None } => write!(f, "set_many to {new}"),
             Self::Insert { new, inserted } => write!(f, "insert of {new}: {inserted}"),
-            Self::Update { seen, new, change } => write!(f, "update from {seen} to {new}: {change:?}"),
+            Self::Update { seen, new, change } => {
+                write!(f, "update from {seen} to {new}: {change:?}")
+            }
             Self::Exchange { expected, new, differs: None } => {
                 write!(f, "compare_exchange from {expected} to {new}: exchanged")
             }

@@ -22,7 +22,8 @@ fn value(thread: usize, sequence: u64) -> Value {
 
 /// Calls with their numbers, each on a thread of its own.
 fn events(calls: &[(u64, u64, Operation)]) -> Vec<Event> {
-    let event = |(thread, &(called, returned, operation))| Event { thread, called, returned, operation };
+    let event =
+        |(thread, &(called, returned, operation))| Event { thread, called, returned, operation };
     calls.iter().enumerate().map(event).collect()
 }
 
@@ -32,7 +33,9 @@ fn holds(begin: Value, calls: &[(u64, u64, Operation)]) -> bool {
 
 #[test]
 fn lost_updates_are_found() {
-    for fault in [Fault::UpdateRaces, Fault::UpdateForgets, Fault::ExchangeForgets, Fault::SetForgets] {
+    for fault in
+        [Fault::UpdateRaces, Fault::UpdateForgets, Fault::ExchangeForgets, Fault::SetForgets]
+    {
         assert!(!found(fault).violations.is_empty(), "{fault:?}");
     }
 }
@@ -90,7 +93,10 @@ fn calls_that_overlap_may_take_effect_in_either_order() {
     let set = |sequence| Operation::Set { new: value(0, sequence), change: None };
     let both = [(0, 5, set(1)), (1, 4, set(2))];
     for last in [1, 2] {
-        assert!(holds(Value::Absent, &[&both[..], &[(6, 7, Operation::Read(value(0, last)))]].concat()));
+        assert!(holds(
+            Value::Absent,
+            &[&both[..], &[(6, 7, Operation::Read(value(0, last)))]].concat()
+        ));
     }
     let neither = Operation::Read(Value::Absent);
     assert!(!holds(Value::Absent, &[&both[..], &[(6, 7, neither)]].concat()));
@@ -142,7 +148,10 @@ fn each_verb_is_held_to_its_answer() {
         let left = operation.leaves();
         // What it leaves is what the next call finds.
         if let Some(left) = left {
-            assert!(holds(held, &[(0, 1, operation), (2, 3, Operation::Read(left))]), "{operation}");
+            assert!(
+                holds(held, &[(0, 1, operation), (2, 3, Operation::Read(left))]),
+                "{operation}"
+            );
         }
     }
     for operation in wrong {

@@ -76,7 +76,11 @@ impl MemoryReport {
     /// does not say.
     #[must_use]
     pub fn percent(&self) -> f64 {
-        if self.fresh_bytes == 0 { 100.0 } else { 100.0 * self.end_bytes as f64 / self.fresh_bytes as f64 }
+        if self.fresh_bytes == 0 {
+            100.0
+        } else {
+            100.0 * self.end_bytes as f64 / self.fresh_bytes as f64
+        }
     }
 
     /// Whether the store held at most a tenth more than a fresh one and the garbage that is
@@ -206,7 +210,8 @@ impl Workers {
     /// Has every thread do a piece of work, and waits for all.
     fn all(&self, store: &Arc<BoxedKeystore>, work: Work) {
         for (give, _) in &self.threads {
-            give.send((Arc::clone(store), work)).expect("a thread that panicked has ended the test");
+            give.send((Arc::clone(store), work))
+                .expect("a thread that panicked has ended the test");
         }
         let mut all = Tally::default();
         for (_, reports) in &self.threads {
@@ -307,7 +312,8 @@ impl Worker {
         self.written[own] = self.writes;
         self.make_value(own);
         let change = store.set(&self.key(own), &self.value);
-        let expected = if was_there { keystore::Change::Replaced } else { keystore::Change::Created };
+        let expected =
+            if was_there { keystore::Change::Replaced } else { keystore::Change::Created };
         self.expect(change == Ok(expected));
     }
 
@@ -337,7 +343,8 @@ impl Worker {
 
     /// Gives a fresh store what the old one held.
     fn fill(&mut self, store: &BoxedKeystore) {
-        for own in (0..self.written.len()).filter(|&own| self.written[own] > 0).collect::<Vec<_>>() {
+        for own in (0..self.written.len()).filter(|&own| self.written[own] > 0).collect::<Vec<_>>()
+        {
             self.make_value(own);
             let created = store.insert(&self.key(own), &self.value);
             self.expect(created == Ok(true));

@@ -16,7 +16,8 @@ mod memory;
 use std::time::{Duration, Instant};
 
 use keystore::{
-    AnyPool, BackendKind, Combination, Config, Error, NodeAllocator, PoolKind, Result, Shrinking, open,
+    AnyPool, BackendKind, Combination, Config, Error, NodeAllocator, PoolKind, Result, Shrinking,
+    open,
 };
 use serde::Serialize;
 
@@ -194,7 +195,11 @@ impl Soak<'_> {
             let pool = AnyPool::new(self.combination.pool, &config)?;
             let store = open(self.combination.backend, &config, Yielding(pool.clone()))?;
             let options = self.options.linearizability(slice);
-            checked.add(linearizability::check(&*store, &options, end.min(Instant::now() + SLICE))?);
+            checked.add(linearizability::check(
+                &*store,
+                &options,
+                end.min(Instant::now() + SLICE),
+            )?);
             drop(store);
             leaked += pool.stats().live_nodes;
             self.tell("calls", &checked);
@@ -221,22 +226,35 @@ mod tests {
     use super::*;
 
     fn options(combinations: Vec<Combination>) -> Options {
-        Options { combinations, threads: 2, seed: 5, time: Duration::from_millis(1), entries: 10_000 }
+        Options {
+            combinations,
+            threads: 2,
+            seed: 5,
+            time: Duration::from_millis(1),
+            entries: 10_000,
+        }
     }
 
     #[test]
     fn a_soak_does_all_it_has_to_at_least_once_and_reports_it() {
         let combination = Combination { backend: BackendKind::Epoch, pool: PoolKind::Slab };
         let mut steps = Vec::new();
-        let outcomes = run(&options(vec![combination]), &mut |progress| steps.push(progress.step)).unwrap();
+        let outcomes =
+            run(&options(vec![combination]), &mut |progress| steps.push(progress.step)).unwrap();
         let [outcome] = &outcomes[..] else { panic!("one outcome for one combination") };
         assert_eq!((outcome.keys_lost, outcome.leaked_nodes), (0, 0));
-        assert!(outcome.violations.is_empty() && outcome.histories > 0 && outcome.resizes > 0, "{outcome:?}");
+        assert!(
+            outcome.violations.is_empty() && outcome.histories > 0 && outcome.resizes > 0,
+            "{outcome:?}"
+        );
         let memory = &outcome.memory;
         assert_eq!((memory.entries, memory.cycles), (10_000, 1));
         // Written once to fill it and once at most in each of nine steps; looked at in most.
         assert!(memory.operations > 50_000 && memory.content_bytes > 100 << 20, "{memory:?}");
-        assert!(memory.end_counted > memory.content_bytes && memory.fresh_counted > memory.content_bytes);
+        assert!(
+            memory.end_counted > memory.content_bytes
+                && memory.fresh_counted > memory.content_bytes
+        );
         assert_eq!(steps.last(), Some(&"memory"));
         let json = serde_json::to_value(outcome).unwrap();
         assert_eq!((&json["backend"], &json["memory"]["cycles"]), (&"epoch".into(), &1.into()));
@@ -245,8 +263,10 @@ mod tests {
     #[test]
     fn memory_beyond_a_tenth_more_fails() {
         let fresh = 1 << 30;
-        let report = MemoryReport { fresh_bytes: fresh, fresh_counted: fresh, ..MemoryReport::default() };
-        let with = |end_bytes, end_counted| MemoryReport { end_bytes, end_counted, ..report }.is_bounded();
+        let report =
+            MemoryReport { fresh_bytes: fresh, fresh_counted: fresh, ..MemoryReport::default() };
+        let with =
+            |end_bytes, end_counted| MemoryReport { end_bytes, end_counted, ..report }.is_bounded();
         assert!(with(fresh + fresh / 10, fresh + fresh / 10));
         assert!(!with(fresh + fresh / 8, fresh));
         assert!(!with(fresh, fresh + fresh / 8));
@@ -256,7 +276,10 @@ mod tests {
     fn options_outside_their_limits_are_named() {
         let wrong = [
             (Options { threads: 1, ..options(vec![]) }, "threads is 1: it must be from 2 to 256"),
-            (Options { entries: 9, ..options(vec![]) }, "entries is 9: it must be from 10000 to 1000000"),
+            (
+                Options { entries: 9, ..options(vec![]) },
+                "entries is 9: it must be from 10000 to 1000000",
+            ),
         ];
         for (options, message) in wrong {
             assert_eq!(run(&options, &mut |_| {}).unwrap_err().to_string(), message);

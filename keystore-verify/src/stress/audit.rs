@@ -55,10 +55,13 @@ impl<K: Keystore> Audit<'_, K> {
         for thread in 0..self.options.threads {
             for index in 0..self.options.keys_per_thread {
                 let id = KeyId::own(thread, index);
-                let seen = self.store.read(&id.encode(), |value| is_own_value(self.options, id, value));
+                let seen =
+                    self.store.read(&id.encode(), |value| is_own_value(self.options, id, value));
                 match self.tally.find(id, "read", seen) {
                     Some(None) => self.tally.missing(id, "in the end"),
-                    Some(Some(false)) => self.tally.wrong(id, "another value than its own in the end"),
+                    Some(Some(false)) => {
+                        self.tally.wrong(id, "another value than its own in the end")
+                    }
                     Some(Some(true)) | None => {}
                 }
             }
@@ -79,8 +82,10 @@ impl<K: Keystore> Audit<'_, K> {
                 // that it is there.
                 None => self.tally.missing(id, "in the end"),
                 Some(Some(stamp)) if winners == 1 && stamp != winner => {
-                    self.tally
-                        .wrong(id, format_args!("thread {winner} won it, and thread {stamp} stands there"));
+                    self.tally.wrong(
+                        id,
+                        format_args!("thread {winner} won it, and thread {stamp} stands there"),
+                    );
                 }
                 Some(Some(_)) if winners == 0 => {
                     self.tally.wrong(id, "nobody was told that the insert succeeded");
@@ -120,7 +125,9 @@ impl<K: Keystore> Audit<'_, K> {
             None => self.tally.missing(id, "in the end"),
             Some(Some(count)) if count != writes => {
                 self.tally.faults.lost_updates += count.abs_diff(writes);
-                self.tally.faults.note(format!("{id} stands at {count} after {writes} successful writes"));
+                self.tally
+                    .faults
+                    .note(format!("{id} stands at {count} after {writes} successful writes"));
             }
             Some(_) => {}
         }
@@ -135,7 +142,9 @@ impl<K: Keystore> Audit<'_, K> {
             0 | 1 => {}
             _ => {
                 self.tally.faults.miscounted += balance.abs_diff(i64::from(present));
-                self.tally.faults.note(format!("{id} was created {balance} times more than removed"));
+                self.tally
+                    .faults
+                    .note(format!("{id} was created {balance} times more than removed"));
             }
         }
         self.entries += u64::from(present);
@@ -151,9 +160,12 @@ impl<K: Keystore> Audit<'_, K> {
             if walked.is_multiple_of(ADVANCE_EVERY as u64) {
                 progress(Progress::Advance(ADVANCE_EVERY as u64));
             }
-            let Some((id, place)) = KeyId::decode(key).and_then(|id| Some((id, seen.place(id)?))) else {
+            let Some((id, place)) = KeyId::decode(key).and_then(|id| Some((id, seen.place(id)?)))
+            else {
                 tally.faults.unexpected += 1;
-                tally.faults.note(format!("the walk showed a key that nobody set: {}", key.escape_ascii()));
+                tally
+                    .faults
+                    .note(format!("the walk showed a key that nobody set: {}", key.escape_ascii()));
                 return ControlFlow::Continue(());
             };
             if seen.mark(place) {
@@ -175,10 +187,14 @@ impl<K: Keystore> Audit<'_, K> {
         let distinct = seen.marked;
         if distinct < self.entries {
             self.tally.faults.missing += self.entries - distinct;
-            self.tally.faults.note(format!("the walk showed {distinct} of {} entries", self.entries));
+            self.tally
+                .faults
+                .note(format!("the walk showed {distinct} of {} entries", self.entries));
         } else if distinct > self.entries {
             self.tally.faults.unexpected += distinct - self.entries;
-            self.tally.faults.note(format!("the walk showed {distinct} entries where {} are", self.entries));
+            self.tally
+                .faults
+                .note(format!("the walk showed {distinct} entries where {} are", self.entries));
         }
         walked
     }
@@ -298,8 +314,10 @@ mod tests {
         let claims = (0..options.rounds()).map(|claim| KeyId::shared(Family::Claim, claim));
         let all: Vec<_> = own.chain(cells).chain(claims).collect();
         for again in [false, true] {
-            let places =
-                all.iter().map(|&id| seen.place(id).expect("a key of this test")).collect::<Vec<_>>();
+            let places = all
+                .iter()
+                .map(|&id| seen.place(id).expect("a key of this test"))
+                .collect::<Vec<_>>();
             assert!(places.into_iter().all(|place| seen.mark(place) == again));
             assert_eq!(seen.marked, all.len() as u64);
         }

@@ -135,7 +135,10 @@ pub(super) fn stamp(id: KeyId, value: &[u8]) -> Option<u64> {
 /// Whether `value` is what `stamp` makes of it.
 #[inline]
 pub(super) fn is_value(id: KeyId, stamp: u64, value: &[u8]) -> bool {
-    value.chunks(8).zip(words(id, stamp, value.len())).all(|(part, word)| *part == word[..part.len()])
+    value
+        .chunks(8)
+        .zip(words(id, stamp, value.len()))
+        .all(|(part, word)| *part == word[..part.len()])
 }
 
 /// The stamp of an own key's value: its bytes differ from key to key also where values are too

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
-use keystore::{BatchError, Change, Error, Exchange, Keystore, Result, RwLockKeystore, Stats, Update};
+use keystore::{
+    BatchError, Change, Error, Exchange, Keystore, Result, RwLockKeystore, Stats, Update,
+};
 
 use super::entry::{Family, KeyId};
 
@@ -147,10 +149,18 @@ impl Keystore for FaultyStore {
         let inserted = self.inner.insert(key, value)?;
         Ok(inserted || self.strikes(Fault::InsertAlwaysWins))
     }
-    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update(
+        &self,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         self.update_dyn(key, &mut decide)
     }
-    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update_dyn(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         if self.strikes(Fault::UpdateRaces) {
             let old = self.inner.get(key)?;
             thread::yield_now();
@@ -170,7 +180,12 @@ impl Keystore for FaultyStore {
         })?;
         Ok(if forgets { expected } else { change })
     }
-    fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
+    fn compare_exchange(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
         if self.strikes(Fault::ExchangeForgets) {
             return Ok(Exchange::Exchanged);
         }
@@ -188,7 +203,11 @@ impl Keystore for FaultyStore {
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.inner.take(key)
     }
-    fn read_many(&self, keys: &[&[u8]], visit: impl FnMut(usize, Option<&[u8]>)) -> Result<(), BatchError> {
+    fn read_many(
+        &self,
+        keys: &[&[u8]],
+        visit: impl FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError> {
         self.inner.read_many(keys, visit)
     }
     fn read_many_dyn(

@@ -89,7 +89,11 @@ impl Options {
             ));
         }
         if self.value_size > MAX_VALUE_SIZE {
-            return Err(Error::invalid_argument("value size", self.value_size, "at most 1048576 bytes"));
+            return Err(Error::invalid_argument(
+                "value size",
+                self.value_size,
+                "at most 1048576 bytes",
+            ));
         }
         let bytes = self.entries().saturating_mul(self.value_size.saturating_add(entry::KEY_LEN));
         if bytes > MAX_DATA_BYTES {

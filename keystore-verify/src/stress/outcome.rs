@@ -66,7 +66,9 @@ impl Faults {
 
     /// Adds what another thread or step found.
     pub(super) fn merge(&mut self, other: Self) {
-        let Self { missing, wrong, duplicates, unexpected, lost_updates, miscounted, errors, .. } = other;
+        let Self {
+            missing, wrong, duplicates, unexpected, lost_updates, miscounted, errors, ..
+        } = other;
         self.missing += missing;
         self.wrong += wrong;
         self.duplicates += duplicates;
@@ -176,7 +178,8 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn new(combination: Combination, options: &Options, measure: Measure) -> Self {
-        let rate = |operations: u64, time: Duration| operations as f64 / time.as_secs_f64().max(1e-9);
+        let rate =
+            |operations: u64, time: Duration| operations as f64 / time.as_secs_f64().max(1e-9);
         Self {
             backend: combination.backend,
             pool: combination.pool,

@@ -34,14 +34,18 @@ pub(super) fn run<K: Keystore + Sync>(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<OwnKeys, StressError> {
     progress(Progress::Begin(Step::OwnKeys, options.entries() as u64));
-    let together = spawn_together(options.threads, |thread| visit(store, options, thread, progress))?;
+    let together =
+        spawn_together(options.threads, |thread| visit(store, options, thread, progress))?;
     let mut tally = Tally::default();
     let mut histogram = latency_histogram();
     for (thread, result) in together.results.into_iter().enumerate() {
         match result {
             Ok(visit) => {
                 tally.merge(visit.tally);
-                visit.samples.into_iter().for_each(|nanoseconds| histogram.saturating_record(nanoseconds));
+                visit
+                    .samples
+                    .into_iter()
+                    .for_each(|nanoseconds| histogram.saturating_record(nanoseconds));
             }
             Err(message) => tally.error(format_args!("thread {thread} on its own keys {message}")),
         }

@@ -161,7 +161,10 @@ impl<'a, K: Keystore> Visitor<'a, K> {
         if let Some(change) = self.tally.add(id, "update", change) {
             self.books.updates[cell] += 1;
             if change != expected {
-                self.tally.wrong(id, format_args!("an update answered {change:?} instead of {expected:?}"));
+                self.tally.wrong(
+                    id,
+                    format_args!("an update answered {change:?} instead of {expected:?}"),
+                );
             }
         }
     }
@@ -273,7 +276,9 @@ impl<'a, K: Keystore> Visitor<'a, K> {
                     return;
                 }
                 Some(Exchange::Differs(actual)) if actual == current => {
-                    return self.tally.wrong(id, "an exchange was refused though the value was as expected");
+                    return self
+                        .tally
+                        .wrong(id, "an exchange was refused though the value was as expected");
                 }
                 Some(Exchange::Differs(actual)) => current = actual,
                 None => return,

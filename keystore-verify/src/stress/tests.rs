@@ -52,7 +52,8 @@ fn every_planted_fault_is_found() {
 fn a_value_that_its_writer_had_replaced_is_found() {
     // Alone, so that the value before the last is always the thread's own.
     let alone = Options { threads: 1, keys_per_thread: 4000, value_size: 32 };
-    let found = run_on(&FaultyStore::new(Fault::GetReturnsTheLast), &alone, &|_| {}).unwrap().faults;
+    let found =
+        run_on(&FaultyStore::new(Fault::GetReturnsTheLast), &alone, &|_| {}).unwrap().faults;
     assert!(found.wrong > 0, "{found:?}");
     assert!(found.examples[0].ends_with("its own writer had replaced or removed"), "{found:?}");
 }
@@ -112,8 +113,14 @@ fn options_outside_their_limits_are_named() {
     let wrong = [
         (Options { threads: 0, ..SMALL }, "threads is 0: it must be from 1 to 10000"),
         (Options { threads: 10_001, ..SMALL }, "threads is 10001: it must be from 1 to 10000"),
-        (Options { keys_per_thread: 0, ..SMALL }, "keys per thread is 0: it must be from 1 to 10000000"),
-        (Options { value_size: 1 << 21, ..SMALL }, "value size is 2097152: it must be at most 1048576 bytes"),
+        (
+            Options { keys_per_thread: 0, ..SMALL },
+            "keys per thread is 0: it must be from 1 to 10000000",
+        ),
+        (
+            Options { value_size: 1 << 21, ..SMALL },
+            "value size is 2097152: it must be at most 1048576 bytes",
+        ),
         (
             Options { threads: 10_000, keys_per_thread: 10_000_000, value_size: 32 },
             "threads x keys per thread x (value size + 16) is 4800000000000 bytes: it must be at most \

@@ -1,4 +1,5 @@
-//! Any bytes, taken as a sequence of calls, do on every backend what they do to a map of the standard library.
+//! Any bytes, taken as a sequence of calls, do on every backend what they do to a map of the
+//! standard library.
 #![no_main]
 
 #[path = "../../tests/support/sequence.rs"]

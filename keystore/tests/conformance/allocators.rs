@@ -1,4 +1,5 @@
-//! Allocators that a store has to bear: one that keeps the books on every block, one that refuses on demand, one that dawdles.
+//! Allocators that a store has to bear: one that keeps the books on every block, one that refuses
+//! on demand, one that dawdles.
 
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -10,8 +11,8 @@ use keystore::{AnyPool, Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::combination::{Combination, Scribbling};
 
-/// Keeps the books on every block of the pool inside: what is live, whether blocks overlap, and whether each comes back once
-/// and with its own layout.
+/// Keeps the books on every block of the pool inside: what is live, whether blocks overlap, and
+/// whether each comes back once and with its own layout.
 #[derive(Debug)]
 pub(crate) struct Audit {
     pool: Scribbling<AnyPool>,
@@ -25,8 +26,8 @@ struct Books {
     live_bytes: u64,
     most_live_bytes: u64,
     allocations: u64,
-    /// What went against the promises of `NodeAllocator`, on either side. Kept until somebody asks, for an allocator must
-    /// not unwind.
+    /// What went against the promises of `NodeAllocator`, on either side. Kept until somebody
+    /// asks, for an allocator must not unwind.
     violations: Vec<String>,
 }
 
@@ -75,11 +76,13 @@ impl Books {
     fn enter(&mut self, address: usize, layout: Layout) {
         let before = self.live.range(..=address).next_back();
         if before.is_some_and(|(&start, before)| start + before.size() > address) {
-            self.violations.push(format!("a block of {layout:?} starts in the live block {before:?}"));
+            self.violations
+                .push(format!("a block of {layout:?} starts in the live block {before:?}"));
         }
         let after = self.live.range(address + 1..).next();
         if after.is_some_and(|(&start, _)| address + layout.size() > start) {
-            self.violations.push(format!("a block of {layout:?} reaches into the live block {after:?}"));
+            self.violations
+                .push(format!("a block of {layout:?} reaches into the live block {after:?}"));
         }
         if !address.is_multiple_of(layout.align()) {
             self.violations.push(format!("a block of {layout:?} at {address:#x} is not aligned"));
@@ -98,13 +101,15 @@ impl Books {
         };
         self.live_bytes -= entered.size() as u64;
         if entered != layout {
-            self.violations.push(format!("a block of {entered:?} is returned as one of {layout:?}"));
+            self.violations
+                .push(format!("a block of {entered:?} is returned as one of {layout:?}"));
         }
         entered == layout
     }
 }
 
-// SAFETY: every block is the pool's, which keeps the promises; one that is returned wrongly is not passed on.
+// SAFETY: every block is the pool's, which keeps the promises; one that is returned wrongly is not
+// passed on.
 unsafe impl NodeAllocator for Audit {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         let block = self.pool.allocate(layout)?;
@@ -114,7 +119,8 @@ unsafe impl NodeAllocator for Audit {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if self.with_books(|books| books.strike_out(block.as_ptr().addr(), layout)) {
-            // SAFETY: the books say that the block is live and has this layout; nobody uses it by the caller's promise.
+            // SAFETY: the books say that the block is live and has this layout; nobody uses it by
+            // the caller's promise.
             unsafe { self.pool.deallocate(block, layout) }
         }
     }
@@ -190,8 +196,9 @@ unsafe impl NodeAllocator for Refusing {
     }
 }
 
-/// Lets other threads go first, now and then, before it answers: a write that allocates has looked at the table already and has
-/// not yet changed it, so this is where another thread's write comes between.
+/// Lets other threads go first, now and then, before it answers: a write that allocates has looked
+/// at the table already and has not yet changed it, so this is where another thread's write comes
+/// between.
 #[derive(Debug)]
 pub(crate) struct Dawdling {
     pool: Scribbling<AnyPool>,

@@ -34,12 +34,17 @@ fn reads_come_in_order_with_their_positions(combination: &Combination) {
         let present = fill(&*store, 400);
         for size in SIZES {
             // Every third is absent.
-            let keys: Vec<_> =
-                (0..size).map(|n| if n % 3 == 0 { key(n + 10_000) } else { key(n % 400) }).collect();
+            let keys: Vec<_> = (0..size)
+                .map(|n| if n % 3 == 0 { key(n + 10_000) } else { key(n % 400) })
+                .collect();
             let mut next = 0;
             let read = store.read_many(&slices(&keys), |at, value| {
                 assert_eq!(at, next);
-                assert_eq!(value, present.get(&keys[at]).map(Vec::as_slice), "position {at} of {size}");
+                assert_eq!(
+                    value,
+                    present.get(&keys[at]).map(Vec::as_slice),
+                    "position {at} of {size}"
+                );
                 next += 1;
             });
             assert_eq!((read, next), (Ok(()), size));
@@ -105,7 +110,8 @@ fn what_stands_before_a_bad_key_is_in_effect_and_nothing_after_it(combination: &
             keys[index] = bad.clone();
             // A second bad key further on is not reached.
             keys.push(vec![]);
-            let batch: Vec<_> = keys.iter().enumerate().map(|(n, key)| (key.clone(), bytes(n, 10))).collect();
+            let batch: Vec<_> =
+                keys.iter().enumerate().map(|(n, key)| (key.clone(), bytes(n, 10))).collect();
 
             assert_eq!(store.set_many(&pairs(&batch)), Err(error.clone()));
             let mut expected: Entries = batch[..index].iter().cloned().collect();

@@ -14,11 +14,15 @@ pub(crate) const ON_KEY: [OnKey; 16] = [
     ("set", |store, key| store.set(key, b"value").map(drop)),
     ("set of a long value", |store, key| store.set(key, &[b'v'; 3_000]).map(drop)),
     ("insert", |store, key| store.insert(key, b"value").map(drop)),
-    ("update to set", |store, key| store.update_dyn(key, &mut |_| Update::Set(b"v".to_vec())).map(drop)),
+    ("update to set", |store, key| {
+        store.update_dyn(key, &mut |_| Update::Set(b"v".to_vec())).map(drop)
+    }),
     ("update to keep", |store, key| store.update_dyn(key, &mut |_| Update::Keep).map(drop)),
     ("update to delete", |store, key| store.update_dyn(key, &mut |_| Update::Delete).map(drop)),
     ("compare_exchange", |store, key| store.compare_exchange(key, None, Some(b"value")).map(drop)),
-    ("compare_exchange to nothing", |store, key| store.compare_exchange(key, Some(b"value"), None).map(drop)),
+    ("compare_exchange to nothing", |store, key| {
+        store.compare_exchange(key, Some(b"value"), None).map(drop)
+    }),
     ("delete", |store, key| store.delete(key).map(drop)),
     ("take", |store, key| store.take(key).map(drop)),
     ("read_many", |store, key| Ok(store.read_many_dyn(&[key, key], &mut |_, _| ())?)),

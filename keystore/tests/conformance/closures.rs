@@ -27,14 +27,19 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("a panic of a caller's closure"))
 }
 
-/// A verb whose closure, called on present or absent keys, panics as soon as `count` calls have gone well.
+/// A verb whose closure, called on present or absent keys, panics as soon as `count` calls have
+/// gone well.
 type Panicking = (&'static str, fn(&dyn Keystore, count: usize));
 
 /// All that have a closure, but retain, which changes something before it panics.
 const VERBS: [Panicking; 7] = [
     ("read", |store, _| drop(store.read_dyn(&key(3), &mut |_| panic_quietly()))),
-    ("update of a present key", |store, _| drop(store.update_dyn(&key(3), &mut |_| panic_quietly()))),
-    ("update of an absent key", |store, _| drop(store.update_dyn(b"absent", &mut |_| panic_quietly()))),
+    ("update of a present key", |store, _| {
+        drop(store.update_dyn(&key(3), &mut |_| panic_quietly()))
+    }),
+    ("update of an absent key", |store, _| {
+        drop(store.update_dyn(b"absent", &mut |_| panic_quietly()))
+    }),
     ("read_many", |store, count| {
         let keys: Vec<_> = (0..100).map(key).collect();
         let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
@@ -133,8 +138,11 @@ fn a_panic_within_a_closure_within_a_closure_is_no_harm(combination: &Combinatio
     let outer = store.update(&key(1), |old| {
         let before = old.map(<[u8]>::to_vec);
         let inner = catch_unwind(AssertUnwindSafe(|| store.read(&key(2), |_| panic_quietly())));
-        // Where it was not refused for a lock, the inner closure ran, and its panic was caught here.
-        assert!(inner.is_err() || inner.is_ok_and(|refused: Result<Option<()>, _>| refused.is_err()));
+        // Where it was not refused for a lock, the inner closure ran, and its panic was caught
+        // here.
+        assert!(
+            inner.is_err() || inner.is_ok_and(|refused: Result<Option<()>, _>| refused.is_err())
+        );
         // This closure still has its value, and still may not wait.
         assert_eq!(old.map(<[u8]>::to_vec), before);
         for n in 2..20 {
@@ -158,7 +166,8 @@ fn panics_do_not_disturb_other_threads(combination: &Combination) {
             scope.spawn(move || {
                 while !done.load(Relaxed) {
                     for (name, verb) in VERBS {
-                        let outcome = catch_unwind(AssertUnwindSafe(|| verb(&**store, thread * 20)));
+                        let outcome =
+                            catch_unwind(AssertUnwindSafe(|| verb(&**store, thread * 20)));
                         assert!(outcome.is_err(), "{name}");
                         panics.fetch_add(1, Relaxed);
                     }
@@ -169,7 +178,10 @@ fn panics_do_not_disturb_other_threads(combination: &Combination) {
         let mut round = 0;
         while round < 200 || panics.load(Relaxed) < 1_000 {
             for n in 0..60 {
-                assert_eq!(store.set(&key(n), &bytes(round, (round + n) % 90)), Ok(Change::Replaced));
+                assert_eq!(
+                    store.set(&key(n), &bytes(round, (round + n) % 90)),
+                    Ok(Change::Replaced)
+                );
             }
             round += 1;
         }
@@ -201,7 +213,10 @@ fn a_closure_is_called_once_if_no_other_thread_writes(combination: &Combination)
             Update::Set(b"value".to_vec())
         })
         .unwrap();
-    assert_eq!(calls, 1, "the closure's own writes make the table grow, and that is no reason to ask again");
+    assert_eq!(
+        calls, 1,
+        "the closure's own writes make the table grow, and that is no reason to ask again"
+    );
     assert_eq!(store.len(), Ok(written + 1));
     let mut asked = 0;
     let entries = store.len().unwrap();

@@ -160,8 +160,9 @@ fn a_removal_has_one_winner(combination: &Combination) {
 }
 
 fn whoever_inserts_a_key_owns_it_until_it_is_removed(combination: &Combination) {
-    // Few keys, which come and go all the time: insertions meet insertions and removals in the same slots. With one bucket all
-    // of them meet; with more the table has room to go on growing under them.
+    // Few keys, which come and go all the time: insertions meet insertions and removals in the
+    // same slots. With one bucket all of them meet; with more the table has room to go on growing
+    // under them.
     const KEYS: usize = 4;
     for round in 0..6 {
         let store = combination.open_shared(&one_bucket());
@@ -174,7 +175,10 @@ fn whoever_inserts_a_key_owns_it_until_it_is_removed(combination: &Combination) 
                 let key = key(at);
                 let won = match n % 3 {
                     0 => store.insert(&key, &mine).unwrap(),
-                    1 => store.compare_exchange(&key, None, Some(&mine)).unwrap() == Exchange::Exchanged,
+                    1 => {
+                        store.compare_exchange(&key, None, Some(&mine)).unwrap()
+                            == Exchange::Exchanged
+                    }
                     _ => {
                         let take = |old: Option<&[u8]>| match old {
                             Some(_) => Update::Keep,
@@ -265,7 +269,9 @@ fn a_value_is_never_torn(combination: &Combination) {
                                 Update::Set(value.clone())
                             })),
                             2 => drop(store.set_many(&[(&key, &value)]).unwrap()),
-                            3 => drop(store.take(&key).unwrap().inspect(|old| assert_whole(&key, old))),
+                            3 => drop(
+                                store.take(&key).unwrap().inspect(|old| assert_whole(&key, old)),
+                            ),
                             _ => drop(store.set(&key, &value).unwrap()),
                         }
                     }
@@ -277,7 +283,8 @@ fn a_value_is_never_torn(combination: &Combination) {
             while !stop.load(Relaxed) {
                 let key = key(rng.random_range(0..KEYS));
                 seen(&key, store.get(&key).unwrap().as_deref());
-                // Looks twice, with time in between: what it is shown must not change under its eyes.
+                // Looks twice, with time in between: what it is shown must not change under its
+                // eyes.
                 let stayed = store.read(&key, |value| {
                     seen(&key, Some(value));
                     std::thread::yield_now();
@@ -321,7 +328,8 @@ fn a_key_that_is_always_there_is_always_found(combination: &Combination) {
             // The table goes up and down by some five doublings, by content and by request.
             for round in 0..8_usize {
                 let other = |n: usize| format!("other {round} {n}").into_bytes();
-                (0..6_000).for_each(|n| assert_eq!(store.set(&other(n), b"value"), Ok(Change::Created)));
+                (0..6_000)
+                    .for_each(|n| assert_eq!(store.set(&other(n), b"value"), Ok(Change::Created)));
                 if round % 2 == 0 {
                     store.reserve(30_000).unwrap();
                 }
@@ -373,7 +381,8 @@ fn a_reader_never_goes_back_in_time(combination: &Combination) {
                 let store = &store;
                 scope.spawn(move || {
                     for n in 1..=WRITES {
-                        // Each key has one writer, which counts up; the length changes the node now and then.
+                        // Each key has one writer, which counts up; the length changes the node
+                        // now and then.
                         let key = key(n as usize % (KEYS / 2) * 2 + writer);
                         let mut value = number(n);
                         value.resize(8 + n as usize % 60, 0);
@@ -387,8 +396,10 @@ fn a_reader_never_goes_back_in_time(combination: &Combination) {
                 let mut last = [0; KEYS];
                 while !stop.load(Relaxed) {
                     for (n, last) in last.iter_mut().enumerate() {
-                        let now =
-                            store.read(&key(n), |value| as_number(Some(&value[..8]))).unwrap().unwrap_or(0);
+                        let now = store
+                            .read(&key(n), |value| as_number(Some(&value[..8])))
+                            .unwrap()
+                            .unwrap_or(0);
                         assert!(now >= *last, "key {n} went from {last} back to {now}");
                         *last = now;
                     }
@@ -401,8 +412,8 @@ fn a_reader_never_goes_back_in_time(combination: &Combination) {
 }
 
 fn one_write_is_seen_before_the_next(combination: &Combination) {
-    // A thread writes first one key and then the other, the same number; whoever sees the number on the second must see it,
-    // or a later one, on the first.
+    // A thread writes first one key and then the other, the same number; whoever sees the number
+    // on the second must see it, or a later one, on the first.
     let store = combination.open_shared(&Config::default());
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -411,7 +422,8 @@ fn one_write_is_seen_before_the_next(combination: &Combination) {
                 store.set(b"first", &number(n)).unwrap();
                 store.set(b"second", &number(n)).unwrap();
                 if n % 7 == 0 {
-                    // A new node, and a deletion which a reader sees as 0: both of the first only, after the second.
+                    // A new node, and a deletion which a reader sees as 0: both of the first only,
+                    // after the second.
                     store.set(b"second", &[]).unwrap();
                 }
             }
@@ -421,7 +433,8 @@ fn one_write_is_seen_before_the_next(combination: &Combination) {
                 while !stop.load(Relaxed) {
                     let second = store.get(b"second").unwrap().filter(|value| !value.is_empty());
                     let first = store.get(b"first").unwrap();
-                    let (first, second) = (as_number(first.as_deref()), as_number(second.as_deref()));
+                    let (first, second) =
+                        (as_number(first.as_deref()), as_number(second.as_deref()));
                     assert!(
                         first >= second,
                         "the second write of {second} was seen, and then {first} on the first"
@@ -438,7 +451,8 @@ fn threads_come_and_go(combination: &Combination) {
     const THREADS: usize = 200;
     let store = combination.open_shared(&one_bucket());
     let ids = std::sync::Mutex::new(HashSet::new());
-    // At most twenty at once, each new as an old one ends, in all more than a store has counters for.
+    // At most twenty at once, each new as an old one ends, in all more than a store has counters
+    // for.
     std::thread::scope(|scope| {
         let mut running = std::collections::VecDeque::new();
         for thread in 0..THREADS {
@@ -453,7 +467,9 @@ fn threads_come_and_go(combination: &Combination) {
                 for n in 0..200 {
                     let own = format!("{thread} {n}").into_bytes();
                     store.set(&own, &bytes(n, n % 50)).unwrap();
-                    store.update(b"counter", |old| Update::Set(number(as_number(old) + 1))).unwrap();
+                    store
+                        .update(b"counter", |old| Update::Set(number(as_number(old) + 1)))
+                        .unwrap();
                     if n % 2 == 0 {
                         assert_eq!(store.take(&own), Ok(Some(bytes(n, n % 50))));
                     }

@@ -175,7 +175,11 @@ fn node_bytes_are_what_the_allocator_handed_out(combination: &Combination) {
     let expected = fill(&*store, 1_000);
     let exact: usize = expected.iter().map(|(key, value)| 8 + key.len() + value.len()).sum();
     compare("filled");
-    assert_eq!(store.stats().unwrap().memory.node_bytes, exact as u64, "headers of 8 bytes, keys and values");
+    assert_eq!(
+        store.stats().unwrap().memory.node_bytes,
+        exact as u64,
+        "headers of 8 bytes, keys and values"
+    );
     for n in 0..1_000 {
         // Shorter, in place where the backend does so, and longer.
         store.set(&key(n), &bytes(n, (n * 7) % 110)).unwrap();
@@ -197,8 +201,9 @@ fn the_pool_counts_what_it_handed_out(combination: &Combination) {
         let audit = Audit::new(combination, &config);
         let store = combination.open_over(&config, audit.clone()).unwrap();
         let compare = |when: &str| {
-            // The pool has been asked for nothing but nodes. Any thread of the process may be just freeing what the lock-free
-            // backend has removed, so the two may be apart for an instant.
+            // The pool has been asked for nothing but nodes. Any thread of the process may be just
+            // freeing what the lock-free backend has removed, so the two may be apart for an
+            // instant.
             let mut looks = 0;
             let pool = loop {
                 let pool = store.stats().unwrap().pool;

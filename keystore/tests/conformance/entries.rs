@@ -23,7 +23,9 @@ pub(crate) fn key(n: usize) -> Vec<u8> {
 
 /// Bytes that differ from place to place and from `seed` to `seed`.
 pub(crate) fn bytes(seed: usize, length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at.wrapping_mul(31) ^ at >> 8).wrapping_add(seed.wrapping_mul(101)) as u8).collect()
+    (0..length)
+        .map(|at| (at.wrapping_mul(31) ^ at >> 8).wrapping_add(seed.wrapping_mul(101)) as u8)
+        .collect()
 }
 
 /// All entries of `store`, each of which `for_each` shows once.
@@ -31,7 +33,10 @@ pub(crate) fn contents(store: &dyn Keystore) -> Entries {
     let mut entries = Entries::new();
     store
         .for_each_dyn(&mut |key, value| {
-            assert!(entries.insert(key.to_vec(), value.to_vec()).is_none(), "{key:?} is shown twice");
+            assert!(
+                entries.insert(key.to_vec(), value.to_vec()).is_none(),
+                "{key:?} is shown twice"
+            );
             ControlFlow::Continue(())
         })
         .expect("for_each answers");
@@ -69,8 +74,8 @@ pub(crate) fn fill(store: &dyn Keystore, count: usize) -> Entries {
 /// Bytes of a sealed value that are its checksum.
 const SEAL: usize = 8;
 
-/// A value for `key` that shows whether it is whole: a checksum over the key and the rest, and the rest at random. Mostly
-/// under 300 bytes, sometimes 10 KiB.
+/// A value for `key` that shows whether it is whole: a checksum over the key and the rest, and the
+/// rest at random. Mostly under 300 bytes, sometimes 10 KiB.
 pub(crate) fn sealed(key: &[u8], rng: &mut impl Rng) -> Vec<u8> {
     let length = if rng.random_ratio(1, 64) { 10 << 10 } else { rng.random_range(SEAL..300) };
     let mut value = vec![0; length];

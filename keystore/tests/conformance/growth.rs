@@ -28,7 +28,8 @@ fn assert_even(combination: &Combination, store: &dyn Keystore, count: usize) {
     assert_eq!(entries.count, count as u64);
     assert_eq!(entries.nonempty_buckets + entries.empty_buckets, entries.buckets);
     let mean = count as f64 / entries.buckets as f64;
-    // Twelve standard deviations of a Poisson distribution, which even one bucket in a million does not reach.
+    // Twelve standard deviations of a Poisson distribution, which even one bucket in a million
+    // does not reach.
     let most = mean + 12.0 * mean.sqrt() + 12.0;
     assert!(
         (entries.max_in_bucket as f64) < most,
@@ -63,7 +64,9 @@ fn from_one_bucket_to_a_million_keys(combination: &Combination) {
     let keys: Vec<[u8; 8]> = (0..KEYS).map(u64::to_be_bytes).collect();
     let slices: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
     store
-        .read_many(&slices, |at, value| right += u64::from(value == Some(&(at as u64).to_le_bytes()[..])))
+        .read_many(&slices, |at, value| {
+            right += u64::from(value == Some(&(at as u64).to_le_bytes()[..]))
+        })
         .unwrap();
     assert_eq!(right, KEYS, "keys that have their value");
     for n in (0..KEYS).step_by(997) {
@@ -97,7 +100,10 @@ fn a_reserved_table_takes_what_was_reserved(combination: &Combination) {
     assert_holds(&*store, &expected);
     assert_even(combination, &*store, 100_000);
     let filled = store.stats().unwrap().memory.table_bytes;
-    assert!(filled < reserved * 3 / 2, "{reserved} bytes of table were reserved, and it came to {filled}");
+    assert!(
+        filled < reserved * 3 / 2,
+        "{reserved} bytes of table were reserved, and it came to {filled}"
+    );
 }
 
 fn a_table_that_shrinks_by_itself_gives_its_memory_back(combination: &Combination) {
@@ -153,15 +159,25 @@ fn an_emptied_table_gives_its_memory_back(combination: &Combination) {
     assert_even(combination, &*store, 1_000);
     let shrunk = store.stats().unwrap().memory.table_bytes;
     if combination.backend == BackendKind::RwLock {
-        // Threads may be waiting for a bucket's lock, so buckets stay where they are, for when the table grows again.
-        assert!(shrunk <= full, "{full} bytes of table became {shrunk} with a hundredth of the entries");
+        // Threads may be waiting for a bucket's lock, so buckets stay where they are, for when the
+        // table grows again.
+        assert!(
+            shrunk <= full,
+            "{full} bytes of table became {shrunk} with a hundredth of the entries"
+        );
         let mut grown = fill(&*store, 100_000);
         grown.extend(expected);
         assert_holds(&*store, &grown);
         let again = store.stats().unwrap().memory.table_bytes;
-        assert!(again <= full + full / 50, "{full} bytes of table became {again} with the same entries");
+        assert!(
+            again <= full + full / 50,
+            "{full} bytes of table became {again} with the same entries"
+        );
     } else {
-        assert!(shrunk < full / 10, "{full} bytes of table became {shrunk} with a hundredth of the entries");
+        assert!(
+            shrunk < full / 10,
+            "{full} bytes of table became {shrunk} with a hundredth of the entries"
+        );
         assert_lean(&*store);
     }
 }

@@ -211,7 +211,8 @@ fn a_hasher_that_panics_loses_nothing_and_what_took_effect_is_counted(combinatio
         let attempt = |call: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(call)).is_ok();
         let (mut certain, mut panics) = (BTreeSet::new(), 0);
         for n in 0..6_000 {
-            let done = attempt(&mut || assert_eq!(store.set(&key(n), &bytes(n, 20)), Ok(Change::Created)));
+            let done =
+                attempt(&mut || assert_eq!(store.set(&key(n), &bytes(n, 20)), Ok(Change::Created)));
             if done {
                 certain.insert(n);
             }
@@ -226,7 +227,11 @@ fn a_hasher_that_panics_loses_nothing_and_what_took_effect_is_counted(combinatio
         faulty.is_faulty(false);
         let check = |certain: &BTreeSet<usize>| {
             for &n in certain {
-                assert_eq!(store.get(&key(n)).unwrap(), Some(bytes(n, 20)), "one in {every}: key {n}");
+                assert_eq!(
+                    store.get(&key(n)).unwrap(),
+                    Some(bytes(n, 20)),
+                    "one in {every}: key {n}"
+                );
             }
             // Each entry is shown once, and counted.
             let now = contents(&*store);
@@ -285,7 +290,8 @@ fn a_batch_whose_hasher_panics_has_done_the_keys_before(combination: &Combinatio
         let keys: Vec<_> = (0..100).map(|n| if n == at { b"!".to_vec() } else { key(n) }).collect();
         let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
         let values: Vec<_> = (0..100).map(|n| bytes(n, n)).collect();
-        let entries: Vec<_> = keys.iter().zip(&values).map(|(key, value)| (*key, &**value)).collect();
+        let entries: Vec<_> =
+            keys.iter().zip(&values).map(|(key, value)| (*key, &**value)).collect();
 
         let outcome = catch_unwind(AssertUnwindSafe(|| store.set_many(&entries)));
         assert!(outcome.is_err(), "the panic reaches the caller");
@@ -336,7 +342,8 @@ impl BuildHasher for Calling {
 
 fn a_hasher_that_calls_its_store_is_answered_or_refused(combination: &Combination) {
     let audit = Audit::new(combination, &one_bucket());
-    let store: Rc<dyn Keystore> = open_hashing(combination, &one_bucket(), audit.clone(), Calling).into();
+    let store: Rc<dyn Keystore> =
+        open_hashing(combination, &one_bucket(), audit.clone(), Calling).into();
     CALLED.set(Some(Rc::clone(&store)));
     let mut expected = Entries::new();
     for n in 0..2_000 {
@@ -359,7 +366,8 @@ fn a_hasher_that_calls_its_store_is_answered_or_refused(combination: &Combinatio
 fn a_closure_that_writes_its_own_key_comes_to_an_end(combination: &Combination) {
     for fault in FICKLE {
         let config = Config::default();
-        let store = open_hashing(combination, &config, combination.pool(&config), Faulty::new(fault));
+        let store =
+            open_hashing(combination, &config, combination.pool(&config), Faulty::new(fault));
         for n in 0..20 {
             store.set(&key(n), b"first").unwrap();
             let mut asked = 0;
@@ -367,7 +375,10 @@ fn a_closure_that_writes_its_own_key_comes_to_an_end(combination: &Combination) 
                 asked += 1;
                 assert!(asked < 100, "{fault:?}: asked again and again");
                 let inner = store.set(&key(n), &bytes(asked, 10));
-                assert!(inner.is_ok() || inner.is_err_and(|error| error.code() == code::LOCK_NOT_ACQUIRED));
+                assert!(
+                    inner.is_ok()
+                        || inner.is_err_and(|error| error.code() == code::LOCK_NOT_ACQUIRED)
+                );
                 Update::Set(b"second".to_vec())
             };
             store.update_dyn(&key(n), &mut decide).unwrap();
@@ -397,7 +408,8 @@ fn threads_whose_hashers_disagree_lose_and_double_no_node(combination: &Combinat
                                     entries -= i64::from(store.delete(&key).unwrap());
                                 }
                             }
-                            entries -= store.retain_dyn(&mut |key, _| key.len() % 2 == 0).unwrap() as i64;
+                            entries -=
+                                store.retain_dyn(&mut |key, _| key.len() % 2 == 0).unwrap() as i64;
                             store.shrink().unwrap();
                         }
                         entries

@@ -1,4 +1,5 @@
-//! A walk shows each entry that is there throughout, and none twice, also while others write and the table changes its size.
+//! A walk shows each entry that is there throughout, and none twice, also while others write and
+//! the table changes its size.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -55,9 +56,9 @@ fn stable_key(n: usize) -> Vec<u8> {
     format!("stable {n}").into_bytes()
 }
 
-/// Runs `check` while one thread overwrites the stable entries with values of other lengths, and another one adds new keys,
-/// removes them again, and has the table grow and shrink. No volatile key ever comes back, so none can rightly be shown
-/// twice.
+/// Runs `check` while one thread overwrites the stable entries with values of other lengths, and
+/// another one adds new keys, removes them again, and has the table grow and shrink. No volatile
+/// key ever comes back, so none can rightly be shown twice.
 fn churn(store: &BoxedKeystore, check: impl FnOnce()) {
     for n in 0..STABLE {
         store.set(&stable_key(n), &sealed(&stable_key(n), &mut rand::rng())).unwrap();
@@ -163,8 +164,8 @@ fn retain_removes_only_the_value_it_saw(combination: &Combination) {
         for n in 0..KEYS {
             store.set(&key(n), b"unwanted").unwrap();
         }
-        // One thread saves what it still finds; whatever it has saved must be there in the end, whatever it came too late
-        // for must be gone.
+        // One thread saves what it still finds; whatever it has saved must be there in the end,
+        // whatever it came too late for must be gone.
         let saved: Vec<bool> = std::thread::scope(|scope| {
             let saver = scope.spawn(|| {
                 (0..KEYS)
@@ -173,7 +174,10 @@ fn retain_removes_only_the_value_it_saw(combination: &Combination) {
                             Some(_) => Update::Set(bytes(n, 6 + n % 5)),
                             None => Update::Keep,
                         });
-                        assert!(matches!(change, Ok(Change::Replaced | Change::Absent)), "{change:?}");
+                        assert!(
+                            matches!(change, Ok(Change::Replaced | Change::Absent)),
+                            "{change:?}"
+                        );
                         change == Ok(Change::Replaced)
                     })
                     .collect()

@@ -39,7 +39,8 @@ fn a_key_outside_its_limits_is_refused_by_every_verb(combination: &Combination) 
     }
 }
 
-/// 4 GiB of zeros, one byte more than a value may have. The system provides no memory for it, for nobody touches it.
+/// 4 GiB of zeros, one byte more than a value may have. The system provides no memory for it, for
+/// nobody touches it.
 fn too_long() -> &'static [u8] {
     static ZEROS: OnceLock<Vec<u8>> = OnceLock::new();
     ZEROS.get_or_init(|| vec![0; MAX_VALUE_LEN + 1])
@@ -61,7 +62,10 @@ fn a_value_of_4_gib_is_refused_by_every_verb(combination: &Combination) {
         refused("set", store.set(key, too_long()).map(drop));
         refused("update", store.update(key, |_| Update::Set(vec![0; MAX_VALUE_LEN + 1])).map(drop));
         let now = store.get(key).unwrap();
-        refused("compare_exchange", store.compare_exchange(key, now.as_deref(), Some(too_long())).map(drop));
+        refused(
+            "compare_exchange",
+            store.compare_exchange(key, now.as_deref(), Some(too_long())).map(drop),
+        );
         let batch = store.set_many(&[(key, too_long())]).expect_err("set_many");
         assert_eq!(batch.index, 0);
         refused("set_many", Err(batch.error));

@@ -1,9 +1,11 @@
 //! The conformance suite: what every store promises, whatever backend and pool it is made of.
 //!
-//! Each module is named after what must hold. A check is a function that takes a [`Combination`](combination::Combination)
-//! and opens its stores through it; it is written once, against `dyn Keystore`, and runs as a test of its own on every
-//! combination there is: `closures::a_panic_leaves_the_store_whole::epoch_slab`. A backend or pool that joins
-//! `BackendKind::ALL` or `PoolKind::ALL` is checked from that moment on. docs/testing.md tells which promise is shown where.
+//! Each module is named after what must hold. A check is a function that takes a
+//! [`Combination`](combination::Combination) and opens its stores through it; it is written once,
+//! against `dyn Keystore`, and runs as a test of its own on every combination there is:
+//! `closures::a_panic_leaves_the_store_whole::epoch_slab`. A backend or pool that joins
+//! `BackendKind::ALL` or `PoolKind::ALL` is checked from that moment on. docs/testing.md tells
+//! which promise is shown where.
 
 #[path = "../support/check.rs"]
 mod check;

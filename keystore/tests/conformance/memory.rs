@@ -9,7 +9,9 @@ use keystore::{Change, Config, Error, Keystore, Update, code};
 use crate::allocators::Audit;
 use crate::check::{Check, checks};
 use crate::combination::Combination;
-use crate::entries::{Stop, assert_holds, assert_whole, bytes, contents, fill, key, one_bucket, sealed};
+use crate::entries::{
+    Stop, assert_holds, assert_whole, bytes, contents, fill, key, one_bucket, sealed,
+};
 
 pub(crate) const CHECKS: &[Check] = checks![
     all:
@@ -61,8 +63,11 @@ fn everything_comes_back_on_drop(combination: &Combination) {
         }),
         ("left in the middle of things", |store| {
             fill(store, 100);
-            let mut decide = |_: Option<&[u8]>| -> Update { resume_unwind(Box::new("of a closure")) };
-            assert!(catch_unwind(AssertUnwindSafe(|| store.update_dyn(&key(1), &mut decide))).is_err());
+            let mut decide =
+                |_: Option<&[u8]>| -> Update { resume_unwind(Box::new("of a closure")) };
+            assert!(
+                catch_unwind(AssertUnwindSafe(|| store.update_dyn(&key(1), &mut decide))).is_err()
+            );
             let mut left = 50;
             let mut keep = |_: &[u8], _: &[u8]| {
                 left -= 1;
@@ -123,7 +128,11 @@ fn deleted_and_overwritten_memory_is_used_again(combination: &Combination) {
     }
     // 2000 entries of at most 320 bytes, and garbage within its bound of 16 MiB.
     assert!(audit.allocations() > 60_000, "{} blocks handed out", audit.allocations());
-    assert!(audit.most_live_bytes() < (17 << 20), "{} bytes were live at once", audit.most_live_bytes());
+    assert!(
+        audit.most_live_bytes() < (17 << 20),
+        "{} bytes were live at once",
+        audit.most_live_bytes()
+    );
     let held = store.stats().unwrap().pool.held_bytes;
     assert!(held < (40 << 20), "the pool holds {held} bytes for 0.6 MB of entries");
     drop(store);
@@ -158,7 +167,8 @@ fn at_the_memory_limit_writers_fail_and_readers_go_on(combination: &Combination)
     }
     // Every verb that would add is refused, and changes nothing; everything else goes on.
     let large = [7; 500];
-    let refused = |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);
+    let refused =
+        |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);
     refused(store.insert(b"new", &large).map(drop));
     refused(store.update(b"new", |_| Update::Set(large.to_vec())).map(drop));
     refused(store.update(&key(0), |_| Update::Set(large.to_vec())).map(drop));
@@ -186,7 +196,11 @@ fn the_memory_limit_counts_each_byte_once(combination: &Combination) {
     let store = combination.open(&Config { memory_limit: Some(8 + 3 + 100), ..Config::default() });
     for round in 0..300 {
         assert_eq!(store.set(b"key", &bytes(round, 100)), Ok(Change::Created), "round {round}");
-        assert_eq!(store.set(b"kez", b"").unwrap_err().code(), code::OUT_OF_MEMORY, "round {round}");
+        assert_eq!(
+            store.set(b"kez", b"").unwrap_err().code(),
+            code::OUT_OF_MEMORY,
+            "round {round}"
+        );
         match round % 6 {
             0 => drop(store.delete(b"key").unwrap()),
             1 => drop(store.take(b"key").unwrap()),
@@ -200,11 +214,17 @@ fn the_memory_limit_counts_each_byte_once(combination: &Combination) {
 }
 
 fn at_the_memory_limit_a_value_may_be_replaced_by_one_no_longer(combination: &Combination) {
-    for (long, short) in [(100, 100), (100, 99), (100, 40), (1_000, 10), (5_000, 4_000), (100_000, 0)] {
+    for (long, short) in
+        [(100, 100), (100, 99), (100, 40), (1_000, 10), (5_000, 4_000), (100_000, 0)]
+    {
         let limit = size(b"key", &bytes(0, long));
         let store = combination.open(&Config { memory_limit: Some(limit), ..Config::default() });
         assert_eq!(store.set(b"key", &bytes(0, long)), Ok(Change::Created));
-        assert_eq!(store.set(b"key", &bytes(1, short)), Ok(Change::Replaced), "{long} bytes by {short}");
+        assert_eq!(
+            store.set(b"key", &bytes(1, short)),
+            Ok(Change::Replaced),
+            "{long} bytes by {short}"
+        );
         assert_eq!(store.get(b"key"), Ok(Some(bytes(1, short))));
         assert_eq!(store.update(b"key", |_| Update::Set(bytes(2, short))), Ok(Change::Replaced));
         assert_eq!(store.get(b"key"), Ok(Some(bytes(2, short))));
@@ -272,7 +292,10 @@ fn garbage_is_bounded_while_threads_overwrite(combination: &Combination) {
     });
     // The bound, the live entries, and what the threads held in their hands.
     let most = audit.most_live_bytes();
-    assert!(most < (16 << 20) + 2 * (KEYS * LENGTH) as u64, "{most} bytes of nodes were live at once");
+    assert!(
+        most < (16 << 20) + 2 * (KEYS * LENGTH) as u64,
+        "{most} bytes of nodes were live at once"
+    );
     drop(store);
     audit.assert_all_returned();
 }
@@ -363,7 +386,8 @@ fn the_memory_limit_holds_against_many_writers(combination: &Combination) {
 }
 
 fn a_refused_writer_takes_no_room_from_others(combination: &Combination) {
-    let store = combination.open_shared(&Config { memory_limit: Some(100_000), ..Config::default() });
+    let store =
+        combination.open_shared(&Config { memory_limit: Some(100_000), ..Config::default() });
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for thread in 0..2 {
@@ -377,7 +401,8 @@ fn a_refused_writer_takes_no_room_from_others(combination: &Combination) {
             });
         }
         let _stop = Stop(&stop);
-        // Not more: where the keys share a lock with the two, this thread has to get it from those who always want it.
+        // Not more: where the keys share a lock with the two, this thread has to get it from those
+        // who always want it.
         for n in 0..20_000 {
             // There is always room for this.
             let key = format!("small {}", n % 10);

@@ -104,7 +104,11 @@ fn compare_exchange_changes_only_what_is_as_expected(combination: &Combination) 
     assert_eq!(exchange(None, None), Ok(Exchange::Exchanged));
     assert_eq!(exchange(Some(b"a"), None), differs(None));
     assert_eq!(exchange(Some(b"a"), Some(b"b")), differs(None));
-    assert_eq!(exchange(Some(b""), Some(b"b")), differs(None), "an empty value is not an absent one");
+    assert_eq!(
+        exchange(Some(b""), Some(b"b")),
+        differs(None),
+        "an empty value is not an absent one"
+    );
     assert_eq!(store.len(), Ok(0));
     assert_eq!(exchange(None, Some(b"a")), Ok(Exchange::Exchanged));
     assert_eq!(store.get(b"key"), Ok(Some(b"a".to_vec())));
@@ -115,7 +119,11 @@ fn compare_exchange_changes_only_what_is_as_expected(combination: &Combination) 
     assert_eq!(exchange(Some(b""), None), differs(Some(b"a")));
     assert_eq!(store.get(b"key"), Ok(Some(b"a".to_vec())));
     assert_eq!(exchange(Some(b"a"), Some(b"")), Ok(Exchange::Exchanged));
-    assert_eq!(exchange(None, Some(b"c")), differs(Some(b"")), "an empty value is not an absent one");
+    assert_eq!(
+        exchange(None, Some(b"c")),
+        differs(Some(b"")),
+        "an empty value is not an absent one"
+    );
     assert_eq!(exchange(Some(b""), Some(&[9; 3000])), Ok(Exchange::Exchanged));
     assert_holds(&*store, &entries(&[(b"key", &[9; 3000])]));
     assert_eq!(exchange(Some(&[9; 3000]), None), Ok(Exchange::Exchanged));
@@ -184,7 +192,9 @@ fn keys_are_told_apart_byte_by_byte(combination: &Combination) {
     // Nothing but zeros, of many lengths; prefixes of each other; a NUL in every place; no UTF-8.
     keys.extend((2..40).map(|length| vec![0; length]));
     keys.extend((2..40).map(|length| vec![b'a'; length]));
-    keys.extend((0..40).map(|at| (0..40).map(|place| if place == at { 0 } else { b'a' }).collect()));
+    keys.extend(
+        (0..40).map(|at| (0..40).map(|place| if place == at { 0 } else { b'a' }).collect()),
+    );
     keys.extend((0..=255).map(|byte| vec![0xff, 0xfe, byte]));
     keys.extend((0..=255).map(|byte| [&[7; 1000][..], &[byte]].concat()));
     let mut expected = Entries::new();
@@ -245,7 +255,10 @@ fn the_longest_key_and_a_value_of_megabytes_work_together(combination: &Combinat
         Update::Set(longer.clone())
     });
     assert_eq!(answer, Ok(Change::Replaced));
-    assert!(store.compare_exchange(&key, Some(&value), None) == Ok(Exchange::Differs(Some(longer.clone()))));
+    assert!(
+        store.compare_exchange(&key, Some(&value), None)
+            == Ok(Exchange::Differs(Some(longer.clone())))
+    );
     let mut seen = 0;
     store
         .read_many(&[&key], |_, found| {
@@ -262,7 +275,8 @@ fn the_longest_key_and_a_value_of_megabytes_work_together(combination: &Combinat
 fn overwriting_with_shorter_and_longer_values_leaves_no_trace(combination: &Combination) {
     let store = combination.open(&one_bucket());
     let mut expected = fill(&*store, 30);
-    let lengths = [0, 1, 300, 8, 7, 9, 5000, 4999, 4990, 64, 0, 100_000, 65, 64, 63, 1, 0, 70_000, 60_000, 3];
+    let lengths =
+        [0, 1, 300, 8, 7, 9, 5000, 4999, 4990, 64, 0, 100_000, 65, 64, 63, 1, 0, 70_000, 60_000, 3];
     for (step, &length) in lengths.iter().enumerate() {
         for n in [3, 4, 17] {
             let value = bytes(step * 7 + n, length);
@@ -294,7 +308,10 @@ fn retain_removes_what_the_closure_does_not_want(combination: &Combination) {
         *asked.entry(key.to_vec()).or_default() += 1;
         value.len() < 30
     });
-    assert!(asked.len() == 1000 && asked.values().all(|&times| times == 1), "each is asked about once");
+    assert!(
+        asked.len() == 1000 && asked.values().all(|&times| times == 1),
+        "each is asked about once"
+    );
     expected.retain(|_, value| value.len() < 30);
     assert_eq!(removed, Ok(1000 - expected.len()));
     assert_holds(&*store, &expected);

@@ -5,8 +5,8 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use keystore::{
-    AnyPool, ArenaPool, BackendKind, BoxedKeystore, Config, DashMapKeystore, EpochKeystore, Keystore,
-    LocalKeystore, RwLockKeystore, SlabPool, SystemPool,
+    AnyPool, ArenaPool, BackendKind, BoxedKeystore, Config, DashMapKeystore, EpochKeystore,
+    Keystore, LocalKeystore, RwLockKeystore, SlabPool, SystemPool,
 };
 
 use crate::check::{Check, checks};
@@ -103,7 +103,16 @@ fn a_pool_prints_as_one_line(combination: &Combination) {
     let store = combination.open_over(&Config::default(), pool.clone()).unwrap();
     fill(&*store, 10);
     assert_line(&format!("{pool:?}"), &["Pool { live_nodes: 10"]);
-    assert_line(&format!("{:?}", SlabPool::new().unwrap()), &["SlabPool { live_nodes: 0, live_bytes: 0"]);
-    assert_line(&format!("{:?}", ArenaPool::new().unwrap()), &["ArenaPool { live_nodes: 0, live_bytes: 0"]);
-    assert_line(&format!("{:?}", SystemPool::new().unwrap()), &["SystemPool { live_nodes: 0, live_bytes: 0"]);
+    assert_line(
+        &format!("{:?}", SlabPool::new().unwrap()),
+        &["SlabPool { live_nodes: 0, live_bytes: 0"],
+    );
+    assert_line(
+        &format!("{:?}", ArenaPool::new().unwrap()),
+        &["ArenaPool { live_nodes: 0, live_bytes: 0"],
+    );
+    assert_line(
+        &format!("{:?}", SystemPool::new().unwrap()),
+        &["SystemPool { live_nodes: 0, live_bytes: 0"],
+    );
 }

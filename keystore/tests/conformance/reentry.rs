@@ -1,4 +1,5 @@
-//! A closure that calls the store gets its answer, or `Busy` at once: no call waits for itself, or for a circle.
+//! A closure that calls the store gets its answer, or `Busy` at once: no call waits for itself, or
+//! for a circle.
 //!
 //! The watchdog that every check runs under turns a deadlock into a failure.
 
@@ -31,10 +32,16 @@ type Outer = (&'static str, fn(&dyn Keystore, &mut dyn FnMut()) -> Result<(), Er
 const OUTER: [Outer; 10] = [
     ("read", |store, call| store.read_dyn(&key(1), &mut |_| call()).map(drop)),
     ("update to keep", |store, call| update(store, &key(1), call, Update::Keep)),
-    ("update to a value that fits", |store, call| update(store, &key(1), call, Update::Set(b"u".to_vec()))),
-    ("update to a longer value", |store, call| update(store, &key(1), call, Update::Set(vec![b'u'; 2_000]))),
+    ("update to a value that fits", |store, call| {
+        update(store, &key(1), call, Update::Set(b"u".to_vec()))
+    }),
+    ("update to a longer value", |store, call| {
+        update(store, &key(1), call, Update::Set(vec![b'u'; 2_000]))
+    }),
     ("update to delete", |store, call| update(store, &key(1), call, Update::Delete)),
-    ("update of an absent key", |store, call| update(store, b"absent", call, Update::Set(b"u".to_vec()))),
+    ("update of an absent key", |store, call| {
+        update(store, b"absent", call, Update::Set(b"u".to_vec()))
+    }),
     ("read_many", |store, call| {
         Ok(store.read_many_dyn(&[&key(0), &key(1), b"absent", &key(1)], &mut |_, _| call())?)
     }),
@@ -60,7 +67,12 @@ const OUTER: [Outer; 10] = [
     }),
 ];
 
-fn update(store: &dyn Keystore, key: &[u8], call: &mut dyn FnMut(), answer: Update) -> Result<(), Error> {
+fn update(
+    store: &dyn Keystore,
+    key: &[u8],
+    call: &mut dyn FnMut(),
+    answer: Update,
+) -> Result<(), Error> {
     let mut decide = |_: Option<&[u8]>| {
         call();
         answer.clone()
@@ -71,10 +83,15 @@ fn update(store: &dyn Keystore, key: &[u8], call: &mut dyn FnMut(), answer: Upda
 /// Checks what a call from inside a closure came to: an answer, or `Busy`.
 #[track_caller]
 fn assert_ended<T>(name: &str, result: &Result<T, Error>) {
-    assert!(matches!(result, Ok(_) | Err(Error::Busy { .. })), "{name}: {:?}", result.as_ref().err());
+    assert!(
+        matches!(result, Ok(_) | Err(Error::Busy { .. })),
+        "{name}: {:?}",
+        result.as_ref().err()
+    );
 }
 
-/// The same for a call that touches no key which a closure around it is deciding about: a store without locks answers it.
+/// The same for a call that touches no key which a closure around it is deciding about: a store
+/// without locks answers it.
 #[track_caller]
 fn assert_answered<T>(combination: &Combination, name: &str, result: &Result<T, Error>) {
     match combination.backend {
@@ -106,7 +123,10 @@ fn every_verb_inside_every_closure_ends(combination: &Combination) {
                         assert_answered(combination, name, &result);
                     }
                     calls += 1;
-                    assert!(calls < 10_000, "{name} in {outer_name}: the closure is called without end");
+                    assert!(
+                        calls < 10_000,
+                        "{name} in {outer_name}: the closure is called without end"
+                    );
                 });
                 assert_eq!(ended, Ok(()), "{outer_name} around {name}");
                 assert!(calls > 0, "{outer_name} has called its closure");
@@ -259,7 +279,8 @@ fn two_threads_that_call_across_each_other_end(combination: &Combination) {
 }
 
 fn two_stores_that_call_across_each_other_end(combination: &Combination) {
-    let (one, other) = (combination.open_shared(&one_bucket()), combination.open_shared(&one_bucket()));
+    let (one, other) =
+        (combination.open_shared(&one_bucket()), combination.open_shared(&one_bucket()));
     fill(&*one, 4);
     fill(&*other, 4);
     let cross = |mine: &(dyn Keystore + Sync), theirs: &(dyn Keystore + Sync)| {

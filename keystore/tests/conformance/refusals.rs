@@ -37,7 +37,8 @@ fn whichever_allocation_is_refused_nothing_is_lost(combination: &Combination) {
         }
         model.check(&*store);
         let refusals = refusing.refusals();
-        // Moving entries may do without what it was refused; a verb may not answer one refusal with two errors.
+        // Moving entries may do without what it was refused; a verb may not answer one refusal
+        // with two errors.
         assert!(errors <= refusals, "{errors} errors from {refusals} refusals");
         drop(store);
         audit.assert_all_returned();
@@ -91,7 +92,8 @@ fn without_any_memory_what_needs_none_still_works(combination: &Combination) {
     let store = combination.open_over(&one_bucket(), refusing.clone()).unwrap();
     let mut expected = fill(&*store, 1_000);
     refusing.refuse_each_nth(1);
-    let refused = |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);
+    let refused =
+        |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);
     refused(store.set(b"new", b"value").map(drop));
     refused(store.insert(b"new", b"value").map(drop));
     refused(store.update(b"new", |_| Update::Set(vec![1])).map(drop));
@@ -141,7 +143,8 @@ fn refusals_among_many_threads_lose_nothing(combination: &Combination) {
             scope.spawn(move || {
                 let mut rng = rand::rng();
                 for n in 0..5_000 {
-                    // The first hundred keys are only ever overwritten, the others also come and go.
+                    // The first hundred keys are only ever overwritten, the others also come and
+                    // go.
                     let key = key((n * 7 + thread * 31) % KEYS);
                     let set = store.set(&key, &sealed(&key, &mut rng));
                     assert!(

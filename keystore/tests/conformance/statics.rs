@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use keystore::{
-    BackendKind, Change, Config, DashMapKeystore, EpochKeystore, Exchange, Global, Keystore, LocalKeystore,
-    RwLockKeystore, Update,
+    BackendKind, Change, Config, DashMapKeystore, EpochKeystore, Exchange, Global, Keystore,
+    LocalKeystore, RwLockKeystore, Update,
 };
 
 use crate::check::{Check, checks};
@@ -22,10 +22,15 @@ fn exercise<K: Keystore>(store: K) {
     assert_eq!(store.set(b"key", b"value"), Ok(Change::Created));
     assert_eq!(store.read(b"key", <[u8]>::len), Ok(Some(5)));
     assert_eq!(store.read(b"absent", <[u8]>::len), Ok(None));
-    assert_eq!(store.update(b"key", |old| Update::Set([old.unwrap(), b"!"].concat())), Ok(Change::Replaced));
+    assert_eq!(
+        store.update(b"key", |old| Update::Set([old.unwrap(), b"!"].concat())),
+        Ok(Change::Replaced)
+    );
     assert_eq!(store.insert(b"other", b"1"), Ok(true));
     let mut seen = Vec::new();
-    store.read_many(&[b"key", b"absent"], |at, value| seen.push((at, value.map(<[u8]>::to_vec)))).unwrap();
+    store
+        .read_many(&[b"key", b"absent"], |at, value| seen.push((at, value.map(<[u8]>::to_vec))))
+        .unwrap();
     assert_eq!(seen, [(0, Some(b"value!".to_vec())), (1, None)]);
     assert_eq!(store.set_many(&[(b"key", b"a"), (b"third", b"b")]), Ok(1));
     assert_eq!(store.compare_exchange(b"third", Some(b"b"), None), Ok(Exchange::Exchanged));
@@ -49,7 +54,9 @@ fn the_verbs_work_without_dynamic_calls(combination: &Combination) {
     let config = Config::default();
     let pool = combination.pool(&config);
     match (combination.backend, combination.sharing) {
-        (BackendKind::RwLock, Sharing::Shared) => exercise(RwLockKeystore::open(&config, pool).unwrap()),
+        (BackendKind::RwLock, Sharing::Shared) => {
+            exercise(RwLockKeystore::open(&config, pool).unwrap())
+        }
         (BackendKind::RwLock, Sharing::OneThread) => {
             exercise(LocalKeystore::open_local(&config, pool).unwrap())
         }

@@ -1,5 +1,5 @@
-//! Threads as people have them: ten thousand one after another, some that sleep at the worst moment, some that end in
-//! mid-work.
+//! Threads as people have them: ten thousand one after another, some that sleep at the worst
+//! moment, some that end in mid-work.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -47,7 +47,8 @@ fn ten_thousand_threads_one_after_another(combination: &Combination) {
     }
     assert_eq!(store.get(b"counter"), Ok(Some(number(THREADS as u64))));
     assert_holds(&*store, &contents(&*store));
-    // What a thread kept for itself serves the next: 500 entries do not take what 10,000 would, even with garbage.
+    // What a thread kept for itself serves the next: 500 entries do not take what 10,000 would,
+    // even with garbage.
     let held = store.stats().unwrap().pool.held_bytes;
     assert!(held < 24 << 20, "the pool holds {held} bytes for 500 small entries");
     drop(store);
@@ -73,8 +74,8 @@ fn a_value_stays_whole_while_its_reader_sleeps(combination: &Combination) {
             assert_eq!(read, Ok(Some(())));
         });
         looking.wait();
-        // A writer of this key may have to wait, and does so for no longer than the reader sleeps; growth takes its old
-        // bucket away, and the lock-free backend replaces the value at once.
+        // A writer of this key may have to wait, and does so for no longer than the reader sleeps;
+        // growth takes its old bucket away, and the lock-free backend replaces the value at once.
         assert_eq!(store.set(b"looked at", b"replaced"), Ok(Change::Replaced));
         let waited = woken.load(Relaxed);
         assert_eq!(waited, combination.backend != BackendKind::Epoch, "only locks are waited for");
@@ -90,17 +91,26 @@ fn a_value_stays_whole_while_its_reader_sleeps(combination: &Combination) {
 
 fn threads_that_end_in_mid_work_leave_nothing_behind(combination: &Combination) {
     let audit = Audit::new(combination, &one_bucket());
-    let store = Arc::new(keystore::open(combination.backend, &one_bucket(), audit.clone()).unwrap());
+    let store =
+        Arc::new(keystore::open(combination.backend, &one_bucket(), audit.clone()).unwrap());
     let expected = fill(&**store, 200);
     for round in 0..50 {
         let ended = |end: fn(&dyn Keystore, usize)| {
             let store = Arc::clone(&store);
             std::thread::spawn(move || end(&**store, round)).join().is_err()
         };
-        assert!(ended(|store, n| drop(store.read_dyn(&key(n), &mut |_| resume_unwind(Box::new("ends"))))));
-        assert!(ended(|store, n| drop(store.update_dyn(&key(n), &mut |_| resume_unwind(Box::new("ends"))))));
-        assert!(ended(|store, _| drop(store.for_each_dyn(&mut |_, _| resume_unwind(Box::new("ends"))))));
-        assert!(ended(|store, _| drop(store.retain_dyn(&mut |_, _| resume_unwind(Box::new("ends"))))));
+        assert!(ended(|store, n| drop(
+            store.read_dyn(&key(n), &mut |_| resume_unwind(Box::new("ends")))
+        )));
+        assert!(ended(|store, n| drop(
+            store.update_dyn(&key(n), &mut |_| resume_unwind(Box::new("ends")))
+        )));
+        assert!(ended(|store, _| drop(
+            store.for_each_dyn(&mut |_, _| resume_unwind(Box::new("ends")))
+        )));
+        assert!(ended(|store, _| drop(
+            store.retain_dyn(&mut |_, _| resume_unwind(Box::new("ends")))
+        )));
     }
     assert_holds(&**store, &expected);
     drop(store);
@@ -148,7 +158,8 @@ fn threads_that_end_with_a_session_open_leave_nothing_behind(combination: &Combi
 /// of its rate after a thousand threads had been there together.
 fn a_crowd_of_threads_that_has_ended_costs_no_speed(combination: &Combination) {
     const CROWD: usize = 1_000;
-    let store = keystore::open(combination.backend, &one_bucket(), combination.pool(&one_bucket())).unwrap();
+    let store = keystore::open(combination.backend, &one_bucket(), combination.pool(&one_bucket()))
+        .unwrap();
     let fastest = || {
         let round = || {
             let start = Instant::now();
@@ -173,5 +184,8 @@ fn a_crowd_of_threads_that_has_ended_costs_no_speed(combination: &Combination) {
         }
     });
     let after = fastest();
-    assert!(after < before * 3, "{after:?} for what took {before:?} before {CROWD} threads came and ended");
+    assert!(
+        after < before * 3,
+        "{after:?} for what took {before:?} before {CROWD} threads came and ended"
+    );
 }

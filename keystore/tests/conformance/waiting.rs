@@ -25,7 +25,8 @@ fn impatient() -> Config {
     Config { lock_timeout: Some(PATIENCE), ..one_bucket() }
 }
 
-/// Makes a call while a lock that it needs is held: the locked backends give up in time, and the other answers.
+/// Makes a call while a lock that it needs is held: the locked backends give up in time, and the
+/// other answers.
 #[track_caller]
 fn assert_gives_up<T>(
     combination: &Combination,
@@ -87,7 +88,11 @@ fn a_writer_waits_no_longer_than_it_is_told(combination: &Combination) {
     });
     if locked {
         assert_holds(store, &[(key(1), b"old".to_vec())].into());
-        assert_eq!(store.stats().unwrap().errors.get(-30), 2, "calls of verbs on one key are counted");
+        assert_eq!(
+            store.stats().unwrap().errors.get(-30),
+            2,
+            "calls of verbs on one key are counted"
+        );
     }
     assert!(store.set(&key(1), b"after").is_ok());
     assert_eq!(store.get(&key(1)), Ok(Some(b"after".to_vec())));

@@ -12,11 +12,11 @@ const PATIENCE: u32 = 60;
 #[must_use = "nothing of what it finds is known until it was waited for"]
 pub(crate) struct Child(libc::pid_t);
 
-/// Forks. The child does `work`, which has a copy of all that it borrows, and ends without a destructor or anything else that
-/// the parent would do at its end as well.
+/// Forks. The child does `work`, which has a copy of all that it borrows, and ends without a
+/// destructor or anything else that the parent would do at its end as well.
 pub(crate) fn fork(work: impl FnOnce()) -> Child {
-    // SAFETY: the child goes on with this thread alone. What it uses is the system's allocator, which glibc makes usable in
-    // every child, and stores, of which that is what is tested.
+    // SAFETY: the child goes on with this thread alone. What it uses is the system's allocator,
+    // which glibc makes usable in every child, and stores, of which that is what is tested.
     match unsafe { libc::fork() } {
         -1 => panic!("no child: {}", io::Error::last_os_error()),
         0 => {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Barrier, Weak};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use keystore::{BackendKind, BoxedKeystore, Change, Config, Error, Keystore, NodeAllocator, Update};
+use keystore::{
+    BackendKind, BoxedKeystore, Change, Config, Error, Keystore, NodeAllocator, Update,
+};
 
 use crate::check::{Check, checks};
 use crate::child::fork;
@@ -99,8 +101,8 @@ fn a_child_may_fork_again(combination: &Combination) {
     assert_holds(&*store, &first);
 }
 
-/// Runs `check` while threads that have used the store, and will go on to, are doing something else and only know where
-/// it is.
+/// Runs `check` while threads that have used the store, and will go on to, are doing something
+/// else and only know where it is.
 fn beside_idle_threads(store: &Weak<BoxedKeystore>, check: impl FnOnce()) {
     const THREADS: usize = 3;
     let (idle, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
@@ -111,7 +113,8 @@ fn beside_idle_threads(store: &Weak<BoxedKeystore>, check: impl FnOnce()) {
                 let (idle, done) = (&idle, &done);
                 scope.spawn(move || {
                     with(store, |store| {
-                        own(thread).for_each(|key| assert_eq!(store.set(&key, &key), Ok(Change::Created)));
+                        own(thread)
+                            .for_each(|key| assert_eq!(store.set(&key, &key), Ok(Change::Created)));
                     });
                     idle.wait();
                     done.wait();
@@ -129,8 +132,8 @@ fn beside_idle_threads(store: &Weak<BoxedKeystore>, check: impl FnOnce()) {
     });
 }
 
-/// Waits until a thread has ended, the destructors of its thread-local variables included: a scope alone does not wait for
-/// these, and the next check forks.
+/// Waits until a thread has ended, the destructors of its thread-local variables included: a scope
+/// alone does not wait for these, and the next check forks.
 fn end(thread: ScopedJoinHandle<'_, ()>) {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
@@ -139,7 +142,8 @@ fn with(store: &Weak<BoxedKeystore>, work: impl FnOnce(&dyn Keystore)) {
     work(&**store.upgrade().expect("the check has it"));
 }
 
-/// Forks beside idle threads. The child does `work`, and drops its copy, of which nothing may be left.
+/// Forks beside idle threads. The child does `work`, and drops its copy, of which nothing may be
+/// left.
 fn fork_beside_idle_threads(combination: &Combination, work: impl FnOnce(&BoxedKeystore)) {
     let config = Config::default();
     let pool = combination.pool(&config);
@@ -148,7 +152,8 @@ fn fork_beside_idle_threads(combination: &Combination, work: impl FnOnce(&BoxedK
     let known = Arc::downgrade(store.as_ref().unwrap());
     beside_idle_threads(&known, || {
         fork(|| {
-            let store = Arc::into_inner(store.take().unwrap()).expect("the other threads have let go");
+            let store =
+                Arc::into_inner(store.take().unwrap()).expect("the other threads have let go");
             work(&store);
             drop(store);
             assert_eq!(pool.stats().live_nodes, 0);
@@ -189,7 +194,8 @@ fn a_child_may_start_threads_of_its_own(combination: &Combination) {
             }
         });
         assert_eq!(as_number(store.get(b"of all").unwrap().as_deref()), THREADS * ROUNDS);
-        let written = (0..THREADS).flat_map(|thread| (0..ROUNDS).map(move |round| thread << 32 | round));
+        let written =
+            (0..THREADS).flat_map(|thread| (0..ROUNDS).map(move |round| thread << 32 | round));
         for n in written {
             assert_eq!(store.get(&number(n)), Ok(Some(b"of one".to_vec())));
         }

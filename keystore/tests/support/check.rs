@@ -36,8 +36,9 @@ pub(crate) struct Check {
     pub(crate) run: fn(&Combination),
 }
 
-/// The checks of a module: those for all stores, those for stores that threads share, and those of the latter that no other check
-/// may run beside: what is removed from a lock-free store waits for every thread of the process that is inside one.
+/// The checks of a module: those for all stores, those for stores that threads share, and those of
+/// the latter that no other check may run beside: what is removed from a lock-free store waits for
+/// every thread of the process that is inside one.
 macro_rules! checks {
     (all: $($all:ident),* $(; shared: $($shared:ident),*)? $(; alone: $($alone:ident),*)? $(,)?) => {
         &[
@@ -56,7 +57,8 @@ macro_rules! checks {
 }
 pub(crate) use checks;
 
-/// Runs every check of every module on every combination that it is for: the `main` of a test program.
+/// Runs every check of every module on every combination that it is for: the `main` of a test
+/// program.
 pub(crate) fn run(modules: &[(&str, &[Check])]) -> ExitCode {
     run_as(&Arguments::from_args(), modules)
 }
@@ -96,11 +98,15 @@ fn watched(name: String, test: impl FnOnce() + Send + 'static) -> Result<(), Fai
             thread.join().map_err(|panic| Failed::from(message(&*panic)))?;
             result.map_err(Failed::from)
         }
-        Err(_) => Err(Failed::from(format!("no end within {WATCHDOG:?}: a deadlock, or a loop without end"))),
+        Err(_) => Err(Failed::from(format!(
+            "no end within {WATCHDOG:?}: a deadlock, or a loop without end"
+        ))),
     }
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic").to_owned()
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic")
+        .to_owned()
 }

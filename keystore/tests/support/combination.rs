@@ -6,7 +6,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use keystore::{
-    AnyPool, BackendKind, Concurrency, Config, Keystore, NodeAllocator, PoolStats, Result, open, open_local,
+    AnyPool, BackendKind, Concurrency, Config, Keystore, NodeAllocator, PoolStats, Result, open,
+    open_local,
 };
 
 /// Whether threads share the store.
@@ -50,7 +51,9 @@ impl Combination {
         A: NodeAllocator + Send + Sync + 'static,
     {
         match self.sharing {
-            Sharing::Shared => open(self.backend, config, allocator).map(|store| store as Box<dyn Keystore>),
+            Sharing::Shared => {
+                open(self.backend, config, allocator).map(|store| store as Box<dyn Keystore>)
+            }
             Sharing::OneThread => {
                 let config = Config { concurrency: Concurrency::SingleThreaded, ..config.clone() };
                 open_local(self.backend, &config, allocator)
@@ -74,13 +77,14 @@ impl fmt::Display for Combination {
     }
 }
 
-/// An allocator whose blocks are filled with rubbish when they are handed out and when they come back, so that a store
-/// which reads a block before it has written it, or after it has freed it, reads what no check accepts.
+/// An allocator whose blocks are filled with rubbish when they are handed out and when they come
+/// back, so that a store which reads a block before it has written it, or after it has freed it,
+/// reads what no check accepts.
 #[derive(Clone, Debug)]
 pub(crate) struct Scribbling<A>(pub(crate) A);
 
-// SAFETY: every call goes to the allocator inside, which keeps the promises; a block is written to only where it is nobody
-// else's, before it is handed out and after it was given back.
+// SAFETY: every call goes to the allocator inside, which keeps the promises; a block is written to
+// only where it is nobody else's, before it is handed out and after it was given back.
 unsafe impl<A: NodeAllocator> NodeAllocator for Scribbling<A> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         let block = self.0.allocate(layout)?;
@@ -90,8 +94,8 @@ unsafe impl<A: NodeAllocator> NodeAllocator for Scribbling<A> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller gives the block up, so its bytes are ours until the allocator inside has them; the rest is the
-        // caller's promise.
+        // SAFETY: the caller gives the block up, so its bytes are ours until the allocator inside
+        // has them; the rest is the caller's promise.
         unsafe {
             block.as_ptr().write_bytes(0x5A, layout.size());
             self.0.deallocate(block, layout);

@@ -31,12 +31,12 @@ where
         BackendKind::RwLock => {
             Box::new(Locked::with_hasher(config, allocator, hasher).expect("the store opens"))
         }
-        BackendKind::Epoch => {
-            Box::new(EpochKeystore::with_hasher(config, allocator, hasher).expect("the store opens"))
-        }
-        BackendKind::DashMap => {
-            Box::new(DashMapKeystore::with_hasher(config, allocator, hasher).expect("the store opens"))
-        }
+        BackendKind::Epoch => Box::new(
+            EpochKeystore::with_hasher(config, allocator, hasher).expect("the store opens"),
+        ),
+        BackendKind::DashMap => Box::new(
+            DashMapKeystore::with_hasher(config, allocator, hasher).expect("the store opens"),
+        ),
         backend => panic!("{backend} is new: name its store here"),
     }
 }
@@ -54,8 +54,8 @@ where
 {
     match combination.sharing {
         Sharing::Shared => open_shared_hashing(combination, config, allocator, hasher),
-        Sharing::OneThread => {
-            Box::new(LocalKeystore::with_hasher(config, allocator, hasher).expect("the store opens"))
-        }
+        Sharing::OneThread => Box::new(
+            LocalKeystore::with_hasher(config, allocator, hasher).expect("the store opens"),
+        ),
     }
 }

@@ -30,7 +30,9 @@ pub(crate) fn pack(inputs: &BTreeSet<Vec<u8>>) -> String {
 /// Names the first line that is not an even number of hexadecimal digits.
 pub(crate) fn unpack(text: &str) -> Result<BTreeSet<Vec<u8>>, String> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
-    lines.map(|(at, line)| bytes(line).ok_or_else(|| format!("line {}: {line:?}", at + 1))).collect()
+    lines
+        .map(|(at, line)| bytes(line).ok_or_else(|| format!("line {}: {line:?}", at + 1)))
+        .collect()
 }
 
 /// Returns the bytes of a line, if it is one of pairs of hexadecimal digits.

@@ -1,4 +1,5 @@
-//! A sequence of calls made from any bytes, for the fuzzer and for the tests that replay what it found worth keeping.
+//! A sequence of calls made from any bytes, for the fuzzer and for the tests that replay what it
+//! found worth keeping.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +11,8 @@ use crate::steps::{Model, Step, Value};
 /// Calls in a sequence at most.
 const MOST: usize = 400;
 
-/// Takes the sequence that `bytes` make on every backend, each over the pool that they choose, and checks every answer.
+/// Takes the sequence that `bytes` make on every backend, each over the pool that they choose, and
+/// checks every answer.
 pub(crate) fn run(bytes: &[u8]) {
     let Ok((config, pool, steps)) = sequence(&mut Unstructured::new(bytes)) else { return };
     for backend in BackendKind::ALL {
@@ -19,7 +21,9 @@ pub(crate) fn run(bytes: &[u8]) {
         let store: &dyn Keystore = &*store;
         let mut model = Model::default();
         for step in &steps {
-            model.take(store, step).unwrap_or_else(|error| panic!("{backend}+{pool}, {step:?}: {error}"));
+            model
+                .take(store, step)
+                .unwrap_or_else(|error| panic!("{backend}+{pool}, {step:?}: {error}"));
         }
         model.check(store);
     }

@@ -57,8 +57,9 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Takes `step` on `store`, and checks the answer against the model, which takes it too. The store may refuse: then the
-    /// model stays as it is, but for what a call on many keys has done before, and the error is returned.
+    /// Takes `step` on `store`, and checks the answer against the model, which takes it too. The
+    /// store may refuse: then the model stays as it is, but for what a call on many keys has done
+    /// before, and the error is returned.
     pub(crate) fn take(&mut self, store: &dyn Keystore, step: &Step) -> Result<(), Error> {
         let entries = &mut self.entries;
         match step {
@@ -104,7 +105,9 @@ impl Model {
             Step::ExchangeFrom(n, expected, new) => {
                 self.exchange(store, *n, expected.map(Value::bytes), *new)?;
             }
-            Step::Delete(n) => assert_eq!(store.delete(&key(*n))?, entries.remove(&key(*n)).is_some()),
+            Step::Delete(n) => {
+                assert_eq!(store.delete(&key(*n))?, entries.remove(&key(*n)).is_some())
+            }
             Step::Take(n) => assert_eq!(store.take(&key(*n))?, entries.remove(&key(*n))),
             Step::ReadMany(numbers) => {
                 let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
@@ -117,8 +120,10 @@ impl Model {
                 assert_eq!(visits, keys.len());
             }
             Step::SetMany(batch) => {
-                let owned: Vec<_> = batch.iter().map(|&(n, value)| (key(n), value.bytes())).collect();
-                let pairs: Vec<_> = owned.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+                let owned: Vec<_> =
+                    batch.iter().map(|&(n, value)| (key(n), value.bytes())).collect();
+                let pairs: Vec<_> =
+                    owned.iter().map(|(key, value)| (&key[..], &value[..])).collect();
                 let result = store.set_many(&pairs);
                 let done = result.as_ref().map_or_else(|error| error.index, |_| batch.len());
                 let before = entries.len();
@@ -135,7 +140,8 @@ impl Model {
                 assert_eq!(result?, before - entries.len());
             }
             Step::Retain(divisor) => {
-                let keep = |key: &[u8], value: &[u8]| !(key.len() + value.len()).is_multiple_of(*divisor);
+                let keep =
+                    |key: &[u8], value: &[u8]| !(key.len() + value.len()).is_multiple_of(*divisor);
                 let result = store.retain_dyn(&mut |key, value| {
                     assert_eq!(entries.get(key).map(Vec::as_slice), Some(value));
                     keep(key, value)
@@ -169,7 +175,10 @@ impl Model {
         let mut found = HashMap::new();
         store
             .for_each_dyn(&mut |key, value| {
-                assert!(found.insert(key.to_vec(), value.to_vec()).is_none(), "{key:?} is shown twice");
+                assert!(
+                    found.insert(key.to_vec(), value.to_vec()).is_none(),
+                    "{key:?} is shown twice"
+                );
                 ControlFlow::Continue(())
             })
             .expect("for_each answers");
@@ -190,7 +199,8 @@ impl Model {
         new: Option<Value>,
     ) -> Result<(), Error> {
         let new_bytes = new.map(Value::bytes);
-        let exchange = store.compare_exchange(&key(n), expected.as_deref(), new_bytes.as_deref())?;
+        let exchange =
+            store.compare_exchange(&key(n), expected.as_deref(), new_bytes.as_deref())?;
         let now = self.entries.get(&key(n));
         if now == expected.as_ref() {
             assert_eq!(exchange, Exchange::Exchanged);

@@ -53,7 +53,9 @@ impl Destination {
                     last(out)
                 )
             }
-            Self::Folder { folder } => format!("Report: {}", report::write(results, folder)?.display()),
+            Self::Folder { folder } => {
+                format!("Report: {}", report::write(results, folder)?.display())
+            }
         })
     }
 }
@@ -103,8 +105,9 @@ mod tests {
         let nothing = stopped_at(Some(0));
         let message = Destination::of(&nothing, out).write(&nothing).unwrap();
         assert!(
-            message
-                .starts_with("Nothing was measured, so nothing was written; the last complete report stays"),
+            message.starts_with(
+                "Nothing was measured, so nothing was written; the last complete report stays"
+            ),
             "{message}"
         );
         assert!(content() == before && !out.join("interrupted").exists());

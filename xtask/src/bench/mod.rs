@@ -74,8 +74,13 @@ pub(crate) struct Args {
 /// Parses a loss in percent. No row can lose 100 % or more, so such a limit would never fail. The
 /// same holds for NaN.
 fn percent(text: &str) -> std::result::Result<f64, String> {
-    let value: f64 = text.parse().map_err(|error| format!("{error}: a number above 0 and below 100"))?;
-    if value > 0.0 && value < 100.0 { Ok(value) } else { Err("it must be above 0 and below 100".to_owned()) }
+    let value: f64 =
+        text.parse().map_err(|error| format!("{error}: a number above 0 and below 100"))?;
+    if value > 0.0 && value < 100.0 {
+        Ok(value)
+    } else {
+        Err("it must be above 0 and below 100".to_owned())
+    }
 }
 
 /// Runs the benchmark. Returns 2 for invalid arguments or input, 1 for a failure, which includes a
@@ -121,7 +126,9 @@ fn compare(args: &Args) -> Result<ExitCode> {
     outln!("{}", report::text(&results));
     outln!("{}", summary(&results, &plan));
     for fault in results.peers_faults() {
-        outln!("A map of another project failed verification, which does not fail this run: {fault}");
+        outln!(
+            "A map of another project failed verification, which does not fail this run: {fault}"
+        );
     }
     outln!("{}", destination.write(&results)?);
     if results.interrupted {
@@ -161,7 +168,8 @@ fn command_line() -> String {
     };
     let arguments =
         std::env::args_os().skip(1).map(|argument| quoted(argument.to_string_lossy().into_owned()));
-    let command: Vec<String> = ["cargo", "xtask"].map(str::to_owned).into_iter().chain(arguments).collect();
+    let command: Vec<String> =
+        ["cargo", "xtask"].map(str::to_owned).into_iter().chain(arguments).collect();
     command.join(" ")
 }
 
@@ -282,10 +290,13 @@ mod tests {
         let named: BTreeSet<String> =
             named.map(|option| option.split(' ').next().unwrap_or_default().to_owned()).collect();
         let command = Args::augment_args(Command::new("bench"));
-        let there: BTreeSet<String> =
-            command.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect();
+        let there: BTreeSet<String> = command
+            .get_arguments()
+            .filter_map(|option| option.get_long().map(str::to_owned))
+            .collect();
         assert_eq!(named, there);
-        let suite = command.get_arguments().find(|option| option.get_long() == Some("suite")).unwrap();
+        let suite =
+            command.get_arguments().find(|option| option.get_long() == Some("suite")).unwrap();
         assert_eq!(suite.get_default_values(), ["quick"]);
         assert!(table.contains("`quick` (the default)"));
         let out = command.get_arguments().find(|option| option.get_long() == Some("out")).unwrap();
@@ -314,14 +325,16 @@ mod tests {
         let mut given = 0;
         let page = page().replace("\\\n", " ");
         let lines = page.lines().map(|line| line.trim().trim_matches(['`', '|']));
-        let commands =
-            lines.flat_map(|line| line.match_indices("cargo xtask bench").map(move |(at, _)| &line[at..]));
+        let commands = lines.flat_map(|line| {
+            line.match_indices("cargo xtask bench").map(move |(at, _)| &line[at..])
+        });
         for command in commands {
             let command = command.split(['`', '#']).next().unwrap();
             // Quoted arguments contain spaces.
             let parts = command.split('"').enumerate().flat_map(|(number, part)| {
                 let whole = number % 2 == 1;
-                let arguments: Vec<&str> = if whole { vec![part] } else { part.split_whitespace().collect() };
+                let arguments: Vec<&str> =
+                    if whole { vec![part] } else { part.split_whitespace().collect() };
                 arguments
             });
             let arguments: Vec<&str> = parts.skip(2).collect();

@@ -55,13 +55,25 @@ impl Overrides {
         let checks = [
             (self.keys_from.is_some(), drawn, "--keys-from", "they replay traces, which have keys"),
             (self.keys.is_some(), drawn, "--keys", "they replay traces, which have keys"),
-            (self.value_size.is_some(), drawn, "--value-size", "they replay traces, which have values"),
+            (
+                self.value_size.is_some(),
+                drawn,
+                "--value-size",
+                "they replay traces, which have values",
+            ),
             (self.seed.is_some(), drawn, "--seed", "they replay traces, and draw nothing"),
             (self.seconds.is_some(), any(&timed), "--seconds", "they end with their operations"),
             (self.warm_up.is_some(), any(&timed), "--warm-up", "they end with their operations"),
-            (self.burst.is_some(), any(&|s| s.burst.is_some()), "--burst", "they have no burst of threads"),
+            (
+                self.burst.is_some(),
+                any(&|s| s.burst.is_some()),
+                "--burst",
+                "they have no burst of threads",
+            ),
         ];
-        if let Some(&(.., option, reason)) = checks.iter().find(|&&(given, fits, ..)| given && !fits) {
+        if let Some(&(.., option, reason)) =
+            checks.iter().find(|&&(given, fits, ..)| given && !fits)
+        {
             return Err(Error::NoEffect { option, reason });
         }
         for scenario in &mut suite.scenarios {
@@ -200,7 +212,12 @@ mod tests {
             assert!(scenario.name.ends_with("words.txt]"), "{}", scenario.name);
             assert_eq!((scenario.keys, scenario.length), (3, Length::Operations(3)));
         }
-        assert!(results.rows.iter().all(|row| row.operations == 3 && row.scenario.contains("[3 keys of ")));
+        assert!(
+            results
+                .rows
+                .iter()
+                .all(|row| row.operations == 3 && row.scenario.contains("[3 keys of "))
+        );
     }
 
     #[test]
@@ -239,10 +256,17 @@ mod tests {
         let names: Vec<&str> = results.scenarios.iter().map(|m| m.scenario.name.as_str()).collect();
         assert_eq!(
             names,
-            ["grow to 10k [2,000 keys; values of 32 B]", "get batch at 10k [2,000 keys; values of 32 B]"]
+            [
+                "grow to 10k [2,000 keys; values of 32 B]",
+                "get batch at 10k [2,000 keys; values of 32 B]"
+            ]
         );
-        let burst =
-            Overrides { burst: Some(20), rounds: Some(1), seconds: Some(0.001), ..Overrides::default() };
+        let burst = Overrides {
+            burst: Some(20),
+            rounds: Some(1),
+            seconds: Some(0.001),
+            ..Overrides::default()
+        };
         let results = measured(&burst, "burst", &["set after many threads"]);
         assert_eq!(results.scenarios[0].scenario.name, "set after many threads [after 20 threads]");
         assert!(results.rows.iter().all(|row| row.before.len() == 1 && row.rounds.len() == 1));
@@ -262,7 +286,10 @@ mod tests {
             "--value-size changes none of these scenarios: they replay traces, which have values"
         );
         let said = refused(Overrides { keys: Some(2), ..Overrides::default() }, &mut trace);
-        assert_eq!(said, "--keys changes none of these scenarios: they replay traces, which have keys");
+        assert_eq!(
+            said,
+            "--keys changes none of these scenarios: they replay traces, which have keys"
+        );
         refused(Overrides { seed: Some(1), ..Overrides::default() }, &mut trace);
         refused(Overrides { seconds: Some(1.0), ..Overrides::default() }, &mut trace);
         let mut quick = Suite::named("quick").unwrap();

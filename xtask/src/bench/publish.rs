@@ -15,7 +15,8 @@ pub(super) struct Pages {
 }
 
 /// The page with the tables, and the page with advice from these tables.
-const PAGES: [(&str, Block); 2] = [("benchmarks.md", Block::Figures), ("backends.md", Block::Advice)];
+const PAGES: [(&str, Block); 2] =
+    [("benchmarks.md", Block::Figures), ("backends.md", Block::Advice)];
 
 impl Pages {
     /// Returns the pages of this repository if they show figures of the suite.
@@ -24,7 +25,8 @@ impl Pages {
     /// Returns [`Error::Unknown`] for a suite that they do not show, and [`Error::File`] if a page
     /// cannot be read.
     pub(super) fn find(planned: &Results) -> Result<Self> {
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("docs");
+        let docs =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("docs");
         Self::at(docs, planned)
     }
 
@@ -32,8 +34,9 @@ impl Pages {
         let pages = Self { docs };
         let page = pages.read(PAGES[0].0)?;
         if Block::Figures.of(&page, &planned.suite).is_none() {
-            let shown =
-                |line: &str| line.strip_prefix("<!-- figures: ")?.strip_suffix(" -->").map(str::to_owned);
+            let shown = |line: &str| {
+                line.strip_prefix("<!-- figures: ")?.strip_suffix(" -->").map(str::to_owned)
+            };
             let expected: Vec<String> = page.lines().filter_map(shown).collect();
             return Err(Error::Unknown {
                 what: "published suite",
@@ -104,11 +107,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let docs = folder.path().to_owned();
         for (name, kind) in [("benchmarks.md", "figures"), ("backends.md", "advice")] {
-            fs::write(docs.join(name), format!("x\n<!-- {kind}: smoke -->\n<!-- end -->\ny\n")).unwrap();
+            fs::write(docs.join(name), format!("x\n<!-- {kind}: smoke -->\n<!-- end -->\ny\n"))
+                .unwrap();
         }
         let results = smoke(3);
         let pages = Pages::at(docs.clone(), &results).unwrap();
-        assert!(pages.write(&smoke(1)).unwrap_err().to_string().contains("some rows have 1 rounds"));
+        assert!(
+            pages.write(&smoke(1)).unwrap_err().to_string().contains("some rows have 1 rounds")
+        );
         assert!(pages.write(&results).unwrap().ends_with("benchmarks.md, backends.md"));
         assert!(pages.read("benchmarks.md").unwrap().contains("| rwlock+slab |"));
         assert!(

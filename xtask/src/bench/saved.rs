@@ -21,7 +21,11 @@ impl Folder {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
             let expected = "letters, digits, - and _".to_owned();
-            return Err(Error::Unknown { what: "name of results", name: name.to_owned(), expected });
+            return Err(Error::Unknown {
+                what: "name of results",
+                name: name.to_owned(),
+                expected,
+            });
         }
         report::make_folder(&self.path)?;
         Ok(self.file(name))
@@ -53,7 +57,9 @@ impl Folder {
     fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let mut names: Vec<String> = entries
-            .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_string_lossy().into_owned()))
+            .filter_map(|entry| {
+                Some(entry.ok()?.path().file_stem()?.to_string_lossy().into_owned())
+            })
             .collect();
         names.sort();
         names

@@ -70,7 +70,10 @@ struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, reason } = self;
-        write!(f, "step {step} failed: {reason}\nto repeat this step: cargo xtask test --only {step}")
+        write!(
+            f,
+            "step {step} failed: {reason}\nto repeat this step: cargo xtask test --only {step}"
+        )
     }
 }
 
@@ -95,7 +98,11 @@ fn run_all(steps: &[Step], keep_going: bool) -> Vec<Failure> {
     outln!("");
     for (step, time) in &times {
         let failed = failures.iter().any(|failure| failure.step == *step);
-        outln!("{step:<10} {:>12}{}", Seconds(*time).to_string(), if failed { "  failed" } else { "" });
+        outln!(
+            "{step:<10} {:>12}{}",
+            Seconds(*time).to_string(),
+            if failed { "  failed" } else { "" }
+        );
     }
     let verdict = if failures.is_empty() { "all steps passed" } else { "failed" };
     outln!("{verdict} in {}", Seconds(started.elapsed()));
@@ -155,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_failure_says_how_to_repeat_the_step() {
-        let failure = Failure { step: Step::Lint, reason: "`cargo clippy` failed with exit code 101".into() };
+        let failure =
+            Failure { step: Step::Lint, reason: "`cargo clippy` failed with exit code 101".into() };
         assert_eq!(
             failure.to_string(),
             "step lint failed: `cargo clippy` failed with exit code 101\nto repeat this step: cargo xtask test --only lint"

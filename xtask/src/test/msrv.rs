@@ -57,7 +57,9 @@ fn compare(metadata: &Metadata, promised: &Version) -> Result<String, String> {
         return Err(format!("the workspace promises Rust {promised}, but {}", broken.join(", ")));
     }
     let Some((newest, names)) = needed.last_key_value() else {
-        return Err(format!("the workspace promises Rust {promised}, but no dependency names a version"));
+        return Err(format!(
+            "the workspace promises Rust {promised}, but no dependency names a version"
+        ));
     };
     let names = names.iter().copied().collect::<Vec<&str>>().join(", ");
     if *newest < promised {
@@ -75,7 +77,8 @@ fn rust_version(text: &str) -> Result<Version, String> {
     let invalid = || format!("{text:?} is not a version of Rust");
     let release = text.split(['-', '+']).next().unwrap_or_default();
     let missing = 2_usize.saturating_sub(release.matches('.').count());
-    let mut version = Version::parse(&format!("{release}{}", ".0".repeat(missing))).map_err(|_| invalid())?;
+    let mut version =
+        Version::parse(&format!("{release}{}", ".0".repeat(missing))).map_err(|_| invalid())?;
     (version.pre, version.build) = (Prerelease::EMPTY, BuildMetadata::EMPTY);
     Ok(version)
 }
@@ -124,7 +127,10 @@ mod tests {
         assert_eq!(rust_version("1.96.0-nightly"), Ok(Version::new(1, 96, 0)));
         assert!(rust_version("1.9").unwrap() < rust_version("1.10").unwrap());
         for wrong in ["", "1.x", "1.2.3.4"] {
-            assert_eq!(rust_version(wrong).unwrap_err(), format!("{wrong:?} is not a version of Rust"));
+            assert_eq!(
+                rust_version(wrong).unwrap_err(),
+                format!("{wrong:?} is not a version of Rust")
+            );
         }
     }
 
@@ -133,7 +139,10 @@ mod tests {
         let found = compare(&metadata("1.95", "1.95"), &promised()).unwrap();
         assert_eq!(found, "the workspace promises Rust 1.95.0; dependencies that need it: theirs");
         let broken = compare(&metadata("1.95", "1.96"), &promised()).unwrap_err();
-        assert_eq!(broken, "the workspace promises Rust 1.95.0, but theirs 2.0.0 needs Rust 1.96.0");
+        assert_eq!(
+            broken,
+            "the workspace promises Rust 1.95.0, but theirs 2.0.0 needs Rust 1.96.0"
+        );
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub(super) fn check(root: &Path) -> Result<String, String> {
     let prefix = root.join(PREFIX);
     let project = copy_of(&root.join("keystore-ffi/examples/c"))?;
     let path = |name: &str| project.path().join(name);
-    fs::write(path("text"), TEXT).map_err(|error| format!("{}: {error}", path("text").display()))?;
+    fs::write(path("text"), TEXT)
+        .map_err(|error| format!("{}: {error}", path("text").display()))?;
 
     run(Command::new("cmake")
         .args(["-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"])
@@ -57,13 +58,19 @@ fn sizes(prefix: &Path) -> Result<(), String> {
     for (extension, limit) in [(std::env::consts::DLL_EXTENSION, 1_500_000), ("a", 6_000_000)] {
         for library in ["keystore", "keystore_legacy"] {
             let path = prefix.join(format!("lib/lib{library}.{extension}"));
-            let file = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let file =
+                fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             if file.len() > limit {
-                return Err(format!("{} has {} bytes, the limit is {limit}", path.display(), file.len()));
+                return Err(format!(
+                    "{} has {} bytes, the limit is {limit}",
+                    path.display(),
+                    file.len()
+                ));
             }
             // The name alone proves nothing: the library has code that reads such sections.
             if cfg!(target_os = "linux") {
-                let sections = run(Command::new("readelf").args(["--sections", "--wide"]).arg(&path))?;
+                let sections =
+                    run(Command::new("readelf").args(["--sections", "--wide"]).arg(&path))?;
                 if sections.contains(" .debug_info ") {
                     return Err(format!("{} has debugging symbols", path.display()));
                 }
@@ -109,17 +116,21 @@ int main(void) {
 /// Checks that programs for the legacy interface build as the documentation says, and that other
 /// programs can use the legacy names themselves.
 fn legacy_and_current_names(prefix: &Path, project: &TempDir) -> Result<(), String> {
-    for (name, source, package) in [("legacy", LEGACY, "keystore-legacy"), ("current", CURRENT, "keystore")] {
+    for (name, source, package) in
+        [("legacy", LEGACY, "keystore-legacy"), ("current", CURRENT, "keystore")]
+    {
         let file = project.path().join(format!("{name}.c"));
         fs::write(&file, source).map_err(|error| format!("{}: {error}", file.display()))?;
         // The command of the documentation: the shell splits the output of pkg-config.
-        let command = format!("${{CC:-cc}} {name}.c $(pkg-config --cflags --libs {package}) -o {name}");
+        let command =
+            format!("${{CC:-cc}} {name}.c $(pkg-config --cflags --libs {package}) -o {name}");
         run(Command::new("sh")
             .args(["-c", &command])
             .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
             .current_dir(project.path()))?;
-        let printed =
-            run(Command::new(project.path().join(name)).env("LD_LIBRARY_PATH", prefix.join("lib")))?;
+        let printed = run(
+            Command::new(project.path().join(name)).env("LD_LIBRARY_PATH", prefix.join("lib"))
+        )?;
         if printed != "42\n" {
             return Err(format!("{} printed {printed:?}, not 42", file.display()));
         }
@@ -133,7 +144,9 @@ fn without_installing(root: &Path, project: &TempDir) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    run(Command::new(cargo()).args(["build", "--release", "-p", "keystore-ffi"]).current_dir(root))?;
+    run(Command::new(cargo())
+        .args(["build", "--release", "-p", "keystore-ffi"])
+        .current_dir(root))?;
     let program = project.path().join("ten_lines");
     for link in [
         &["-L", "target/release", "-lkeystore_ffi"][..],
@@ -145,7 +158,8 @@ fn without_installing(root: &Path, project: &TempDir) -> Result<(), String> {
             .arg("-o")
             .arg(&program)
             .current_dir(root))?;
-        let printed = run(Command::new(&program).env("LD_LIBRARY_PATH", root.join("target/release")))?;
+        let printed =
+            run(Command::new(&program).env("LD_LIBRARY_PATH", root.join("target/release")))?;
         if printed != "42\n" {
             return Err(format!("ten_lines.c, linked with {link:?}, printed {printed:?}, not 42"));
         }
@@ -183,10 +197,11 @@ fn copy_of(project: &Path) -> Result<TempDir, String> {
 /// Runs a command and returns its standard output. If it fails, the error shows the command and its
 /// output.
 fn run(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{} could not be started: {error}", command.get_program().display()))?;
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = command.output().map_err(|error| {
+        format!("{} could not be started: {error}", command.get_program().display())
+    })?;
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         Ok(stdout.into_owned())
     } else {

@@ -43,8 +43,11 @@ impl Package {
         // All other dependencies have the versions of our workspace.
         let locked = fs::read_to_string(root.join("Cargo.lock"))
             .map_err(|error| format!("{}: {error}", root.join("Cargo.lock").display()))?;
-        fs::create_dir_all(folder.join("src")).map_err(|error| format!("{}: {error}", folder.display()))?;
-        for (file, text) in [("Cargo.toml", &manifest), ("Cargo.lock", &locked), ("src/main.rs", main)] {
+        fs::create_dir_all(folder.join("src"))
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        for (file, text) in
+            [("Cargo.toml", &manifest), ("Cargo.lock", &locked), ("src/main.rs", main)]
+        {
             let path = folder.join(file);
             fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }

@@ -16,9 +16,13 @@ pub(super) fn components(root: &Path) -> Result<String, String> {
     };
     versions().or_else(|missing| {
         outln!("{missing}");
-        CommandLine::new("rustup", "component add rustfmt clippy").run(root).map_err(|failure| {
-            format!("{failure}; add rustfmt and clippy the way the Rust toolchain was installed")
-        })?;
+        CommandLine::new("rustup", "component add rustfmt clippy").run(root).map_err(
+            |failure| {
+                format!(
+                    "{failure}; add rustfmt and clippy the way the Rust toolchain was installed"
+                )
+            },
+        )?;
         versions()
     })
 }
@@ -36,7 +40,8 @@ pub(super) fn c_compiler(root: &Path) -> Result<String, String> {
             return Err(format!("{missing}; {INSTALL}"));
         }
         CommandLine::new("apt-get", "update").run(root)?;
-        CommandLine::new("apt-get", "install --yes --no-install-recommends gcc libc6-dev").run(root)?;
+        CommandLine::new("apt-get", "install --yes --no-install-recommends gcc libc6-dev")
+            .run(root)?;
         find_c_compiler(root)
     })
 }
@@ -60,7 +65,8 @@ fn find_c_compiler(root: &Path) -> Result<String, String> {
         }
         Err(_) => {
             let compiler = ["cc", "gcc", "clang"].into_iter().find(|name| which(name).is_ok());
-            let compiler = compiler.ok_or("no C compiler: none of cc, gcc, clang is on the search path")?;
+            let compiler =
+                compiler.ok_or("no C compiler: none of cc, gcc, clang is on the search path")?;
             CommandLine::new(compiler, "--version").output(root)?
         }
     };

@@ -68,15 +68,22 @@ impl Step {
             Self::Setup => vec![
                 Check::BuiltIn { name: "rustfmt and clippy", run: setup::components },
                 Check::BuiltIn { name: "a C compiler", run: setup::c_compiler },
-                Check::BuiltIn { name: "the tools of the C library's tests", run: setup::c_library_tools },
+                Check::BuiltIn {
+                    name: "the tools of the C library's tests",
+                    run: setup::c_library_tools,
+                },
             ],
             Self::Format => cargo("fmt --all --check"),
             Self::Msrv => {
-                vec![Check::BuiltIn { name: "the Rust version that dependencies need", run: msrv::check }]
+                vec![Check::BuiltIn {
+                    name: "the Rust version that dependencies need",
+                    run: msrv::check,
+                }]
             }
             Self::Lint => cargo("clippy --workspace --all-targets --all-features -- -D warnings"),
             Self::Features => {
-                let backends = ["", "rwlock", "epoch", "dashmap"].map(|only| ("keystore-core", only));
+                let backends =
+                    ["", "rwlock", "epoch", "dashmap"].map(|only| ("keystore-core", only));
                 let pools = ["", "slab", "arena"].map(|only| ("keystore-pool", only));
                 let facade = ["", "rwlock", "epoch", "dashmap", "slab", "arena"];
                 let facade = facade.map(|only| ("keystore", only));
@@ -94,11 +101,16 @@ impl Step {
                     .with("RUSTDOCFLAGS", "-D warnings"),
             )],
             Self::Tests => cargo("test --workspace --all-features"),
-            Self::Pages => vec![Check::BuiltIn { name: "the programs in the pages", run: pages::check }],
+            Self::Pages => {
+                vec![Check::BuiltIn { name: "the programs in the pages", run: pages::check }]
+            }
             Self::Models => xtask("model"),
             Self::Header => xtask("header --check"),
             Self::Install => vec![
-                Check::Command(CommandLine::xtask(&format!("install --prefix {}", outside::PREFIX))),
+                Check::Command(CommandLine::xtask(&format!(
+                    "install --prefix {}",
+                    outside::PREFIX
+                ))),
                 Check::BuiltIn {
                     name: "a project outside the repository, with CMake and pkg-config",
                     run: outside::check,

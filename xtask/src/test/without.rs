@@ -66,7 +66,9 @@ fn package(time: &str, backends: &str, pools: &str, program: &str) -> Package {
     let line = |name: &str| format!("{name} = {{ version = \"0.1\", default-features = false }}\n");
     Package {
         name: format!("without-{backends}-at-{time}-time"),
-        dependencies: crates.iter().fold("[dependencies]\n".to_owned(), |all, name| all + &line(name)),
+        dependencies: crates
+            .iter()
+            .fold("[dependencies]\n".to_owned(), |all, name| all + &line(name)),
         main: program
             .replace("BACKENDS", &backends.replace('-', "_"))
             .replace("POOLS", &pools.replace('-', "_")),

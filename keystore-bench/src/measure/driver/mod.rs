@@ -115,7 +115,8 @@ pub fn run(
                     if let Some(processor) = processor {
                         machine::pin_to_cpu(processor);
                     }
-                    let worker = Worker::new(&**store, scenario, stream, thread, streams.len(), control);
+                    let worker =
+                        Worker::new(&**store, scenario, stream, thread, streams.len(), control);
                     worker.run(barrier)
                 })
             })

@@ -75,7 +75,11 @@ fn a_store_counts_what_the_driver_says_it_did() {
     run(&store, &scenario, &streams, &RunControl::default()).unwrap();
     let stats = store.stats().unwrap().operations;
     let drawn = |kind| {
-        streams.iter().flat_map(Stream::operations).filter(|operation| operation.kind == kind).count() as u64
+        streams
+            .iter()
+            .flat_map(Stream::operations)
+            .filter(|operation| operation.kind == kind)
+            .count() as u64
     };
     assert_eq!(
         (stats.finds, stats.adds, stats.deletes),
@@ -164,7 +168,8 @@ fn a_run_that_is_stopped_ends_soon_and_is_whole() {
         handle.join().unwrap()
     });
     assert_eq!(control.operations(), run.operations);
-    let proof = Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
+    let proof =
+        Proof { scenario: &scenario, keys: &keys, streams: &streams, executed: &run.executed };
     assert!(proof.check(&*store, &RunControl::default()).unwrap().passed());
 }
 
@@ -245,10 +250,19 @@ impl Keystore for Broken {
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
         self.store.update(key, decide)
     }
-    fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update_dyn(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+    ) -> Result<Change> {
         self.store.update_dyn(key, decide)
     }
-    fn compare_exchange(&self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {
+    fn compare_exchange(
+        &self,
+        key: &[u8],
+        old: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Exchange> {
         self.store.compare_exchange(key, old, new)
     }
     fn delete(&self, key: &[u8]) -> Result<bool> {
@@ -257,7 +271,11 @@ impl Keystore for Broken {
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.store.take(key)
     }
-    fn read_many(&self, keys: &[&[u8]], visit: impl FnMut(usize, Option<&[u8]>)) -> Result<(), BatchError> {
+    fn read_many(
+        &self,
+        keys: &[&[u8]],
+        visit: impl FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError> {
         self.store.read_many(keys, visit)
     }
     fn read_many_dyn(
@@ -331,7 +349,8 @@ fn every_mistake_of_a_store_is_found() {
 #[test]
 fn a_set_lost_while_loading_is_a_missing_key() {
     let mix = Mix { get: 100, ..Mix::default() };
-    let (run, verification) = run_on(&Broken::boxed(Mistake::LosesSets), &scenario(mix, LOADED, 1000), 1);
+    let (run, verification) =
+        run_on(&Broken::boxed(Mistake::LosesSets), &scenario(mix, LOADED, 1000), 1);
     assert_eq!(verification.missing, 125);
     assert_eq!(verification.wrong, 0);
     assert!(run.misses > 0);
@@ -343,7 +362,8 @@ fn an_error_of_the_store_is_handed_on() {
     let store = open(BackendKind::RwLock, &config, Global).unwrap();
     let scenario = scenario(Mix { set: 100, ..Mix::default() }, EMPTY, 1000);
     let keys = Keys::make(scenario.keys, &16.into()).unwrap();
-    let error = run(&store, &scenario, &scenario.draw(2, 0, &keys), &RunControl::default()).unwrap_err();
+    let error =
+        run(&store, &scenario, &scenario.draw(2, 0, &keys), &RunControl::default()).unwrap_err();
     assert_eq!(error.code(), -10);
 }
 

@@ -38,7 +38,13 @@ impl Values {
 
     /// Makes the values of the operations from `index` on, which is this thread's operation number
     /// `number`; gives the first, with what follows it.
-    pub(super) fn make(&mut self, stream: &Stream, index: usize, thread: usize, number: u64) -> &[u8] {
+    pub(super) fn make(
+        &mut self,
+        stream: &Stream,
+        index: usize,
+        thread: usize,
+        number: u64,
+    ) -> &[u8] {
         let count = self.bytes.len().checked_div(self.stride).unwrap_or(0);
         let operations = &stream.operations()[index..];
         let operations = &operations[..count.min(operations.len())];

@@ -110,7 +110,8 @@ impl Record {
 
     fn end_slice(&mut self, worker: &Worker<'_>) {
         // One thread asks, for all of them would hear the same.
-        let table_bytes = if worker.thread == 0 { worker.store.table_bytes().unwrap_or(0) } else { 0 };
+        let table_bytes =
+            if worker.thread == 0 { worker.store.table_bytes().unwrap_or(0) } else { 0 };
         let operations = worker.done - self.slice_from;
         self.slices.push(Slice { operations, max_ns: self.max_ns, table_bytes });
         (self.slice_from, self.max_ns) = (worker.done, 0);
@@ -165,7 +166,8 @@ impl<'a> Worker<'a> {
         let batches = stream.operations().iter().any(|operation| operation.kind == Kind::SetMany);
         let batch = if batches { scenario.batch } else { 0 };
         // Where a stream cannot be gone through again, it ends the run.
-        let once = scenario.length == Length::Once || scenario.distribution == KeyDistribution::Latest;
+        let once =
+            scenario.length == Length::Once || scenario.distribution == KeyDistribution::Latest;
         let quota = scenario.quota(thread, threads);
         Self {
             store,
@@ -192,7 +194,8 @@ impl<'a> Worker<'a> {
         let mut record = Record::new(self.scenario);
         barrier.wait();
         let warmed = if self.scenario.warm_up > 0.0 {
-            let warmed = self.warm_up(Instant::now() + Duration::from_secs_f64(self.scenario.warm_up));
+            let warmed =
+                self.warm_up(Instant::now() + Duration::from_secs_f64(self.scenario.warm_up));
             barrier.wait(); // also after an error, or the others would wait without end
             warmed
         } else {
@@ -225,7 +228,11 @@ impl<'a> Worker<'a> {
     }
 
     /// Each operation follows upon the last.
-    fn closed_loop(&mut self, deadline: Option<Instant>, record: &mut Record) -> keystore::Result<()> {
+    fn closed_loop(
+        &mut self,
+        deadline: Option<Instant>,
+        record: &mut Record,
+    ) -> keystore::Result<()> {
         while self.done < self.quota {
             self.make_values();
             let before = Instant::now();
@@ -279,8 +286,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Returns the next calls, `count` of them, or as many as the quota allows. What they need is kept at
-    /// hand here, for this is what is added to every operation that is measured.
+    /// Returns the next calls, `count` of them, or as many as the quota allows. What they need is
+    /// kept at hand here, for this is what is added to every operation that is measured.
     fn calls(&mut self, mut count: u32) -> keystore::Result<()> {
         while count > 0 && self.done < self.quota {
             if self.next == self.stream.len() {
@@ -305,7 +312,11 @@ impl<'a> Worker<'a> {
             (self.keys, self.seen) = (keys, seen);
             (self.next, self.done) = (first + taken, before + taken as u64);
             count -= taken as u32;
-            let batch = self.stream.operations().get(self.next).filter(|operation| operation.kind.is_batch());
+            let batch = self
+                .stream
+                .operations()
+                .get(self.next)
+                .filter(|operation| operation.kind.is_batch());
             if let Some(batch) = batch.filter(|_| count > 0 && self.done < self.quota) {
                 self.call_batch(batch.kind)?;
                 count -= 1;
@@ -428,7 +439,8 @@ fn wait_until(due: Instant, crowded: bool) -> Instant {
 /// long one are waited for.
 #[inline]
 fn look_at(value: &[u8]) -> u64 {
-    let word =
-        |bytes: Option<&[u8]>| bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let word = |bytes: Option<&[u8]>| {
+        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+    };
     word(value.get(..8)) ^ word(value.get(value.len().saturating_sub(8)..))
 }

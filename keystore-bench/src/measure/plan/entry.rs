@@ -50,7 +50,12 @@ impl Entry {
 }
 
 /// Returns the error of a store that refused an operation.
-pub(super) fn refused(store: &str, entry: &Entry, threads: usize, source: keystore::Error) -> Error {
+pub(super) fn refused(
+    store: &str,
+    entry: &Entry,
+    threads: usize,
+    source: keystore::Error,
+) -> Error {
     let scenario = format!("{}, threads {threads}", entry.scenario.name);
     Error::Store { store: store.to_owned(), scenario, source }
 }

@@ -76,12 +76,18 @@ pub(super) fn check_memory(scenario: &Scenario) -> Result<()> {
         scenario: scenario.name.clone(),
         field: "keys",
         value: scenario.keys.to_string(),
-        expected: format!("so few that this machine can have the {bytes} bytes that they and the store take"),
+        expected: format!(
+            "so few that this machine can have the {bytes} bytes that they and the store take"
+        ),
     })
 }
 
 /// Returns what `read` makes of a file, and keeps it for the next call.
-fn once<T>(kept: &mut HashMap<PathBuf, Arc<T>>, path: &Path, read: fn(&Path) -> Result<T>) -> Result<Arc<T>> {
+fn once<T>(
+    kept: &mut HashMap<PathBuf, Arc<T>>,
+    path: &Path,
+    read: fn(&Path) -> Result<T>,
+) -> Result<Arc<T>> {
     if let Some(known) = kept.get(path) {
         return Ok(Arc::clone(known));
     }

@@ -127,13 +127,14 @@ impl Plan {
     /// Returns how many runs there are, if every round takes place.
     #[must_use]
     pub fn runs(&self) -> usize {
-        let runs =
-            |entry: &Entry| entry.phases() * entry.scenario.threads.len() * entry.rounds(self.rounds.at_most);
+        let runs = |entry: &Entry| {
+            entry.phases() * entry.scenario.threads.len() * entry.rounds(self.rounds.at_most)
+        };
         self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
     }
 
-    /// Returns how long all rounds take at least: what runs and warming up are said to take, or the budget
-    /// where that is less.
+    /// Returns how long all rounds take at least: what runs and warming up are said to take, or
+    /// the budget where that is less.
     #[must_use]
     pub fn least_time(&self) -> Duration {
         let seconds = |entry: &Entry| {
@@ -144,7 +145,8 @@ impl Plan {
                 }
                 Length::Once => 0.0,
             };
-            let runs = entry.phases() * entry.scenario.threads.len() * entry.rounds(self.rounds.at_most);
+            let runs =
+                entry.phases() * entry.scenario.threads.len() * entry.rounds(self.rounds.at_most);
             run * runs as f64
         };
         let seconds = self.candidates.len() as f64 * self.entries.iter().map(seconds).sum::<f64>();
@@ -158,15 +160,21 @@ impl Plan {
     /// # Errors
     /// [`Error::Store`] if a store refused an operation. A store whose content is wrong
     /// afterwards is not an error here: its rows say so ([`Results::verify`]).
-    pub fn run(&self, control: &RunControl, observe: &mut dyn FnMut(&Progress<'_>)) -> Result<Results> {
-        let started_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    pub fn run(
+        &self,
+        control: &RunControl,
+        observe: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Results> {
+        let started_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let begun = Instant::now();
         let limits = self.limits();
         let scenarios = self.measured(control)?;
         let mut tallies: HashMap<(usize, usize, usize), Tally> = HashMap::new();
         let mut progress = Done { runs: 0, rounds: self.rounds.at_most.max(1) };
         for phase in [Phase::First, Phase::AfterBurst] {
-            progress.rounds = self.run_rounds(phase, &mut tallies, &mut progress, control, observe)?;
+            progress.rounds =
+                self.run_rounds(phase, &mut tallies, &mut progress, control, observe)?;
         }
         Ok(Results {
             schema: SCHEMA,
@@ -198,9 +206,15 @@ impl Plan {
         for round in 0..at_most {
             let round_begun = Instant::now();
             let entries = self.entries.iter().enumerate();
-            for (number, entry) in entries.filter(|(_, e)| takes_part(e) && round < e.rounds(at_most)) {
-                let streams: Vec<Vec<Stream>> =
-                    entry.scenario.threads.iter().map(|&threads| entry.streams(threads, round)).collect();
+            for (number, entry) in
+                entries.filter(|(_, e)| takes_part(e) && round < e.rounds(at_most))
+            {
+                let streams: Vec<Vec<Stream>> = entry
+                    .scenario
+                    .threads
+                    .iter()
+                    .map(|&threads| entry.streams(threads, round))
+                    .collect();
                 for turn in 0..self.candidates.len() {
                     let index = (turn + round) % self.candidates.len();
                     let mut unchanged = None;
@@ -212,8 +226,10 @@ impl Plan {
                             scenario: &entry.scenario.name,
                             threads,
                         });
-                        let tally = tallies.entry((number, threads, index)).or_insert_with(Tally::new);
-                        let run = Planned { entry, streams, candidate: self.candidates[index], phase };
+                        let tally =
+                            tallies.entry((number, threads, index)).or_insert_with(Tally::new);
+                        let run =
+                            Planned { entry, streams, candidate: self.candidates[index], phase };
                         run.measure(tally, &mut unchanged, control)?;
                         if control.is_stopped() {
                             return Ok(round);
@@ -235,26 +251,29 @@ impl Plan {
         let bytes = |entry: &Entry| {
             let keys = entry.scenario.keys;
             // A node with its header, and a slot of the table with room to spare.
-            let entry_bytes = entry.source.keys().mean_len(keys) + entry.scenario.value_size.mean() + 24.0;
+            let entry_bytes =
+                entry.source.keys().mean_len(keys) + entry.scenario.value_size.mean() + 24.0;
             (keys as f64 * entry_bytes) as usize
         };
         let most = self.entries.iter().map(bytes).max().unwrap_or(0);
         let processors = machine::processors();
-        let mut threads: Vec<usize> = self.entries.iter().flat_map(|e| e.scenario.threads.clone()).collect();
+        let mut threads: Vec<usize> =
+            self.entries.iter().flat_map(|e| e.scenario.threads.clone()).collect();
         threads.retain(|&threads| threads <= processors);
         threads.sort_unstable();
         threads.dedup();
         line_rates(most.clamp(1 << 20, 1 << 30), &threads, LIMIT_TIME)
     }
 
-    /// Returns what is known of each scenario besides the rows: its keys, and what the harness takes for
-    /// it.
+    /// Returns what is known of each scenario besides the rows: its keys, and what the harness
+    /// takes for it.
     fn measured(&self, control: &RunControl) -> Result<Vec<Measured>> {
         let nothing: BoxedKeystore = Box::new(NullStore);
         self.entries
             .iter()
             .map(|entry| {
-                let threads = *entry.scenario.threads.iter().min().expect("a valid scenario has threads");
+                let threads =
+                    *entry.scenario.threads.iter().min().expect("a valid scenario has threads");
                 let streams = entry.streams(threads, 0);
                 let scenario = Scenario {
                     length: Length::Seconds(HARNESS_SECONDS),

@@ -72,7 +72,8 @@ impl Planned<'_> {
         }
         let grown = opened.before.grown();
         let stats = opened.store.stats().map_err(refused)?;
-        let memory = Memory { resident_bytes: grown.now, peak_bytes: grown.peak, ..Memory::of(&stats) };
+        let memory =
+            Memory { resident_bytes: grown.now, peak_bytes: grown.peak, ..Memory::of(&stats) };
         let proof = Proof { scenario, keys, streams, executed: &outcome.executed };
         let mut verification = proof.check(&*opened.store, control).map_err(refused)?;
         if control.is_stopped() {

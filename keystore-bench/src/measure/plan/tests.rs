@@ -11,7 +11,8 @@ fn every_combination_runs_every_scenario_and_holds_what_it_should() {
     results.verify().unwrap();
     assert!(!results.interrupted);
     assert_eq!(results.candidates(), Candidate::ours());
-    let runs: usize = results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
+    let runs: usize =
+        results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
     assert_eq!(results.rows.len(), 9 * runs);
     let outline = Plan::new(tiny_suite(), Candidate::ours()).unwrap().outline();
     let named = |results: &Results| -> Vec<(Candidate, String, usize)> {
@@ -54,8 +55,9 @@ fn a_budget_ends_the_rounds_and_the_first_always_runs() {
     suite.rounds = Rounds { at_most: 2, budget: Some(Duration::from_secs(3600)) };
     let plan = Plan::new(suite, candidates()).unwrap();
     let mut seen = Vec::new();
-    let results =
-        plan.run(&RunControl::default(), &mut |progress| seen.push((progress.runs, progress.round))).unwrap();
+    let results = plan
+        .run(&RunControl::default(), &mut |progress| seen.push((progress.runs, progress.round)))
+        .unwrap();
     assert_eq!(results.rounds(), 2);
     let runs = plan.runs();
     assert_eq!(seen.len(), runs);
@@ -87,8 +89,9 @@ fn a_scenario_with_a_burst_is_measured_before_it_and_after_it_and_bursts_come_la
     let (burst, plain) = (suite.scenarios[0].name.clone(), suite.scenarios[1].name.clone());
     let plan = Plan::new(suite, Candidate::ours()[..2].to_vec()).unwrap();
     let mut order = Vec::new();
-    let results =
-        plan.run(&RunControl::default(), &mut |progress| order.push(progress.scenario.to_owned())).unwrap();
+    let results = plan
+        .run(&RunControl::default(), &mut |progress| order.push(progress.scenario.to_owned()))
+        .unwrap();
     results.verify().unwrap();
     assert_eq!(order.len(), plan.runs());
     for row in &results.rows {
@@ -98,7 +101,11 @@ fn a_scenario_with_a_burst_is_measured_before_it_and_after_it_and_bursts_come_la
     }
     let last_plain = order.iter().rposition(|name| *name == plain).unwrap();
     let after = order.iter().skip(last_plain + 1).filter(|name| **name == burst).count();
-    assert_eq!(after, 2 * 2 * 2, "two stores, two numbers of threads, two rounds, after everything else");
+    assert_eq!(
+        after,
+        2 * 2 * 2,
+        "two stores, two numbers of threads, two rounds, after everything else"
+    );
 }
 
 #[test]
@@ -118,7 +125,11 @@ fn a_trace_of_misses_says_that_nothing_was_found() {
     let plan = Plan::new(suite, Candidate::ours()).unwrap();
     let results = plan.run(&RunControl::default(), &mut |_| {}).unwrap();
     for row in &results.rows {
-        assert_eq!((row.lookups, row.misses, row.hit_ratio()), (1000, 1000, Some(0.0)), "two rounds of 500");
+        assert_eq!(
+            (row.lookups, row.misses, row.hit_ratio()),
+            (1000, 1000, Some(0.0)),
+            "two rounds of 500"
+        );
     }
     assert!(
         crate::report::text(&results)
@@ -130,7 +141,14 @@ fn a_trace_of_misses_says_that_nothing_was_found() {
 fn a_trace_is_replayed_on_every_store_and_checked() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let sampled = Scenario {
-        mix: crate::Mix { get: 50, set: 20, insert: 10, update: 10, delete: 10, ..Default::default() },
+        mix: crate::Mix {
+            get: 50,
+            set: 20,
+            insert: 10,
+            update: 10,
+            delete: 10,
+            ..Default::default()
+        },
         length: Length::Operations(3000),
         keys: 200,
         ..Scenario::default()
@@ -147,8 +165,10 @@ fn a_trace_is_replayed_on_every_store_and_checked() {
         threads: vec![1, 3],
         ..Scenario::default()
     }];
-    let results =
-        Plan::new(suite, Candidate::ours()).unwrap().run(&RunControl::default(), &mut |_| {}).unwrap();
+    let results = Plan::new(suite, Candidate::ours())
+        .unwrap()
+        .run(&RunControl::default(), &mut |_| {})
+        .unwrap();
     results.verify().unwrap();
     assert_eq!(results.rows.len(), 18);
     assert_eq!(results.scenarios[0].keys, KeySource::Trace { path: file.path().to_owned() });

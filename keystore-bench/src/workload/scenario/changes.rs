@@ -64,7 +64,9 @@ impl Scenario {
         }
         if self.rate != written.rate {
             told.push(
-                self.rate.map_or("no fixed rate".to_owned(), |rate| format!("{rate} operations a second")),
+                self.rate.map_or("no fixed rate".to_owned(), |rate| {
+                    format!("{rate} operations a second")
+                }),
             );
         }
         if !named.is_empty() {

@@ -209,18 +209,31 @@ impl Scenario {
     /// Returns whether the store keeps what it held at the start.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        let Mix { get, get_many, set: _, set_many: _, insert: _, update: _, delete: _, delete_many: _ } =
-            self.mix;
+        let Mix {
+            get,
+            get_many,
+            set: _,
+            set_many: _,
+            insert: _,
+            update: _,
+            delete: _,
+            delete_many: _,
+        } = self.mix;
         u32::from(get) + u32::from(get_many) == 100
     }
 
-    /// Returns whether every get must find its key: all are there from the start, and none is ever removed.
+    /// Returns whether every get must find its key: all are there from the start, and none is ever
+    /// removed.
     #[must_use]
     pub fn always_hits(&self) -> bool {
-        self.trace.is_none() && self.preload == 1.0 && self.mix.delete == 0 && self.mix.delete_many == 0
+        self.trace.is_none()
+            && self.preload == 1.0
+            && self.mix.delete == 0
+            && self.mix.delete_many == 0
     }
 
-    /// Returns whether an empty store is given each of its keys once, one after another, and nothing else.
+    /// Returns whether an empty store is given each of its keys once, one after another, and
+    /// nothing else.
     #[must_use]
     pub fn grows(&self) -> bool {
         self.trace.is_none()

@@ -15,7 +15,10 @@ fn a_mix_that_does_not_add_up_is_named() {
     scenario.validate().unwrap();
     scenario.mix.get = 49;
     let error = scenario.validate().unwrap_err();
-    assert_eq!(error.to_string(), "scenario \"sample\": the sum of the mix is 99: it must be 100 percent");
+    assert_eq!(
+        error.to_string(),
+        "scenario \"sample\": the sum of the mix is 99: it must be 100 percent"
+    );
     assert!(error.is_usage());
 }
 
@@ -61,10 +64,12 @@ fn a_field_outside_its_limits_is_named() {
 fn a_scenario_is_data() {
     let text = serde_json::to_string(&sample()).unwrap();
     assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), sample());
-    let error = serde_json::from_str::<Scenario>(&text.replacen("\"mix\"", "\"mox\"", 1)).unwrap_err();
+    let error =
+        serde_json::from_str::<Scenario>(&text.replacen("\"mix\"", "\"mox\"", 1)).unwrap_err();
     assert!(error.to_string().contains("unknown field `mox`"), "{error}");
     assert_eq!(
-        serde_json::from_str::<Scenario>("{\"name\": \"default\", \"mix\": {\"get\": 100}}").unwrap(),
+        serde_json::from_str::<Scenario>("{\"name\": \"default\", \"mix\": {\"get\": 100}}")
+            .unwrap(),
         Scenario::default()
     );
 }
@@ -81,7 +86,8 @@ fn what_contradicts_the_number_of_keys_is_refused() {
         ..Scenario::default()
     };
     let error = growing.validate().unwrap_err().to_string();
-    let expected = "scenario \"grow\": operations is 1000000: it must be at most 3, the number of keys";
+    let expected =
+        "scenario \"grow\": operations is 1000000: it must be at most 3, the number of keys";
     assert!(error.starts_with(expected), "{error}");
     let crowded = Scenario { length: Length::Operations(3), threads: vec![1, 8], ..growing };
     let error = crowded.validate().unwrap_err().to_string();

@@ -25,13 +25,22 @@ impl Scenario {
 
     /// Returns the first field that is wrong, what it is, and what it must be.
     fn fault(&self) -> Option<(&'static str, String, String)> {
-        let fault = |field, value: String, expected: &str| Some((field, value, expected.to_owned()));
+        let fault =
+            |field, value: String, expected: &str| Some((field, value, expected.to_owned()));
         if self.name.trim().is_empty() || self.name.chars().any(char::is_control) {
-            return fault("name", format!("{:?}", self.name), "some text, without control characters");
+            return fault(
+                "name",
+                format!("{:?}", self.name),
+                "some text, without control characters",
+            );
         }
         let total = self.mix.sum();
         if self.trace.is_some() && total != 0 {
-            return fault("mix", self.mix.to_string(), "left out, for the trace has the operations");
+            return fault(
+                "mix",
+                self.mix.to_string(),
+                "left out, for the trace has the operations",
+            );
         }
         if self.trace.is_none() && total != 100 {
             return fault("the sum of the mix", total.to_string(), "100 percent");
@@ -50,7 +59,11 @@ impl Scenario {
                 return fault("operations", operations.to_string(), "from 1 to 549755813888");
             }
             Length::Once if self.trace.is_none() => {
-                return fault("length", "once".to_owned(), "seconds or operations where there is no trace");
+                return fault(
+                    "length",
+                    "once".to_owned(),
+                    "seconds or operations where there is no trace",
+                );
             }
             _ => {}
         }
@@ -67,7 +80,11 @@ impl Scenario {
             return fault("warm_up", self.warm_up.to_string(), "from 0 to 3600 seconds");
         }
         if self.warm_up > 0.0 && !matches!(self.length, Length::Seconds(_)) {
-            return fault("warm_up", self.warm_up.to_string(), "0 if the length is a number of operations");
+            return fault(
+                "warm_up",
+                self.warm_up.to_string(),
+                "0 if the length is a number of operations",
+            );
         }
         if let Some(rate) = self.rate
             && !(1.0..=1e9).contains(&rate)
@@ -87,7 +104,11 @@ impl Scenario {
             return fault("key_size", value, &expected);
         }
         if self.key_size.fixed().is_none() && self.key_size.min() < 8 {
-            return fault("key_size", self.key_size.to_string(), "at least 8 bytes where sizes differ");
+            return fault(
+                "key_size",
+                self.key_size.to_string(),
+                "at least 8 bytes where sizes differ",
+            );
         }
         let most = Keys::most(&self.key_size);
         if self.keys_from.is_none() && self.trace.is_none() && self.keys > most {
@@ -125,7 +146,8 @@ impl Scenario {
         fault("config", config.to_string(), "a configuration that a store can be opened with")
     }
 
-    /// Returns the first two fields that contradict each other: a report would state what did not happen.
+    /// Returns the first two fields that contradict each other: a report would state what did not
+    /// happen.
     fn contradiction(&self) -> Option<(&'static str, String, String)> {
         let shared_out = self.trace.is_some() || self.distribution == KeyDistribution::Sequential;
         let most = self.threads.iter().copied().max().unwrap_or(0);
@@ -153,11 +175,14 @@ impl Scenario {
         }
         if let Some(threads) = self.burst {
             if threads == 0 || threads > MAX_THREADS {
-                return Some(("burst", threads.to_string(), format!("from 1 to {MAX_THREADS} threads")));
+                return Some((
+                    "burst",
+                    threads.to_string(),
+                    format!("from 1 to {MAX_THREADS} threads"),
+                ));
             }
             if self.trace.is_some() || self.loaded_keys() == 0 {
-                let expected =
-                    "left out where the store is empty at the start: its threads use keys that are there";
+                let expected = "left out where the store is empty at the start: its threads use keys that are there";
                 return Some(("burst", threads.to_string(), expected.to_owned()));
             }
         }

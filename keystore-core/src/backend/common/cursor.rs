@@ -1,11 +1,13 @@
 //! Walking a table that grows and shrinks meanwhile, meeting every entry once.
 //!
-//! A table chooses a bucket by the low bits of the hash, so when it doubles, a bucket's entries part by the next higher
-//! bit. Read the hash backwards, lowest bit first, and each bucket is an interval of the numbers from 0 to 2^64, which
-//! splits in two halves when the table doubles and is put together again when it shrinks. A walk that goes up through
-//! these intervals, and remembers only how far it has come, loses nothing and meets nothing twice, whatever the table
-//! does between two steps: an entry's place in that order never changes. (The order is the one that Redis' SCAN
-//! takes, after Pieter Noordhuis; the position within a bucket is added here, so that merged buckets repeat nothing.)
+//! A table chooses a bucket by the low bits of the hash, so when it doubles, a bucket's entries
+//! part by the next higher bit. Read the hash backwards, lowest bit first, and each bucket is an
+//! interval of the numbers from 0 to 2^64, which splits in two halves when the table doubles and
+//! is put together again when it shrinks. A walk that goes up through these intervals, and
+//! remembers only how far it has come, loses nothing and meets nothing twice, whatever the table
+//! does between two steps: an entry's place in that order never changes. (The order is the one
+//! that Redis' SCAN takes, after Pieter Noordhuis; the position within a bucket is added here, so
+//! that merged buckets repeat nothing.)
 
 /// How far a walk has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,8 +23,8 @@ impl Cursor {
         (!self.finished).then(|| self.position.reverse_bits())
     }
 
-    /// Whether a bucket that is chosen by the low `bits` of the hash lies ahead as a whole, so that its entries need not
-    /// be asked one by one.
+    /// Whether a bucket that is chosen by the low `bits` of the hash lies ahead as a whole, so
+    /// that its entries need not be asked one by one.
     pub(crate) fn whole_bucket_ahead(&self, bits: u32) -> bool {
         bits >= u64::BITS - self.position.trailing_zeros().min(u64::BITS)
     }
@@ -32,11 +34,15 @@ impl Cursor {
         hash.reverse_bits() >= self.position
     }
 
-    /// Puts the bucket that was visited behind: the one of [`next_hash`](Self::next_hash), by its low `bits`.
+    /// Puts the bucket that was visited behind: the one of [`next_hash`](Self::next_hash), by its
+    /// low `bits`.
     pub(crate) fn pass_bucket(&mut self, bits: u32) {
         let below = u64::BITS - bits;
-        let next =
-            if below == u64::BITS { None } else { ((self.position >> below) + 1).checked_mul(1 << below) };
+        let next = if below == u64::BITS {
+            None
+        } else {
+            ((self.position >> below) + 1).checked_mul(1 << below)
+        };
         match next {
             Some(position) => self.position = position,
             None => self.finished = true,
@@ -57,7 +63,9 @@ mod tests {
             let bits = bits_at(step);
             let mask = (1_u64 << bits) - 1;
             for (met, &hash) in met.iter_mut().zip(hashes) {
-                if hash & mask == next & mask && (cursor.whole_bucket_ahead(bits) || cursor.is_ahead(hash)) {
+                if hash & mask == next & mask
+                    && (cursor.whole_bucket_ahead(bits) || cursor.is_ahead(hash))
+                {
                     *met += 1;
                 }
             }

@@ -5,8 +5,9 @@
 //!     | tag: 16   | address of the node | flags |
 //! ```
 //!
-//! Nodes are aligned to 8 bytes and user-space addresses have 48 bits, so a word has room for a tag of the key's hash
-//! and three flags. A lookup compares tags and follows only the pointers behind equal ones.
+//! Nodes are aligned to 8 bytes and user-space addresses have 48 bits, so a word has room for a
+//! tag of the key's hash and three flags. A lookup compares tags and follows only the pointers
+//! behind equal ones.
 
 use std::ptr::NonNull;
 
@@ -40,8 +41,8 @@ impl TaggedPtr {
     /// The word for `node` under `tag`, with no flag set.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a node above the 48 bits of address that a word has room for, which today's systems hand
-    /// out only to programs that ask for them.
+    /// [`Error::Unsupported`] for a node above the 48 bits of address that a word has room for,
+    /// which today's systems hand out only to programs that ask for them.
     #[inline]
     pub(crate) fn new(tag: u16, node: Node) -> Result<Self> {
         let address = node.as_ptr().expose_provenance() as u64;
@@ -112,7 +113,11 @@ mod tests {
         let word = TaggedPtr::new(0xbeef, node).unwrap();
         assert_eq!(word.node(), Some(node));
         assert_eq!(word.tag(), 0xbeef);
-        assert_eq!(TaggedPtr(word.0 | 0b101).node(), Some(node), "flags do not disturb the address");
+        assert_eq!(
+            TaggedPtr(word.0 | 0b101).node(),
+            Some(node),
+            "flags do not disturb the address"
+        );
         assert_eq!(TaggedPtr(0).node(), None);
         // SAFETY: created above, and not used again.
         unsafe { node.destroy(&Global) };

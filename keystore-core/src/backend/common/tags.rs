@@ -1,8 +1,9 @@
 //! Looking for a tag in all the words of a cache line at once.
 //!
-//! A lookup that tries slot by slot ends at a slot that nobody can foresee, and the processor, which had guessed another one,
-//! throws away the work that it had begun on the next lookup. All tags compared together cost less than two slots one
-//! by one, and there is no such guess: the first word that fits is nearly always the right one.
+//! A lookup that tries slot by slot ends at a slot that nobody can foresee, and the processor,
+//! which had guessed another one, throws away the work that it had begun on the next lookup. All
+//! tags compared together cost less than two slots one by one, and there is no such guess: the
+//! first word that fits is nearly always the right one.
 
 #[cfg(any(test, not(target_arch = "x86_64"), miri))]
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +29,8 @@ impl Matches {
     /// Looks at `count` words of a line, from the one at `first` on.
     ///
     /// # Safety
-    /// `line` is the start of a cache line whose memory is valid, and those words are written by nothing but whole aligned
-    /// stores while they are looked at.
+    /// `line` is the start of a cache line whose memory is valid, and those words are written by
+    /// nothing but whole aligned stores while they are looked at.
     #[inline]
     pub(crate) unsafe fn of(line: *const u64, first: usize, count: usize, tag: u16) -> Self {
         debug_assert!(line.addr().is_multiple_of(CACHE_LINE) && first + count <= WORDS);
@@ -105,12 +106,14 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
         _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi16, _mm_srai_epi32,
     };
 
-    // SAFETY: SSE2 is part of x86-64. The loads are within the line, which is aligned to more than 16 bytes. They are written
-    // as assembly because other threads may write to the line meanwhile, which Rust allows to nothing but atomics, and these
-    // have no vectors. Each word of a vector is what that word held at an instant: aligned words are loaded whole.
+    // SAFETY: SSE2 is part of x86-64. The loads are within the line, which is aligned to more than
+    // 16 bytes. They are written as assembly because other threads may write to the line
+    // meanwhile, which Rust allows to nothing but atomics, and these have no vectors. Each word of
+    // a vector is what that word held at an instant: aligned words are loaded whole.
     unsafe {
-        // The upper halves of the words, four to a vector. Two words that do not matter are not loaded: they may have been written
-        // just now, in pieces, and a vector would have to wait for that.
+        // The upper halves of the words, four to a vector. Two words that do not matter are not
+        // loaded: they may have been written just now, in pieces, and a vector would have to wait
+        // for that.
         let low = if among & FIRST_TWO == 0 {
             let low;
             asm!(
@@ -126,7 +129,8 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
             upper_halves::<0>(line)
         };
         let high = upper_halves::<32>(line);
-        // Of these the upper halves: all the tags in one vector. They are narrowed as signed numbers, which keeps all 16 bits.
+        // Of these the upper halves: all the tags in one vector. They are narrowed as signed
+        // numbers, which keeps all 16 bits.
         let tags = _mm_packs_epi32(_mm_srai_epi32(low, 16), _mm_srai_epi32(high, 16));
         _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag.cast_signed()))).cast_unsigned()
     }
@@ -177,10 +181,15 @@ mod tests {
         for chosen in 0..256_u32 {
             // The tag's bits elsewhere in a word must not count.
             let line = Line(std::array::from_fn(|n| {
-                if chosen >> n & 1 == 1 { TAG << 48 | 0x1234_5678 } else { TAG << 32 | TAG << 16 | TAG }
+                if chosen >> n & 1 == 1 {
+                    TAG << 48 | 0x1234_5678
+                } else {
+                    TAG << 32 | TAG << 16 | TAG
+                }
             }));
             for (first, count) in [(0, 8), (0, 7), (0, 6), (1, 6), (2, 6), (2, 3)] {
-                let expected: Vec<usize> = (first..first + count).filter(|n| chosen >> n & 1 == 1).collect();
+                let expected: Vec<usize> =
+                    (first..first + count).filter(|n| chosen >> n & 1 == 1).collect();
                 assert_eq!(matches(&line, first, count, TAG as u16), expected, "{chosen:08b}");
             }
             // SAFETY: a line of its own, that nobody writes.

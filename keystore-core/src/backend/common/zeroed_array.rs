@@ -22,7 +22,8 @@ fn alignment(pages: Pages, bytes: usize) -> usize {
 /// # Safety
 /// An all-zero `Self` is valid, and `Self` is aligned to at most [`CACHE_LINE`].
 pub(crate) unsafe trait Zeroable: Sized {
-    /// What zeros stand for, where it cannot be had by zeroing memory: the atomics of the model checker are more than their value.
+    /// What zeros stand for, where it cannot be had by zeroing memory: the atomics of the model
+    /// checker are more than their value.
     #[cfg(loom)]
     fn zero() -> Self {
         // SAFETY: the trait's promise.
@@ -30,8 +31,9 @@ pub(crate) unsafe trait Zeroable: Sized {
     }
 }
 
-/// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come from the system page by
-/// page, when they are first touched: making one costs nothing in proportion to its length.
+/// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come
+/// from the system page by page, when they are first touched: making one costs nothing in
+/// proportion to its length.
 pub(crate) struct ZeroedArray<T> {
     first: NonNull<T>,
     length: usize,
@@ -52,8 +54,9 @@ impl<T: Zeroable> ZeroedArray<T> {
         // that it cannot look into forces it to ask.
         let block = NonNull::new(black_box(unsafe { alloc_zeroed(layout) }))
             .ok_or(Error::OutOfMemory { requested: layout.size() })?;
-        // Asking for the alignment through the layout makes general allocators clear the whole block by hand; asking
-        // for that much more and rounding up leaves large blocks to the system, which clears pages when they are touched.
+        // Asking for the alignment through the layout makes general allocators clear the whole
+        // block by hand; asking for that much more and rounding up leaves large blocks to the
+        // system, which clears pages when they are touched.
         let first = block.as_ptr().map_addr(|address| address.next_multiple_of(alignment)).cast();
         // SAFETY: rounding up stays within the block, which is not at the null address.
         let array = Self { first: unsafe { NonNull::new_unchecked(first) }, length, block, layout };
@@ -68,7 +71,8 @@ impl<T: Zeroable> ZeroedArray<T> {
         Ok(array)
     }
 
-    /// Bytes that huge pages were asked for: the whole ones, for what is left over is not worth one.
+    /// Bytes that huge pages were asked for: the whole ones, for what is left over is not worth
+    /// one.
     pub(crate) fn huge_page_bytes(&self) -> usize {
         let bytes = self.length * size_of::<T>();
         if self.layout.size() >= bytes + HUGE_PAGE { bytes / HUGE_PAGE * HUGE_PAGE } else { 0 }
@@ -97,7 +101,8 @@ impl<T: Zeroable> ZeroedArray<T> {
     /// The elements.
     #[inline]
     pub(crate) fn as_slice(&self) -> &[T] {
-        // SAFETY: the block holds `length` elements from `first` on, all initialised by `Zeroable`'s promise.
+        // SAFETY: the block holds `length` elements from `first` on, all initialised by
+        // `Zeroable`'s promise.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.length) }
     }
 }
@@ -129,8 +134,9 @@ mod tests {
 
     #[test]
     fn elements_are_zero_and_on_cache_lines() {
-        for (length, pages) in
-            [1, 3, 32_767, 32_768, 100_000].into_iter().flat_map(|n| [(n, Pages::Ordinary), (n, Pages::Huge)])
+        for (length, pages) in [1, 3, 32_767, 32_768, 100_000]
+            .into_iter()
+            .flat_map(|n| [(n, Pages::Ordinary), (n, Pages::Huge)])
         {
             let array = ZeroedArray::<[u64; 8]>::new(length, pages).unwrap();
             assert_eq!(array.as_slice().len(), length);
@@ -138,13 +144,19 @@ mod tests {
             let large = pages == Pages::Huge && length >= 32_768;
             let alignment = if large { HUGE_PAGE } else { CACHE_LINE };
             assert_eq!(array.as_slice().as_ptr().addr() % alignment, 0);
-            assert_eq!(array.huge_page_bytes(), if large { length * 64 / HUGE_PAGE * HUGE_PAGE } else { 0 });
+            assert_eq!(
+                array.huge_page_bytes(),
+                if large { length * 64 / HUGE_PAGE * HUGE_PAGE } else { 0 }
+            );
         }
     }
 
     #[test]
     fn a_length_that_no_memory_has_is_an_error() {
-        assert_eq!(ZeroedArray::<[u64; 8]>::new(usize::MAX / 8, Pages::Huge).unwrap_err().code(), -10);
+        assert_eq!(
+            ZeroedArray::<[u64; 8]>::new(usize::MAX / 8, Pages::Huge).unwrap_err().code(),
+            -10
+        );
         assert_eq!(ZeroedArray::<[u64; 8]>::new(usize::MAX, Pages::Huge).unwrap_err().code(), -10);
     }
 }

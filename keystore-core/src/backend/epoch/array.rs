@@ -1,13 +1,15 @@
 //! The array of buckets, and the array that it is being moved to.
 //!
-//! A table is one array of 2^k buckets, chosen by the low k bits of the hash. It grows and shrinks by hanging an array of twice or
-//! half the size on [`BucketArray::next`] and moving the buckets over a few at a time (module `migrate`); when all are
-//! moved, `next` becomes the table's array and the old one is retired.
+//! A table is one array of 2^k buckets, chosen by the low k bits of the hash. It grows and shrinks
+//! by hanging an array of twice or half the size on [`BucketArray::next`] and moving the buckets
+//! over a few at a time (module `migrate`); when all are moved, `next` becomes the table's array
+//! and the old one is retired.
 //!
-//! Buckets move by *units*: growing, a unit is a bucket of the old array and the two buckets of the new one that its entries
-//! part to; shrinking, two of the old and the one of the new that they meet in. Either way the unit of a hash is given by
-//! the low bits that both arrays take. A unit counts as moved when its last new bucket is settled: until that instant the old
-//! array has its entries, from then on the new one does.
+//! Buckets move by *units*: growing, a unit is a bucket of the old array and the two buckets of
+//! the new one that its entries part to; shrinking, two of the old and the one of the new that
+//! they meet in. Either way the unit of a hash is given by the low bits that both arrays take. A
+//! unit counts as moved when its last new bucket is settled: until that instant the old array has
+//! its entries, from then on the new one does.
 
 use std::ptr::null_mut;
 
@@ -22,7 +24,8 @@ use crate::huge_pages::Pages;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-/// The most bits that an array can have: what the bucket index can take of the hash, and memory can hold.
+/// The most bits that an array can have: what the bucket index can take of the hash, and memory
+/// can hold.
 pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
 
 /// See the module.
@@ -41,7 +44,8 @@ pub(super) struct BucketArray {
 #[derive(Debug)]
 pub(super) struct Migration {
     pub(super) units: usize,
-    /// Chunks handed out so far; past the last, they are handed out again, in case a thread never came back with one.
+    /// Chunks handed out so far; past the last, they are handed out again, in case a thread never
+    /// came back with one.
     pub(super) claimed: CachePadded<AtomicUsize>,
     pub(super) copied: CachePadded<AtomicUsize>,
     pub(super) chunks: ZeroedArray<AtomicBool>,
@@ -67,7 +71,8 @@ pub(super) struct Unit<'g> {
 }
 
 impl BucketArray {
-    /// An array of 2^`bits` fresh buckets: a table's first, or one to move an array of 2^`from_bits` buckets to.
+    /// An array of 2^`bits` fresh buckets: a table's first, or one to move an array of
+    /// 2^`from_bits` buckets to.
     pub(super) fn allocate(bits: u32, from_bits: Option<u32>, pages: Pages) -> Result<*mut Self> {
         let migration = match from_bits {
             None => None,
@@ -138,8 +143,8 @@ impl BucketArray {
     /// The array that this one is being moved to, or was.
     #[inline]
     pub(super) fn next<'g>(&self, _: &'g Guard) -> Option<&'g Self> {
-        // SAFETY: an array is retired when the table no longer leads to it, and freed when nobody is pinned who could have
-        // come by it before; `'g` lies within a pin.
+        // SAFETY: an array is retired when the table no longer leads to it, and freed when nobody
+        // is pinned who could have come by it before; `'g` lies within a pin.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 
@@ -185,7 +190,8 @@ impl<'g> Unit<'g> {
         &self.to.buckets()[self.to.buckets().len() - units + self.index]
     }
 
-    /// The bit of the hash that parts the unit's entries to its two targets; `None` where there is one.
+    /// The bit of the hash that parts the unit's entries to its two targets; `None` where there is
+    /// one.
     pub(super) fn split_bit(self) -> Option<u32> {
         (self.to.bits > self.from.bits).then_some(self.from.bits)
     }

@@ -1,4 +1,5 @@
-//! A bucket: seven slots and a link, on one cache line. All of it is atomic; nothing is ever locked.
+//! A bucket: seven slots and a link, on one cache line. All of it is atomic; nothing is ever
+//! locked.
 //!
 //! A slot is a [`TaggedPtr`] with up to three flags, and goes through these states:
 //!
@@ -14,16 +15,19 @@
 //!   any state ── freeze ──► the same state, frozen: it never changes again
 //! ```
 //!
-//! A free slot is either [`EMPTY`] (all zeros: never held anything) or [`TOMBSTONE`]. They are told apart so that what moves
-//! entries into a new bucket, which several threads may do at once, fills a slot only once: see the module `migrate`.
+//! A free slot is either [`EMPTY`] (all zeros: never held anything) or [`TOMBSTONE`]. They are
+//! told apart so that what moves entries into a new bucket, which several threads may do at once,
+//! fills a slot only once: see the module `migrate`.
 //!
-//! Only live words are entries. A pending word is an insertion that is not decided yet; readers do not see it.
+//! Only live words are entries. A pending word is an insertion that is not decided yet; readers do
+//! not see it.
 //!
 //! A live word that is frozen because its bucket splits also says which half it goes to
-//! ([`TaggedPtr::SECOND`]). The exchange that freezes it writes that down, so all threads that copy the
-//! word put it into the same half.
+//! ([`TaggedPtr::SECOND`]). The exchange that freezes it writes that down, so all threads that
+//! copy the word put it into the same half.
 //!
-//! The link holds the address of an overflow bucket, or none, and two flags of the bucket: [`MIGRATED`] and [`FROZEN_LINK`].
+//! The link holds the address of an overflow bucket, or none, and two flags of the bucket:
+//! [`MIGRATED`] and [`FROZEN_LINK`].
 
 use std::ptr::{self, null_mut};
 
@@ -37,7 +41,8 @@ use crate::fallible::try_box;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 
-/// Words of a bucket: those of a cache line, but few for a model checker, which tries what can happen to each.
+/// Words of a bucket: those of a cache line, but few for a model checker, which tries what can
+/// happen to each.
 const WORDS: usize = if cfg!(loom) { 3 } else { tags::WORDS };
 
 /// Slots in a bucket.
@@ -61,7 +66,8 @@ pub(super) const TOMBSTONE: u64 = ABORTED;
 
 /// In a link: everything was moved into this bucket, so that it counts from here on.
 const MIGRATED: u64 = 0b001;
-/// In a link: the bucket is being moved, or was: it takes no more overflow buckets, and its slots are frozen one by one.
+/// In a link: the bucket is being moved, or was: it takes no more overflow buckets, and its slots
+/// are frozen one by one.
 const FROZEN_LINK: u64 = 0b010;
 
 const LINK_FLAGS: u64 = MIGRATED | FROZEN_LINK;
@@ -170,15 +176,17 @@ impl Link {
     pub(super) fn overflow<'g>(self) -> Option<&'g Bucket> {
         let address = (self.0 & !LINK_FLAGS) as usize;
         let overflow: *const Bucket = ptr::with_exposed_provenance(address);
-        // SAFETY: a link's address is that of an overflow bucket which is freed only when its chain has been retired and no
-        // thread is pinned that could have read the link (module `garbage`), or by whoever has the table to itself. `Link`s
-        // are read through a `&Bucket`, which the callers bound by their pin.
+        // SAFETY: a link's address is that of an overflow bucket which is freed only when its
+        // chain has been retired and no thread is pinned that could have read the link (module
+        // `garbage`), or by whoever has the table to itself. `Link`s are read through a `&Bucket`,
+        // which the callers bound by their pin.
         unsafe { overflow.as_ref() }
     }
 }
 
 impl Bucket {
-    /// A fresh overflow bucket whose first slots hold `words`, and whose link is to `next` (or null).
+    /// A fresh overflow bucket whose first slots hold `words`, and whose link is to `next` (or
+    /// null).
     pub(super) fn allocate(words: &[TaggedPtr], next: *mut Self) -> Result<*mut Self> {
         debug_assert!(words.len() <= SLOTS);
         let word = |at: usize| match at {
@@ -209,8 +217,10 @@ impl Bucket {
         while !first.is_null() {
             // SAFETY: the caller's promise; the link is read before its bucket goes.
             unsafe {
-                let next =
-                    (*first).link().overflow().map_or(null_mut(), |next| ptr::from_ref(next).cast_mut());
+                let next = (*first)
+                    .link()
+                    .overflow()
+                    .map_or(null_mut(), |next| ptr::from_ref(next).cast_mut());
                 Self::free(first);
                 first = next;
             }
@@ -238,14 +248,15 @@ impl Bucket {
         matches.map(|slot| &self.words[slot])
     }
 
-    /// Acquire: what was written to the overflow bucket before it was linked, and to the slots before the bucket was
-    /// settled, is seen.
+    /// Acquire: what was written to the overflow bucket before it was linked, and to the slots
+    /// before the bucket was settled, is seen.
     #[inline]
     pub(super) fn link(&self) -> Link {
         Link(self.link_word().load(Ordering::Acquire))
     }
 
-    /// Links an overflow bucket where `link` has none and is not frozen. Where that has changed, the new link.
+    /// Links an overflow bucket where `link` has none and is not frozen. Where that has changed,
+    /// the new link.
     pub(super) fn append(&self, link: Link, overflow: *mut Self) -> Result<(), Link> {
         debug_assert!(link.overflow().is_none() && !link.is_frozen());
         let new = overflow.expose_provenance() as u64 | link.0;
@@ -256,14 +267,16 @@ impl Bucket {
             .map_err(Link)
     }
 
-    /// Makes the bucket count, with the chain that `overflow` begins (or null): whether this call did so.
+    /// Makes the bucket count, with the chain that `overflow` begins (or null): whether this call
+    /// did so.
     pub(super) fn finish_bucket(&self, overflow: *mut Self) -> bool {
         let new = overflow.expose_provenance() as u64 | MIGRATED;
         // Release: whoever sees the bucket settled sees its slots filled.
         self.link_word().compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// This bucket and its overflow buckets. A bucket's link is read when the next one is asked for.
+    /// This bucket and its overflow buckets. A bucket's link is read when the next one is asked
+    /// for.
     #[inline]
     pub(super) fn chain<'g>(&'g self, _: &'g Guard) -> Chain<'g> {
         Chain { last: None, first: Some(self) }
@@ -271,19 +284,24 @@ impl Bucket {
 
     /// All slots of the chain, with what they hold now.
     #[inline]
-    pub(super) fn words<'g>(&'g self, guard: &'g Guard) -> impl Iterator<Item = (&'g AtomicU64, TaggedPtr)> {
+    pub(super) fn words<'g>(
+        &'g self,
+        guard: &'g Guard,
+    ) -> impl Iterator<Item = (&'g AtomicU64, TaggedPtr)> {
         let slots = self.chain(guard).flat_map(Self::slots);
         // Acquire: the node's content was written before the word.
         slots.map(|slot| (slot, TaggedPtr(slot.load(Ordering::Acquire))))
     }
 
-    /// Freezes the bucket's chain. Links go first: as long as the first link is not frozen, no slot is.
+    /// Freezes the bucket's chain. Links go first: as long as the first link is not frozen, no
+    /// slot is.
     ///
     /// `second` says of a live word whether it goes to the second half of a split. The first answer
     /// that is exchanged into the slot counts for all threads. It may panic, as it may call the
     /// user's hasher: then the rest is left for the next call.
     pub(super) fn freeze(&self, guard: &Guard, second: impl Fn(TaggedPtr) -> bool) {
-        // Each link is frozen before the chain asks it for the next bucket, so what is found is the whole chain for good.
+        // Each link is frozen before the chain asks it for the next bucket, so what is found is
+        // the whole chain for good.
         for bucket in self.chain(guard) {
             if !bucket.link().is_frozen() {
                 bucket.link_word().fetch_or(FROZEN_LINK, Ordering::AcqRel);

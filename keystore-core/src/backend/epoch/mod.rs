@@ -2,9 +2,9 @@
 //!
 //! # The table
 //!
-//! An array of buckets, each one cache line of seven slots and a link to overflow buckets ([`bucket`]). A slot is one atomic
-//! word: a tag of the key's hash and the node's address. Nodes never change once they are in a slot, so an entry's whole life
-//! is exchanges on one word:
+//! An array of buckets, each one cache line of seven slots and a link to overflow buckets
+//! ([`bucket`]). A slot is one atomic word: a tag of the key's hash and the node's address. Nodes
+//! never change once they are in a slot, so an entry's whole life is exchanges on one word:
 //!
 //! | verb | takes effect at |
 //! |---|---|
@@ -14,27 +14,30 @@
 //! | set, insert of a key that is not there | the exchange of the pending word for the live one ([`insert`]) |
 //! | a write that decides to change nothing | as a read |
 //!
-//! An absent key: if a key was there all the time while a reader looked, it was in one slot all the time, for an entry changes its
-//! slot only by being removed and inserted again; so the reader met it. A reader that did not meet it may therefore say that
-//! there was an instant without it.
+//! An absent key: if a key was there all the time while a reader looked, it was in one slot all
+//! the time, for an entry changes its slot only by being removed and inserted again; so the reader
+//! met it. A reader that did not meet it may therefore say that there was an instant without it.
 //!
 //! # Growing
 //!
-//! The array is moved to one of twice or half the size, a few buckets at a time, by everyone who writes ([`array`],
-//! [`migrate`]). No thread can keep the others from going on: what one leaves half done, any other can do again.
+//! The array is moved to one of twice or half the size, a few buckets at a time, by everyone who
+//! writes ([`array`], [`migrate`]). No thread can keep the others from going on: what one leaves
+//! half done, any other can do again.
 //!
 //! # Memory
 //!
-//! A node that was taken out of its slot may still be looked at. Every verb pins the epoch (crossbeam-epoch, after Keir Fraser's
-//! *Practical lock-freedom*, 2004) while it is in the table, and what was taken out is freed when all who were pinned then
-//! have let go ([`garbage`]). How a pin is had for two stores and no locked instruction is told in [`pin`](mod@pin).
+//! A node that was taken out of its slot may still be looked at. Every verb pins the epoch
+//! (crossbeam-epoch, after Keir Fraser's *Practical lock-freedom*, 2004) while it is in the table,
+//! and what was taken out is freed when all who were pinned then have let go ([`garbage`]). How a
+//! pin is had for two stores and no locked instruction is told in [`pin`](mod@pin).
 //!
 //! # What was learned from whom
 //!
-//! One cache line to a bucket, bounded chains and growth that blocks nobody: DLHT (arXiv 2406.09986) and CLHT (David,
-//! Guerraoui, Trigonakis, 2015). Helping a half-done operation from what it left in shared memory: Harris, Fraser and Pratt's
-//! multi-word compare-and-swap (2002). Freezing buckets to copy them: Liu, Zhang and Spear, *Dynamic-sized nonblocking hash
-//! tables* (2014). The protocol of pending words is this project's own.
+//! One cache line to a bucket, bounded chains and growth that blocks nobody: DLHT (arXiv
+//! 2406.09986) and CLHT (David, Guerraoui, Trigonakis, 2015). Helping a half-done operation from
+//! what it left in shared memory: Harris, Fraser and Pratt's multi-word compare-and-swap (2002).
+//! Freezing buckets to copy them: Liu, Zhang and Spear, *Dynamic-sized nonblocking hash tables*
+//! (2014). The protocol of pending words is this project's own.
 
 mod array;
 mod bucket;
@@ -95,9 +98,10 @@ where
 {
     /// An empty store with a hasher of one's own.
     ///
-    /// Whoever can choose the keys and knows which of them share a hash can make every operation on these walk through all of
-    /// them. The default hasher's seed is random, which is enough against keys that were chosen beforehand. Against someone who
-    /// can measure how long the store takes, and learn from it, take SipHash:
+    /// Whoever can choose the keys and knows which of them share a hash can make every operation
+    /// on these walk through all of them. The default hasher's seed is random, which is enough
+    /// against keys that were chosen beforehand. Against someone who can measure how long the
+    /// store takes, and learn from it, take SipHash:
     ///
     /// ```
     /// # fn main() -> keystore_core::Result<()> {
@@ -138,7 +142,8 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The array that verbs start at. Where it is being moved, its `next` is where they may have to go on.
+    /// The array that verbs start at. Where it is being moved, its `next` is where they may have
+    /// to go on.
     array: AtomicPtr<BucketArray>,
     /// The account is in there too: what is freed is accounted for.
     garbage: Garbage<A, S>,
@@ -157,7 +162,8 @@ where
     /// The array to start at.
     #[inline]
     fn current<'g>(&self, _: &'g Guard) -> &'g BucketArray {
-        // SAFETY: there always is one, and it is retired only when it is the table's no longer; `'g` lies within a pin.
+        // SAFETY: there always is one, and it is retired only when it is the table's no longer;
+        // `'g` lies within a pin.
         unsafe { &*self.array.load(Ordering::Acquire) }
     }
 
@@ -170,10 +176,15 @@ where
         })
     }
 
-    /// [`find`](Self::find) in overflow buckets. Apart, for one entry in twenty lies in one, and a loop around the look costs
-    /// the others more than this call.
+    /// [`find`](Self::find) in overflow buckets. Apart, for one entry in twenty lies in one, and a
+    /// loop around the look costs the others more than this call.
     #[inline(never)]
-    fn find_deeper<'g>(mut bucket: &'g Bucket, tag: u16, key: &[u8], guard: &'g Guard) -> Option<Found<'g>> {
+    fn find_deeper<'g>(
+        mut bucket: &'g Bucket,
+        tag: u16,
+        key: &[u8],
+        guard: &'g Guard,
+    ) -> Option<Found<'g>> {
         loop {
             if let Some(found) = Self::find_in(bucket, tag, key, guard) {
                 return Some(found);
@@ -186,12 +197,13 @@ where
     #[inline]
     fn find_in<'g>(bucket: &'g Bucket, tag: u16, key: &[u8], _: &'g Guard) -> Option<Found<'g>> {
         for slot in bucket.slots_with(tag) {
-            // Acquire: the node's content was written before its word. And sequentially consistent, as the exchanges are and the
-            // look at the tags is: a thread that wrote one key and then reads another must not be ahead of its own write.
+            // Acquire: the node's content was written before its word. And sequentially
+            // consistent, as the exchanges are and the look at the tags is: a thread that wrote
+            // one key and then reads another must not be ahead of its own write.
             let word = TaggedPtr(slot.load(Ordering::SeqCst));
             if word.is_live_under(tag)
-                // SAFETY: a live word's node is retired only after the word was taken out of the table, and this
-                // thread has been pinned since before it read the word.
+                // SAFETY: a live word's node is retired only after the word was taken out of the
+                // table, and this thread has been pinned since before it read the word.
                 && word.node().is_some_and(|node| unsafe { node.has_key(key) })
             {
                 return Some((slot, word));
@@ -202,9 +214,10 @@ where
 
     /// The array and bucket in which `hash` is to be read.
     ///
-    /// Its unit had not moved an instant ago, so the bucket had the entries then, and its chain cannot be freed while this
-    /// thread is pinned. What is found in it was there at that instant or came later, and either is an answer for this call.
-    /// (A bucket whose unit moved before must not be looked into: its chain may be gone.)
+    /// Its unit had not moved an instant ago, so the bucket had the entries then, and its chain
+    /// cannot be freed while this thread is pinned. What is found in it was there at that instant
+    /// or came later, and either is an answer for this call. (A bucket whose unit moved before
+    /// must not be looked into: its chain may be gone.)
     #[inline]
     fn bucket_to_read<'g>(&self, hash: u64, guard: &'g Guard) -> (&'g BucketArray, &'g Bucket) {
         let mut array = self.current(guard);
@@ -276,7 +289,8 @@ where
         &self.garbage.account
     }
 
-    // Always: it is most of a read's instructions besides the look itself, and half as long again when called.
+    // Always: it is most of a read's instructions besides the look itself, and half as long again
+    // when called.
     #[inline(always)]
     fn enter(&self) -> Option<Guard> {
         pin()
@@ -363,13 +377,19 @@ where
                     Action::Set(value) => {
                         // SAFETY: as above.
                         let replaced = unsafe { old.size() };
-                        (TaggedPtr::new(tag(hash), fresh.with(key, &value, replaced)?)?, Change::Replaced)
+                        (
+                            TaggedPtr::new(tag(hash), fresh.with(key, &value, replaced)?)?,
+                            Change::Replaced,
+                        )
                     }
                     Action::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted),
                 };
                 failpoint::hit(Failpoint::Decided);
                 // Release: the new node's content goes before its word.
-                if slot.compare_exchange(word.0, new.0, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+                if slot
+                    .compare_exchange(word.0, new.0, Ordering::SeqCst, Ordering::Relaxed)
+                    .is_err()
+                {
                     continue;
                 }
                 if change == Change::Replaced {
@@ -391,7 +411,8 @@ where
                     Insertion::NotPlaced => continue,
                     Insertion::Lost => {
                         fresh.release();
-                        // SAFETY: it came to nothing, so no one can come by it any more but who has seen it pending.
+                        // SAFETY: it came to nothing, so no one can come by it any more but who
+                        // has seen it pending.
                         unsafe { self.garbage.retire_node(node, session) };
                         continue;
                     }
@@ -425,7 +446,11 @@ where
         self.walk(session, |node, _, _| Ok(unsafe { visit(node.key(), node.value()) }))
     }
 
-    fn retain(&self, session: &mut Guard, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
+    fn retain(
+        &self,
+        session: &mut Guard,
+        mut keep: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<usize> {
         let mut removed = 0;
         self.walk(session, |node, hash, guard| {
             // SAFETY: the walk's nodes are alive while it shows them.
@@ -479,7 +504,8 @@ where
         let guard = entered(self)?;
         let array = self.current(&guard);
         let mut table_bytes = self.array_bytes()?;
-        let longest = array.next(&guard).map_or(0, |next| next.buckets().len()).max(array.buckets().len());
+        let longest =
+            array.next(&guard).map_or(0, |next| next.buckets().len()).max(array.buckets().len());
         for hash in 0..longest as u64 {
             let (array, bucket) = self.bucket_to_read(hash, &guard);
             // Of the hashes that share a bucket, the bucket's own index stands for all.
@@ -487,7 +513,8 @@ where
                 table_bytes += (bucket.chain(&guard).count() - 1) * size_of::<Bucket>();
             }
         }
-        let huge = array.huge_page_bytes() + array.next(&guard).map_or(0, BucketArray::huge_page_bytes);
+        let huge =
+            array.huge_page_bytes() + array.next(&guard).map_or(0, BucketArray::huge_page_bytes);
         Ok(Footprint {
             table_bytes: table_bytes as u64,
             garbage_bytes: self.garbage.bytes() as u64,
@@ -503,9 +530,10 @@ where
 {
     fn drop(&mut self) {
         let guard = &*owner();
-        // SAFETY: the table is the caller's alone: nobody is in it, so its memory is ours. Of a unit that is
-        // being moved, the array that has the entries is the one whose nodes and chains are freed; the other has copies of
-        // their words, or chains that are in the garbage.
+        // SAFETY: the table is the caller's alone: nobody is in it, so its memory is ours. Of a
+        // unit that is being moved, the array that has the entries is the one whose nodes and
+        // chains are freed; the other has copies of their words, or chains that are in the
+        // garbage.
         unsafe {
             let mut from: Option<&BucketArray> = None;
             let mut pointer = self.array.load(Ordering::Relaxed);
@@ -517,19 +545,22 @@ where
                     let departed = next.is_some_and(|next| array.unit(next, hash).is_migrated());
                     if arrived && !departed {
                         for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
-                            word.node().into_iter().for_each(|node| self.account().heap.destroy_node(node));
+                            word.node()
+                                .into_iter()
+                                .for_each(|node| self.account().heap.destroy_node(node));
                         }
                     }
                     if !departed {
-                        let first = bucket
-                            .link()
-                            .overflow()
-                            .map_or(std::ptr::null_mut(), |first| std::ptr::from_ref(first).cast_mut());
+                        let first =
+                            bucket.link().overflow().map_or(std::ptr::null_mut(), |first| {
+                                std::ptr::from_ref(first).cast_mut()
+                            });
                         Bucket::free_chain(first);
                     }
                 }
                 from = Some(array);
-                pointer = next.map_or(std::ptr::null_mut(), |next| std::ptr::from_ref(next).cast_mut());
+                pointer =
+                    next.map_or(std::ptr::null_mut(), |next| std::ptr::from_ref(next).cast_mut());
             }
             let mut pointer = self.array.load(Ordering::Relaxed);
             while let Some(array) = pointer.as_ref() {

@@ -1,4 +1,5 @@
-//! A node on its way into the table: made once, kept over the tries of a write, and freed where the write comes to nothing.
+//! A node on its way into the table: made once, kept over the tries of a write, and freed where
+//! the write comes to nothing.
 
 use std::hash::BuildHasher;
 use std::ptr;
@@ -26,8 +27,9 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         Self { account, node: None, prepared_of: None, refused: None }
     }
 
-    /// Makes a node that will likely be wanted, before the table is looked at: so the wait for the node's memory is one with the
-    /// wait for the table's. Under a memory limit it is not known yet how much room it needs, so there this does nothing.
+    /// Makes a node that will likely be wanted, before the table is looked at: so the wait for the
+    /// node's memory is one with the wait for the table's. Under a memory limit it is not known
+    /// yet how much room it needs, so there this does nothing.
     #[inline]
     pub(super) fn prepare(&mut self, key: &[u8], value: &'v [u8]) {
         if !self.account.heap.is_limited() {
@@ -39,8 +41,8 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         }
     }
 
-    /// A node with this key and value, to take the place of one of `replaced` bytes (0: of none): the one that was prepared, or that
-    /// an earlier try left, if it is right.
+    /// A node with this key and value, to take the place of one of `replaced` bytes (0: of none):
+    /// the one that was prepared, or that an earlier try left, if it is right.
     #[inline]
     pub(super) fn with(&mut self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         match (self.node, self.prepared_of) {

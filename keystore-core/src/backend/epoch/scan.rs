@@ -18,7 +18,8 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The live words of the bucket of `hash`, each key once, and how many bits of the hash chose the bucket.
+    /// The live words of the bucket of `hash`, each key once, and how many bits of the hash chose
+    /// the bucket.
     fn snapshot(&self, hash: u64, words: &mut Vec<TaggedPtr>, guard: &Guard) -> Result<u32> {
         words.clear();
         let (array, bucket) = self.bucket_to_read(hash, guard);

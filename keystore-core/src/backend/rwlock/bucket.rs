@@ -1,7 +1,8 @@
-//! A bucket: a lock, a word for its depth and its chain of overflow buckets, and six slots, on one cache line.
+//! A bucket: a lock, a word for its depth and its chain of overflow buckets, and six slots, on one
+//! cache line.
 //!
-//! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean by "held". A bucket of
-//! zeros is an unlocked, empty bucket of depth 0.
+//! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean
+//! by "held". A bucket of zeros is an unlocked, empty bucket of depth 0.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
@@ -28,15 +29,18 @@ pub(super) struct Bucket<L> {
     pub(super) entries: Entries,
 }
 
-/// What the lock covers: it is written under the exclusive side only, and read under either. The depth may be read by anyone.
+/// What the lock covers: it is written under the exclusive side only, and read under either. The
+/// depth may be read by anyone.
 #[repr(C)]
 pub(super) struct Entries {
-    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the bucket's depth.
+    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the
+    /// bucket's depth.
     chain: AtomicUsize,
     slots: [Slot; SLOTS],
 }
 
-/// A word in its place. Written under the exclusive side of the lock only; but [`Bucket::hint`] looks without.
+/// A word in its place. Written under the exclusive side of the lock only; but [`Bucket::hint`]
+/// looks without.
 #[repr(transparent)]
 pub(super) struct Slot(AtomicU64);
 
@@ -71,10 +75,12 @@ struct Overflow {
     next: *mut Overflow,
 }
 
-/// Overflow buckets that hold nothing and belong to nobody: what [`Entries::push`] takes from before it allocates.
+/// Overflow buckets that hold nothing and belong to nobody: what [`Entries::push`] takes from
+/// before it allocates.
 pub(super) struct Spare(*mut Overflow);
 
-// SAFETY: zeros are empty slots, null pointers, and by the promise of `BucketLock` an unlocked lock.
+// SAFETY: zeros are empty slots, null pointers, and by the promise of `BucketLock` an unlocked
+// lock.
 unsafe impl<L: BucketLock> Zeroable for Bucket<L> {}
 
 impl<L: BucketLock> Bucket<L> {
@@ -100,8 +106,8 @@ impl<L: BucketLock> Bucket<L> {
     /// That of [`find`](Self::find).
     #[inline]
     pub(super) unsafe fn find_in_line(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
-        // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out only when the bucket has
-        // come from memory, and all that was begun meanwhile is in vain.
+        // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out
+        // only when the bucket has come from memory, and all that was begun meanwhile is in vain.
         for slot in self.with_tag(tag) {
             let Some(node) = slot.get().node() else { continue };
             // SAFETY: a node in a bucket is alive as long as the bucket's lock is held.
@@ -112,7 +118,8 @@ impl<L: BucketLock> Bucket<L> {
         None
     }
 
-    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for prefetching: no lock is asked for.
+    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for
+    /// prefetching: no lock is asked for.
     #[inline]
     pub(super) fn hint(&self, tag: u16) -> Option<*const u8> {
         self.with_tag(tag).next()?.get().node().map(|node| node.as_ptr().cast_const())
@@ -123,14 +130,16 @@ impl<L: BucketLock> Bucket<L> {
     fn with_tag(&self, tag: u16) -> impl Iterator<Item = &Slot> {
         const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<TaggedPtr>()) };
         let line = ptr::from_ref(self);
-        // SAFETY: a bucket starts with a whole line, to whose slots nothing but whole words are stored.
+        // SAFETY: a bucket starts with a whole line, to whose slots nothing but whole words are
+        // stored.
         let matches = unsafe { Matches::of(line.cast(), Self::FIRST, SLOTS, tag) };
         // SAFETY: the words that were looked at are the slots of this bucket.
         matches.map(move |word| unsafe { &*line.cast::<Slot>().add(word) })
     }
 
     /// Where the slots begin, counted in words.
-    const FIRST: usize = (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<TaggedPtr>();
+    const FIRST: usize =
+        (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<TaggedPtr>();
 }
 
 impl Overflow {
@@ -138,7 +147,11 @@ impl Overflow {
         let layout = Layout::new::<Self>();
         // SAFETY: the layout has a size.
         let overflow = unsafe { alloc_zeroed(layout) }.cast::<Self>();
-        if overflow.is_null() { Err(Error::OutOfMemory { requested: layout.size() }) } else { Ok(overflow) }
+        if overflow.is_null() {
+            Err(Error::OutOfMemory { requested: layout.size() })
+        } else {
+            Ok(overflow)
+        }
     }
 
     /// # Safety
@@ -165,7 +178,8 @@ impl Spare {
 
     /// Adds one that has been emptied.
     fn put(&mut self, overflow: *mut Overflow) {
-        // SAFETY: the overflow bucket was unlinked by the caller and is owned by this list from here on.
+        // SAFETY: the overflow bucket was unlinked by the caller and is owned by this list from
+        // here on.
         unsafe {
             (*overflow).next = self.0;
         }
@@ -217,7 +231,8 @@ impl<'a> Iterator for Slots<'a> {
         }
         let slot = self.slot;
         self.left -= 1;
-        // SAFETY: there is at least this one slot left, so the end of the array is the furthest this can get.
+        // SAFETY: there is at least this one slot left, so the end of the array is the furthest
+        // this can get.
         unsafe {
             self.slot = slot.add(1);
             Some(&*slot)
@@ -228,7 +243,12 @@ impl<'a> Iterator for Slots<'a> {
 impl Entries {
     #[inline]
     fn slots(&self) -> Slots<'_> {
-        Slots { slot: self.slots.as_ptr(), left: SLOTS, next: self.overflow(), _locked: PhantomData }
+        Slots {
+            slot: self.slots.as_ptr(),
+            left: SLOTS,
+            next: self.overflow(),
+            _locked: PhantomData,
+        }
     }
 
     /// Whether all entries are in the bucket's own slots.
@@ -250,7 +270,8 @@ impl Entries {
         self.chain.store(overflow.expose_provenance() | depth, Ordering::Release);
     }
 
-    /// How many levels the bucket lies below those that the table started with, as it was last said; 0 where it never was.
+    /// How many levels the bucket lies below those that the table started with, as it was last
+    /// said; 0 where it never was.
     #[inline]
     pub(super) fn depth(&self) -> usize {
         self.chain.load(Ordering::Acquire) & DEPTH
@@ -279,7 +300,8 @@ impl Entries {
     /// The slots that hold a node, with their words.
     ///
     /// # Safety
-    /// The lock is held, either side, while the iterator is used; a slot is written only under the exclusive side.
+    /// The lock is held, either side, while the iterator is used; a slot is written only under the
+    /// exclusive side.
     #[inline]
     pub(super) unsafe fn occupied(&self) -> impl Iterator<Item = (&Slot, TaggedPtr)> {
         self.slots().map(|slot| (slot, slot.get())).filter(|&(_, word)| word != TaggedPtr::EMPTY)
@@ -297,8 +319,8 @@ impl Entries {
             .find(|(_, node)| unsafe { node.has_key(key) })
     }
 
-    /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where all are full. Whether it
-    /// lies in an overflow bucket.
+    /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where
+    /// all are full. Whether it lies in an overflow bucket.
     ///
     /// # Safety
     /// The lock is held exclusively.
@@ -344,18 +366,27 @@ impl Entries {
         }
     }
 
-    /// Takes every word out and hands it to `place`, with the overflow buckets that have become free so far. Moving words
-    /// to this bucket or one other never needs more of them than that: n words of a bucket with f overflow buckets
-    /// emptied are at most 6 + 7f, and two buckets with 12 slots of their own hold so many in f more.
+    /// Takes every word out and hands it to `place`, with the overflow buckets that have become
+    /// free so far. Moving words to this bucket or one other never needs more of them than that: n
+    /// words of a bucket with f overflow buckets emptied are at most 6 + 7f, and two buckets with
+    /// 12 slots of their own hold so many in f more.
     ///
     /// # Safety
     /// The lock is held exclusively, and `place` takes none and does not panic: a word that it has
     /// not placed would be lost.
-    pub(super) unsafe fn drain(&self, mut spare: Spare, mut place: impl FnMut(TaggedPtr, &mut Spare)) {
+    pub(super) unsafe fn drain(
+        &self,
+        mut spare: Spare,
+        mut place: impl FnMut(TaggedPtr, &mut Spare),
+    ) {
         let mut place_all = |words: &[TaggedPtr], spare: &mut Spare| {
-            words.iter().filter(|&&word| word != TaggedPtr::EMPTY).for_each(|&word| place(word, spare));
+            words
+                .iter()
+                .filter(|&&word| word != TaggedPtr::EMPTY)
+                .for_each(|&word| place(word, spare));
         };
-        // Each array is emptied before any of its words is placed, so `place` may push to this same bucket.
+        // Each array is emptied before any of its words is placed, so `place` may push to this
+        // same bucket.
         let words = self.slots.each_ref().map(Slot::take);
         let mut overflow = self.overflow();
         // SAFETY: under the exclusive lock slots and chain are ours.
@@ -391,4 +422,5 @@ impl Entries {
 /// Bytes of an overflow bucket.
 pub(super) const OVERFLOW_BYTES: usize = size_of::<Overflow>();
 
-const _: () = assert!(size_of::<Bucket<super::lock::SharedLock>>() == 64 && size_of::<Overflow>() == 64);
+const _: () =
+    assert!(size_of::<Bucket<super::lock::SharedLock>>() == 64 && size_of::<Overflow>() == 64);

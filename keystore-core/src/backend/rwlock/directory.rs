@@ -1,17 +1,19 @@
 //! The buckets, as an array that doubles at its end and never moves, and who has which hash.
 //!
-//! Every bucket has a *level*: how many low bits of the hash it was chosen by. A table starts with buckets of one level. A
-//! bucket `b` of level `k` is split by making bucket `b + 2^k`, which gets the entries whose bit `k` is set; both have level
-//! `k + 1` then. That is linear hashing (Witold Litwin, 1980) without its order: each bucket is split when somebody writes to
-//! it, or comes by, so that no thread can hold up the table's growth, however long it is kept from running. A bucket that has
-//! not been made yet has no level: its hashes are still with the bucket it will be split from, which is its index without the
-//! highest bit.
+//! Every bucket has a *level*: how many low bits of the hash it was chosen by. A table starts with
+//! buckets of one level. A bucket `b` of level `k` is split by making bucket `b + 2^k`, which gets
+//! the entries whose bit `k` is set; both have level `k + 1` then. That is linear hashing (Witold
+//! Litwin, 1980) without its order: each bucket is split when somebody writes to it, or comes by,
+//! so that no thread can hold up the table's growth, however long it is kept from running. A
+//! bucket that has not been made yet has no level: its hashes are still with the bucket it will be
+//! split from, which is its index without the highest bit.
 //!
-//! So a hash is found from the deepest level upwards, at the first bucket there is; and whoever has locked a bucket knows by its
-//! level whether the hash belongs there. Levels change only under the bucket's exclusive lock.
+//! So a hash is found from the deepest level upwards, at the first bucket there is; and whoever
+//! has locked a bucket knows by its level whether the hash belongs there. Levels change only under
+//! the bucket's exclusive lock.
 //!
-//! The buckets lie in segments that double in size, so none ever moves, and a thread may wait for a bucket's lock whatever the
-//! table does meanwhile.
+//! The buckets lie in segments that double in size, so none ever moves, and a thread may wait for
+//! a bucket's lock whatever the table does meanwhile.
 
 use std::hint::assert_unchecked;
 use std::num::NonZeroUsize;
@@ -29,7 +31,8 @@ use crate::system_memory::check_fits;
 /// The deepest level there can be: what memory can hold.
 pub(super) const MAX_LEVEL: u32 = if usize::BITS > 48 { 40 } else { 24 };
 
-/// Places for segments, by the level that their buckets come with: as many as an index has bits, so that none is out of range.
+/// Places for segments, by the level that their buckets come with: as many as an index has bits,
+/// so that none is out of range.
 const SEGMENTS: usize = usize::BITS as usize;
 
 /// The levels of a table at some instant.
@@ -63,8 +66,9 @@ pub(super) fn mask(bits: u32) -> usize {
     (1 << bits) - 1
 }
 
-/// Where a hash lies in a table all of whose buckets have one level: the low bits of the hash that are a bucket's index,
-/// and below them, in 8 bits, how many levels that is below those of the start.
+/// Where a hash lies in a table all of whose buckets have one level: the low bits of the hash that
+/// are a bucket's index, and below them, in 8 bits, how many levels that is below those of the
+/// start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LevelHint(u64);
 
@@ -101,8 +105,8 @@ pub(super) struct Directory<L> {
 }
 
 impl<L: BucketLock> Directory<L> {
-    /// A directory of `initial` buckets, a power of two. `eager` has the system provide the memory of all of them now, not
-    /// when each is first used.
+    /// A directory of `initial` buckets, a power of two. `eager` has the system provide the memory
+    /// of all of them now, not when each is first used.
     pub(super) fn new(initial: usize, eager: bool, pages: Pages) -> Result<Self> {
         let level = initial.ilog2();
         let levels = Levels { target: level, deepest: level, raised: 0 };
@@ -145,8 +149,11 @@ impl<L: BucketLock> Directory<L> {
         // The segments together, of which only the last one is new.
         check_fits((1_usize << target).saturating_mul(size_of::<Bucket<L>>()))?;
         self.provide_segment(target)?;
-        let raised =
-            Levels { target, deepest: levels.deepest.max(target), raised: levels.raised.wrapping_add(1) };
+        let raised = Levels {
+            target,
+            deepest: levels.deepest.max(target),
+            raised: levels.raised.wrapping_add(1),
+        };
         if self.replace(levels, raised) {
             self.next_to_split.store(0, Ordering::Relaxed);
         }
@@ -165,17 +172,23 @@ impl<L: BucketLock> Directory<L> {
     }
 
     fn replace(&self, old: Levels, new: Levels) -> bool {
-        let exchanged =
-            self.levels.compare_exchange(old.pack(), new.pack(), Ordering::AcqRel, Ordering::Relaxed);
-        // Two that exchange the levels one after the other may do this the other way round: then it is a worse guess.
+        let exchanged = self.levels.compare_exchange(
+            old.pack(),
+            new.pack(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        // Two that exchange the levels one after the other may do this the other way round: then
+        // it is a worse guess.
         if exchanged.is_ok() && new.deepest != old.deepest {
-            self.level_hint.store(LevelHint::at(new.deepest, self.initial_level).0, Ordering::Release);
+            self.level_hint
+                .store(LevelHint::at(new.deepest, self.initial_level).0, Ordering::Release);
         }
         exchanged.is_ok()
     }
 
-    /// The bucket that has `hash`, most likely, and the depth that it then has. Whoever has locked it, and finds it to have
-    /// that depth, knows; else [`owner`](Self::owner) tells.
+    /// The bucket that has `hash`, most likely, and the depth that it then has. Whoever has locked
+    /// it, and finds it to have that depth, knows; else [`owner`](Self::owner) tells.
     #[inline]
     pub(super) fn likely_owner(&self, hash: u64) -> (&Bucket<L>, usize) {
         // Acquire: the segments for that level are there.
@@ -214,7 +227,8 @@ impl<L: BucketLock> Directory<L> {
     /// Says of which level `bucket` is from now on; `None` for one that has been put back.
     ///
     /// # Safety
-    /// The bucket's lock is held exclusively, and it has the entries of the hashes that are its own then.
+    /// The bucket's lock is held exclusively, and it has the entries of the hashes that are its
+    /// own then.
     pub(super) unsafe fn set_level(&self, bucket: &Bucket<L>, level: Option<u32>) {
         let depth = level.map_or(0, |level| level - self.initial_level);
         // SAFETY: the caller's promise.
@@ -224,11 +238,13 @@ impl<L: BucketLock> Directory<L> {
     /// Bucket `index`, which is within the deepest level that [`levels`](Self::levels) gave.
     #[inline]
     pub(super) fn bucket(&self, index: usize) -> &Bucket<L> {
-        // The level that the bucket came with: the first one for all that were there from the start.
+        // The level that the bucket came with: the first one for all that were there from the
+        // start.
         let segment = (self.initial | (2 * index)).ilog2();
         let bucket = self.origins[segment as usize].load(Ordering::Acquire).wrapping_add(index);
-        // SAFETY: a segment is there before a level that reaches into it is published, and is freed only with the directory.
-        // What that says of the address goes without saying for a reference, but not for the optimiser.
+        // SAFETY: a segment is there before a level that reaches into it is published, and is
+        // freed only with the directory. What that says of the address goes without saying for a
+        // reference, but not for the optimiser.
         unsafe {
             assert_unchecked(!bucket.is_null());
             &*bucket
@@ -240,8 +256,12 @@ impl<L: BucketLock> Directory<L> {
         let first = if level == self.initial_level { 0 } else { 1 << (level - 1) };
         let place = &self.segments[level as usize];
         if place.load(Ordering::Acquire).is_null() {
-            let segment = Box::into_raw(try_box(ZeroedArray::new((1 << level) - first, self.pages)?)?);
-            if place.compare_exchange(null_mut(), segment, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            let segment =
+                Box::into_raw(try_box(ZeroedArray::new((1 << level) - first, self.pages)?)?);
+            if place
+                .compare_exchange(null_mut(), segment, Ordering::AcqRel, Ordering::Acquire)
+                .is_err()
+            {
                 // SAFETY: from a box, and nobody has seen it.
                 drop(unsafe { Box::from_raw(segment) });
             }
@@ -257,14 +277,18 @@ impl<L: BucketLock> Directory<L> {
     pub(super) fn huge_page_bytes(&self) -> usize {
         let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
         // SAFETY: a segment is freed only with the directory.
-        segments.filter_map(|segment| unsafe { segment.as_ref() }).map(ZeroedArray::huge_page_bytes).sum()
+        segments
+            .filter_map(|segment| unsafe { segment.as_ref() })
+            .map(ZeroedArray::huge_page_bytes)
+            .sum()
     }
 
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> usize {
         let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
         // SAFETY: a segment is freed only with the directory.
-        let lengths = segments.filter_map(|segment| unsafe { segment.as_ref() }).map(|s| s.as_slice().len());
+        let lengths =
+            segments.filter_map(|segment| unsafe { segment.as_ref() }).map(|s| s.as_slice().len());
         lengths.map(ZeroedArray::<Bucket<L>>::bytes).sum::<usize>() + size_of::<Self>()
     }
 }

@@ -20,7 +20,8 @@ impl<L: RawLock> BucketLock for L {}
 /// A raw lock whose unlocked state is all zeros.
 ///
 /// # Safety
-/// The bytes of [`RawRwLock::INIT`] are all zero: buckets come from the system as zeros, and are unlocked.
+/// The bytes of [`RawRwLock::INIT`] are all zero: buckets come from the system as zeros, and are
+/// unlocked.
 pub unsafe trait RawLock: RawRwLockTimed<Duration = Duration, Instant = Instant> {}
 
 // SAFETY: an unlocked parking_lot lock is a word of zero (`the_locks_start_as_zeros` looks).
@@ -131,8 +132,8 @@ impl<'a, L: BucketLock> Shared<'a, L> {
         lock.try_lock_shared().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a closure of a store: `None`
-    /// there, and where that was not enough.
+    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a
+    /// closure of a store: `None` there, and where that was not enough.
     pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
             let state = reentrancy::wait_for_lock(
@@ -153,8 +154,8 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
         lock.try_lock_exclusive().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a closure of a store: `None`
-    /// there, and where that was not enough.
+    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a
+    /// closure of a store: `None` there, and where that was not enough.
     pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
             let state = reentrancy::wait_for_lock(
@@ -171,7 +172,8 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
 impl<L: BucketLock> Drop for Shared<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here only, and given back once.
+        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here
+        // only, and given back once.
         unsafe { self.lock.unlock_shared(ManuallyDrop::take(&mut self.state)) }
     }
 }
@@ -179,13 +181,15 @@ impl<L: BucketLock> Drop for Shared<'_, L> {
 impl<L: BucketLock> Drop for Exclusive<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here only, and given back once.
+        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here
+        // only, and given back once.
         unsafe { self.lock.unlock_exclusive(ManuallyDrop::take(&mut self.state)) }
     }
 }
 
-/// Single-threaded mode: a "lock" that only remembers who is inside, so that a closure that calls its own store is
-/// refused instead of pulling the value from under its caller. It is not `Sync`, and so neither is a store of it.
+/// Single-threaded mode: a "lock" that only remembers who is inside, so that a closure that calls
+/// its own store is refused instead of pulling the value from under its caller. It is not `Sync`,
+/// and so neither is a store of it.
 #[derive(Debug)]
 pub struct NoLock {
     /// Readers inside, or `WRITER`.
@@ -194,15 +198,16 @@ pub struct NoLock {
 
 const WRITER: u32 = u32::MAX;
 
-// SAFETY: `NoLock` is not `Sync`, so one thread at a time uses it; on one thread `inside` keeps a writer apart from
-// everyone else, as the lock's contract asks.
+// SAFETY: `NoLock` is not `Sync`, so one thread at a time uses it; on one thread `inside` keeps a
+// writer apart from everyone else, as the lock's contract asks.
 unsafe impl RawRwLock for NoLock {
     const INIT: Self = Self { inside: Cell::new(0) };
     type SharedGuard = GuardNoSend;
     type ExclusiveGuard = GuardNoSend;
 
     /// # Panics
-    /// Where a writer is inside: there is no other thread to wait for. The stores ask before they get here.
+    /// Where a writer is inside: there is no other thread to wait for. The stores ask before they
+    /// get here.
     fn lock_shared(&self) -> GuardNoSend {
         self.try_lock_shared().expect("a single-threaded store is not read inside its own write")
     }
@@ -222,9 +227,11 @@ unsafe impl RawRwLock for NoLock {
     }
 
     /// # Panics
-    /// Where anyone is inside: there is no other thread to wait for. The stores ask before they get here.
+    /// Where anyone is inside: there is no other thread to wait for. The stores ask before they
+    /// get here.
     fn lock_exclusive(&self) -> GuardNoSend {
-        self.try_lock_exclusive().expect("a single-threaded store is not written inside its own verb")
+        self.try_lock_exclusive()
+            .expect("a single-threaded store is not written inside its own verb")
     }
 
     #[inline]

@@ -1,18 +1,22 @@
 //! `RwLockKeystore`: a lock in every bucket.
 //!
-//! A bucket is one cache line: a reader-writer lock, six slots of a tag and a node pointer, and a chain for more. A verb hashes
-//! its key, locks the one bucket that the hash chooses, and does its work there: readers share the lock, writers have it to
-//! themselves, and nothing else in the table is touched. So threads meet only where their keys share a bucket. Because a
-//! writer is alone in its bucket, a value that fits into its node is written in place: no allocation, no garbage.
+//! A bucket is one cache line: a reader-writer lock, six slots of a tag and a node pointer, and a
+//! chain for more. A verb hashes its key, locks the one bucket that the hash chooses, and does its
+//! work there: readers share the lock, writers have it to themselves, and nothing else in the
+//! table is touched. So threads meet only where their keys share a bucket. Because a writer is
+//! alone in its bucket, a value that fits into its node is written in place: no allocation, no
+//! garbage.
 //!
-//! The table grows one bucket at a time ([`directory`], [`resize`]): no verb ever waits for more than two buckets, and no thread that
-//! was stopped keeps the table from growing. A verb looks up which bucket has its hash, locks it, and looks again: if the
-//! hash belongs elsewhere by then, a split or a merge came first, and the verb tries again.
+//! The table grows one bucket at a time ([`directory`], [`resize`]): no verb ever waits for more
+//! than two buckets, and no thread that was stopped keeps the table from growing. A verb looks up
+//! which bucket has its hash, locks it, and looks again: if the hash belongs elsewhere by then, a
+//! split or a merge came first, and the verb tries again.
 //!
 //! A verb's linearization point is any instant at which it holds its bucket's lock.
 //!
-//! The lock is a type parameter. [`NoLock`] makes the same code a single-threaded store ([`LocalKeystore`]) that takes none,
-//! and that initialises a bucket when it is first touched: its memory comes from the system as zeros, which are an empty bucket.
+//! The lock is a type parameter. [`NoLock`] makes the same code a single-threaded store
+//! ([`LocalKeystore`]) that takes none, and that initialises a bucket when it is first touched:
+//! its memory comes from the system as zeros, which are an empty bucket.
 
 mod bucket;
 mod directory;
@@ -48,7 +52,8 @@ use crate::table::{Action, Footprint, Survey, Table, describe};
 
 /// A store with a lock in every bucket. Best if threads mostly overwrite, or if memory must not
 /// wait to be reclaimed. See the [crate's page](crate) on choosing.
-pub type RwLockKeystore<A = Global, L = SharedLock, S = DefaultHasher> = Store<RwLockTable<A, L, S>>;
+pub type RwLockKeystore<A = Global, L = SharedLock, S = DefaultHasher> =
+    Store<RwLockTable<A, L, S>>;
 
 /// [`RwLockKeystore`] for one thread: no locks, and not [`Sync`], so that the compiler lets no two
 /// threads use it at once.
@@ -63,7 +68,8 @@ impl<A: NodeAllocator> RwLockKeystore<A> {
     /// An empty store whose nodes come from `allocator`.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, single-threaded mode included (that is [`LocalKeystore`]); -10 where the first table cannot be allocated.
+    /// -21 for a configuration outside its limits, single-threaded mode included (that is
+    /// [`LocalKeystore`]); -10 where the first table cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         if config.concurrency == Concurrency::SingleThreaded {
             return Err(Error::invalid_config(
@@ -94,9 +100,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let account = Account::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
-        let directory = Directory::new(config.initial_buckets, eager, Pages::new(config.huge_pages))?;
+        let directory =
+            Directory::new(config.initial_buckets, eager, Pages::new(config.huge_pages))?;
         let lock_timeout = config.lock_timeout;
-        let table = RwLockTable { account, directory, lock_timeout, shrinking: L::INIT, _holds: PhantomData };
+        let table = RwLockTable {
+            account,
+            directory,
+            lock_timeout,
+            shrinking: L::INIT,
+            _holds: PhantomData,
+        };
         Ok(Self::over(table, config))
     }
 }
@@ -123,8 +136,8 @@ pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
     _holds: PhantomData<(Bucket<L>, TaggedPtr)>,
 }
 
-// SAFETY: slots, chains and nodes are touched only under the lock of their bucket, which is a lock between threads where
-// `L` is `Sync`; nodes are allocated and freed through `&A` on any thread.
+// SAFETY: slots, chains and nodes are touched only under the lock of their bucket, which is a lock
+// between threads where `L` is `Sync`; nodes are allocated and freed through `&A` on any thread.
 unsafe impl<A: NodeAllocator + Sync, L: BucketLock + Sync, S: BuildHasher + Sync> Sync
     for RwLockTable<A, L, S>
 {
@@ -136,13 +149,15 @@ unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// The error for a lock that is held, where the thread must not wait for it, or has waited long enough.
+    /// The error for a lock that is held, where the thread must not wait for it, or has waited
+    /// long enough.
     #[cold]
     fn refused(&self, operation: &'static str) -> Error {
         reentrancy::refused(operation, self.lock_timeout)
     }
 
-    /// Locks the bucket that has `hash`, by `lock`, where neither another's lock nor a change of the table is in the way.
+    /// Locks the bucket that has `hash`, by `lock`, where neither another's lock nor a change of
+    /// the table is in the way.
     #[inline(always)]
     fn locked_at_once<'a, G>(
         &'a self,
@@ -160,11 +175,14 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         locked.map(|(guard, _, bucket, _)| (guard, bucket)).ok_or_else(|| self.refused("read"))
     }
 
-    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the guard and the bucket.
+    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the
+    /// guard and the bucket.
     fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
         loop {
             let locked = self.locked(hash, |lock| Exclusive::lock(lock, self.lock_timeout));
-            let Some((guard, index, bucket, level)) = locked else { return Err(self.refused("write")) };
+            let Some((guard, index, bucket, level)) = locked else {
+                return Err(self.refused("write"));
+            };
             if level >= self.directory.levels().target || reentrancy::is_inside() {
                 return Ok((guard, bucket));
             }
@@ -176,7 +194,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Locks the bucket that has `hash`, by `lock`: the guard, the bucket's index, the bucket, and its level.
+    /// Locks the bucket that has `hash`, by `lock`: the guard, the bucket's index, the bucket, and
+    /// its level.
     #[inline(never)]
     fn locked<'a, G>(
         &'a self,
@@ -194,10 +213,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Does what `decide` says of a key: [`update_entry`](Table::update_entry), from where its bucket is locked and looked through on.
+    /// Does what `decide` says of a key: [`update_entry`](Table::update_entry), from where its
+    /// bucket is locked and looked through on.
     ///
     /// # Safety
-    /// The guard is that of the bucket, which has the key's hash, and the key is where it was found.
+    /// The guard is that of the bucket, which has the key's hash, and the key is where it was
+    /// found.
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
     unsafe fn write<'v, C: Closure>(
@@ -210,7 +231,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the bucket are ours.
+        // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the
+        // bucket are ours.
         unsafe {
             let change = match found {
                 Some((slot, node)) => match C::inside(|| decide(Some(node.value()))) {
@@ -226,7 +248,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     }
                 },
                 None => match C::inside(|| decide(None)) {
-                    Action::Set(value) => return self.create(guard, bucket, hash, key, &value, on_effect),
+                    Action::Set(value) => {
+                        return self.create(guard, bucket, hash, key, &value, on_effect);
+                    }
                     Action::Keep | Action::Delete => Change::Absent,
                 },
             };
@@ -237,8 +261,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Puts a node with this value in the place of `node`, in `slot`, where the key's hash is `hash`. Apart from
-    /// [`update_entry`](Table::update_entry), as is [`create`](Self::create), for an overwrite in place is fast because it is short.
+    /// Puts a node with this value in the place of `node`, in `slot`, where the key's hash is
+    /// `hash`. Apart from [`update_entry`](Table::update_entry), as is [`create`](Self::create),
+    /// for an overwrite in place is fast because it is short.
     ///
     /// # Safety
     /// The guard is that of the bucket with the slot, and the node is the one in it.
@@ -300,7 +325,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Visits every bucket once, under the lock that `lock` takes, telling which of its entries are still ahead.
+    /// Visits every bucket once, under the lock that `lock` takes, telling which of its entries
+    /// are still ahead.
     fn walk<'a, G>(
         &'a self,
         operation: &'static str,
@@ -341,7 +367,8 @@ unsafe fn show<C: Closure, L: BucketLock, R>(
     found: Option<Found<'_>>,
     visit: impl FnOnce(&[u8]) -> R,
 ) -> Option<R> {
-    // SAFETY: the lock is held until it is dropped, and a node in a locked bucket is alive and not overwritten.
+    // SAFETY: the lock is held until it is dropped, and a node in a locked bucket is alive and not
+    // overwritten.
     let shown = found.map(|(_, node)| C::inside(|| visit(unsafe { node.value() })));
     // Before there is a result: so it need not be kept in memory meanwhile.
     drop(guard);
@@ -378,7 +405,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     #[inline]
     fn prefetch_node(&self, (): &(), hash: u64) {
         let (likely, depth) = self.directory.likely_owner(hash);
-        let bucket = if likely.entries.depth() == depth { likely } else { self.directory.owner(hash).1 };
+        let bucket =
+            if likely.entries.depth() == depth { likely } else { self.directory.owner(hash).1 };
         if let Some(node) = bucket.hint(tag(hash)) {
             prefetch(node);
         }
@@ -392,7 +420,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         key: &[u8],
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
+        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where
+        // the finding goes.
         let Some((guard, bucket)) = self.locked_at_once(hash, Shared::try_lock) else {
             return cold(move || {
                 let (guard, bucket) = self.locked_to_read(hash)?;
@@ -422,7 +451,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where the finding goes.
+        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where
+        // the finding goes.
         let Some((guard, bucket)) = self.locked_at_once(hash, Exclusive::try_lock) else {
             return cold(move || {
                 let (guard, bucket) = self.locked_to_write(hash)?;
@@ -446,15 +476,22 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         unsafe { self.write::<C>(guard, bucket, found, hash, key, decide, on_effect) }
     }
 
-    fn scan(&self, (): &mut (), mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+    fn scan(
+        &self,
+        (): &mut (),
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<()> {
         self.walk(
             "for_each",
             |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, is_ahead| {
                 // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
                 unsafe {
-                    for node in
-                        bucket.entries.words().filter(|&word| is_ahead(word)).filter_map(TaggedPtr::node)
+                    for node in bucket
+                        .entries
+                        .words()
+                        .filter(|&word| is_ahead(word))
+                        .filter_map(TaggedPtr::node)
                     {
                         reentrancy::inside(|| visit(node.key(), node.value()))?;
                     }
@@ -470,7 +507,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
             "retain",
             |lock| Exclusive::lock(lock, self.lock_timeout),
             |bucket, is_ahead| {
-                // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the bucket are ours.
+                // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the
+                // bucket are ours.
                 unsafe {
                     for (slot, word) in bucket.entries.occupied() {
                         let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
@@ -518,8 +556,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
             |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, _| {
                 // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-                let sizes =
-                    unsafe { bucket.entries.words().filter_map(TaggedPtr::node).map(|node| node.size()) };
+                let sizes = unsafe {
+                    bucket.entries.words().filter_map(TaggedPtr::node).map(|node| node.size())
+                };
                 outcome = survey.add_bucket(sizes);
                 if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
@@ -561,7 +600,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Drop for RwLockTable<A, L,
     fn drop(&mut self) {
         for index in 0..=mask(self.directory.levels().deepest) {
             let entries = &self.directory.bucket(index).entries;
-            // SAFETY: the table is the caller's alone, so every bucket is as good as locked, and its nodes are ours.
+            // SAFETY: the table is the caller's alone, so every bucket is as good as locked, and
+            // its nodes are ours.
             unsafe {
                 entries.drain(Spare::none(), |word, _| {
                     if let Some(node) = word.node() {

@@ -1,10 +1,12 @@
 //! Growing and shrinking, one bucket at a time.
 //!
-//! To grow, a writer who finds the table crowded asks for one level more ([`super::directory`]): one exchange, after the memory for the
-//! new buckets was had. From then on whoever locks a bucket to write, and finds it a level behind, splits it first, under its lock and
-//! the new bucket's; and every writer who adds an entry brings one more bucket along, so that those which nobody writes to
-//! follow. To shrink, the target level is lowered first, so that nobody splits any more, and then each bucket that is too deep is put
-//! back to where it was split from, under the same two locks. Locks are taken in the order of the buckets' indices.
+//! To grow, a writer who finds the table crowded asks for one level more ([`super::directory`]):
+//! one exchange, after the memory for the new buckets was had. From then on whoever locks a bucket
+//! to write, and finds it a level behind, splits it first, under its lock and the new bucket's;
+//! and every writer who adds an entry brings one more bucket along, so that those which nobody
+//! writes to follow. To shrink, the target level is lowered first, so that nobody splits any more,
+//! and then each bucket that is too deep is put back to where it was split from, under the same
+//! two locks. Locks are taken in the order of the buckets' indices.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
@@ -21,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::sync::reentrancy;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Asks for one level more where the entries call for it. Lack of memory only delays it: buckets chain.
+    /// Asks for one level more where the entries call for it. Lack of memory only delays it:
+    /// buckets chain.
     #[cold]
     pub(super) fn grow_if_crowded(&self) {
         let levels = self.directory.levels();
@@ -33,7 +36,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Splits one of the buckets that are behind the target level: a writer's share.
     #[inline]
     pub(super) fn help_split(&self) {
-        if self.directory.next_to_split.load(Ordering::Relaxed) <= mask(self.directory.levels().target) {
+        if self.directory.next_to_split.load(Ordering::Relaxed)
+            <= mask(self.directory.levels().target)
+        {
             self.split_next();
         }
     }
@@ -46,7 +51,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
         let target = self.directory.levels().target;
         let index = self.directory.next_to_split.fetch_add(1, Ordering::Relaxed);
-        if index <= mask(target) && self.directory.level(index).is_some_and(|level| level < target) {
+        if index <= mask(target) && self.directory.level(index).is_some_and(|level| level < target)
+        {
             let bucket = self.directory.bucket(index);
             // One that is in use is split by those who use it.
             if let Some(_low) = Exclusive::try_lock(&bucket.lock) {
@@ -55,7 +61,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Brings bucket `index` to the target level. Its lock is held exclusively, and the thread is inside no closure.
+    /// Brings bucket `index` to the target level. Its lock is held exclusively, and the thread is
+    /// inside no closure.
     pub(super) fn split(&self, index: usize, low: &Bucket<L>) {
         // Read under the lock: who shrinks lowers it before locking the buckets to put together.
         let target = self.directory.levels().target;
@@ -91,7 +98,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             && (level > MAX_LEVEL || ZeroedArray::<Bucket<L>>::probe(1 << level).is_err())
         {
             // Better to be refused before than on the way.
-            return Err(Error::OutOfMemory { requested: buckets.saturating_mul(size_of::<Bucket<L>>()) });
+            return Err(Error::OutOfMemory {
+                requested: buckets.saturating_mul(size_of::<Bucket<L>>()),
+            });
         }
         while self.directory.levels().target < level {
             self.directory.raise(self.directory.levels())?;
@@ -112,8 +121,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     /// Shrinks as far as the entries allow.
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
         // One thread at a time: two would each take the other's unfinished work for done.
-        let _shrinking =
-            Exclusive::lock(&self.shrinking, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
+        let _shrinking = Exclusive::lock(&self.shrinking, self.lock_timeout)
+            .ok_or_else(|| self.refused("shrink"))?;
         self.shrink_alone()
     }
 
@@ -146,15 +155,19 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     fn merge(&self, index: usize, level: u32) -> Result<()> {
         let parent = parent_of(index);
         let (low, high) = (self.directory.bucket(parent), self.directory.bucket(index));
-        let _low = Exclusive::lock(&low.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
-        let _high = Exclusive::lock(&high.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
-        if self.directory.level(index) != Some(level + 1) || self.directory.levels().target > level {
+        let _low =
+            Exclusive::lock(&low.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
+        let _high =
+            Exclusive::lock(&high.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
+        if self.directory.level(index) != Some(level + 1) || self.directory.levels().target > level
+        {
             return Ok(());
         }
         // The last bucket's own six entries may need an overflow bucket more than it empties.
         let mut spare = Spare::none();
         spare.stock()?;
-        // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees and the one in stock suffice.
+        // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees and
+        // the one in stock suffice.
         unsafe {
             high.entries.drain(spare, |word, spare| {
                 low.entries

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::mem::offset_of;
 
 use keystore_legacy::{
-    bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats, key_entry_stats,
-    key_store_value, keystore_stats, memory_pool_stats, metadata_stats,
+    bucket_operation_counter_stats, data_node_operation_counters, key_collision_stats,
+    key_entry_stats, key_store_value, keystore_stats, memory_pool_stats, metadata_stats,
 };
 
 use crate::toolchain::{Language, Link, build};
@@ -13,8 +13,9 @@ use crate::toolchain::{Language, Link, build};
 /// Builds a program with each form of the library, and runs both. It can see no header but the
 /// predecessor's.
 fn build_and_run(source: &str, arguments: &[&str]) -> String {
-    let [_, printed] = [Link::Shared, Link::Static]
-        .map(|link| build(Language::C, source, link, &["-D_POSIX_C_SOURCE=200809L"]).run(arguments));
+    let [_, printed] = [Link::Shared, Link::Static].map(|link| {
+        build(Language::C, source, link, &["-D_POSIX_C_SOURCE=200809L"]).run(arguments)
+    });
     printed
 }
 

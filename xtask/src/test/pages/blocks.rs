@@ -25,9 +25,15 @@ pub(super) fn blocks(page: &str) -> Vec<Block<'_>> {
         if let Some(text) = line.strip_prefix(COMMENT.0) {
             before = comment(text, &mut lines);
         } else if let Some(language) = line.strip_prefix("```") {
-            let code = lines.by_ref().map(|(_, line)| line).take_while(|line| !line.starts_with("```"));
+            let code =
+                lines.by_ref().map(|(_, line)| line).take_while(|line| !line.starts_with("```"));
             let code = code.flat_map(|line| [line, "\n"]).collect();
-            blocks.push(Block { language, line: number + 2, code, before: std::mem::take(&mut before) });
+            blocks.push(Block {
+                language,
+                line: number + 2,
+                code,
+                before: std::mem::take(&mut before),
+            });
         } else if !line.is_empty() {
             before.clear();
         }
@@ -61,10 +67,16 @@ mod tests {
                     ```rust\nh();\n```\n";
         let found = blocks(page);
         let line = |n: usize| page.lines().nth(n - 1).unwrap();
-        assert_eq!(found.iter().map(|block| block.language).collect::<Vec<_>>(), ["sh", "rust", "rust"]);
+        assert_eq!(
+            found.iter().map(|block| block.language).collect::<Vec<_>>(),
+            ["sh", "rust", "rust"]
+        );
         assert_eq!(found[1].code, "f(n);\n\ng(m);\n");
         assert_eq!(found[1].before.split_whitespace().collect::<String>(), "letn=1;letm=2;");
-        assert_eq!(found.iter().map(|block| line(block.line)).collect::<Vec<_>>(), ["ls", "f(n);", "h();"]);
+        assert_eq!(
+            found.iter().map(|block| line(block.line)).collect::<Vec<_>>(),
+            ["ls", "f(n);", "h();"]
+        );
         assert_eq!(found[2].before, "", "a comment belongs to the block right below it");
     }
 }

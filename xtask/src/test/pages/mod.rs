@@ -17,14 +17,18 @@ use super::package::{FOLDER, LIBRARIES, Package};
 pub(super) fn check(root: &Path) -> Result<String, String> {
     let (mut programs, mut scenarios) = (0, 0);
     for page in pages(root)? {
-        let text = fs::read_to_string(root.join(&page)).map_err(|error| format!("{page}: {error}"))?;
+        let text =
+            fs::read_to_string(root.join(&page)).map_err(|error| format!("{page}: {error}"))?;
         let mut dependencies = None;
         for block in blocks(&text) {
             let place = format!("{page}:{}", block.line);
             match block.language {
-                "toml" if block.code.starts_with("[dependencies]") => dependencies = Some(block.code),
+                "toml" if block.code.starts_with("[dependencies]") => {
+                    dependencies = Some(block.code)
+                }
                 "toml" => {
-                    read_scenarios(root, &block.code).map_err(|error| format!("{place}: {error}"))?;
+                    read_scenarios(root, &block.code)
+                        .map_err(|error| format!("{place}: {error}"))?;
                     scenarios += 1;
                 }
                 "rust" => {
@@ -64,7 +68,9 @@ fn package(place: &str, dependencies: Option<&str>, block: &Block<'_>) -> Packag
         block.code.clone()
     } else {
         let Block { before, code, .. } = block;
-        format!("fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{before}\n{code}Ok(())\n}}\n")
+        format!(
+            "fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{before}\n{code}Ok(())\n}}\n"
+        )
     };
     let named = || {
         let path = |name: &str| name.replace('-', "_") + "::";
@@ -96,9 +102,13 @@ mod tests {
 
     #[test]
     fn a_program_gets_the_printed_dependencies_and_no_others() {
-        let printed = "[dependencies]\nkeystore-core = { version = \"0.1\", features = [\"rwlock\"] }\n";
-        let package =
-            package("docs/a.md:7", Some(printed), &block("use keystore_pool::SlabPool;\nfn main() {}\n"));
+        let printed =
+            "[dependencies]\nkeystore-core = { version = \"0.1\", features = [\"rwlock\"] }\n";
+        let package = package(
+            "docs/a.md:7",
+            Some(printed),
+            &block("use keystore_pool::SlabPool;\nfn main() {}\n"),
+        );
         assert_eq!(package.name, "docs-a-md-7");
         assert_eq!(package.dependencies, printed);
         assert!(!package.main.contains("let n = 1;"), "a whole program is taken as it is");
@@ -110,6 +120,10 @@ mod tests {
         assert_eq!(package.dependencies, "[dependencies]\nkeystore-core = \"0.1\"\n");
         let facade = self::package("a.md:1", None, &block("keystore::f(n)?;\n"));
         assert_eq!(facade.dependencies, "[dependencies]\nkeystore = \"0.1\"\n");
-        assert!(package.main.contains("{\nlet n = 1;\nkeystore_core::f(n)?;\nOk(())\n}"), "{}", package.main);
+        assert!(
+            package.main.contains("{\nlet n = 1;\nkeystore_core::f(n)?;\nOk(())\n}"),
+            "{}",
+            package.main
+        );
     }
 }

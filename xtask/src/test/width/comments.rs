@@ -46,7 +46,9 @@ impl Language {
         let last = before.chars().next_back();
         let comment = match self {
             Self::Rust => line_comment(rest, "//").or_else(|| block_comment(rest, true)),
-            Self::C | Self::JavaScript => line_comment(rest, "//").or_else(|| block_comment(rest, false)),
+            Self::C | Self::JavaScript => {
+                line_comment(rest, "//").or_else(|| block_comment(rest, false))
+            }
             Self::Python | Self::Toml => line_comment(rest, "#"),
             // In the middle of a word `#` is itself: `$#`, `${name#prefix}`.
             Self::Shell if last.is_none_or(char::is_whitespace) => line_comment(rest, "#"),
@@ -65,7 +67,8 @@ impl Language {
                 .or_else(|| string(rest, "`", true, true)),
             Self::Python => {
                 // A string in triple quotes is documentation in most places.
-                let long = ["\"\"\"", "'''"].into_iter().find_map(|quote| string(rest, quote, true, true));
+                let long =
+                    ["\"\"\"", "'''"].into_iter().find_map(|quote| string(rest, quote, true, true));
                 if let Some(length) = long {
                     return Token::Comment(length);
                 }
@@ -187,15 +190,17 @@ two"; /* 8
 
     #[test]
     fn comments_of_c_do_not_nest_and_strings_end_with_their_line() {
-        let text =
-            "char *url = \"http://x\"; char c = '\"';\n/* 2 /* \n*/ int x; // 3\n#error don't\nint y; // 5\n";
+        let text = "char *url = \"http://x\"; char c = '\"';\n/* 2 /* \n*/ int x; // 3\n#error don't\nint y; // 5\n";
         assert_eq!(lines(Language::C, text), [2, 3, 5]);
         assert_eq!(lines(Language::JavaScript, "`a\n// no\n`; 'it//s'\nx(); // 4\n"), [4]);
     }
 
     #[test]
     fn hashes_within_strings_and_words_start_no_comment() {
-        assert_eq!(lines(Language::Toml, "a = \"#\" # 1\nb = '''\n# no\n'''\nc = '\\' # 5\n"), [1, 5]);
+        assert_eq!(
+            lines(Language::Toml, "a = \"#\" # 1\nb = '''\n# no\n'''\nc = '\\' # 5\n"),
+            [1, 5]
+        );
         let script = "echo $# \"# no\" '# no'\necho ${a#b} \\' # 2\n# 3\n";
         assert_eq!(lines(Language::Shell, script), [2, 3]);
     }

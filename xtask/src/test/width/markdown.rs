@@ -49,7 +49,8 @@ pub(super) fn wrapped_lines(page: &str) -> BTreeSet<usize> {
                     // A line to the left of the list's text ends the list, unless it is lazily
                     // continued from the line above.
                     let ends_list = indent < margin && follows_blank;
-                    margin = list_margin(indent, content).unwrap_or(if ends_list { 0 } else { margin });
+                    margin =
+                        list_margin(indent, content).unwrap_or(if ends_list { 0 } else { margin });
                     Part::Text
                 }
             }
@@ -98,7 +99,10 @@ mod tests {
     use super::*;
 
     fn wrapped(page: &str) -> Vec<usize> {
-        wrapped_lines(page).into_iter().filter(|line| page.lines().nth(line - 1) != Some("")).collect()
+        wrapped_lines(page)
+            .into_iter()
+            .filter(|line| page.lines().nth(line - 1) != Some(""))
+            .collect()
     }
 
     #[test]
@@ -116,7 +120,10 @@ mod tests {
 
     #[test]
     fn text_of_a_list_is_no_indented_block() {
-        assert_eq!(wrapped("1.  one\n    text\n\n    text\n\n        no\n- two\n\n      no\n"), [1, 2, 4, 7]);
+        assert_eq!(
+            wrapped("1.  one\n    text\n\n    text\n\n        no\n- two\n\n      no\n"),
+            [1, 2, 4, 7]
+        );
         assert_eq!(wrapped("- one\n\ntext\n\n    no\n"), [1, 3]);
     }
 

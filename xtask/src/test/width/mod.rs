@@ -49,7 +49,8 @@ pub(super) fn check(root: &Path) -> Result<String, String> {
 
 /// Lists the first faults and counts all.
 fn report(checked: usize, faults: &[String]) -> Result<String, String> {
-    let lines = |count: usize| if count == 1 { "1 line is".into() } else { format!("{count} lines are") };
+    let lines =
+        |count: usize| if count == 1 { "1 line is".into() } else { format!("{count} lines are") };
     if faults.is_empty() {
         return Ok(format!("no comment and no page of {checked} files passes {LIMIT} columns"));
     }
@@ -107,7 +108,8 @@ impl Check {
 /// Returns true for a table row and for a URL alone, behind any marker of a comment or a list.
 fn is_unbreakable(line: &str) -> bool {
     let content = line.trim_start_matches(|c: char| c.is_whitespace() || "/*#!-+>".contains(c));
-    content.starts_with('|') || (content.contains("://") && !content.trim_end().contains(char::is_whitespace))
+    content.starts_with('|')
+        || (content.contains("://") && !content.trim_end().contains(char::is_whitespace))
 }
 
 #[cfg(test)]
@@ -130,9 +132,14 @@ mod tests {
     #[test]
     fn code_is_left_to_the_formatter_unless_a_comment_stands_beside_it() {
         let (code, long) = ("let a = 1; ".repeat(10), "x ".repeat(60));
-        for (file, comment) in
-            [("a.rs", "//"), ("a.c", "//"), ("a.mjs", "//"), ("a.py", "#"), ("a.toml", "#"), ("a.sh", "#")]
-        {
+        for (file, comment) in [
+            ("a.rs", "//"),
+            ("a.c", "//"),
+            ("a.mjs", "//"),
+            ("a.py", "#"),
+            ("a.toml", "#"),
+            ("a.sh", "#"),
+        ] {
             let text = format!("{code}\n{code} {comment} why\n{comment} {long}\n");
             assert_eq!(wide(file, &text), [2, 3], "{file}");
         }

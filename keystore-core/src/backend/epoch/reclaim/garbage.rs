@@ -56,8 +56,8 @@ const FREED_BY_SEALING: usize = 8;
 /// Vectors of freed batches that a bag keeps to use them again.
 const SPARE_VECTORS: usize = 4;
 
-/// Bytes of garbage above which writers stop to help it away. The promise is 16 MiB; this leaves room for what
-/// piles up while they do.
+/// Bytes of garbage above which writers stop to help it away. The promise is 16 MiB; this leaves
+/// room for what piles up while they do.
 const PRESSING_BYTES: usize = 4 << 20;
 
 /// Something that was taken out of the table.
@@ -124,7 +124,11 @@ where
     /// -10 if the bags are full and there is no memory to seal one.
     #[inline]
     pub(in super::super) fn prepare(&self) -> Result<()> {
-        if self.is_scarce.load(Ordering::Relaxed) { cold(|| self.look_for_places()) } else { Ok(()) }
+        if self.is_scarce.load(Ordering::Relaxed) {
+            cold(|| self.look_for_places())
+        } else {
+            Ok(())
+        }
     }
 
     fn look_for_places(&self) -> Result<()> {
@@ -149,7 +153,8 @@ where
     /// Retires a node: it is freed when no thread is pinned that could have seen it.
     ///
     /// # Safety
-    /// The node is alive and came from the account; no thread can come by it that pins from here on; it is retired once.
+    /// The node is alive and came from the account; no thread can come by it that pins from here
+    /// on; it is retired once.
     pub(in super::super) unsafe fn retire_node(&self, node: Node, guard: &Guard) {
         // SAFETY: the caller's promise.
         let bytes = unsafe {
@@ -225,7 +230,8 @@ where
     fn retire_elsewhere(&self, piece: Piece, bytes: usize) {
         self.is_scarce.store(true, Ordering::Relaxed);
         let bags = self.bags.iter().filter_map(|bag| bag.try_lock());
-        if let Some(mut bag) = bags.into_iter().find(|bag| bag.pieces.len() < bag.pieces.capacity()) {
+        if let Some(mut bag) = bags.into_iter().find(|bag| bag.pieces.len() < bag.pieces.capacity())
+        {
             bag.add(piece, bytes);
         }
         // Else more than a thousand writes were under way when the last memory went, or a table was
@@ -246,7 +252,8 @@ where
         self.relieve_below(PRESSING_BYTES);
     }
 
-    /// Helps to free garbage until no more than `most` bytes are left, or it has tried often enough.
+    /// Helps to free garbage until no more than `most` bytes are left, or it has tried often
+    /// enough.
     fn relieve_below(&self, most: usize) {
         for round in 0..16 {
             if round == 1 {
@@ -297,7 +304,9 @@ where
         for _ in 0..limit {
             let Some(mut bag) = self.bags[at].try_lock() else { return };
             bag.keep_spare(emptied.take());
-            let Some(mut batch) = bag.batches.pop_front_if(|batch| has_passed(batch.grace)) else { return };
+            let Some(mut batch) = bag.batches.pop_front_if(|batch| has_passed(batch.grace)) else {
+                return;
+            };
             drop(bag);
             // SAFETY: the pieces were out of the table before a grace period started that has
             // passed, so nobody looks at them any more; and a batch is taken out of its queue once.
@@ -369,7 +378,8 @@ impl Bag {
     /// Whether there is a place for a piece. The first one gets the bag its memory.
     fn has_places(&mut self) -> bool {
         self.pieces.len() < self.pieces.capacity()
-            || self.pieces.is_empty() && self.pieces.try_reserve_exact(BAG_PIECES + BAG_RESERVE).is_ok()
+            || self.pieces.is_empty()
+                && self.pieces.try_reserve_exact(BAG_PIECES + BAG_RESERVE).is_ok()
     }
 
     /// Makes a batch of the bag, and empties it. Returns the batch's bytes, or `None` if there is

@@ -1,23 +1,27 @@
 //! Pinning: how a thread says that it is in the table, at the price of two stores.
 //!
-//! crossbeam-epoch frees nothing that a pinned thread may still look at. To pin anew for each operation costs a locked
-//! instruction, and worse, one that the processor will not look far beyond: lookups that could wait for memory together wait one after
-//! another. So a thread keeps one pin from operation to operation, in its [`Participant`], and only says whether it is *inside* an
-//! operation. Two things follow:
+//! crossbeam-epoch frees nothing that a pinned thread may still look at. To pin anew for each
+//! operation costs a locked instruction, and worse, one that the processor will not look far
+//! beyond: lookups that could wait for memory together wait one after another. So a thread keeps
+//! one pin from operation to operation, in its [`Participant`], and only says whether it is
+//! *inside* an operation. Two things follow:
 //!
-//! *A pin must be renewed*, or the epoch would never pass. Whoever has gathered a batch of garbage asks for that, by counting
-//! [`REQUESTED`] up; a thread that enters and finds that its pin is older than the last request renews it, which costs little.
+//! *A pin must be renewed*, or the epoch would never pass. Whoever has gathered a batch of garbage
+//! asks for that, by counting [`REQUESTED`] up; a thread that enters and finds that its pin is
+//! older than the last request renews it, which costs little.
 //!
-//! *A thread that is idle must not hold garbage for ever.* Where garbage presses, [`revoke_idle_pins`] takes the pins of participants whose threads
-//! are not inside. It makes the participants' pins invalid, has every processor of the process pass a memory barrier (the membarrier
-//! system call of Linux), and then looks who is inside. A thread that entered before the barrier is seen to be inside,
-//! and keeps its pin; one that enters after it sees that its pin is no longer valid, and takes another. This asymmetry,
-//! where the rare side pays for both, is that of userspace RCU (Desnoyers and others, 2012) and of biased locks.
+//! *A thread that is idle must not hold garbage for ever.* Where garbage presses,
+//! [`revoke_idle_pins`] takes the pins of participants whose threads are not inside. It makes the
+//! participants' pins invalid, has every processor of the process pass a memory barrier (the
+//! membarrier system call of Linux), and then looks who is inside. A thread that entered before
+//! the barrier is seen to be inside, and keeps its pin; one that enters after it sees that its pin
+//! is no longer valid, and takes another. This asymmetry, where the rare side pays for both, is
+//! that of userspace RCU (Desnoyers and others, 2012) and of biased locks.
 //!
 //! [`PinState`] is that agreement, apart from what a pin is and where [`participant`]s come from.
 //!
-//! Nobody waits. While its participant is being looked at, and always where there is no such barrier, a thread pins for each
-//! operation, with the spare that each participant has.
+//! Nobody waits. While its participant is being looked at, and always where there is no such
+//! barrier, a thread pins for each operation, with the spare that each participant has.
 
 mod collector;
 pub(super) mod garbage;
@@ -46,12 +50,12 @@ static REQUESTED: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(NO_GE
 /// Batches of garbage, counted over all stores.
 static BATCHES: AtomicUsize = AtomicUsize::new(0);
 
-/// For so many participants in use a batch more is gathered between two grace periods: each concerns all
-/// of them.
+/// For so many participants in use a batch more is gathered between two grace periods: each
+/// concerns all of them.
 const PARTICIPANTS_PER_BATCH: usize = 16;
 
-/// The first so many participants keep their registrations while no thread has them: they are taken again
-/// soon. Those of the others would be looked at, for each grace period, for nothing.
+/// The first so many participants keep their registrations while no thread has them: they are
+/// taken again soon. Those of the others would be looked at, for each grace period, for nothing.
 const STAY_REGISTERED: usize = 16;
 
 /// How often an ending thread tries to give its pin up while another looks at its participant.
@@ -72,8 +76,8 @@ pub(crate) struct Participant {
     pin_state: PinState,
     /// Participants before this one.
     number: usize,
-    /// Whether there is more to leaving than to say so. Used by the participant's thread alone, as are the
-    /// next four.
+    /// Whether there is more to leaving than to say so. Used by the participant's thread alone, as
+    /// are the next four.
     needs_cleanup: Cell<bool>,
     /// Whether the participant is for a single pin_state: its thread is ending.
     one_shot: Cell<bool>,
@@ -87,14 +91,14 @@ pub(crate) struct Participant {
 }
 
 // SAFETY: what is not atomic is used by one thread at a time, by the rules at the fields and in
-// `PinState::enter`; `stay` and the participant's bit pass it on, with release and acquire. Nothing in
-// crossbeam's handles and guards is bound to a thread as such.
+// `PinState::enter`; `stay` and the participant's bit pass it on, with release and acquire.
+// Nothing in crossbeam's handles and guards is bound to a thread as such.
 unsafe impl Sync for Participant {}
 // SAFETY: as above.
 unsafe impl Send for Participant {}
 
-/// Proof that the thread is pinned: what it comes by in a table is not freed while the guard lives. It stays on its
-/// thread.
+/// Proof that the thread is pinned: what it comes by in a table is not freed while the guard
+/// lives. It stays on its thread.
 pub(crate) struct Guard {
     participant: &'static Participant,
     _stays: PhantomData<*const ()>,
@@ -127,7 +131,8 @@ pub(super) fn pin() -> Option<Guard> {
     }
 }
 
-/// Pins a thread that has no participant yet, or has entered its participant and found the pin not to be as new as is wanted.
+/// Pins a thread that has no participant yet, or has entered its participant and found the pin not
+/// to be as new as is wanted.
 #[cold]
 #[inline(never)]
 fn pin_anew(entered: Option<&'static Participant>) -> Option<Guard> {
@@ -194,9 +199,9 @@ impl Participant {
                 unregister(unsafe { &mut *self.handle.get() });
             }
         };
-        // Whoever takes pins back is at the participant for a moment, or for ever in a child of a fork,
-        // which does not have that thread. Then the pin and the registration wait for the next
-        // thread with the participant.
+        // Whoever takes pins back is at the participant for a moment, or for ever in a child of a
+        // fork, which does not have that thread. Then the pin and the registration wait for the
+        // next thread with the participant.
         for _ in 0..RELEASE_TRIES {
             if self.pin_state.release(unpin) {
                 break;
@@ -300,8 +305,8 @@ pub(super) fn revoke_idle_pins() {
     failpoint::hit(Failpoint::Revoking);
     for segment in participant::segments() {
         for participant in segment.participants(segment.looked_at.swap(0, Ordering::Relaxed)) {
-            // SAFETY: this thread may change the pin; the participant's thread is not inside, and cannot
-            // be told that the pin is good.
+            // SAFETY: this thread may change the pin; the participant's thread is not inside, and
+            // cannot be told that the pin is good.
             participant.pin_state.end_revoke(passed, || unsafe { *participant.pin.get() = None });
         }
     }
@@ -313,8 +318,8 @@ impl Guard {
     #[inline]
     fn pin(&self) -> &crossbeam_epoch::Guard {
         let Participant { spare_pin, pin, .. } = self.participant;
-        // SAFETY: the thread is inside: nobody takes its pin, it renews it only through a `&mut Guard`, and it lets go of the
-        // spare one only when the last guard goes.
+        // SAFETY: the thread is inside: nobody takes its pin, it renews it only through a `&mut
+        // Guard`, and it lets go of the spare one only when the last guard goes.
         let pin = unsafe { (*spare_pin.get()).as_ref().or_else(|| (*pin.get()).as_ref()) };
         pin.expect("a thread that is inside is pinned")
     }
@@ -424,7 +429,8 @@ mod words {
     use std::sync::atomic::compiler_fence;
     pub(super) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-    /// Keeps the order of what comes before and after, for a thread on which others impose a barrier.
+    /// Keeps the order of what comes before and after, for a thread on which others impose a
+    /// barrier.
     #[inline(always)]
     pub(super) fn order_before_imposed_barrier() {
         compiler_fence(Ordering::SeqCst);

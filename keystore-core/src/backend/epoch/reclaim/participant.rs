@@ -1,10 +1,10 @@
 //! The places of threads: found, taken, given up, and walked over.
 //!
-//! Participants lie in segments of 64, with a bit for each that says whether a thread has it. A thread
-//! takes the first free participant. Segments are never freed, so a participant may be looked at without a lock;
-//! but a participant that nobody has costs its bytes only. It holds no registration with crossbeam (but
-//! for the first few, which are taken again soon), and whoever walks over the participants passes it over,
-//! 64 of them at a glance.
+//! Participants lie in segments of 64, with a bit for each that says whether a thread has it. A
+//! thread takes the first free participant. Segments are never freed, so a participant may be
+//! looked at without a lock; but a participant that nobody has costs its bytes only. It holds no
+//! registration with crossbeam (but for the first few, which are taken again soon), and whoever
+//! walks over the participants passes it over, 64 of them at a glance.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::{NonNull, null_mut};
@@ -24,7 +24,8 @@ static IN_USE: AtomicUsize = AtomicUsize::new(0);
 pub(super) struct Segment {
     /// Which of the participants threads have, a bit for each.
     taken: AtomicU64,
-    /// Which of the participants are being looked at by the thread that takes pins back. Used by it alone.
+    /// Which of the participants are being looked at by the thread that takes pins back. Used by
+    /// it alone.
     pub(super) looked_at: AtomicU64,
     /// Segments before this one.
     number: usize,
@@ -37,7 +38,8 @@ pub(super) fn in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
 
-/// Takes a participant for the calling thread, or returns `None` if there is no memory for more of them.
+/// Takes a participant for the calling thread, or returns `None` if there is no memory for more of
+/// them.
 pub(super) fn take() -> Option<&'static Participant> {
     let mut link = &FIRST;
     let mut number = 0;
@@ -81,12 +83,13 @@ impl Segment {
         // SAFETY: just allocated with the layout of a segment.
         unsafe { block.write(segment) };
         // Release: a thread that finds the segment finds its participants.
-        match link.compare_exchange(null_mut(), block.as_ptr(), Ordering::AcqRel, Ordering::Acquire) {
+        match link.compare_exchange(null_mut(), block.as_ptr(), Ordering::AcqRel, Ordering::Acquire)
+        {
             // SAFETY: the segment is never freed from here on.
             Ok(_) => Some(unsafe { block.as_ref() }),
             Err(hung) => {
-                // SAFETY: nobody else has seen the block, and its participants own nothing yet. What
-                // another thread has hung there is never freed.
+                // SAFETY: nobody else has seen the block, and its participants own nothing yet.
+                // What another thread has hung there is never freed.
                 unsafe {
                     dealloc(block.as_ptr().cast(), LAYOUT);
                     hung.as_ref()
@@ -101,7 +104,8 @@ impl Segment {
             let free = (!taken).trailing_zeros();
             let all = taken | 1 << free;
             // Acquire: what the last thread that had the participant did with it is seen.
-            match self.taken.compare_exchange_weak(taken, all, Ordering::Acquire, Ordering::Relaxed) {
+            match self.taken.compare_exchange_weak(taken, all, Ordering::Acquire, Ordering::Relaxed)
+            {
                 Ok(_) => return Some(&self.participants[free as usize]),
                 Err(now) => taken = now,
             }

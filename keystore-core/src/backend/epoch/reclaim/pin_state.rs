@@ -1,7 +1,8 @@
-//! The agreement between a thread that keeps its pin and those who take pins back: who may change the pin, and when.
+//! The agreement between a thread that keeps its pin and those who take pins back: who may change
+//! the pin, and when.
 //!
-//! Its atomics come from `words` beside it, so that the same lines can be compiled a second time over those of a model checker
-//! (`models/pinning.rs`).
+//! Its atomics come from `words` beside it, so that the same lines can be compiled a second time
+//! over those of a model checker (`models/pinning.rs`).
 
 use super::words::{AtomicU64, AtomicUsize, Ordering, order_before_imposed_barrier};
 
@@ -38,13 +39,15 @@ impl PinState {
 
     /// Says that the thread is inside, and tells whether its pin is as new as is `wanted`.
     ///
-    /// Why nobody takes the pin of a thread that was told so, until it leaves: who takes pins back makes them invalid, then has
-    /// this thread pass a barrier, then looks at `inside`. If the barrier falls behind the store here, `inside` is seen. If it
-    /// falls before the load here, the pin is seen to be invalid. The store comes before the load, so it is one of the two.
+    /// Why nobody takes the pin of a thread that was told so, until it leaves: who takes pins back
+    /// makes them invalid, then has this thread pass a barrier, then looks at `inside`. If the
+    /// barrier falls behind the store here, `inside` is seen. If it falls before the load here,
+    /// the pin is seen to be invalid. The store comes before the load, so it is one of the two.
     #[inline(always)]
     pub(super) fn enter(&self, wanted: &AtomicU64) -> bool {
         self.inside.store(self.guards() + 1, Ordering::Relaxed);
-        // The processor may still exchange the two: the barrier that others impose is what it cannot.
+        // The processor may still exchange the two: the barrier that others impose is what it
+        // cannot.
         order_before_imposed_barrier();
         self.is_current(wanted)
     }
@@ -73,8 +76,8 @@ impl PinState {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// Has `renew` renew the pin, or make one, of the calling thread, which is inside: whether it is a good one now. If not, somebody
-    /// is finding out whether the thread is inside.
+    /// Has `renew` renew the pin, or make one, of the calling thread, which is inside: whether it
+    /// is a good one now. If not, somebody is finding out whether the thread is inside.
     pub(super) fn renew(&self, wanted: &AtomicU64, renew: impl FnOnce()) -> bool {
         if !self.hold(RENEWING) {
             return false;
@@ -98,8 +101,9 @@ impl PinState {
         holds
     }
 
-    /// Makes the pin invalid, to take it back if the thread is not inside: whether that could be begun. Then a barrier is to be
-    /// imposed on the thread, and [`end_revoke`](Self::end_revoke) to be called, by one and the same thread.
+    /// Makes the pin invalid, to take it back if the thread is not inside: whether that could be
+    /// begun. Then a barrier is to be imposed on the thread, and [`end_revoke`](Self::end_revoke)
+    /// to be called, by one and the same thread.
     pub(super) fn begin_revoke(&self) -> bool {
         let begun = self.hold(REVOKING);
         if begun {
@@ -108,7 +112,8 @@ impl PinState {
         begun
     }
 
-    /// Has `unpin` let go of the pin, where taking it back was begun, the barrier has been passed, and the thread is not inside.
+    /// Has `unpin` let go of the pin, where taking it back was begun, the barrier has been passed,
+    /// and the thread is not inside.
     pub(super) fn end_revoke(&self, passed: bool, unpin: impl FnOnce()) {
         if self.hold.load(Ordering::Relaxed) != REVOKING {
             return;

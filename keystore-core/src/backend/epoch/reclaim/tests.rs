@@ -177,7 +177,8 @@ fn a_thread_pins_with_its_spare_while_its_seat_is_being_looked_at() {
 #[test]
 fn a_guard_is_pinned_again_after_a_panic_between() {
     let mut guard = pinned();
-    let panic = std::panic::AssertUnwindSafe(|| guard.repin_after(|| panic!("of what ran between")));
+    let panic =
+        std::panic::AssertUnwindSafe(|| guard.repin_after(|| panic!("of what ran between")));
     assert!(std::panic::catch_unwind(panic).is_err());
     assert_eq!(own_seat().pin_state.guards(), 1);
     guard.advance();
@@ -190,7 +191,8 @@ fn threads_one_after_another_share_seats() {
     for _ in 0..500 {
         std::thread::spawn(|| drop(pinned())).join().unwrap();
     }
-    // Other tests run beside this one and have participants too; 500 threads in a row do not need 500.
+    // Other tests run beside this one and have participants too; 500 threads in a row do not need
+    // 500.
     assert!(participants() - before < 4, "{} segments, then {}", before, participants());
 }
 

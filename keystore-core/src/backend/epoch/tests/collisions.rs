@@ -1,4 +1,5 @@
-//! Keys that collide: what a hasher that cannot tell them apart costs, and that it costs nothing else.
+//! Keys that collide: what a hasher that cannot tell them apart costs, and that it costs nothing
+//! else.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -36,8 +37,8 @@ impl BuildHasher for Weak {
 impl Hasher for Weak {
     fn write(&mut self, bytes: &[u8]) {
         let counted = bytes.iter().take(self.counts);
-        self.hash =
-            counted.fold(0, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        self.hash = counted
+            .fold(0, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
     }
 
     fn finish(&self) -> u64 {
@@ -45,7 +46,8 @@ impl Hasher for Weak {
     }
 }
 
-/// Sets, changes, reads and removes the first `count` keys: the most entries that one bucket had meanwhile.
+/// Sets, changes, reads and removes the first `count` keys: the most entries that one bucket had
+/// meanwhile.
 fn fill_and_empty<S>(hasher: S, count: u32) -> u64
 where
     S: BuildHasher + Send + Sync + 'static,
@@ -85,6 +87,7 @@ fn thousands_of_keys_of_one_hash_are_kept_apart() {
 
 #[test]
 fn siphash_spreads_the_same_keys() {
-    // With at most five entries to a bucket on average, the odds of forty in one are under one in 10^17.
+    // With at most five entries to a bucket on average, the odds of forty in one are under one in
+    // 10^17.
     assert!(fill_and_empty(RandomState::new(), KEYS) < 40);
 }

@@ -45,7 +45,8 @@ pub(in super::super) fn hit(point: Failpoint) {
     // A thread whose locals are gone is ending, and is not one to be stopped.
     if let Ok(Some(Stop { arrived, go_on, .. })) = stop {
         arrived.send(()).unwrap();
-        // Where the test has failed meanwhile, the thread goes on: a panic between two steps would be another test.
+        // Where the test has failed meanwhile, the thread goes on: a panic between two steps would
+        // be another test.
         let _ = go_on.recv_timeout(TIMEOUT);
     }
 }
@@ -59,8 +60,8 @@ fn one_bucket() -> Arc<EpochKeystore> {
     Arc::new(EpochKeystore::open(&config, Global).unwrap())
 }
 
-/// Has a thread do `work` on the store until it has been at `point`, has `others` work while it stands there, and gives
-/// what both made of it.
+/// Has a thread do `work` on the store until it has been at `point`, has `others` work while it
+/// stands there, and gives what both made of it.
 fn stopped<R: Send + 'static>(
     store: &Arc<EpochKeystore>,
     point: Failpoint,
@@ -96,7 +97,8 @@ fn key(owner: u8, n: u32) -> Vec<u8> {
     [&[owner][..], &n.to_be_bytes()].concat()
 }
 
-/// What `owner` writes until it has been stopped: its keys come, change and go, and the table grows.
+/// What `owner` writes until it has been stopped: its keys come, change and go, and the table
+/// grows.
 fn busy(store: &EpochKeystore, owner: u8) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut model = HashMap::new();
     for n in 0..200_000_u32 {
@@ -154,7 +156,8 @@ fn nobody_needs_a_thread_that_stands_still() {
             |store| busy(store, b'a'),
             move |store| {
                 std::thread::scope(|scope| {
-                    let two = [b'b', b'c'].map(|owner| scope.spawn(move || everything(store, owner)));
+                    let two =
+                        [b'b', b'c'].map(|owner| scope.spawn(move || everything(store, owner)));
                     for thread in two {
                         of_others.send(thread.join().unwrap()).unwrap();
                     }
@@ -170,7 +173,12 @@ fn nobody_needs_a_thread_that_stands_still() {
                 std::ops::ControlFlow::Continue(())
             })
             .unwrap();
-        assert!(found == expected, "{point:?}: {} entries, {} expected", found.len(), expected.len());
+        assert!(
+            found == expected,
+            "{point:?}: {} entries, {} expected",
+            found.len(),
+            expected.len()
+        );
         assert_eq!(store.len().unwrap(), expected.len(), "{point:?}");
         for (key, value) in &expected {
             assert_eq!(store.get(key).unwrap().as_ref(), Some(value), "{point:?}");

@@ -34,13 +34,16 @@ fn table(initial_buckets: usize) -> EpochTable<Global, Colliding> {
 
 fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
     let hash = table.account().hash(key);
-    let record =
-        |change| table.account().counters.record_change(crate::account::counters::Operation::Add, change);
-    table.update_entry::<UserClosure>(guard, hash, key, None, |_| Action::Set(key.into()), record).unwrap();
+    let record = |change| {
+        table.account().counters.record_change(crate::account::counters::Operation::Add, change)
+    };
+    table
+        .update_entry::<UserClosure>(guard, hash, key, None, |_| Action::Set(key.into()), record)
+        .unwrap();
 }
 
-/// A bucket's overflow chain is freed once its unit has moved, though the table still begins at the old array: so
-/// nobody may look into it there.
+/// A bucket's overflow chain is freed once its unit has moved, though the table still begins at
+/// the old array: so nobody may look into it there.
 #[test]
 fn a_bucket_whose_unit_has_moved_is_not_looked_into() {
     let table = table(4);
@@ -54,7 +57,9 @@ fn a_bucket_whose_unit_has_moved_is_not_looked_into() {
     let old = table.current(&guard);
     let old_chain = old.bucket(hash).chain(&guard).count();
     assert!(old_chain > 1, "twenty entries of one hash have overflow buckets");
-    assert!(old.install_next(BucketArray::allocate(old.bits() + 1, Some(old.bits()), Pages::Huge).unwrap()));
+    assert!(old.install_next(
+        BucketArray::allocate(old.bits() + 1, Some(old.bits()), Pages::Huge).unwrap()
+    ));
     let new = old.next(&guard).unwrap();
     table.migrate_unit(old.unit(new, hash), &guard).unwrap();
 

@@ -49,9 +49,11 @@ impl Event {
     }
 }
 
-/// Whether some order of all calls, each thread's own kept, leads from `before` to `after` with these answers.
+/// Whether some order of all calls, each thread's own kept, leads from `before` to `after` with
+/// these answers.
 ///
-/// There are few calls, so all orders are tried. (Wing and Gong, *Testing and verifying concurrent objects*, 1993.)
+/// There are few calls, so all orders are tried. (Wing and Gong, *Testing and verifying concurrent
+/// objects*, 1993.)
 pub(super) fn explained(
     before: &BTreeMap<Key, u8>,
     threads: &[Vec<Event>],

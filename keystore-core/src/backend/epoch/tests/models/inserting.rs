@@ -14,7 +14,8 @@ const NO_MOVE: Model = Model {
 /// Of two insertions of a key one commits, and both threads agree which.
 #[test]
 fn two_insert_one_key() {
-    Model { name: "two insert one key", threads: &[&[Insert(A, 1)], &[Insert(A, 2)]], ..NO_MOVE }.check();
+    Model { name: "two insert one key", threads: &[&[Insert(A, 1)], &[Insert(A, 2)]], ..NO_MOVE }
+        .check();
 }
 
 /// Of three insertions of a key one commits: each may be decided by either of the others.
@@ -29,8 +30,9 @@ fn three_insert_one_key() {
     .check();
 }
 
-/// The same where a slot ahead is vacated in between, so that neither thread met the other's word on its way to a free slot: that
-/// one of them sees the other rests on placing and looking being sequentially consistent.
+/// The same where a slot ahead is vacated in between, so that neither thread met the other's word
+/// on its way to a free slot: that one of them sees the other rests on placing and looking being
+/// sequentially consistent.
 #[test]
 fn two_insert_one_key_while_a_slot_ahead_is_freed() {
     Model {
@@ -59,8 +61,12 @@ fn three_insert_one_key_while_a_slot_ahead_is_freed() {
 /// Two keys of one tag do not disturb each other, though each thread looks at the other's node.
 #[test]
 fn two_insert_two_keys_of_one_tag() {
-    Model { name: "two insert two keys of one tag", threads: &[&[Insert(A, 1)], &[Insert(B, 2)]], ..NO_MOVE }
-        .check();
+    Model {
+        name: "two insert two keys of one tag",
+        threads: &[&[Insert(A, 1)], &[Insert(B, 2)]],
+        ..NO_MOVE
+    }
+    .check();
 }
 
 /// A reader sees a key once it is committed, and from then on.
@@ -78,7 +84,8 @@ fn a_reader_of_a_key_that_two_insert() {
 /// An insertion and a removal: the key is removed after it was inserted, or was not there yet.
 #[test]
 fn insert_against_delete() {
-    Model { name: "insert against delete", threads: &[&[Insert(A, 1)], &[Delete(A)]], ..NO_MOVE }.check();
+    Model { name: "insert against delete", threads: &[&[Insert(A, 1)], &[Delete(A)]], ..NO_MOVE }
+        .check();
 }
 
 /// A removal between two insertions: the slot is vacated and may be taken again, by either.
@@ -94,7 +101,8 @@ fn two_insert_a_key_that_is_deleted() {
     .check();
 }
 
-/// Two insertions of a key into a full bucket: each brings an overflow bucket, one of which is linked.
+/// Two insertions of a key into a full bucket: each brings an overflow bucket, one of which is
+/// linked.
 #[test]
 fn two_insert_one_key_into_a_full_bucket() {
     Model {

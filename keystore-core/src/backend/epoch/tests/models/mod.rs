@@ -1,17 +1,20 @@
 //! Models of the table's protocols, for the model checker loom: `cargo xtask model`.
 //!
-//! A [`Model`] says what a table holds, and what a few threads do to it at the same time. loom runs it with every
-//! interleaving of their atomic accesses, and every value that a load may give, within the model's bound ([`explore`]). After each
-//! execution it is checked
+//! A [`Model`] says what a table holds, and what a few threads do to it at the same time. loom
+//! runs it with every interleaving of their atomic accesses, and every value that a load may give,
+//! within the model's bound ([`explore`]). After each execution it is checked
 //!
-//! - that some order of the calls, each taken as one step, gives what they returned and what is left: they were linearizable;
+//! - that some order of the calls, each taken as one step, gives what they returned and what is
+//!   left: they were linearizable;
 //! - that no key is in twice, in whichever array has its bucket;
-//! - that every node was written before it was read, was not freed before, and is freed once when the table is dropped;
+//! - that every node was written before it was read, was not freed before, and is freed once when
+//!   the table is dropped;
 //! - where buckets are moved, that the move can be finished, and that the content is the same then.
 //!
-//! What is run is the table itself, [`EpochTable`], through its primitives. Bounds that all models share: a bucket has two slots instead
-//! of seven, tables have one bucket or two, a thread makes one or two calls, and what is retired stays until the end: that an epoch
-//! ends when it may is crossbeam's to show, and that nobody is at a node that was freed early, the sanitizers'.
+//! What is run is the table itself, [`EpochTable`], through its primitives. Bounds that all models
+//! share: a bucket has two slots instead of seven, tables have one bucket or two, a thread makes
+//! one or two calls, and what is retired stays until the end: that an epoch ends when it may is
+//! crossbeam's to show, and that nobody is at a node that was freed early, the sanitizers'.
 
 mod history;
 mod inserting;
@@ -112,7 +115,9 @@ impl Model {
             })
             .collect();
         let mut threads = vec![world.steps(first)];
-        threads.extend(others.into_iter().map(|thread| thread.join().expect("a thread does not panic")));
+        threads.extend(
+            others.into_iter().map(|thread| thread.join().expect("a thread does not panic")),
+        );
         let content = world.content();
         assert!(
             explained(&expected, &threads, &content),
@@ -162,14 +167,16 @@ impl Hasher for Identity {
     }
 }
 
-/// The table of a model. Nothing of it is freed before the end, for garbage goes to crossbeam only in bags of 64 pieces.
+/// The table of a model. Nothing of it is freed before the end, for garbage goes to crossbeam only
+/// in bags of 64 pieces.
 struct World(EpochTable<Global, Identity>);
 
 impl World {
     fn new(resize: Resize, fickle: bool) -> Arc<Self> {
         let initial_bits = u32::from(resize == Resize::Shrink);
         let config = Config { initial_buckets: 1 << initial_bits, ..Config::default() };
-        let garbage = Garbage::new(Account::new(&config, Global, Identity::new(fickle)).unwrap()).unwrap();
+        let garbage =
+            Garbage::new(Account::new(&config, Global, Identity::new(fickle)).unwrap()).unwrap();
         let array = BucketArray::allocate(initial_bits, None, Pages::Ordinary).unwrap();
         Arc::new(Self(EpochTable {
             array: AtomicPtr::new(array),
@@ -202,9 +209,11 @@ impl World {
                 let answer = self.update_entry(key, |old| old.is_none().then_some([value]));
                 event(key, Call::Insert(value), Answer::Changed(answer))
             }
-            Set(key, value) => {
-                event(key, Call::Set(value), Answer::Changed(self.update_entry(key, |_| Some([value]))))
-            }
+            Set(key, value) => event(
+                key,
+                Call::Set(value),
+                Answer::Changed(self.update_entry(key, |_| Some([value]))),
+            ),
             Delete(key) => {
                 let delete = |_: Option<&[u8]>| Action::Delete;
                 event(key, Call::Delete, Answer::Changed(self.decide(key, delete)))
@@ -226,16 +235,27 @@ impl World {
     }
 
     fn read(&self, key: Key) -> Option<u8> {
-        self.0.read::<InternalClosure, _>(&pin().unwrap(), key, &key.to_be_bytes(), |value| value[0]).unwrap()
+        self.0
+            .read::<InternalClosure, _>(&pin().unwrap(), key, &key.to_be_bytes(), |value| value[0])
+            .unwrap()
     }
 
     fn update_entry(&self, key: Key, set: impl Fn(Option<&[u8]>) -> Option<[u8; 1]>) -> Change {
-        self.decide(key, |old| set(old).map_or(Action::Keep, |value| Action::Set(value.to_vec().into())))
+        self.decide(key, |old| {
+            set(old).map_or(Action::Keep, |value| Action::Set(value.to_vec().into()))
+        })
     }
 
     fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Action<'v>) -> Change {
         self.0
-            .update_entry::<InternalClosure>(&pin().unwrap(), key, &key.to_be_bytes(), None, decide, |_| ())
+            .update_entry::<InternalClosure>(
+                &pin().unwrap(),
+                key,
+                &key.to_be_bytes(),
+                None,
+                decide,
+                |_| (),
+            )
             .unwrap()
     }
 

@@ -62,7 +62,8 @@ fn growing_against_insert() {
     .check();
 }
 
-/// Of two insertions of one key one commits, in whichever array. Each moves the unit when it has done its own.
+/// Of two insertions of one key one commits, in whichever array. Each moves the unit when it has
+/// done its own.
 #[test]
 fn growing_under_two_inserts() {
     Model {
@@ -74,7 +75,8 @@ fn growing_under_two_inserts() {
     .check();
 }
 
-/// The same where a third thread moves the unit, so that both insertions may be frozen while they are pending.
+/// The same where a third thread moves the unit, so that both insertions may be frozen while they
+/// are pending.
 #[test]
 fn growing_against_two_inserts() {
     Model {
@@ -90,7 +92,8 @@ fn growing_against_two_inserts() {
 /// An overwritten entry arrives with its last value.
 #[test]
 fn growing_against_overwrite() {
-    Model { name: "growing against overwrite", threads: &[&[Move(A)], &[Set(A, 3)]], ..GROW }.check();
+    Model { name: "growing against overwrite", threads: &[&[Move(A)], &[Set(A, 3)]], ..GROW }
+        .check();
 }
 
 /// A removed entry does not come back.
@@ -102,7 +105,8 @@ fn growing_against_delete() {
 /// A reader finds what is there throughout.
 #[test]
 fn growing_against_read() {
-    Model { name: "growing against read", threads: &[&[Move(A)], &[Read(A), Read(D)]], ..GROW }.check();
+    Model { name: "growing against read", threads: &[&[Move(A)], &[Read(A), Read(D)]], ..GROW }
+        .check();
 }
 
 /// What was removed from its new place is not filled in again by a mover that comes late.
@@ -131,7 +135,8 @@ fn growing_with_overflow() {
 /// The move is ended by either of two threads, one of which reads and writes.
 #[test]
 fn growing_to_the_end() {
-    Model { name: "growing to the end", threads: &[&[Help], &[Set(A, 3), Read(D)]], ..GROW }.check();
+    Model { name: "growing to the end", threads: &[&[Help], &[Set(A, 3), Read(D)]], ..GROW }
+        .check();
 }
 
 /// The same with two threads that only move.
@@ -149,7 +154,8 @@ fn growing_to_the_end_by_three() {
 /// Two threads move a unit: each entry arrives once.
 #[test]
 fn shrinking_two_move_one_unit() {
-    Model { name: "shrinking two move one unit", threads: &[&[Move(A)], &[Move(A)]], ..SHRINK }.check();
+    Model { name: "shrinking two move one unit", threads: &[&[Move(A)], &[Move(A)]], ..SHRINK }
+        .check();
 }
 
 /// An insertion is in the old bucket before it is frozen, or starts over in the new one.
@@ -164,7 +170,8 @@ fn shrinking_against_insert() {
     .check();
 }
 
-/// Of two insertions of one key one commits, in whichever array. Each moves the unit when it has done its own.
+/// Of two insertions of one key one commits, in whichever array. Each moves the unit when it has
+/// done its own.
 #[test]
 fn shrinking_under_two_inserts() {
     Model {
@@ -177,7 +184,8 @@ fn shrinking_under_two_inserts() {
     .check();
 }
 
-/// The same where a third thread moves the unit, so that both insertions may be frozen while they are pending.
+/// The same where a third thread moves the unit, so that both insertions may be frozen while they
+/// are pending.
 #[test]
 fn shrinking_against_two_inserts() {
     Model {
@@ -193,19 +201,22 @@ fn shrinking_against_two_inserts() {
 /// An overwritten entry arrives with its last value.
 #[test]
 fn shrinking_against_overwrite() {
-    Model { name: "shrinking against overwrite", threads: &[&[Move(A)], &[Set(A, 3)]], ..SHRINK }.check();
+    Model { name: "shrinking against overwrite", threads: &[&[Move(A)], &[Set(A, 3)]], ..SHRINK }
+        .check();
 }
 
 /// A removed entry does not come back.
 #[test]
 fn shrinking_against_delete() {
-    Model { name: "shrinking against delete", threads: &[&[Move(A)], &[Delete(A)]], ..SHRINK }.check();
+    Model { name: "shrinking against delete", threads: &[&[Move(A)], &[Delete(A)]], ..SHRINK }
+        .check();
 }
 
 /// A reader finds what is there throughout.
 #[test]
 fn shrinking_against_read() {
-    Model { name: "shrinking against read", threads: &[&[Move(A)], &[Read(A), Read(D)]], ..SHRINK }.check();
+    Model { name: "shrinking against read", threads: &[&[Move(A)], &[Read(A), Read(D)]], ..SHRINK }
+        .check();
 }
 
 /// What was removed from its new place is not filled in again by a mover that comes late.

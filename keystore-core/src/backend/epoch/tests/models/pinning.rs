@@ -1,10 +1,11 @@
 //! Keeping a pin between operations, and taking it back: that nobody frees what a thread looks at.
 //!
-//! The agreement is [`PinState`], compiled here a second time, over loom's atomics. The barrier that the system imposes on a thread is
-//! taken for a sequentially consistent fence on both sides, which is what it is to be relied on for (the membarrier system call's
-//! documentation: all accesses of the one thread before the call come before those of the other thread after the point it was at,
-//! and the other way round). crossbeam's part is a word that says whether the thread is pinned, with the fences of its own
-//! `pin` and `collect`.
+//! The agreement is [`PinState`], compiled here a second time, over loom's atomics. The barrier
+//! that the system imposes on a thread is taken for a sequentially consistent fence on both sides,
+//! which is what it is to be relied on for (the membarrier system call's documentation: all
+//! accesses of the one thread before the call come before those of the other thread after the
+//! point it was at, and the other way round). crossbeam's part is a word that says whether the
+//! thread is pinned, with the fences of its own `pin` and `collect`.
 //!
 //! [`PinState`]: pin_state::PinState
 
@@ -55,9 +56,11 @@ impl World {
         }
     }
 
-    /// An operation of the participant's thread: whether it was done under the kept pin. With its spare it is crossbeam's to get right.
+    /// An operation of the participant's thread: whether it was done under the kept pin. With its
+    /// spare it is crossbeam's to get right.
     fn operate(&self) -> bool {
-        let pinned = self.pin_state.enter(&self.target) || self.pin_state.renew(&self.target, || self.pin());
+        let pinned =
+            self.pin_state.enter(&self.target) || self.pin_state.renew(&self.target, || self.pin());
         if pinned {
             assert!(self.pin.get(), "a thread that is inside is pinned");
             if self.linked.load(Ordering::Acquire) {
@@ -79,7 +82,8 @@ impl World {
         self.is_pinned.store(false, Ordering::Release);
     }
 
-    /// Removes the node, takes the thread's pin back where it is not inside, and frees the node if nobody is pinned.
+    /// Removes the node, takes the thread's pin back where it is not inside, and frees the node if
+    /// nobody is pinned.
     fn remove(&self) {
         self.linked.store(false, Ordering::Release);
         self.target.fetch_add(1, Ordering::Release);
@@ -95,7 +99,8 @@ impl World {
     }
 }
 
-/// Runs `thread` beside one that removes the node, which is freed in some executions, and in others not.
+/// Runs `thread` beside one that removes the node, which is freed in some executions, and in
+/// others not.
 fn check(name: &str, thread: fn(&World)) {
     let outcomes = explore(name, [Preemptions(5), All], move || {
         let world = Arc::new(World::new());

@@ -14,7 +14,8 @@ const ONE_KEY: Model = Model {
 /// One of the two exchanges comes first; the other is decided again.
 #[test]
 fn overwrite_against_delete() {
-    Model { name: "overwrite against delete", threads: &[&[Set(A, 2)], &[Delete(A)]], ..ONE_KEY }.check();
+    Model { name: "overwrite against delete", threads: &[&[Set(A, 2)], &[Delete(A)]], ..ONE_KEY }
+        .check();
 }
 
 /// A reader sees a value that was written, whole, and never an older one after a newer.
@@ -35,7 +36,8 @@ fn two_delete() {
     Model { name: "two delete", threads: &[&[Delete(A)], &[Delete(A)]], ..ONE_KEY }.check();
 }
 
-/// A removed key that is inserted again may be in another slot; a reader may miss it only while it is absent.
+/// A removed key that is inserted again may be in another slot; a reader may miss it only while it
+/// is absent.
 #[test]
 fn a_reader_of_a_key_that_is_deleted_and_inserted() {
     Model {
