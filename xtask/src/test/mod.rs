@@ -9,7 +9,6 @@ mod package;
 mod pages;
 mod setup;
 mod step;
-#[expect(dead_code, reason = "the step `format` runs it as soon as all files are wrapped")]
 mod width;
 mod without;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::{msrv, outside, pages, setup, without};
+use super::{msrv, outside, pages, setup, width, without};
 use crate::command::CommandLine;
 
 /// A step. Steps run in this order, and `--list` prints the comment of each.
@@ -13,7 +13,7 @@ use crate::command::CommandLine;
 pub(super) enum Step {
     /// the tools that the other steps need are found or installed
     Setup,
-    /// the code is formatted
+    /// the code is formatted, and comments and pages end at 100 columns
     Format,
     /// no dependency needs a newer Rust than the workspace promises
     Msrv,
@@ -73,7 +73,10 @@ impl Step {
                     run: setup::c_library_tools,
                 },
             ],
-            Self::Format => cargo("fmt --all --check"),
+            Self::Format => vec![
+                Check::Command(CommandLine::cargo("fmt --all --check")),
+                Check::BuiltIn { name: "comments and pages of at most 100 columns", run: width::check },
+            ],
             Self::Msrv => {
                 vec![Check::BuiltIn {
                     name: "the Rust version that dependencies need",
