@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Decides what becomes of a number: one more. The new value lies with the caller, for it must outlive
- * this function. */
+/*
+ * Decides what becomes of a number: one more. The new value lies with the caller, for it must
+ * outlive this function.
+ */
 static int add_one(void *context, const void *old_value, size_t old_len, ks_bytes *new_value) {
     uint64_t *number = context;
     *number = 0;

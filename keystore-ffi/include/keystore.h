@@ -8,15 +8,15 @@
  *
  * Any number of threads may call any function but ks_close at once.
  *
- * A signal handler may call NONE of these functions: they take locks and allocate memory, so a call
- * that interrupts another can wait for ever or corrupt the store. In a handler set a flag, or write to
- * a pipe, and make the call on an ordinary thread.
+ * A signal handler may call NONE of these functions: they take locks and allocate memory, so a
+ * call that interrupts another can wait for ever or corrupt the store. In a handler set a flag, or
+ * write to a pipe, and make the call on an ordinary thread.
  *
  * A callback must return. Never leave it by longjmp, an exception, pthread_exit or cancellation.
  * docs/c-api.md has the rules for fork, the end of threads and dlclose.
  *
- * Each function that uses a store may also return KS_OUT_OF_MEMORY: on the backend epoch, a thread's
- * first call needs some memory for the thread, whatever it does.
+ * Each function that uses a store may also return KS_OUT_OF_MEMORY: on the backend epoch, a
+ * thread's first call needs some memory for the thread, whatever it does.
  *
  *     ks_store *store;
  *     char value[64];
@@ -28,7 +28,7 @@
  *     ks_close(store);
  *
  * Made by `cargo xtask header` from the sources of keystore-ffi: change those, not this file.
- */
+ * /
 
 #ifndef KEYSTORE_H
 #define KEYSTORE_H
@@ -43,13 +43,14 @@
 #define KS_OK 0
 
 /**
- * Something failed that has no code of its own: a bug in the library, caught before it could do
- * harm.
+ * Something failed that has no code of its own: a bug in the library, caught before it could
+ * do harm.
  */
 #define KS_GENERAL -1
 
 /**
- * Memory could not be had, from the system or within the store's memory limit. Nothing has changed.
+ * Memory could not be had, from the system or within the store's memory limit. Nothing has
+ * changed.
  */
 #define KS_OUT_OF_MEMORY -10
 
@@ -64,8 +65,8 @@
 #define KS_INVALID_CONFIG -21
 
 /**
- * The call came from inside a callback and would have to wait for a lock that the callback may hold;
- * or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
+ * The call came from inside a callback and would have to wait for a lock that the callback may
+ * hold; or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
  */
 #define KS_LOCK_NOT_ACQUIRED -30
 
@@ -117,11 +118,12 @@
 /**
  * An open store. A handle, not an address: never look behind it.
  *
- * Any number of stores can be open at once. A store that is not single-threaded may be used by any
- * number of threads at once, in every function but ks_close.
+ * Any number of stores can be open at once. A store that is not single-threaded may be used by
+ * any number of threads at once, in every function but ks_close.
  *
- * A child of fork has a copy of each open store, under the same handle, if no thread was inside a
- * call of this library at that instant or just ending (Linux with glibc; docs/c-api.md).
+ * A child of fork has a copy of each open store, under the same handle, if no thread was
+ * inside a call of this library at that instant or just ending (Linux with glibc;
+ * docs/c-api.md).
  */
 typedef struct ks_store ks_store;
 
@@ -141,9 +143,11 @@ typedef int32_t ks_pool;
 typedef int32_t ks_concurrency;
 
 /**
- * What a store is opened with. Fill it by ks_options_init, then change what you want different.
+ * What a store is opened with. Fill it by ks_options_init, then change what you want
+ * different.
  *
- * Later versions add fields at the end: `size` tells the library which of them a program knows.
+ * Later versions add fields at the end: `size` tells the library which of them a program
+ * knows.
  */
 typedef struct ks_options {
     /**
@@ -159,18 +163,18 @@ typedef struct ks_options {
      */
     ks_pool pool;
     /**
-     * Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows from
-     * there with its content. 256 unless changed.
+     * Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows
+     * from there with its content. 256 unless changed.
      */
     size_t initial_buckets;
     /**
-     * The share of the initial buckets for which the pool reserves a node up front: 0 (none) to 1
-     * (one node for each). 0 unless changed.
+     * The share of the initial buckets for which the pool reserves a node up front: 0 (none)
+     * to 1 (one node for each). 0 unless changed.
      */
     double preallocation;
     /**
-     * The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY and
-     * changes nothing. KS_NO_MEMORY_LIMIT unless changed.
+     * The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY
+     * and changes nothing. KS_NO_MEMORY_LIMIT unless changed.
      */
     uint64_t memory_limit;
     /**
@@ -178,15 +182,16 @@ typedef struct ks_options {
      */
     ks_concurrency concurrency;
     /**
-     * Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries are
-     * always counted.
+     * Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries
+     * are always counted.
      */
     int32_t counters;
     /**
-     * How long, in nanoseconds, a call waits for a lock that other threads hold: then it returns
-     * KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and ks_shrink have
-     * done what they did until then. A call that comes upon a table in motion may wait so long more
-     * than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT unless changed.
+     * How long, in nanoseconds, a call waits for a lock that other threads hold: then it
+     * returns KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and
+     * ks_shrink have done what they did until then. A call that comes upon a table in motion
+     * may wait so long more than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT
+     * unless changed.
      */
     uint64_t lock_timeout_ns;
 } ks_options;
@@ -194,10 +199,11 @@ typedef struct ks_options {
 /**
  * What ks_read shows a value to.
  *
- * `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer into
- * them past the callback's return. The callback may call any function of the store but ks_close; one
- * that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED. It must return:
- * an exception that leaves it ends the process, and a longjmp out of it is undefined.
+ * `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer
+ * into them past the callback's return. The callback may call any function of the store but
+ * ks_close; one that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED.
+ * It must return: an exception that leaves it ends the process, and a longjmp out of it is
+ * undefined.
  */
 typedef void (*ks_read_fn)(void *context, const void *value, size_t value_len);
 
@@ -229,11 +235,12 @@ typedef struct ks_bytes {
 /**
  * What ks_update asks what to do with a key: one of KS_UPDATE_…
  *
- * `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that belong
- * to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value` says what
- * the key gets: bytes that stay the caller's, that are copied before ks_update returns, and that
- * must stay as they are until then. May be called again, with the newer value, where another thread
- * changes the key meanwhile: only the last answer counts. Otherwise the rules of ks_read_fn.
+ * `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that
+ * belong to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value`
+ * says what the key gets: bytes that stay the caller's, that are copied before ks_update
+ * returns, and that must stay as they are until then. May be called again, with the newer
+ * value, where another thread changes the key meanwhile: only the last answer counts.
+ * Otherwise the rules of ks_read_fn.
  */
 typedef int (*ks_update_fn)(void *context,
                             const void *old_value,
@@ -241,8 +248,8 @@ typedef int (*ks_update_fn)(void *context,
                             struct ks_bytes *new_value);
 
 /**
- * What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL
- * where the key has none. Otherwise the rules of ks_read_fn.
+ * What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is
+ * NULL where the key has none. Otherwise the rules of ks_read_fn.
  */
 typedef void (*ks_read_many_fn)(void *context, size_t index, const void *value, size_t value_len);
 
@@ -414,8 +421,8 @@ typedef struct ks_stats {
 } ks_stats;
 
 /**
- * A lock in every bucket. Overwrites in place, gives memory back at once; a callback that needs a
- * lock which is held is refused. The default.
+ * A lock in every bucket. Overwrites in place, gives memory back at once; a callback that
+ * needs a lock which is held is refused. The default.
  */
 #define KS_BACKEND_RWLOCK 1
 
@@ -435,7 +442,8 @@ typedef struct ks_stats {
 #define KS_POOL_SLAB 1
 
 /**
- * Large chunks that are handed out from front to back, and reused once all of their nodes are freed.
+ * Large chunks that are handed out from front to back, and reused once all of their nodes are
+ * freed.
  */
 #define KS_POOL_ARENA 2
 
@@ -467,12 +475,12 @@ extern "C" {
 const char *ks_strerror(int status);
 
 /**
- * What the last call that failed on this thread has to say: the value that was wrong, and the limit
- * that it broke. The empty string where no call has failed yet; a call that succeeds leaves it as it
- * is. UTF-8, at most 511 bytes.
+ * What the last call that failed on this thread has to say: the value that was wrong, and the
+ * limit that it broke. The empty string where no call has failed yet; a call that succeeds
+ * leaves it as it is. UTF-8, at most 511 bytes.
  *
- * The text belongs to the library and to the calling thread: never free it, and copy it where it
- * must outlive the thread's next failing call.
+ * The text belongs to the library and to the calling thread: never free it, and copy it where
+ * it must outlive the thread's next failing call.
  */
 const char *ks_last_error_message(void);
 
@@ -486,10 +494,9 @@ const char *ks_version(void);
 /**
  * Fills `options` with the defaults.
  *
- * @param options the caller's, need not be initialised.
- * @param size sizeof(ks_options), so that a library that is newer than the program writes no field
- * too many.
- * @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
+ * @param options the caller's, need not be initialised. @param size sizeof(ks_options), so
+ * that a library that is newer than the program writes no field too many. @return KS_OK, or
+ * KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
  *
  * # Safety
  * `options` is NULL or has room for `size` bytes. Any thread may call this.
@@ -499,27 +506,25 @@ int ks_options_init(struct ks_options *options, size_t size);
 /**
  * Opens a store.
  *
- * @param options what it is to be; NULL for the defaults. Not kept.
- * @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
- * fails.
- * @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
- * `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
+ * @param options what it is to be; NULL for the defaults. Not kept. @param store where the
+ * handle goes, to be closed by ks_close; NULL goes there where the call fails. @return KS_OK;
+ * KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is
+ * NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
  * version.
  *
  * # Safety
  * `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
  * Any thread may call this.
  */
-int ks_open(const struct ks_options *options,
-            struct ks_store **store);
+int ks_open(const struct ks_options *options, struct ks_store **store);
 
 /**
- * Closes a store and gives back all its memory. The handle, and every copy of it, is invalid from
- * here on; values that were got as owned stay the caller's.
+ * Closes a store and gives back all its memory. The handle, and every copy of it, is invalid
+ * from here on; values that were got as owned stay the caller's.
  *
  * @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already;
- * KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED from
- * another thread than a single-threaded store's own.
+ * KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED
+ * from another thread than a single-threaded store's own.
  *
  * # Safety
  * No other thread is inside a call with this store, or starts one until ks_close returns.
@@ -534,8 +539,8 @@ int ks_close(struct ks_store *store);
  *
  * @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
  * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
- * KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
- * store is as before.
+ * KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them
+ * the store is as before.
  *
  * # Safety
  * `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
@@ -548,8 +553,8 @@ int ks_set(struct ks_store *store,
            size_t value_len);
 
 /**
- * Gives `key` the value `value` where it has none. One step: of several threads that insert one key,
- * one succeeds.
+ * Gives `key` the value `value` where it has none. One step: of several threads that insert
+ * one key, one succeeds.
  *
  * @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
  *
@@ -566,18 +571,18 @@ int ks_insert(struct ks_store *store,
  * Copies the value of `key` into a buffer of the caller's.
  *
  * @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
- * @param capacity the buffer's room, bytes.
- * @param value_len where the value's length goes, also where the buffer is too small; 0 goes there
- * where the call fails for another reason.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is too small (then
- * *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL, or
- * for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
- * long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @param capacity the buffer's room, bytes. @param value_len where the value's length goes,
+ * also where the buffer is too small; 0 goes there where the call fails for another reason.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is
+ * too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
+ * `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not
+ * wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread
+ * than a single-threaded store's own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
- * bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
- * this while the store is open.
+ * bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may
+ * call this while the store is open.
  */
 int ks_get(struct ks_store *store,
            const void *key,
@@ -590,11 +595,11 @@ int ks_get(struct ks_store *store,
  * Gives the value of `key` as memory of its own.
  *
  * @param value where the value's address goes: the caller's from here on, to be given back by
- * ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so that text
- * can be used as a string. NULL goes there where the call fails.
- * @param value_len where the value's length goes, without that NUL; 0 where the call fails.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key
- * outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
+ * that text can be used as a string. NULL goes there where the call fails. @param value_len
+ * where the value's length goes, without that NUL; 0 where the call fails. @return KS_OK;
+ * KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside
+ * its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -608,8 +613,8 @@ int ks_get_owned(struct ks_store *store,
                  size_t *value_len);
 
 /**
- * Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange
- * gave.
+ * Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or
+ * ks_compare_exchange gave.
  *
  * @param value such a value, also after its store was closed; NULL does nothing.
  *
@@ -621,41 +626,36 @@ void ks_free(void *value);
 /**
  * Removes `key`.
  *
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its limits;
- * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
- * KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its
+ * limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes. Any thread may call this while
  * the store is open.
  */
-int ks_delete(struct ks_store *store,
-              const void *key,
-              size_t key_len);
+int ks_delete(struct ks_store *store, const void *key, size_t key_len);
 
 /**
  * Tells whether `key` has a value.
  *
- * @param exists where the answer goes; false where the call fails.
- * @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key
- * outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * @param exists where the answer goes; false where the call fails. @return KS_OK, whatever the
+ * answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside
+ * its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
  * thread may call this while the store is open.
  */
-int ks_exists(struct ks_store *store,
-              const void *key,
-              size_t key_len,
-              bool *exists);
+int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exists);
 
 /**
  * Tells how many entries the store has. Exact while nobody writes.
  *
- * @param count where the number goes; 0 where the call fails.
- * @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from
- * another thread than a single-threaded store's own.
+ * @param count where the number goes; 0 where the call fails. @return KS_OK;
+ * KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
+ * thread than a single-threaded store's own.
  *
  * # Safety
  * `count` is NULL or can be written. Any thread may call this while the store is open.
@@ -666,9 +666,9 @@ int ks_count(struct ks_store *store, size_t *count);
  * Removes every entry that is there throughout the call. O(n). The store keeps its size: see
  * ks_shrink.
  *
- * @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
- * long;
- * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+ * not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
+ * store's own.
  *
  * # Safety
  * Any thread may call this while the store is open.
@@ -676,20 +676,22 @@ int ks_count(struct ks_store *store, size_t *count);
 int ks_clear(struct ks_store *store);
 
 /**
- * Makes the store large enough for `additional` more entries, so that setting them need not grow it.
+ * Makes the store large enough for `additional` more entries, so that setting them need not
+ * grow it.
  *
- * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of ks_clear.
+ * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of
+ * ks_clear.
  *
  * # Safety
  * That of ks_clear.
  */
-int ks_reserve(struct ks_store *store,
-               size_t additional);
+int ks_reserve(struct ks_store *store, size_t additional);
 
 /**
  * Makes the store as small as its entries allow, and no smaller than it was opened. O(n).
  *
- * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as small as could be; and those of ks_clear.
+ * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as small as could be; and those of
+ * ks_clear.
  *
  * # Safety
  * That of ks_clear.
@@ -697,14 +699,14 @@ int ks_reserve(struct ks_store *store,
 int ks_shrink(struct ks_store *store);
 
 /**
- * Shows the value of `key` to a callback in place, without a copy. The callback is not called where
- * the key has none.
+ * Shows the value of `key` to a callback in place, without a copy. The callback is not called
+ * where the key has none.
  *
- * @param visit is called once at most, before ks_read returns, on this thread.
- * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside
- * its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
- * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @param visit is called once at most, before ks_read returns, on this thread. @param context
+ * is handed to `visit` as it is; may be NULL. @return KS_OK; KS_KEY_NOT_FOUND;
+ * KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside its limits;
+ * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+ * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
@@ -717,27 +719,25 @@ int ks_read(struct ks_store *store,
             void *context);
 
 /**
- * Shows every entry to a callback until that stops, in no particular order: each entry that is there
- * throughout, and none twice, also while others write. O(n).
+ * Shows every entry to a callback until that stops, in no particular order: each entry that is
+ * there throughout, and none twice, also while others write. O(n).
  *
- * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else stops.
- * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED
- * where it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
+ * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
+ * stops. @param context is handed to `visit` as it is; may be NULL. @return KS_OK, stopped or
+ * not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED where
+ * it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
  * another thread than a single-threaded store's own.
  *
  * # Safety
  * `visit` keeps the rules of ks_read_fn. Any thread may call this while the
  * store is open.
  */
-int ks_for_each(struct ks_store *store,
-                ks_for_each_fn visit,
-                void *context);
+int ks_for_each(struct ks_store *store, ks_for_each_fn visit, void *context);
 
 /**
- * Removes `key`, and gives the value that it had as memory of its own. One step: of several threads
- * that take one key, one succeeds. ks_store_stats counts it among the adds, as all that read and
- * write in one step.
+ * Removes `key`, and gives the value that it had as memory of its own. One step: of several
+ * threads that take one key, one succeeds. ks_store_stats counts it among the adds, as all
+ * that read and write in one step.
  *
  * @param value where the value's address goes: the caller's from here on, to be given back by
  * ks_free. As in ks_get_owned.
@@ -754,25 +754,23 @@ int ks_take(struct ks_store *store,
             size_t *value_len);
 
 /**
- * Changes `key` from the value `expected` to the value `new_value` where it is `expected` now, as
- * one step.
+ * Changes `key` from the value `expected` to the value `new_value` where it is `expected` now,
+ * as one step.
  *
- * NULL with a length of 0 stands for "no value" on either side: so a key can be created only if
- * absent, or removed only if it has a value. An address that is not NULL, with a length of 0, stands
- * for the value of 0 bytes.
+ * NULL with a length of 0 stands for "no value" on either side: so a key can be created only
+ * if absent, or removed only if it has a value. An address that is not NULL, with a length of
+ * 0, stands for the value of 0 bytes.
  *
- * @param exchanged where it goes whether the key was as expected and has been changed; false where
- * the call fails.
- * @param actual where the value goes that the key had instead, as memory of its own, to be given
- * back by ks_free; NULL goes there where it had none, and where it was exchanged. May be NULL,
- * together with actual_len: then the caller does not get it.
- * @param actual_len where that value's length goes.
- * @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also where
- * `exchanged` is NULL.
+ * @param exchanged where it goes whether the key was as expected and has been changed; false
+ * where the call fails. @param actual where the value goes that the key had instead, as memory
+ * of its own, to be given back by ks_free; NULL goes there where it had none, and where it was
+ * exchanged. May be NULL, together with actual_len: then the caller does not get it. @param
+ * actual_len where that value's length goes. @return KS_OK, exchanged or not; and the failures
+ * of ks_set, with KS_INVALID_ARGUMENT also where `exchanged` is NULL.
  *
  * # Safety
- * `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths
- * say; `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
+ * `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths say;
+ * `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
  * while the store is open.
  */
 int ks_compare_exchange(struct ks_store *store,
@@ -787,14 +785,14 @@ int ks_compare_exchange(struct ks_store *store,
                         size_t *actual_len);
 
 /**
- * Shows the value of `key` to a callback, and does with the key what that answers, as one step.
+ * Shows the value of `key` to a callback, and does with the key what that answers, as one
+ * step.
  *
- * @param decide is called on this thread before ks_update returns, and again where another thread
- * changes the key meanwhile.
- * @param context is handed to `decide` as it is; may be NULL.
- * @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
- * KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its limits;
- * and the other failures of ks_set. After each of them the store is as before.
+ * @param decide is called on this thread before ks_update returns, and again where another
+ * thread changes the key meanwhile. @param context is handed to `decide` as it is; may be
+ * NULL. @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
+ * KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its
+ * limits; and the other failures of ks_set. After each of them the store is as before.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
@@ -809,11 +807,10 @@ int ks_update(struct ks_store *store,
 /**
  * Shows the value of each key to a callback in place, in order.
  *
- * @param keys `count` keys.
- * @param visit is called once for each key, before ks_read_many returns, on this thread.
- * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position
- * of the key in the last message: `visit` was called for those before it only.
+ * @param keys `count` keys. @param visit is called once for each key, before ks_read_many
+ * returns, on this thread. @param context is handed to `visit` as it is; may be NULL. @return
+ * KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position of
+ * the key in the last message: `visit` was called for those before it only.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -829,16 +826,16 @@ int ks_read_many(struct ks_store *store,
 /**
  * Gives the value of each key as memory of its own, in order.
  *
- * @param keys `count` keys.
- * @param values room for `count` values: the caller's from here on, each to be given back by
- * ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
- * @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the
- * position of the key in the last message: nothing has to be freed then.
+ * @param keys `count` keys. @param values room for `count` values: the caller's from here on,
+ * each to be given back by ks_free. NULL and 0 go there where a key has none, and everywhere
+ * where the call fails. @return KS_OK, whether keys have values or not; otherwise a failure of
+ * ks_get_owned, with the position of the key in the last message: nothing has to be freed
+ * then.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
- * `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
- * call this while the store is open.
+ * `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread
+ * may call this while the store is open.
  */
 int ks_get_many(struct ks_store *store,
                 const struct ks_bytes *keys,
@@ -846,14 +843,14 @@ int ks_get_many(struct ks_store *store,
                 struct ks_value *values);
 
 /**
- * ks_set for each entry, in order: the value at each position goes to the key at the same position.
+ * ks_set for each entry, in order: the value at each position goes to the key at the same
+ * position.
  *
- * @param keys `count` keys.
- * @param values `count` values.
- * @param created where the number of keys goes that had no value before; may be NULL. Where the call
- * fails, some of those that were set may be missing from it.
- * @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last message:
- * those before it are set, it and those after it are not.
+ * @param keys `count` keys. @param values `count` values. @param created where the number of
+ * keys goes that had no value before; may be NULL. Where the call fails, some of those that
+ * were set may be missing from it. @return KS_OK; otherwise a failure of ks_set, with the
+ * position of the entry in the last message: those before it are set, it and those after it
+ * are not.
  *
  * # Safety
  * `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
@@ -869,11 +866,11 @@ int ks_set_many(struct ks_store *store,
 /**
  * ks_delete for each key, in order.
  *
- * @param keys `count` keys.
- * @param deleted where the number of keys goes that had a value; may be NULL. Where the call fails,
- * some of those that were removed may be missing from it.
- * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position
- * of the key in the last message: those before it are removed, it and those after it are not.
+ * @param keys `count` keys. @param deleted where the number of keys goes that had a value; may
+ * be NULL. Where the call fails, some of those that were removed may be missing from it.
+ * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
+ * position of the key in the last message: those before it are removed, it and those after it
+ * are not.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -887,20 +884,18 @@ int ks_delete_many(struct ks_store *store,
 /**
  * Takes a picture of the store. O(n): it looks at every bucket and entry.
  *
- * @param stats where the picture goes; untouched where the call fails.
- * @param size sizeof(ks_stats), so that a library that is newer than the program writes no field too
- * many; one that is older fills the fields that it does not know with zeros.
- * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
- * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
- * KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @param stats where the picture goes; untouched where the call fails. @param size
+ * sizeof(ks_stats), so that a library that is newer than the program writes no field too many;
+ * one that is older fills the fields that it does not know with zeros. @return KS_OK;
+ * KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of
+ * ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
  * `stats` is NULL or has room for `size` bytes. Any thread may call this while
  * the store is open.
  */
-int ks_store_stats(struct ks_store *store,
-                   struct ks_stats *stats,
-                   size_t size);
+int ks_store_stats(struct ks_store *store, struct ks_stats *stats, size_t size);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,11 +5,12 @@
  *     store.set("answer", "42");
  *     if (std::optional<std::string> value = store.get("answer")) std::cout << *value << '\n';
  *
- * Everything is in this header; link with libkeystore. What keystore.h says of threads, signal handlers and callbacks
- * holds here too, but that a callback may throw: the exception ends the call and arrives at its caller. It still must not
- * leave by longjmp, pthread_exit or cancellation. A store that was moved from is as one that was closed: every call
- * throws an error with KS_NOT_INITIALISED. Keys and values are bytes:
- * a std::string_view may hold any. A key that is not there is an answer and not an error: std::nullopt, or false.
+ * Everything is in this header; link with libkeystore. What keystore.h says of threads, signal
+ * handlers and callbacks holds here too, but that a callback may throw: the exception ends the
+ * call and arrives at its caller. It still must not leave by longjmp, pthread_exit or
+ * cancellation. A store that was moved from is as one that was closed: every call throws an error
+ * with KS_NOT_INITIALISED. Keys and values are bytes: a std::string_view may hold any. A key that
+ * is not there is an answer and not an error: std::nullopt, or false.
  */
 
 #ifndef KEYSTORE_HPP
@@ -102,27 +103,39 @@ public:
 
     store(store &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
 
-    /* Closes the store that was here. The other one has none from here on, as after the constructor that moves. */
+    /*
+     * Closes the store that was here. The other one has none from here on, as after the
+     * constructor that moves.
+     */
     store &operator=(store &&other) noexcept {
         store moved(std::move(other));
         std::swap(handle_, moved.handle_);
         return *this;
     }
 
-    /* Never while another thread is inside a call. A destructor cannot say that closing failed, and the store stays open
-     * then: inside a callback of the store, or on another thread than a single-threaded store's own. close() says so. */
+    /*
+     * Never while another thread is inside a call. A destructor cannot say that closing failed,
+     * and the store stays open then: inside a callback of the store, or on another thread than a
+     * single-threaded store's own. close() says so.
+     */
     ~store() {
         if (handle_ != nullptr)
             ks_close(handle_);
     }
 
-    /* Closes the store. Every call after it, a second close included, throws an error with KS_NOT_INITIALISED. */
+    /*
+     * Closes the store. Every call after it, a second close included, throws an error with
+     * KS_NOT_INITIALISED.
+     */
     void close() {
         check(ks_close(handle_));
         handle_ = nullptr;
     }
 
-    /* The handle, for functions of keystore.h that this class does not have. It stays the store's. */
+    /*
+     * The handle, for functions of keystore.h that this class does not have. It stays the
+     * store's.
+     */
     ks_store *handle() const noexcept { return handle_; }
 
     /* Gives a key this value, whether it has one or not. */
@@ -171,8 +184,10 @@ public:
         return unless(KS_KEY_NOT_FOUND, ks_delete(handle_, key.data(), key.size()));
     }
 
-    /* Removes a key and gives the value that it had, as one step. The value is copied before the key is removed: if there
-     * is no memory for it, the key stays. */
+    /*
+     * Removes a key and gives the value that it had, as one step. The value is copied before the
+     * key is removed: if there is no memory for it, the key stays.
+     */
     std::optional<std::string> take(std::string_view key) {
         std::optional<std::string> taken;
         auto copy = [&](const void *old, std::size_t length) -> int {
@@ -196,8 +211,10 @@ public:
         return taken;
     }
 
-    /* Changes a key from one value to another where it has the first, as one step: whether it had. std::nullopt is
-     * "no value", on either side. */
+    /*
+     * Changes a key from one value to another where it has the first, as one step: whether it
+     * had. std::nullopt is "no value", on either side.
+     */
     bool compare_exchange(std::string_view key, std::optional<std::string_view> expected,
                           std::optional<std::string_view> desired) {
         bool exchanged;
@@ -207,9 +224,12 @@ public:
         return exchanged;
     }
 
-    /* Gives a key the value that `decide(std::optional<std::string_view>)` answers for the one that it has, as one
-     * step. It answers a std::optional<std::string>, std::nullopt to remove the key, and may be asked again where
-     * another thread changes the key meanwhile. Where it throws, the key stays as it is. */
+    /*
+     * Gives a key the value that `decide(std::optional<std::string_view>)` answers for the one
+     * that it has, as one step. It answers a std::optional<std::string>, std::nullopt to remove
+     * the key, and may be asked again where another thread changes the key meanwhile. Where it
+     * throws, the key stays as it is.
+     */
     template <typename Decide> void update(std::string_view key, Decide &&decide) {
         struct guarded : detail::guarded<std::remove_reference_t<Decide>> {
             std::optional<std::string> answer;
@@ -252,8 +272,10 @@ public:
 
     void shrink_to_fit() { check(ks_shrink(handle_)); }
 
-    /* Shows every entry to `visit(std::string_view key, std::string_view value)`, in no order. Where that answers a
-     * bool, false stops. */
+    /*
+     * Shows every entry to `visit(std::string_view key, std::string_view value)`, in no order.
+     * Where that answers a bool, false stops.
+     */
     template <typename Visit> void for_each(Visit &&visit) const {
         using guarded = detail::guarded<std::remove_reference_t<Visit>>;
         guarded call{visit};

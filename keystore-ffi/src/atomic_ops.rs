@@ -21,10 +21,10 @@ pub const KS_UPDATE_DELETE: c_int = 2;
 ///
 /// `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that
 /// belong to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value`
-/// says what the key gets: bytes that stay the caller's, that are copied before ks_update returns,
-/// and that must stay as they are until then. May be called again, with the newer value, where
-/// another thread changes the key meanwhile: only the last answer counts. Otherwise the rules of
-/// ks_read_fn.
+/// says what the key gets: bytes that stay the caller's, that are copied before ks_update
+/// returns, and that must stay as they are until then. May be called again, with the newer
+/// value, where another thread changes the key meanwhile: only the last answer counts.
+/// Otherwise the rules of ks_read_fn.
 pub type ks_update_fn = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,
@@ -35,8 +35,8 @@ pub type ks_update_fn = Option<
 >;
 
 /// Removes `key`, and gives the value that it had as memory of its own. One step: of several
-/// threads that take one key, one succeeds. ks_store_stats counts it among the adds, as all that
-/// read and write in one step.
+/// threads that take one key, one succeeds. ks_store_stats counts it among the adds, as all
+/// that read and write in one step.
 ///
 /// @param value where the value's address goes: the caller's from here on, to be given back by
 /// ks_free. As in ks_get_owned.
@@ -74,25 +74,23 @@ pub unsafe extern "C" fn ks_take(
     })
 }
 
-/// Changes `key` from the value `expected` to the value `new_value` where it is `expected` now, as
-/// one step.
+/// Changes `key` from the value `expected` to the value `new_value` where it is `expected` now,
+/// as one step.
 ///
-/// NULL with a length of 0 stands for "no value" on either side: so a key can be created only if
-/// absent, or removed only if it has a value. An address that is not NULL, with a length of 0,
-/// stands for the value of 0 bytes.
+/// NULL with a length of 0 stands for "no value" on either side: so a key can be created only
+/// if absent, or removed only if it has a value. An address that is not NULL, with a length of
+/// 0, stands for the value of 0 bytes.
 ///
-/// @param exchanged where it goes whether the key was as expected and has been changed; false where
-/// the call fails.
-/// @param actual where the value goes that the key had instead, as memory of its own, to be given
-/// back by ks_free; NULL goes there where it had none, and where it was exchanged. May be NULL,
-/// together with actual_len: then the caller does not get it.
-/// @param actual_len where that value's length goes.
-/// @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also where
-/// `exchanged` is NULL.
+/// @param exchanged where it goes whether the key was as expected and has been changed; false
+/// where the call fails. @param actual where the value goes that the key had instead, as memory
+/// of its own, to be given back by ks_free; NULL goes there where it had none, and where it was
+/// exchanged. May be NULL, together with actual_len: then the caller does not get it. @param
+/// actual_len where that value's length goes. @return KS_OK, exchanged or not; and the failures
+/// of ks_set, with KS_INVALID_ARGUMENT also where `exchanged` is NULL.
 ///
 /// # Safety
-/// `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths
-/// say; `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
+/// `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths say;
+/// `exchanged`, `actual` and `actual_len` are NULL or can be written. Any thread may call this
 /// while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_compare_exchange(
@@ -134,13 +132,14 @@ pub unsafe extern "C" fn ks_compare_exchange(
     })
 }
 
-/// Shows the value of `key` to a callback, and does with the key what that answers, as one step.
+/// Shows the value of `key` to a callback, and does with the key what that answers, as one
+/// step.
 ///
-/// @param decide is called on this thread before ks_update returns, and again where another thread
-/// changes the key meanwhile. @param context is handed to `decide` as it is; may be NULL. @return
-/// KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of KS_UPDATE_…,
-/// where its new value is NULL with a length, or for a key or value outside its limits; and the
-/// other failures of ks_set. After each of them the store is as before.
+/// @param decide is called on this thread before ks_update returns, and again where another
+/// thread changes the key meanwhile. @param context is handed to `decide` as it is; may be
+/// NULL. @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
+/// KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its
+/// limits; and the other failures of ks_set. After each of them the store is as before.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
@@ -162,8 +161,8 @@ pub unsafe extern "C" fn ks_update(
         let ask = |old: Option<&[u8]>| -> Result<Update, Failure> {
             let (data, len) = old.map_or((ptr::null(), 0), |old| (old.as_ptr().cast(), old.len()));
             let mut new = ks_bytes { data: ptr::null(), len: 0 };
-            // SAFETY: the caller promises a function of this type; the old value is readable until
-            // it returns.
+            // SAFETY: the caller promises a function of this type; the old value is readable
+            // until it returns.
             match unsafe { decide(context, data, len, &raw mut new) } {
                 KS_UPDATE_KEEP => Ok(Update::Keep),
                 KS_UPDATE_DELETE => Ok(Update::Delete),

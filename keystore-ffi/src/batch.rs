@@ -1,8 +1,8 @@
-//! Many keys at once. A batch is one operation per key, in order, not a transaction; it is faster
-//! than one by one, for the waits for memory of several keys overlap.
+//! Many keys at once. A batch is one operation per key, in order, not a transaction; it is
+//! faster than one by one, for the waits for memory of several keys overlap.
 //!
-//! Arrays from C are turned into slices a group at a time, in an array on the stack: a batch of any
-//! length allocates nothing here. As a batch is one operation per key anyway, cutting it
+//! Arrays from C are turned into slices a group at a time, in an array on the stack: a batch of
+//! any length allocates nothing here. As a batch is one operation per key anyway, cutting it
 //! changes nothing that can be seen.
 
 use std::ffi::{c_int, c_void};
@@ -15,8 +15,8 @@ use crate::callback::{calling_back, function};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
-/// Keys that are handed to the store together: as many as it prefetches together, for more would
-/// only cost the stack.
+/// Keys that are handed to the store together: as many as it prefetches together, for more
+/// would only cost the stack.
 const GROUP: usize = 32;
 
 /// A value as memory of its own, to be given back by ks_free, address by address.
@@ -28,8 +28,8 @@ pub struct ks_value {
     pub len: usize,
 }
 
-/// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is NULL
-/// where the key has none. Otherwise the rules of ks_read_fn.
+/// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is
+/// NULL where the key has none. Otherwise the rules of ks_read_fn.
 pub type ks_read_many_fn = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,
@@ -39,8 +39,9 @@ pub type ks_read_many_fn = Option<
     ),
 >;
 
-/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position of
-/// the group's first item. An item that cannot be turned ends the batch, after those before it.
+/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position
+/// of the group's first item. An item that cannot be turned ends the batch, after those before
+/// it.
 fn in_groups<I, T: Copy>(
     items: &[I],
     empty: T,
@@ -117,8 +118,8 @@ pub unsafe extern "C" fn ks_read_many(
                 let mut show = |index: usize, value: Option<&[u8]>| {
                     let (data, len) =
                         value.map_or((ptr::null(), 0), |v| (v.as_ptr().cast(), v.len()));
-                    // SAFETY: the caller promises a function of this type; the value is readable
-                    // until it returns.
+                    // SAFETY: the caller promises a function of this type; the value is
+                    // readable until it returns.
                     unsafe { visit(context, start + index, data, len) }
                 };
                 calling_back(store, || opened.read_many_dyn(keys, &mut show)).map_err(at(start))
@@ -129,16 +130,16 @@ pub unsafe extern "C" fn ks_read_many(
 
 /// Gives the value of each key as memory of its own, in order.
 ///
-/// @param keys `count` keys.
-/// @param values room for `count` values: the caller's from here on, each to be given back by
-/// ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
-/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with the
-/// position of the key in the last message: nothing has to be freed then.
+/// @param keys `count` keys. @param values room for `count` values: the caller's from here on,
+/// each to be given back by ks_free. NULL and 0 go there where a key has none, and everywhere
+/// where the call fails. @return KS_OK, whether keys have values or not; otherwise a failure of
+/// ks_get_owned, with the position of the key in the last message: nothing has to be freed
+/// then.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
-/// `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread may
-/// call this while the store is open.
+/// `values` is NULL or has room for `count` values, and does not overlap the keys. Any thread
+/// may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get_many(
     store: *mut ks_store,
@@ -211,10 +212,11 @@ pub unsafe extern "C" fn ks_get_many(
 /// ks_set for each entry, in order: the value at each position goes to the key at the same
 /// position.
 ///
-/// @param keys `count` keys. @param values `count` values. @param created where the number of keys
-/// goes that had no value before; may be NULL. Where the call fails, some of those that were set
-/// may be missing from it. @return KS_OK; otherwise a failure of ks_set, with the position of the
-/// entry in the last message: those before it are set, it and those after it are not.
+/// @param keys `count` keys. @param values `count` values. @param created where the number of
+/// keys goes that had no value before; may be NULL. Where the call fails, some of those that
+/// were set may be missing from it. @return KS_OK; otherwise a failure of ks_set, with the
+/// position of the entry in the last message: those before it are set, it and those after it
+/// are not.
 ///
 /// # Safety
 /// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
@@ -243,7 +245,8 @@ pub unsafe extern "C" fn ks_set_many(
             (&[][..], &[][..]),
             |index, key| {
                 let value = &values[index];
-                // SAFETY: the caller promises that each key and each value is NULL or can be read.
+                // SAFETY: the caller promises that each key and each value is NULL or can be
+                // read.
                 unsafe { Ok((key_of(key)?, slice("value", value.data, value.len)?)) }
             },
             |start, entries| {
@@ -256,10 +259,11 @@ pub unsafe extern "C" fn ks_set_many(
 
 /// ks_delete for each key, in order.
 ///
-/// @param keys `count` keys. @param deleted where the number of keys goes that had a value; may be
-/// NULL. Where the call fails, some of those that were removed may be missing from it. @return
-/// KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the position of
-/// the key in the last message: those before it are removed, it and those after it are not.
+/// @param keys `count` keys. @param deleted where the number of keys goes that had a value; may
+/// be NULL. Where the call fails, some of those that were removed may be missing from it.
+/// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
+/// position of the key in the last message: those before it are removed, it and those after it
+/// are not.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;

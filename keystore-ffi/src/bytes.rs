@@ -54,8 +54,8 @@ pub struct ks_bytes {
 /// The `length` bytes at `data`; NULL is the empty string.
 ///
 /// # Errors
-/// [`BytesError`] if `data` is NULL and `length` is not 0, or `length` is greater than any block of
-/// memory.
+/// [`BytesError`] if `data` is NULL and `length` is not 0, or `length` is greater than any
+/// block of memory.
 ///
 /// # Safety
 /// `data` is NULL, or `length` bytes there can be read and nobody changes them for as long
@@ -76,8 +76,8 @@ pub unsafe fn slice<'a>(
     if length > isize::MAX as usize {
         return Err(BytesError::Length { argument, length });
     }
-    // SAFETY: the caller promises `length` readable bytes, and they are no more than a slice can
-    // have.
+    // SAFETY: the caller promises `length` readable bytes, and they are no more than a slice
+    // can have.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), length) })
 }
 
@@ -115,8 +115,8 @@ pub(crate) unsafe fn array<'a, T>(
         return Err(BytesError::Null { argument, expected: "an array" });
     }
     check_count::<T>(argument, count)?;
-    // SAFETY: the caller promises `count` readable items, and they take no more bytes than a slice
-    // can have.
+    // SAFETY: the caller promises `count` readable items, and they take no more bytes than a
+    // slice can have.
     Ok(unsafe { std::slice::from_raw_parts(data, count) })
 }
 
@@ -142,7 +142,8 @@ pub(crate) fn out_array<T>(
     }
 }
 
-/// Where a result goes: a place of the caller's that can be written and need not hold anything yet.
+/// Where a result goes: a place of the caller's that can be written and need not hold anything
+/// yet.
 #[derive(Clone, Copy)]
 pub struct Out<T>(NonNull<T>);
 

@@ -156,11 +156,11 @@ impl Failure {
     }
 }
 
-/// Runs a call, and turns what came of it into a status: what failed is noted as the thread's last
-/// message, and a panic goes no further.
+/// Runs a call, and turns what came of it into a status: what failed is noted as the thread's
+/// last message, and a panic goes no further.
 ///
-/// `AssertUnwindSafe` rests on the store's promise that a panic leaves it whole; the library's own
-/// state (the handles and the last message) is changed by single stores.
+/// `AssertUnwindSafe` rests on the store's promise that a panic leaves it whole; the library's
+/// own state (the handles and the last message) is changed by single stores.
 #[inline]
 pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -195,7 +195,8 @@ mod tests {
     use crate::status::ks_last_error_message;
 
     fn last() -> String {
-        // SAFETY: the text is one of this thread's, and nothing fails between here and the copy.
+        // SAFETY: the text is one of this thread's, and nothing fails between here and the
+        // copy.
         unsafe { CStr::from_ptr(ks_last_error_message()) }.to_str().unwrap().to_owned()
     }
 

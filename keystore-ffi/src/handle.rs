@@ -1,13 +1,14 @@
 //! Handles: what C holds of a store.
 //!
-//! A handle is not an address but a number: the index of a slot and the slot's generation. Slots
-//! are never freed, only used again, and a slot's generation goes up by one when its store is
-//! closed. So a handle that was closed, or that never was one, is recognised by looking at memory
-//! that is always there, at the price of one load more than an address would cost. It is the idea
-//! of the generational arena.
+//! A handle is not an address but a number: the index of a slot and the slot's generation.
+//! Slots are never freed, only used again, and a slot's generation goes up by one when its
+//! store is closed. So a handle that was closed, or that never was one, is recognised by
+//! looking at memory that is always there, at the price of one load more than an address would
+//! cost. It is the idea of the generational arena.
 //!
-//! What cannot be known without making every call write to shared memory: that another thread is in
-//! the middle of a call while this one closes. That is the caller's to avoid, as with `fclose`.
+//! What cannot be known without making every call write to shared memory: that another thread
+//! is in the middle of a call while this one closes. That is the caller's to avoid, as with
+//! `fclose`.
 
 use std::alloc::Layout;
 use std::cell::{Cell, UnsafeCell};
@@ -23,11 +24,12 @@ use crate::failure::Failure;
 
 /// An open store. A handle, not an address: never look behind it.
 ///
-/// Any number of stores can be open at once. A store that is not single-threaded may be used by any
-/// number of threads at once, in every function but ks_close.
+/// Any number of stores can be open at once. A store that is not single-threaded may be used by
+/// any number of threads at once, in every function but ks_close.
 ///
-/// A child of fork has a copy of each open store, under the same handle, if no thread was inside a
-/// call of this library at that instant or just ending (Linux with glibc; docs/c-api.md).
+/// A child of fork has a copy of each open store, under the same handle, if no thread was
+/// inside a call of this library at that instant or just ending (Linux with glibc;
+/// docs/c-api.md).
 pub struct ks_store {
     _opaque: c_void,
 }
@@ -71,13 +73,14 @@ fn thread_number() -> u64 {
     })
 }
 
-/// A place for one open store, which lies in it: so opening a handle needs no memory of its own.
+/// A place for one open store, which lies in it: so opening a handle needs no memory of its
+/// own.
 struct Slot {
     /// Twice the generation of the handle that is open, and [`OPEN`]; or twice that of the next
     /// one. So one load tells whether a handle is open.
     state: AtomicUsize,
-    /// The store, if the state has [`OPEN`]. Written by the one thread that has the slot before it
-    /// sets that, and taken by the one thread that clears it.
+    /// The store, if the state has [`OPEN`]. Written by the one thread that has the slot before
+    /// it sets that, and taken by the one thread that clears it.
     opened: UnsafeCell<MaybeUninit<Opened>>,
 }
 
@@ -98,7 +101,8 @@ static UNUSED: Mutex<Unused> = Mutex::new(Unused { closed: Vec::new(), made: 0 }
 
 /// Slots that no store uses.
 struct Unused {
-    /// Slots whose store was closed. Has room for all slots made, so that closing needs no memory.
+    /// Slots whose store was closed. Has room for all slots made, so that closing needs no
+    /// memory.
     closed: Vec<usize>,
     /// How many slots were ever made.
     made: usize,
@@ -116,8 +120,8 @@ const fn place(index: usize) -> (usize, usize) {
 fn slot(index: usize) -> Option<&'static Slot> {
     let (segment, offset) = place(index);
     let segment = NonNull::new(SLOTS.get(segment)?.load(Ordering::Acquire))?;
-    // SAFETY: a segment that is not null is an initialised array of slots, more than `offset` of
-    // them, and is never freed.
+    // SAFETY: a segment that is not null is an initialised array of slots, more than `offset`
+    // of them, and is never freed.
     Some(unsafe { segment.add(offset).as_ref() })
 }
 
@@ -164,7 +168,8 @@ const fn state(generation: usize) -> usize {
 pub(crate) fn open(opened: Opened) -> Result<*mut ks_store, Failure> {
     let index = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let slot = slot(index).ok_or(Error::OutOfMemory { requested: size_of::<Slot>() })?;
-    // SAFETY: an unused slot is this call's alone from `take` until its state says that it is open.
+    // SAFETY: an unused slot is this call's alone from `take` until its state says that it is
+    // open.
     unsafe { (*slot.opened.get()).write(opened) };
     let next = slot.state.load(Ordering::Relaxed);
     slot.state.store(next | OPEN, Ordering::Release);

@@ -2,22 +2,22 @@
 //!
 //! # The idea
 //!
-//! C knows neither generics nor `Result` nor borrowing, so each thing that the Rust store says in
-//! types is said here in one plain way, the same in every function:
+//! C knows neither generics nor `Result` nor borrowing, so each thing that the Rust store says
+//! in types is said here in one plain way, the same in every function:
 //!
-//! - A store is a *handle* ([`ks_store`]), not an address: a number that only this library can look
-//!   up. A handle that is NULL, closed or never was one is recognised and answered with a code, as
-//!   long as no call is under way while another closes.
-//! - Keys and values go in as pointer and length, and are copied: nothing that the caller owns is
-//!   kept. A value comes out into a buffer of the caller's ([`ks_get`]), as memory of its own that
-//!   [`ks_free`] gives back ([`ks_get_owned`]), or by being shown to a callback in place
-//!   ([`ks_read`]).
+//! - A store is a *handle* ([`ks_store`]), not an address: a number that only this library can
+//!   look up. A handle that is NULL, closed or never was one is recognised and answered with a
+//!   code, as long as no call is under way while another closes.
+//! - Keys and values go in as pointer and length, and are copied: nothing that the caller owns
+//!   is kept. A value comes out into a buffer of the caller's ([`ks_get`]), as memory of its
+//!   own that [`ks_free`] gives back ([`ks_get_owned`]), or by being shown to a callback in
+//!   place ([`ks_read`]).
 //! - Every function that can fail returns a status: [`KS_OK`] or a negative code, the same as
-//!   [`Error::code`](keystore_core::Error::code). What a person needs to act, the value that was
-//!   wrong and the limit that it broke, is in [`ks_last_error_message`], kept for each thread
-//!   apart.
-//! - A struct that may grow is passed with its size, so that programs and libraries of different
-//!   ages understand each other.
+//!   [`Error::code`](keystore_core::Error::code). What a person needs to act, the value that
+//!   was wrong and the limit that it broke, is in [`ks_last_error_message`], kept for each
+//!   thread apart.
+//! - A struct that may grow is passed with its size, so that programs and libraries of
+//!   different ages understand each other.
 //! - A panic never crosses the border: it becomes [`KS_GENERAL`] with its message.
 //!
 //! The names are those of the header, `include/keystore.h`, which cbindgen makes from these
@@ -27,10 +27,10 @@
 //! # Where things are
 //!
 //! `status` the codes and the last message · `failure` everything that can go wrong, and the
-//! border that turns it into a code · `options` what a store is opened with · `handle` handles and
-//! what they stand for · `bytes` memory coming in and going out · `store` opening, closing and the
-//! operations on one key · `callback` values shown in place · `atomic_ops` reading and writing in
-//! one step · `batch` many keys at once · `stats` the picture of a store.
+//! border that turns it into a code · `options` what a store is opened with · `handle` handles
+//! and what they stand for · `bytes` memory coming in and going out · `store` opening, closing
+//! and the operations on one key · `callback` values shown in place · `atomic_ops` reading and
+//! writing in one step · `batch` many keys at once · `stats` the picture of a store.
 //!
 //! The interface of the C predecessor is a library of its own, which has this one inside:
 //! `keystore-legacy`, in the folder `legacy`.

@@ -13,8 +13,8 @@ use crate::failure::{Failure, guard};
 
 /// Which algorithm a store runs on: one of KS_BACKEND_…
 pub type ks_backend = i32;
-/// A lock in every bucket. Overwrites in place, gives memory back at once; a callback that needs a
-/// lock which is held is refused. The default.
+/// A lock in every bucket. Overwrites in place, gives memory back at once; a callback that
+/// needs a lock which is held is refused. The default.
 pub const KS_BACKEND_RWLOCK: ks_backend = 1;
 /// Lock-free: readers wait for nobody.
 pub const KS_BACKEND_EPOCH: ks_backend = 2;
@@ -45,9 +45,11 @@ pub const KS_NO_MEMORY_LIMIT: u64 = 0;
 /// ks_options.lock_timeout_ns of a store whose calls wait for a lock as long as it takes.
 pub const KS_NO_LOCK_TIMEOUT: u64 = 0;
 
-/// What a store is opened with. Fill it by ks_options_init, then change what you want different.
+/// What a store is opened with. Fill it by ks_options_init, then change what you want
+/// different.
 ///
-/// Later versions add fields at the end: `size` tells the library which of them a program knows.
+/// Later versions add fields at the end: `size` tells the library which of them a program
+/// knows.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct ks_options {
@@ -57,29 +59,30 @@ pub struct ks_options {
     pub backend: ks_backend,
     /// Where the memory of entries comes from: KS_POOL_SLAB unless changed.
     pub pool: ks_pool,
-    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows from
-    /// there with its content. 256 unless changed.
+    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows
+    /// from there with its content. 256 unless changed.
     pub initial_buckets: usize,
-    /// The share of the initial buckets for which the pool reserves a node up front: 0 (none) to 1
-    /// (one node for each). 0 unless changed.
+    /// The share of the initial buckets for which the pool reserves a node up front: 0 (none)
+    /// to 1 (one node for each). 0 unless changed.
     pub preallocation: f64,
-    /// The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY and
-    /// changes nothing. KS_NO_MEMORY_LIMIT unless changed.
+    /// The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY
+    /// and changes nothing. KS_NO_MEMORY_LIMIT unless changed.
     pub memory_limit: u64,
     /// Whether threads share the store: KS_CONCURRENCY_MULTI_THREADED unless changed.
     pub concurrency: ks_concurrency,
-    /// Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries are
-    /// always counted.
+    /// Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries
+    /// are always counted.
     pub counters: i32,
-    /// How long, in nanoseconds, a call waits for a lock that other threads hold: then it returns
-    /// KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and ks_shrink
-    /// have done what they did until then. A call that comes upon a table in motion may wait so
-    /// long more than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT unless changed.
+    /// How long, in nanoseconds, a call waits for a lock that other threads hold: then it
+    /// returns KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and
+    /// ks_shrink have done what they did until then. A call that comes upon a table in motion
+    /// may wait so long more than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT
+    /// unless changed.
     pub lock_timeout_ns: u64,
 }
 
-/// The sizes that [`ks_options`] had in versions before this one. A size between two of them would
-/// cut a field in half, so it is none.
+/// The sizes that [`ks_options`] had in versions before this one. A size between two of them
+/// would cut a field in half, so it is none.
 const EARLIER_SIZES: [usize; 1] = [offset_of!(ks_options, lock_timeout_ns)];
 /// No version of [`ks_options`] is larger: a size past this one is no size.
 const MAX_SIZE: usize = 1024;
@@ -110,8 +113,8 @@ pub(crate) struct Choice {
 
 impl ks_options {
     /// The options of a program that may be older or newer than this library: what it does not
-    /// know keeps its default, and what this library does not know must be zero, which every later
-    /// field's default will be.
+    /// know keeps its default, and what this library does not know must be zero, which every
+    /// later field's default will be.
     ///
     /// # Safety
     /// `options` is NULL, or as many bytes as its first field says can be read there.
@@ -124,8 +127,8 @@ impl ks_options {
         let size = unsafe { (&raw const (*options).size).read_unaligned() };
         check_size("options->size", size)?;
         let shared = size.min(size_of::<Self>());
-        // SAFETY: `size` bytes can be read, `known` has as many as are copied, and any bytes are
-        // valid numbers.
+        // SAFETY: `size` bytes can be read, `known` has as many as are copied, and any bytes
+        // are valid numbers.
         unsafe {
             ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut known).cast::<u8>(), shared)
         };
@@ -216,8 +219,8 @@ fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
 
 /// Fills `options` with the defaults.
 ///
-/// @param options the caller's, need not be initialised. @param size sizeof(ks_options), so that a
-/// library that is newer than the program writes no field too many. @return KS_OK, or
+/// @param options the caller's, need not be initialised. @param size sizeof(ks_options), so
+/// that a library that is newer than the program writes no field too many. @return KS_OK, or
 /// KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
 ///
 /// # Safety
@@ -233,8 +236,8 @@ pub unsafe extern "C" fn ks_options_init(options: *mut ks_options, size: usize) 
         // SAFETY: the caller has room for `size` bytes.
         unsafe { ptr::write_bytes(options.cast::<u8>(), 0, size) };
         let shared = size.min(size_of::<ks_options>());
-        // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's
-        // struct.
+        // SAFETY: both have as many bytes as are copied, and a local does not overlap the
+        // caller's struct.
         unsafe {
             ptr::copy_nonoverlapping(
                 (&raw const defaults).cast::<u8>(),

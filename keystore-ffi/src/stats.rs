@@ -151,9 +151,9 @@ impl From<&Stats> for ks_stats {
 /// @param stats where the picture goes; untouched where the call fails. @param size
 /// sizeof(ks_stats), so that a library that is newer than the program writes no field too many;
 /// one that is older fills the fields that it does not know with zeros. @return KS_OK;
-/// KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of ks_stats;
-/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of
+/// ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `stats` is NULL or has room for `size` bytes. Any thread may call this while
@@ -182,8 +182,8 @@ pub unsafe extern "C" fn ks_store_stats(
         // SAFETY: the caller has room for `size` bytes.
         unsafe { ptr::write_bytes(stats.cast::<u8>(), 0, size) };
         let shared = size.min(size_of::<ks_stats>());
-        // SAFETY: both have as many bytes as are copied, and a local does not overlap the caller's
-        // struct.
+        // SAFETY: both have as many bytes as are copied, and a local does not overlap the
+        // caller's struct.
         unsafe {
             ptr::copy_nonoverlapping((&raw const picture).cast::<u8>(), stats.cast::<u8>(), shared)
         };

@@ -8,8 +8,8 @@ use keystore_core::code;
 
 /// Success.
 pub const KS_OK: c_int = 0;
-/// Something failed that has no code of its own: a bug in the library, caught before it could do
-/// harm.
+/// Something failed that has no code of its own: a bug in the library, caught before it could
+/// do harm.
 pub const KS_GENERAL: c_int = -1;
 /// Memory could not be had, from the system or within the store's memory limit. Nothing has
 /// changed.
@@ -79,8 +79,8 @@ const fn text_of(status: c_int) -> &'static CStr {
 /// Bytes kept of a message, its NUL included. A longer one is cut off at a character.
 const MESSAGE_CAPACITY: usize = 512;
 
-/// A thread's last message. It lies in the thread's own memory, so that noting an error allocates
-/// nothing and a program that has run out of memory still learns why.
+/// A thread's last message. It lies in the thread's own memory, so that noting an error
+/// allocates nothing and a program that has run out of memory still learns why.
 struct LastMessage {
     /// What is shown: a text that lives for ever, or `buffer`.
     shown: Cell<&'static CStr>,
@@ -99,8 +99,8 @@ thread_local! {
     };
 }
 
-/// Makes `text` this thread's last message. Costs two stores: a key that is not found must not cost
-/// more.
+/// Makes `text` this thread's last message. Costs two stores: a key that is not found must not
+/// cost more.
 #[inline]
 pub(crate) fn note_text(text: &'static CStr) {
     LAST_MESSAGE.with(|last| {
@@ -118,8 +118,8 @@ pub(crate) fn note(message: &dyn Display) {
         // `Truncated` stops the formatting with an error once it is full: what fits is what is
         // kept.
         let _ = write!(text, "{message}");
-        // SAFETY: the buffer is this thread's alone, and no reference into it exists: C holds a raw
-        // pointer, whose text is documented to change with the thread's next failing call.
+        // SAFETY: the buffer is this thread's alone, and no reference into it exists: C holds a
+        // raw pointer, whose text is documented to change with the thread's next failing call.
         unsafe { *last.buffer.get() = text.bytes };
         last.formatted.set(true);
     });
@@ -156,11 +156,11 @@ pub extern "C" fn ks_strerror(status: c_int) -> *const c_char {
 }
 
 /// What the last call that failed on this thread has to say: the value that was wrong, and the
-/// limit that it broke. The empty string where no call has failed yet; a call that succeeds leaves
-/// it as it is. UTF-8, at most 511 bytes.
+/// limit that it broke. The empty string where no call has failed yet; a call that succeeds
+/// leaves it as it is. UTF-8, at most 511 bytes.
 ///
-/// The text belongs to the library and to the calling thread: never free it, and copy it where it
-/// must outlive the thread's next failing call.
+/// The text belongs to the library and to the calling thread: never free it, and copy it where
+/// it must outlive the thread's next failing call.
 #[unsafe(no_mangle)]
 pub extern "C" fn ks_last_error_message() -> *const c_char {
     LAST_MESSAGE.with(|last| {
@@ -190,7 +190,8 @@ mod tests {
     use super::*;
 
     fn last() -> String {
-        // SAFETY: the text is one of this thread's, and nothing fails between here and the copy.
+        // SAFETY: the text is one of this thread's, and nothing fails between here and the
+        // copy.
         unsafe { CStr::from_ptr(ks_last_error_message()) }.to_str().unwrap().to_owned()
     }
 

@@ -14,10 +14,11 @@ use crate::options::{Choice, ks_options};
 
 /// Opens a store.
 ///
-/// @param options what it is to be; NULL for the defaults. Not kept. @param store where the handle
-/// goes, to be closed by ks_close; NULL goes there where the call fails. @return KS_OK;
-/// KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is NULL
-/// or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later version.
+/// @param options what it is to be; NULL for the defaults. Not kept. @param store where the
+/// handle goes, to be closed by ks_close; NULL goes there where the call fails. @return KS_OK;
+/// KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is
+/// NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
+/// version.
 ///
 /// # Safety
 /// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
@@ -44,20 +45,20 @@ pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks
     })
 }
 
-/// Closes a store and gives back all its memory. The handle, and every copy of it, is invalid from
-/// here on; values that were got as owned stay the caller's.
+/// Closes a store and gives back all its memory. The handle, and every copy of it, is invalid
+/// from here on; values that were got as owned stay the caller's.
 ///
 /// @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already;
-/// KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED from
-/// another thread than a single-threaded store's own.
+/// KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED
+/// from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// No other thread is inside a call with this store, or starts one until ks_close returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_close(store: *mut ks_store) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it before
-        // it is looked at.
+        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it
+        // before it is looked at.
         unsafe { handle::opened(store) }?.keystore()?;
         if callback::is_inside(store) {
             return Err(Failure::CloseInCallback);
@@ -93,8 +94,8 @@ unsafe fn on_key<'a>(
 ///
 /// @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
 /// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them the
-/// store is as before.
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them
+/// the store is as before.
 ///
 /// # Safety
 /// `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
@@ -116,8 +117,8 @@ pub unsafe extern "C" fn ks_set(
     unsafe { on_key(store, key, key_len, operation) }
 }
 
-/// Gives `key` the value `value` where it has none. One step: of several threads that insert one
-/// key, one succeeds.
+/// Gives `key` the value `value` where it has none. One step: of several threads that insert
+/// one key, one succeeds.
 ///
 /// @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
 ///
@@ -142,19 +143,19 @@ pub unsafe extern "C" fn ks_insert(
 
 /// Copies the value of `key` into a buffer of the caller's.
 ///
-/// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length. @param
-/// capacity the buffer's room, bytes. @param value_len where the value's length goes, also where
-/// the buffer is too small; 0 goes there where the call fails for another reason. @return KS_OK;
-/// KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is too small (then
-/// *value_len is greater than `capacity`, and the buffer is untouched), where `value_len` is NULL,
-/// or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not
-/// that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
-/// store's own.
+/// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
+/// @param capacity the buffer's room, bytes. @param value_len where the value's length goes,
+/// also where the buffer is too small; 0 goes there where the call fails for another reason.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is
+/// too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
+/// `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not
+/// wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread
+/// than a single-threaded store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
-/// bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may call
-/// this while the store is open.
+/// bytes and does not overlap the key; `value_len` is NULL or can be written. Any thread may
+/// call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_get(
     store: *mut ks_store,
@@ -183,8 +184,8 @@ pub unsafe extern "C" fn ks_get(
         let mut visit = |value: &[u8]| {
             needed = value.len();
             if needed <= capacity && !buffer.is_null() {
-                // SAFETY: the buffer has room for `capacity` bytes, and the store's memory is no
-                // caller's buffer.
+                // SAFETY: the buffer has room for `capacity` bytes, and the store's memory is
+                // no caller's buffer.
                 unsafe { ptr::copy_nonoverlapping(value.as_ptr(), buffer.cast(), needed) };
             }
         };
@@ -203,12 +204,12 @@ pub unsafe extern "C" fn ks_get(
 /// Gives the value of `key` as memory of its own.
 ///
 /// @param value where the value's address goes: the caller's from here on, to be given back by
-/// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so that
-/// text can be used as a string. NULL goes there where the call fails. @param value_len where the
-/// value's length goes, without that NUL; 0 where the call fails. @return KS_OK; KS_KEY_NOT_FOUND;
-/// KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside its limits;
-/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
+/// that text can be used as a string. NULL goes there where the call fails. @param value_len
+/// where the value's length goes, without that NUL; 0 where the call fails. @return KS_OK;
+/// KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside
+/// its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
@@ -233,8 +234,8 @@ pub unsafe extern "C" fn ks_get_owned(
     })
 }
 
-/// Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange
-/// gave.
+/// Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or
+/// ks_compare_exchange gave.
 ///
 /// @param value such a value, also after its store was closed; NULL does nothing.
 ///
@@ -271,8 +272,8 @@ pub unsafe extern "C" fn ks_delete(
 /// Tells whether `key` has a value.
 ///
 /// @param exists where the answer goes; false where the call fails. @return KS_OK, whatever the
-/// answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside its
-/// limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside
+/// its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
@@ -299,9 +300,9 @@ pub unsafe extern "C" fn ks_exists(
 
 /// Tells how many entries the store has. Exact while nobody writes.
 ///
-/// @param count where the number goes; 0 where the call fails. @return KS_OK; KS_INVALID_ARGUMENT
-/// where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
-/// single-threaded store's own.
+/// @param count where the number goes; 0 where the call fails. @return KS_OK;
+/// KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
+/// thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `count` is NULL or can be written. Any thread may call this while the store is open.
@@ -320,8 +321,8 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
 /// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
 /// ks_shrink.
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not
-/// that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+/// not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
 /// store's own.
 ///
 /// # Safety
@@ -335,8 +336,8 @@ pub unsafe extern "C" fn ks_clear(store: *mut ks_store) -> c_int {
     })
 }
 
-/// Makes the store large enough for `additional` more entries, so that setting them need not grow
-/// it.
+/// Makes the store large enough for `additional` more entries, so that setting them need not
+/// grow it.
 ///
 /// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of
 /// ks_clear.
@@ -354,7 +355,8 @@ pub unsafe extern "C" fn ks_reserve(store: *mut ks_store, additional: usize) -> 
 
 /// Makes the store as small as its entries allow, and no smaller than it was opened. O(n).
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as small as could be; and those of ks_clear.
+/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as small as could be; and those of
+/// ks_clear.
 ///
 /// # Safety
 /// That of ks_clear.

@@ -14,7 +14,10 @@
 #include <pthread.h>
 #endif
 
-/* A value. What set_key is given stays the caller's; what get_key fills in is the caller's to free. */
+/*
+ * A value. What set_key is given stays the caller's; what get_key fills in is the caller's to
+ * free.
+ */
 typedef struct {
     unsigned char *data; /* The first byte. */
     size_t data_size;    /* How many bytes; at least 1 for set_key. */
@@ -70,7 +73,10 @@ typedef struct {
     unsigned long error_code_counters[100];
 } bucket_operation_counter_stats;
 
-/* What calls did to keys and values. Failed are calls that a wrong argument or an absent key did not end before. */
+/*
+ * What calls did to keys and values. Failed are calls that a wrong argument or an absent key did
+ * not end before.
+ */
 typedef struct {
     unsigned long total_update_ops;  /* Values that were replaced. */
     unsigned long total_read_ops;    /* Values that were read. */

@@ -1,4 +1,7 @@
-/* The verbs that call back, those that read and write in one step, batches and statistics, on every backend and pool. */
+/*
+ * The verbs that call back, those that read and write in one step, batches and statistics, on
+ * every backend and pool.
+ */
 
 #include "check.h"
 

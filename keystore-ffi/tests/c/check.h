@@ -1,4 +1,7 @@
-/* What the test programs share: checks that say where they failed, and all combinations of backend and pool. */
+/*
+ * What the test programs share: checks that say where they failed, and all combinations of
+ * backend and pool.
+ */
 
 #ifndef CHECK_H
 #define CHECK_H
@@ -8,12 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ends the program with the place, the condition and the library's last message where `condition` does not hold. */
-#define CHECK(condition)                                                                            \
+/*
+ * Ends the program with the place, the condition and the library's last message where `condition`
+ * does not hold.
+ */
+# define CHECK(condition)
+#  \
     do {                                                                                            \
         if (!(condition)) {                                                                         \
             fprintf(stderr, "%s:%d: %s does not hold (last message: %s)\n", __FILE__, __LINE__,     \
-                    #condition, ks_last_error_message());                                           \
+                    # condition, ks_last_error_message());
+                    #  \
             exit(1);                                                                                \
         }                                                                                           \
     } while (0)

@@ -1,4 +1,7 @@
-/* What is wrong is told, with the value and the limit, and never crashes: options, NULLs, handles, memory limits. */
+/*
+ * What is wrong is told, with the value and the limit, and never crashes: options, NULLs,
+ * handles, memory limits.
+ */
 
 #include "check.h"
 
@@ -119,7 +122,10 @@ static void no_batch(void *context, size_t index, const void *value, size_t leng
     (void)context, (void)index, (void)value, (void)length;
 }
 
-/* More than a block of memory can hold is refused by every function that takes an array, before it looks there. */
+/*
+ * More than a block of memory can hold is refused by every function that takes an array, before
+ * it looks there.
+ */
 static void counts_that_overflow(ks_store *store) {
     size_t counts[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / sizeof(ks_bytes) + 2, SIZE_MAX / sizeof(ks_bytes)};
     ks_bytes key = {"k", 1};

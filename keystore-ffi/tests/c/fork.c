@@ -1,4 +1,7 @@
-/* A child of fork has a copy of each store, under the same handle, which it uses and closes as its own. */
+/*
+ * A child of fork has a copy of each store, under the same handle, which it uses and closes as
+ * its own.
+ */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -28,7 +31,10 @@ static void check_all(ks_store *store, size_t count, const char *value) {
     }
 }
 
-/* What the child does with its copy, once the parent has changed its own: then it ends, and nobody frees what it has left. */
+/*
+ * What the child does with its copy, once the parent has changed its own: then it ends, and
+ * nobody frees what it has left.
+ */
 static void live_as_child(ks_store *store, int told) {
     char byte;
     ks_store *another;

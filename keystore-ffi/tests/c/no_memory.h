@@ -1,4 +1,7 @@
-/* An allocator with which one thread can run out of memory. To be included once, after _GNU_SOURCE. */
+/*
+ * An allocator with which one thread can run out of memory. To be included once, after
+ * _GNU_SOURCE.
+ */
 
 #ifndef KS_TEST_NO_MEMORY_H
 #define KS_TEST_NO_MEMORY_H
@@ -16,8 +19,8 @@ extern void __libc_free(void *);
 static __thread long left = -1;
 
 /* Bytes that the thread has given back since it may make none. It gets as many again: what was just
- * freed is there, as with any allocator. Libraries that cannot report a failure are called only after the
- * memory that they take was asked for and given back. */
+ * freed is there, as with any allocator. Libraries that cannot report a failure are called only
+ * after the memory that they take was asked for and given back. */
 static __thread size_t given_back;
 
 static bool refused(size_t size) {

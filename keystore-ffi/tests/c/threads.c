@@ -1,4 +1,7 @@
-/* Many threads on one store, on every backend and pool; messages of each thread apart; single-threaded stores. */
+/*
+ * Many threads on one store, on every backend and pool; messages of each thread apart;
+ * single-threaded stores.
+ */
 
 #include "check.h"
 #include <pthread.h>
@@ -150,7 +153,10 @@ static void single_threaded(void) {
     }
 }
 
-/* Where a reader is, while another thread would write: it has a lock, and keeps it until it is told to go on. */
+/*
+ * Where a reader is, while another thread would write: it has a lock, and keeps it until it is
+ * told to go on.
+ */
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;

@@ -112,7 +112,8 @@ static void errors(keystore::store &store) {
     store.clear();
 }
 
-// A value that cannot be copied is not taken. `refuse_above` is the largest block that operator new hands out.
+// A value that cannot be copied is not taken. `refuse_above` is the largest block that operator
+// new hands out.
 static std::size_t refuse_above = SIZE_MAX;
 
 // Not inlined: the compiler would take malloc and delete for a mismatch.
@@ -139,7 +140,8 @@ __attribute__((noinline)) void operator delete(void *block, std::size_t) noexcep
     CHECK(refused && store.take("k") == std::string(5000, 'v') && !store.contains("k"));
 }
 
-// An exception that a callback throws leaves the store open and usable, also if it comes from a call inside.
+// An exception that a callback throws leaves the store open and usable, also if it comes from a
+// call inside.
 static void nested(keystore::store &store) {
     store.set("k", "v");
     int code = code_of([&] {

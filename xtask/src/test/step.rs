@@ -75,7 +75,10 @@ impl Step {
             ],
             Self::Format => vec![
                 Check::Command(CommandLine::cargo("fmt --all --check")),
-                Check::BuiltIn { name: "comments and pages of at most 100 columns", run: width::check },
+                Check::BuiltIn {
+                    name: "comments and pages of at most 100 columns",
+                    run: width::check,
+                },
             ],
             Self::Msrv => {
                 vec![Check::BuiltIn {

@@ -1,4 +1,7 @@
-/* Every call, as a program written for the predecessor makes it: codes, ownership, statistics; in both modes. */
+/*
+ * Every call, as a program written for the predecessor makes it: codes, ownership, statistics; in
+ * both modes.
+ */
 
 #include "check.h"
 

@@ -1,4 +1,7 @@
-/* Prints the size of every struct and the offset of every field, for a comparison with the library's own. */
+/*
+ * Prints the size of every struct and the offset of every field, for a comparison with the
+ * library's own.
+ */
 
 #include "check.h"
 

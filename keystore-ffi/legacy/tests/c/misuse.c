@@ -1,8 +1,9 @@
 /*
- * Threads that use the store while others initialise it and clean it up, in both modes: an answer each time.
+ * Threads that use the store while others initialise it and clean it up, in both modes: an answer
+ * each time.
  *
  *     misuse ROUNDS
- */
+ * /
 
 #include "check.h"
 

@@ -1,4 +1,7 @@
-/* Every call while malloc fails at its first, second, … call: each answers 0 or -10, and the store stays as it was. */
+/*
+ * Every call while malloc fails at its first, second, … call: each answers 0 or -10, and the
+ * store stays as it was.
+ */
 
 #define _GNU_SOURCE
 #include "check.h"

@@ -17,7 +17,7 @@ use crate::command::CommandLine;
 const LIMIT: usize = 100;
 
 /// Number of lines that a failure lists. It only counts the others.
-const LISTED: usize = 20;
+const LISTED: usize = 400;
 
 /// A line that is too wide.
 #[derive(Debug, PartialEq, Eq)]
