@@ -130,7 +130,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns an [`Error::Unknown`] for a name that is none of those known, with the nearest of them.
+    /// Returns an [`Error::Unknown`] for a name that is none of those known, with the nearest of
+    /// them.
     pub(crate) fn unknown(what: &'static str, name: &str, known: &[impl AsRef<str>]) -> Self {
         let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
         let expected = format!("one of {}{}", known.join(", "), nearest(name, known.iter().copied()));
@@ -152,8 +153,8 @@ impl Error {
         keystore_text::Error::line(path, line, reason).into()
     }
 
-    /// Returns whether what was asked for or given is at fault (exit code 2) and not what came of it (exit
-    /// code 1).
+    /// Returns whether what was asked for or given is at fault (exit code 2) and not what came of
+    /// it (exit code 1).
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! Numbers and names as people read them, in plots, tables and messages alike.
 
-/// Returns a name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs alone
-/// `scenario`.
+/// Returns a name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs
+/// alone `scenario`.
 pub(crate) fn slug(name: &str) -> String {
     let words: Vec<String> = name
         .split(|c: char| !c.is_alphanumeric())

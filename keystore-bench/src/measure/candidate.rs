@@ -48,8 +48,8 @@ impl Candidate {
         }
     }
 
-    /// Returns a new store. Peers take no configuration: each is opened as by its own default, and grows
-    /// from there.
+    /// Returns a new store. Peers take no configuration: each is opened as by its own default, and
+    /// grows from there.
     ///
     /// # Errors
     /// Returns the errors of [`Combination::open`]; -43 for a peer where the feature `peers` is

@@ -95,13 +95,15 @@ impl Spread {
         Self { median, low: sorted[cut], high: sorted[count - 1 - cut], mean, deviation }
     }
 
-    /// Returns how sure it is, from 0 to 1, that the median of `measurements` lies between its bounds.
+    /// Returns how sure it is, from 0 to 1, that the median of `measurements` lies between its
+    /// bounds.
     #[must_use]
     pub fn confidence(measurements: usize) -> f64 {
         1.0 - 2.0 * below_half(measurements, cut_off(measurements))
     }
 
-    /// Returns whether the bounds of two spreads share a value: then their medians tell no difference.
+    /// Returns whether the bounds of two spreads share a value: then their medians tell no
+    /// difference.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.low <= other.high && other.low <= self.high
@@ -118,8 +120,8 @@ impl Spread {
     }
 }
 
-/// Returns how many of the least and of the greatest of `count` measurements lie outside the bounds of the
-/// median.
+/// Returns how many of the least and of the greatest of `count` measurements lie outside the bounds
+/// of the median.
 fn cut_off(count: usize) -> usize {
     (0..count / 2).take_while(|&cut| below_half(count, cut) <= 0.025).last().unwrap_or(0)
 }
@@ -191,8 +193,9 @@ impl Memory {
         }
     }
 
-    /// Returns the parts that together are all the memory of the store. The pool's rest is what it holds
-    /// beyond live nodes: free nodes, the unused ends of chunks, and removed nodes that still wait.
+    /// Returns the parts that together are all the memory of the store. The pool's rest is what it
+    /// holds beyond live nodes: free nodes, the unused ends of chunks, and removed nodes that still
+    /// wait.
     #[must_use]
     pub fn parts(&self) -> [MemoryPart; 3] {
         let rest = self.held_bytes.max(self.node_bytes + self.garbage_bytes) - self.node_bytes;

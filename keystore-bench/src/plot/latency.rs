@@ -20,7 +20,7 @@ use crate::results::{Measured, Results};
 const NINES: [(f64, &str); 7] =
     [(0.301, "50"), (1.0, "90"), (1.301, ""), (2.0, "99"), (3.0, "99.9"), (4.0, "99.99"), (4.9, "max")];
 
-/// Returns the plot, where anything was timed.
+/// Returns the plot, if anything was timed.
 pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Option<Plot>> {
     let scenario = &measured.scenario;
     let threads = results.representative_threads(scenario);

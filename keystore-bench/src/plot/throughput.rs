@@ -12,7 +12,7 @@ use crate::measure::candidate::Candidate;
 use crate::results::{Results, Row};
 use crate::workload::scenario::Scenario;
 
-/// Returns the plot, where the scenario ran with more than one number of threads.
+/// Returns the plot, if the scenario ran with more than one number of threads.
 pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let mut threads = scenario.threads.clone();
     threads.sort_unstable();
@@ -58,8 +58,8 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
     Ok(Some(plot))
 }
 
-/// Returns how far a store's points stand beside the middle, in parts of the space between two: their
-/// bounds would cover each other.
+/// Returns how far a store's points stand beside the middle, in parts of the space between two:
+/// their bounds would cover each other.
 fn aside(whose: Whose) -> f64 {
     let place = match whose {
         Whose::Backend(backend) => {

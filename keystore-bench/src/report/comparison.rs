@@ -6,8 +6,8 @@ use super::tables::Table;
 use crate::format::threads_text;
 use crate::results::{Compared, Comparison, Verdict};
 
-/// Returns a table of the rows that both results have, those with a difference first, the greatest first;
-/// and what it comes to.
+/// Returns a table of the rows that both results have, those with a difference first, the greatest
+/// first; and what it comes to.
 #[must_use]
 pub fn comparison_text(comparison: &Comparison) -> String {
     // How many times as fast or as slow: what halves is as far as what doubles.

@@ -43,8 +43,8 @@ impl Block {
         Some(rest.split_once(END)?.0)
     }
 
-    /// Returns the page with the block of these results in place of the one that it has; `None` if it has
-    /// none.
+    /// Returns the page with the block of these results in place of the one that it has; `None` if
+    /// it has none.
     #[must_use]
     pub fn replace(self, page: &str, results: &Results) -> Option<String> {
         let begin = self.begin(&results.suite);

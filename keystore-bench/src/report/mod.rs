@@ -83,8 +83,8 @@ fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a report may have written a plot of this name: a kind alone, or a kind and a scenario's
-/// slug.
+/// Returns whether a report may have written a plot of this name: a kind alone, or a kind and a
+/// scenario's slug.
 fn is_name_of_plot(name: &str) -> bool {
     KINDS.iter().any(|kind| match name.strip_prefix(kind) {
         Some("") => true,

@@ -73,9 +73,9 @@ pub struct Comparison {
 /// How likely chance alone makes two rows differ that are alike, at most.
 const CHANCE: f64 = 0.05;
 
-/// Returns whether rows of so many rounds can differ by more than chance: if all rounds of one lie above
-/// all of the other, chance does that once in as many times as there are ways to choose who is
-/// above.
+/// Returns whether rows of so many rounds can differ by more than chance: if all rounds of one lie
+/// above all of the other, chance does that once in as many times as there are ways to choose who
+/// is above.
 fn can_tell(new: usize, old: usize) -> bool {
     let ways: f64 = (1..=old).map(|n| (new + n) as f64 / n as f64).product();
     2.0 / ways <= CHANCE
@@ -161,8 +161,8 @@ impl Comparison {
     }
 }
 
-/// Returns what rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set uniform
-/// (threads 1)`.
+/// Returns what rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set
+/// uniform (threads 1)`.
 fn overview(results: &Results) -> String {
     let stores: Vec<String> = results.candidates().iter().map(Candidate::to_string).collect();
     let runs = |name: &str| {

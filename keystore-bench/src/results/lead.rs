@@ -81,15 +81,16 @@ impl Lead {
         Some(Self { ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp(), confidence })
     }
 
-    /// Returns whether it is a difference: the bounds lie over 1, and the ratio is at least [`LEAST_LEAD`].
+    /// Returns whether it is a difference: the bounds lie over 1, and the ratio is at least
+    /// [`LEAST_LEAD`].
     #[must_use]
     pub fn is_significant(&self) -> bool {
         self.low > 1.0 && self.ratio >= LEAST_LEAD
     }
 }
 
-/// Returns the rates of the rounds that say who is compared: the odd ones, or all if there are too few for
-/// [`Lead::of`].
+/// Returns the rates of the rounds that say who is compared: the odd ones, or all if there are too
+/// few for [`Lead::of`].
 #[must_use]
 pub fn picks(rates: &[f64]) -> Vec<f64> {
     if rates.len() < 3 { rates.to_vec() } else { rates.iter().skip(1).step_by(2).copied().collect() }

@@ -80,7 +80,8 @@ impl Results {
         self.rows.iter().map(|row| row.rounds.len() + row.before.len()).sum()
     }
 
-    /// Returns the candidates that ran: combinations in the order of their names' kinds, then peers.
+    /// Returns the candidates that ran: combinations in the order of their names' kinds, then
+    /// peers.
     #[must_use]
     pub fn candidates(&self) -> Vec<Candidate> {
         let mut candidates: Vec<_> = self.rows.iter().map(|row| row.store).collect();
@@ -109,8 +110,8 @@ impl Results {
         threads
     }
 
-    /// Returns the number of threads that says most about a scenario: the most that still had a processor
-    /// each, or the fewest that ran.
+    /// Returns the number of threads that says most about a scenario: the most that still had a
+    /// processor each, or the fewest that ran.
     #[must_use]
     pub fn representative_threads(&self, scenario: &Scenario) -> usize {
         let fits = |threads: &&usize| **threads <= self.machine.processors;
@@ -118,8 +119,8 @@ impl Results {
         most.or(scenario.threads.iter().min()).copied().unwrap_or(1)
     }
 
-    /// Returns the scenario that says how much memory an entry takes: the one with the most entries of
-    /// those that leave a loaded store as it was, or the last.
+    /// Returns the scenario that says how much memory an entry takes: the one with the most entries
+    /// of those that leave a loaded store as it was, or the last.
     #[must_use]
     pub fn memory_scenario(&self) -> Option<&Scenario> {
         let scenarios = || self.scenarios.iter().map(|measured| &measured.scenario);
@@ -159,9 +160,9 @@ impl Results {
         Err(Error::Verification { rows: 1 + failed.count(), of: ours().count(), first: fault(row) })
     }
 
-    /// Returns what was found wrong with peers, a line for each row. A map of others may promise less than
-    /// a store of ours: scc's `HashIndex`, for one, replaces a value by removing it and inserting
-    /// another, and a lookup in between finds nothing.
+    /// Returns what was found wrong with peers, a line for each row. A map of others may promise
+    /// less than a store of ours: scc's `HashIndex`, for one, replaces a value by removing it and
+    /// inserting another, and a lookup in between finds nothing.
     #[must_use]
     pub fn peers_faults(&self) -> Vec<String> {
         let failed = self.rows.iter().filter(|row| row.store.is_peer() && !row.verification.passed());

@@ -47,8 +47,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// Returns how far it is ahead of another row of the same scenario and number of threads. `None` if
-    /// there are fewer than three rounds.
+    /// Returns how far it is ahead of another row of the same scenario and number of threads.
+    /// `None` if there are fewer than three rounds.
     #[must_use]
     pub fn lead_over(&self, other: &Self) -> Option<Lead> {
         Lead::of(&self.rounds, &other.rounds)
@@ -61,13 +61,14 @@ impl Row {
         told(self.lead_over(other)) || told(other.lead_over(self))
     }
 
-    /// Returns share of the lookups that found their key, from 0 to 1; `None` without lookups.
+    /// Returns the share of the lookups that found their key, from 0 to 1; `None` without lookups.
     #[must_use]
     pub fn hit_ratio(&self) -> Option<f64> {
         (self.lookups > 0).then(|| 1.0 - self.misses as f64 / self.lookups as f64)
     }
 
-    /// Returns its rate over the rate before the burst, if the scenario has a burst: round by round.
+    /// Returns its rate over the rate before the burst, if the scenario has a burst: round by
+    /// round.
     #[must_use]
     pub fn ratio_to_before(&self) -> Option<Spread> {
         let ratios: Vec<f64> = self

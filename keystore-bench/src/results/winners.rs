@@ -32,8 +32,8 @@ impl<'a> Winner<'a> {
         self.others.iter().filter(move |(_, lead)| !told(lead)).map(|(row, _)| *row)
     }
 
-    /// Returns the rows that nobody is ahead of as far as can be told, the one with the highest median
-    /// first: the winner alone, or it and those that it cannot be told from.
+    /// Returns the rows that nobody is ahead of as far as can be told, the one with the highest
+    /// median first: the winner alone, or it and those that it cannot be told from.
     #[must_use]
     pub fn front(&self) -> Vec<&'a Row> {
         let mut front: Vec<&Row> = std::iter::once(self.best).chain(self.level()).collect();
@@ -69,8 +69,8 @@ impl Growth {
 }
 
 impl Results {
-    /// Returns which store won which scenario, with each number of threads. At a fixed rate all do as many
-    /// operations, and nobody wins.
+    /// Returns which store won which scenario, with each number of threads. At a fixed rate all do
+    /// as many operations, and nobody wins.
     #[must_use]
     pub fn winners(&self) -> Vec<Winner<'_>> {
         let open_ended = self.scenarios.iter().filter(|measured| measured.scenario.rate.is_none());
@@ -88,8 +88,8 @@ impl Results {
         .collect()
     }
 
-    /// Returns what growing costs each candidate, on one thread: where two scenarios or more grow an empty
-    /// store.
+    /// Returns what growing costs each candidate, on one thread: where two scenarios or more grow
+    /// an empty store.
     #[must_use]
     pub fn growth(&self) -> Vec<Growth> {
         let mut growing: Vec<&Scenario> = self
@@ -122,8 +122,8 @@ impl Results {
         self.rows_of(scenario, threads).filter(|row| row.store.is_peer()).max_by(median)
     }
 
-    /// Returns how many times the rate of the best peer a row has. `None` if no peer ran, or if either has
-    /// only one round: a ratio of two single measurements says nothing.
+    /// Returns how many times the rate of the best peer a row has. `None` if no peer ran, or if
+    /// either has only one round: a ratio of two single measurements says nothing.
     #[must_use]
     pub fn ratio_to_best_peer(&self, row: &Row) -> Option<f64> {
         let peer = self.best_peer(&row.scenario, row.threads)?;
@@ -132,11 +132,11 @@ impl Results {
         known.then(|| row.ops_per_sec.median / peer.ops_per_sec.median)
     }
 
-    /// Returns how near a row comes to what the memory can do, from 0 up: its operations a second, each of
-    /// them one line of the table and, unless it is a lookup that finds nothing, the lines of a
-    /// node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
-    /// where caches hold what is asked for. `None` if the limit was not measured for that number
-    /// of threads.
+    /// Returns how near a row comes to what the memory can do, from 0 up: its operations a second,
+    /// each of them one line of the table and, unless it is a lookup that finds nothing, the lines
+    /// of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
+    /// where caches hold what is asked for. `None` if the limit was not measured for that number of
+    /// threads.
     #[must_use]
     pub fn share_of_limit(&self, row: &Row) -> Option<f64> {
         let limit = self.limits.iter().find(|limit| {

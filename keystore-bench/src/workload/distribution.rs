@@ -74,8 +74,8 @@ impl KeyDistribution {
         }
     }
 
-    /// Returns a source of positions for each of `threads` threads, over `count` keys, of which the first
-    /// `loaded` are there from the start. The same seed gives the same positions, and threads
+    /// Returns a source of positions for each of `threads` threads, over `count` keys, of which the
+    /// first `loaded` are there from the start. The same seed gives the same positions, and threads
     /// differ; all threads agree on which keys are asked for most.
     pub(crate) fn samplers(self, count: usize, loaded: usize, threads: usize, seed: u64) -> Vec<Sampler> {
         let scattered = || -> Arc<[u32]> {
@@ -166,8 +166,8 @@ enum Positions {
 }
 
 impl Sampler {
-    /// Returns the position of the key that the next operation, of this kind, takes; `None` if there is
-    /// none left.
+    /// Returns the position of the key that the next operation, of this kind, takes; `None` if
+    /// there is none left.
     pub(crate) fn next_key(&mut self, kind: Kind) -> Option<u32> {
         let rng = &mut self.rng;
         let position = match &mut self.positions {

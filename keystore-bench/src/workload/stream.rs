@@ -82,7 +82,7 @@ impl Stream {
         &self.key_bytes
     }
 
-    /// Returns bytes of the value that the operation at `index` writes.
+    /// Returns the bytes of the value that the operation at `index` writes.
     #[inline]
     #[must_use]
     pub fn value_size(&self, index: usize) -> usize {
@@ -92,7 +92,7 @@ impl Stream {
         }
     }
 
-    /// Returns bytes of the largest value that it writes.
+    /// Returns the bytes of the largest value that it writes.
     #[must_use]
     pub const fn largest_value(&self) -> usize {
         self.largest_value
@@ -143,8 +143,8 @@ impl Scenario {
         if let Size::Fixed(size) = self.value_size { size } else { self.value_size.draw(rng) }
     }
 
-    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as the run
-    /// takes, or enough for the keys to be taken as often as they should be.
+    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as the
+    /// run takes, or enough for the keys to be taken as often as they should be.
     fn drawn(&self, quota: u64, threads: usize) -> usize {
         let repeated = (DRAWN.max(2 * self.keys) / threads).max(1024) as u64;
         let most = if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };

@@ -215,9 +215,9 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Returns the offset of a field of a scenario, `mix.get`, or of the nearest table around it: in the
-    /// scenario, or in the defaults if it is there that the field was given; else that of the
-    /// scenario. `or` is looked for if there is no such field.
+    /// Returns the offset of a field of a scenario, `mix.get`, or of the nearest table around it:
+    /// in the scenario, or in the defaults if it is there that the field was given; else that of
+    /// the scenario. `or` is looked for if there is no such field.
     fn field(&self, number: usize, path: &str, or: &str) -> usize {
         let scenario = self.table(number).map(Spanned::get_ref);
         let defaults = key(&self.file, "defaults").map(|(_, value)| value.get_ref());
@@ -234,8 +234,8 @@ fn key<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<(usize, &'t Spanned
     Some((key.span().start, value))
 }
 
-/// Returns the offset of the deepest part of a path, `value_size.min`, that a table has; `None` without the
-/// first.
+/// Returns the offset of the deepest part of a path, `value_size.min`, that a table has; `None`
+/// without the first.
 fn deepest(table: &DeValue<'_>, path: &str) -> Option<usize> {
     let mut parts = path.split('.').filter(|part| !part.is_empty());
     let DeValue::Table(fields) = table else { return None };

@@ -130,8 +130,8 @@ impl Trace {
         self.operations.is_empty()
     }
 
-    /// Returns the operations on the first `keys` keys, for each of `threads` threads those of its share of
-    /// the keys.
+    /// Returns the operations on the first `keys` keys, for each of `threads` threads those of its
+    /// share of the keys.
     #[must_use]
     pub fn streams(&self, threads: usize, keys: usize) -> Vec<Stream> {
         let mut streams = vec![Stream::new(None); threads];

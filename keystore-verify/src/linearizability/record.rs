@@ -259,8 +259,8 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
     }
 }
 
-/// Returns a batch tells only how many keys of it had one answer: each key's own is known where all or none
-/// had.
+/// Returns a batch tells only how many keys of it had one answer: each key's own is known where all
+/// or none had.
 fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> {
     match count {
         0 => Some(of_none),
@@ -269,8 +269,8 @@ fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> 
     }
 }
 
-/// Returns the bytes of a key's value with this stamp. A stamp has one length, so that the bytes can be had
-/// again.
+/// Returns the bytes of a key's value with this stamp. A stamp has one length, so that the bytes
+/// can be had again.
 fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     let sequence = stamp.origin().map_or(0, |(thread, sequence)| sequence as usize * 5 + thread);
     let mut bytes = vec![0; LENGTHS[sequence % LENGTHS.len()]];

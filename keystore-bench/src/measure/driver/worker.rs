@@ -279,8 +279,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Returns the next calls, `count` of them, or as many as the quota allows. What they need is kept at
-    /// hand here, for this is what is added to every operation that is measured.
+    /// Returns the next calls, `count` of them, or as many as the quota allows. What they need is
+    /// kept at hand here, for this is what is added to every operation that is measured.
     fn calls(&mut self, mut count: u32) -> keystore::Result<()> {
         while count > 0 && self.done < self.quota {
             if self.next == self.stream.len() {

@@ -132,8 +132,8 @@ impl Plan {
         self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
     }
 
-    /// Returns how long all rounds take at least: what runs and warming up are said to take, or the budget
-    /// where that is less.
+    /// Returns how long all rounds take at least: what runs and warming up are said to take, or the
+    /// budget where that is less.
     #[must_use]
     pub fn least_time(&self) -> Duration {
         let seconds = |entry: &Entry| {
@@ -247,8 +247,8 @@ impl Plan {
         line_rates(most.clamp(1 << 20, 1 << 30), &threads, LIMIT_TIME)
     }
 
-    /// Returns what is known of each scenario besides the rows: its keys, and what the harness takes for
-    /// it.
+    /// Returns what is known of each scenario besides the rows: its keys, and what the harness
+    /// takes for it.
     fn measured(&self, control: &RunControl) -> Result<Vec<Measured>> {
         let nothing: BoxedKeystore = Box::new(NullStore);
         self.entries

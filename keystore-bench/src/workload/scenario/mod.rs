@@ -177,7 +177,7 @@ pub enum Length {
 }
 
 impl Default for Length {
-    /// Returns a second.
+    /// Returns one second.
     fn default() -> Self {
         Self::Seconds(1.0)
     }
@@ -206,13 +206,15 @@ impl Scenario {
         u32::from(get) + u32::from(get_many) == 100
     }
 
-    /// Returns whether every get must find its key: all are there from the start, and none is ever removed.
+    /// Returns whether every get must find its key: all are there from the start, and none is ever
+    /// removed.
     #[must_use]
     pub fn always_hits(&self) -> bool {
         self.trace.is_none() && self.preload == 1.0 && self.mix.delete == 0 && self.mix.delete_many == 0
     }
 
-    /// Returns whether an empty store is given each of its keys once, one after another, and nothing else.
+    /// Returns whether an empty store is given each of its keys once, one after another, and
+    /// nothing else.
     #[must_use]
     pub fn grows(&self) -> bool {
         self.trace.is_none()

@@ -67,11 +67,7 @@ impl Scenario {
             return fault("warm_up", self.warm_up.to_string(), "from 0 to 3600 seconds");
         }
         if self.warm_up > 0.0 && !matches!(self.length, Length::Seconds(_)) {
-            return fault(
-                "warm_up",
-                self.warm_up.to_string(),
-                "0 if the length is a number of operations",
-            );
+            return fault("warm_up", self.warm_up.to_string(), "0 if the length is a number of operations");
         }
         if let Some(rate) = self.rate
             && !(1.0..=1e9).contains(&rate)
@@ -129,7 +125,8 @@ impl Scenario {
         fault("config", config.to_string(), "a configuration that a store can be opened with")
     }
 
-    /// Returns the first two fields that contradict each other: a report would state what did not happen.
+    /// Returns the first two fields that contradict each other: a report would state what did not
+    /// happen.
     fn contradiction(&self) -> Option<(&'static str, String, String)> {
         let shared_out = self.trace.is_some() || self.distribution == KeyDistribution::Sequential;
         let most = self.threads.iter().copied().max().unwrap_or(0);
