@@ -120,8 +120,8 @@ impl Spread {
     }
 }
 
-/// Returns how many of the least and of the greatest of `count` measurements lie outside the
-/// bounds of the median.
+/// Returns how many of the least and of the greatest of `count` measurements lie outside the bounds
+/// of the median.
 fn cut_off(count: usize) -> usize {
     (0..count / 2).take_while(|&cut| below_half(count, cut) <= 0.025).last().unwrap_or(0)
 }
@@ -194,8 +194,8 @@ impl Memory {
     }
 
     /// Returns the parts that together are all the memory of the store. The pool's rest is what it
-    /// holds beyond live nodes: free nodes, the unused ends of chunks, and removed nodes that
-    /// still wait.
+    /// holds beyond live nodes: free nodes, the unused ends of chunks, and removed nodes that still
+    /// wait.
     #[must_use]
     pub fn parts(&self) -> [MemoryPart; 3] {
         let rest = self.held_bytes.max(self.node_bytes + self.garbage_bytes) - self.node_bytes;

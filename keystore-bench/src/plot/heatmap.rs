@@ -54,14 +54,8 @@ impl<'a> Shown<'a> {
         self.rows.iter().copied().find(|row| row.store.combination() == Some(combination))
     }
 
-    /// Returns a cell with a row's number.
-    fn draw_cell(
-        &self,
-        area: &Area<'_>,
-        row: &Row,
-        at: (i32, i32),
-        (width, height): (i32, i32),
-    ) -> Drawing {
+    /// Draws a cell with a row's number.
+    fn draw_cell(&self, area: &Area<'_>, row: &Row, at: (i32, i32), (width, height): (i32, i32)) -> Drawing {
         let share = if self.best > 0.0 { row.ops_per_sec.median / self.best } else { 0.0 };
         let corners = [(at.0 + 1, at.1 + 1), (at.0 + width - 1, at.1 + height - 1)];
         area.draw(&Rectangle::new(corners, shade(share).filled()))?;

@@ -27,7 +27,7 @@ const NINES: [(f64, &str); 7] = [
     (4.9, "max"),
 ];
 
-/// Returns the plot, where anything was timed.
+/// Returns the plot, if anything was timed.
 pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Option<Plot>> {
     let scenario = &measured.scenario;
     let threads = results.representative_threads(scenario);

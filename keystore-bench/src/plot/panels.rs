@@ -203,8 +203,8 @@ pub(super) fn backends_of(combinations: &[Combination]) -> Vec<BackendKind> {
     BackendKind::ALL.into_iter().filter(ran).collect()
 }
 
-/// Returns a panel for each pool, with the lines of its combinations, and those of the best peer
-/// in each. Where only peers ran, there is a single panel.
+/// Returns a panel for each pool, with the lines of its combinations, and those of the best peer in
+/// each. Where only peers ran, there is a single panel.
 pub(super) fn by_pool(
     combinations: &[Combination],
     peer: &[Line],

@@ -28,7 +28,7 @@ struct Group<'a> {
     bars: Vec<(BackendKind, f64, &'a Row)>,
 }
 
-/// Returns the plot, where peers ran beside ours: for each scenario a bar for each backend, on the
+/// Returns the plot, if peers ran beside ours: for each scenario a bar for each backend, on the
 /// pool that suits it best; of many scenarios, only the best combination.
 pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
     let many = results.scenarios.len() > MANY_SCENARIOS;

@@ -12,7 +12,7 @@ use crate::measure::candidate::Candidate;
 use crate::results::{Results, Row};
 use crate::workload::scenario::Scenario;
 
-/// Returns the plot, where the scenario ran with more than one number of threads.
+/// Returns the plot, if the scenario ran with more than one number of threads.
 pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let mut threads = scenario.threads.clone();
     threads.sort_unstable();

@@ -17,7 +17,7 @@ use crate::workload::scenario::Scenario;
 /// About so many points of a line have a mark.
 const MARKS: usize = 8;
 
-/// Returns the plot, where the scenario kept a time line.
+/// Returns the plot, if the scenario kept a time line.
 pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let Some(slice_ms) = scenario.timeline_ms else { return Ok(None) };
     let threads = results.representative_threads(scenario);

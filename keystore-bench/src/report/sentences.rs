@@ -59,8 +59,8 @@ pub(super) fn cautions(results: &Results) -> Vec<String> {
     cautions
 }
 
-/// Returns whether a row did as many operations a second as its scenario asks for; `None` without
-/// a fixed rate.
+/// Returns whether a row did as many operations a second as its scenario asks for; `None` without a
+/// fixed rate.
 pub(super) fn reached(results: &Results, row: &Row) -> Option<bool> {
     let rate = results.measured(&row.scenario)?.scenario.rate?;
     Some(row.ops_per_sec.median >= REACHED * rate)

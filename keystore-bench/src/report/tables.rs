@@ -100,9 +100,9 @@ fn ours(results: &Results) -> Vec<Candidate> {
     results.candidates().into_iter().filter(|store| !store.is_peer()).collect()
 }
 
-/// Returns operations a second, a table for each number of threads: stores as lines and scenarios
-/// as columns, or, of many scenarios, the other way round. The best of a scenario has an asterisk;
-/// `spread` adds how far the bounds of the median lie from it at most.
+/// Returns the operations a second, a table for each number of threads: stores as lines and
+/// scenarios as columns, or, of many scenarios, the other way round. The best of a scenario has an
+/// asterisk; `spread` adds how far the bounds of the median lie from it at most.
 pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
     let stores = results.candidates();
     let table = |threads| {
@@ -208,7 +208,8 @@ pub(super) fn winners_lines(results: &Results) -> Vec<(String, String)> {
     results.winners().iter().map(line).collect()
 }
 
-/// Returns share of the lookups that found their key, a line for each scenario that looks keys up.
+/// Returns the share of the lookups that found their key, a line for each scenario that looks keys
+/// up.
 pub(super) fn hits(results: &Results) -> Option<Table> {
     let threads = results.thread_counts();
     let cell = |scenario: &Scenario, threads: usize| {

@@ -189,8 +189,8 @@ fn best(means: &[f64]) -> usize {
     means.iter().position(|&mean| mean == greatest).unwrap_or(0)
 }
 
-/// Returns how often `first` is chosen if the rounds of each run are drawn again, and who is
-/// chosen most often else.
+/// Returns how often `first` is chosen if the rounds of each run are drawn again, and who is chosen
+/// most often else.
 fn stays(contests: &[Contest<'_>], first: usize) -> (f64, Option<usize>) {
     let mut rng = SmallRng::seed_from_u64(1);
     let mut chosen = vec![0_usize; contests.first().map_or(0, |contest| contest.rows.len())];

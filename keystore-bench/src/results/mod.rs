@@ -125,8 +125,8 @@ impl Results {
         most.or(scenario.threads.iter().min()).copied().unwrap_or(1)
     }
 
-    /// Returns the scenario that says how much memory an entry takes: the one with the most
-    /// entries of those that leave a loaded store as it was, or the last.
+    /// Returns the scenario that says how much memory an entry takes: the one with the most entries
+    /// of those that leave a loaded store as it was, or the last.
     #[must_use]
     pub fn memory_scenario(&self) -> Option<&Scenario> {
         let scenarios = || self.scenarios.iter().map(|measured| &measured.scenario);

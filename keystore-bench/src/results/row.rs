@@ -61,7 +61,7 @@ impl Row {
         told(self.lead_over(other)) || told(other.lead_over(self))
     }
 
-    /// Returns share of the lookups that found their key, from 0 to 1; `None` without lookups.
+    /// Returns the share of the lookups that found their key, from 0 to 1; `None` without lookups.
     #[must_use]
     pub fn hit_ratio(&self) -> Option<f64> {
         (self.lookups > 0).then(|| 1.0 - self.misses as f64 / self.lookups as f64)

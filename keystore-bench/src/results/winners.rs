@@ -136,9 +136,9 @@ impl Results {
 
     /// Returns how near a row comes to what the memory can do, from 0 up: its operations a second,
     /// each of them one line of the table and, unless it is a lookup that finds nothing, the lines
-    /// of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over
-    /// 1 where caches hold what is asked for. `None` if the limit was not measured for that number
-    /// of threads.
+    /// of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
+    /// where caches hold what is asked for. `None` if the limit was not measured for that number of
+    /// threads.
     #[must_use]
     pub fn share_of_limit(&self, row: &Row) -> Option<f64> {
         let limit = self.limits.iter().find(|limit| {

@@ -120,8 +120,8 @@ impl Keys {
         if size.min() < 4 { 1 << (8 * size.min()) } else { MAX_KEYS }
     }
 
-    /// Returns the distinct keys of a trace, one after another in `bytes`, each ending where
-    /// `ends` says. There is at least one.
+    /// Returns the distinct keys of a trace, one after another in `bytes`, each ending where `ends`
+    /// says. There is at least one.
     pub(crate) fn of_trace(path: &Path, bytes: Vec<u8>, ends: Vec<usize>) -> Self {
         Self { bytes, ends, source: KeySource::Trace { path: path.to_owned() } }
     }

@@ -98,8 +98,8 @@ impl Size {
         }
     }
 
-    /// Returns why this is no distribution of sizes from `least` to `most`: what it is, and what
-    /// it must be.
+    /// Returns why this is no distribution of sizes from `least` to `most`: what it is, and what it
+    /// must be.
     pub(crate) fn fault(&self, least: usize, most: usize) -> Option<(String, String)> {
         let expected = || format!("from {least} to {most} bytes");
         match self {

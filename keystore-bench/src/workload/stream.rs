@@ -91,7 +91,7 @@ impl Stream {
         &self.key_bytes
     }
 
-    /// Returns bytes of the value that the operation at `index` writes.
+    /// Returns the bytes of the value that the operation at `index` writes.
     #[inline]
     #[must_use]
     pub fn value_size(&self, index: usize) -> usize {
@@ -101,7 +101,7 @@ impl Stream {
         }
     }
 
-    /// Returns bytes of the largest value that it writes.
+    /// Returns the bytes of the largest value that it writes.
     #[must_use]
     pub const fn largest_value(&self) -> usize {
         self.largest_value
@@ -153,13 +153,11 @@ impl Scenario {
         if let Size::Fixed(size) = self.value_size { size } else { self.value_size.draw(rng) }
     }
 
-    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as
-    /// the run takes, or enough for the keys to be taken as often as they should be.
-    fn drawn(&self, quota: u64, threads: usize, mean_key_len: f64) -> usize {
-        let in_memory = (DRAWN_KEY_BYTES / mean_key_len) as usize;
-        let repeated = (DRAWN.max(2 * self.keys).min(in_memory) / threads).max(1024) as u64;
-        let most =
-            if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
+    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as the
+    /// run takes, or enough for the keys to be taken as often as they should be.
+    fn drawn(&self, quota: u64, threads: usize) -> usize {
+        let repeated = (DRAWN.max(2 * self.keys) / threads).max(1024) as u64;
+        let most = if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
         quota.min(most) as usize
     }
 

@@ -132,7 +132,7 @@ impl fmt::Display for Escaped {
     }
 }
 
-/// Whether a terminal shows the character, and does nothing else with it.
+/// Returns whether a terminal shows the character, and does nothing else with it.
 ///
 /// Not plain are control and format characters (which move the cursor, turn the direction of text,
 /// or join what they stand between), separators other than the space, invisible letters, and code

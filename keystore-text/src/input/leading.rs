@@ -52,7 +52,7 @@ impl Leading {
     }
 }
 
-/// Whether what is known and what was read agree, as far as both go.
+/// Returns whether what is known and what was read agree, as far as both go.
 fn begins(known: &[u8], bytes: &[u8]) -> bool {
     known
         .iter()

@@ -191,7 +191,7 @@ fn look(path: &Path, mut reader: Box<dyn BufRead>) -> Result<(Leading, Box<dyn B
     ))
 }
 
-/// An input that is refused as a whole.
+/// Returns an input that is refused as a whole.
 fn refused(path: &Path, reason: String) -> Error {
     Error::Line { path: path.to_owned(), line: 1, reason }
 }
@@ -270,12 +270,12 @@ fn reserve(buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), String>
         .map_err(|_| format!("longer than {} bytes: there is no memory for more", buffer.len()))
 }
 
-/// Why a line or record of more than `longest` bytes is not taken.
+/// Returns why a line or record of more than `longest` bytes is not taken.
 fn too_long(longest: usize) -> String {
     format!("longer than {longest} bytes, the longest that is taken")
 }
 
-/// Why a line or record that has a NUL byte is not taken; `None` if it has none.
+/// Returns why a line or record that has a NUL byte is not taken; `None` if it has none.
 fn binary(bytes: &[u8]) -> Option<String> {
     let at = memchr::memchr(0, bytes)?;
     Some(format!("byte {} is NUL: this is a binary file, not text", at + 1))

@@ -34,7 +34,7 @@ pub(super) fn run<K: Keystore + ?Sized>(store: &K, seed: u64, stop: &AtomicBool)
     churn.checked
 }
 
-/// The key of passer-by `n`.
+/// Returns the key of passer-by `n`.
 fn key(n: u64) -> [u8; 10] {
     let mut key = *b"by........";
     key[2..].copy_from_slice(&n.to_be_bytes());

@@ -114,7 +114,7 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether nothing was found wrong.
+    /// Returns whether nothing was found wrong.
     #[must_use]
     pub const fn passed(&self) -> bool {
         self.lost == 0 && self.violations.is_empty()
@@ -181,7 +181,7 @@ where
     Ok(checked)
 }
 
-/// The hot key of number `n`: of three bytes to some hundreds.
+/// Returns the hot key of number `n`: of three bytes to some hundreds.
 fn hot_key(n: usize) -> Vec<u8> {
     let mut key = format!("hot{n}").into_bytes();
     key.resize([4, 8, 16, 300][n % 4].max(key.len()), b'.');
@@ -267,7 +267,7 @@ impl Rounds<'_> {
         last.operation.leaves().unwrap_or(Value::Absent)
     }
 
-    /// All calls on a key in this round, in the order in which they were made.
+    /// Returns all calls on a key in this round, in the order in which they were made.
     fn history_of(&self, key: usize, last: Event) -> Vec<Event> {
         let mut history = Vec::new();
         for log in &self.logs {

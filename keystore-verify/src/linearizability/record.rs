@@ -271,8 +271,8 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
     }
 }
 
-/// Returns a batch tells only how many keys of it had one answer: each key's own is known where
-/// all or none had.
+/// Returns a batch tells only how many keys of it had one answer: each key's own is known where all
+/// or none had.
 fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> {
     match count {
         0 => Some(of_none),

@@ -60,7 +60,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// What the register holds after the operation, where its answer says so.
+    /// Returns what the register holds after the operation, where its answer says so.
     pub(super) fn leaves(self) -> Option<Value> {
         match self {
             Self::Begin(value) | Self::Read(value) => Some(value),
@@ -74,8 +74,8 @@ impl Operation {
     }
 }
 
-/// What [`change`](Operation::Set) must be where a register that held `old` comes to hold `new` by
-/// a write.
+/// Returns what [`change`](Operation::Set) must be where a register that held `old` comes to hold
+/// `new` by a write.
 fn change_of(old: Value, new: Value) -> Change {
     match (old, new) {
         (Value::Absent, Value::Absent) => Change::Absent,

@@ -49,7 +49,7 @@ pub struct MemoryReport {
     pub operations: u64,
     /// Entries that were not there, were there and should not be, or had another value than theirs.
     pub wrong: u64,
-    /// The process's resident memory before the store was opened, bytes; 0 where the system does
+    /// The process's resident memory before the store was opened, bytes; 0 if the system does
     /// not say.
     pub start_bytes: u64,
     /// By how much it had grown in the end, when the store was full again.
@@ -72,8 +72,8 @@ const GARBAGE: u64 = 16 << 20;
 const KEPT_FOR_A_THREAD: u64 = 8 << 20;
 
 impl MemoryReport {
-    /// The process's growth in the end in percent of that with a fresh store; 100 where the system
-    /// does not say.
+    /// Returns the process's growth in the end in percent of that with a fresh store; 100 where the
+    /// system does not say.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.fresh_bytes == 0 {
@@ -83,7 +83,7 @@ impl MemoryReport {
         }
     }
 
-    /// Whether the store held at most a tenth more than a fresh one and the garbage that is
+    /// Returns whether the store held at most a tenth more than a fresh one and the garbage that is
     /// allowed, by its own count as by the system's; there with some room for what the allocator
     /// keeps.
     #[must_use]
@@ -91,13 +91,13 @@ impl MemoryReport {
         self.end_bytes <= self.most_resident() && self.end_counted <= self.most_counted()
     }
 
-    /// The most that the process may have grown in the end, bytes.
+    /// Returns the most that the process may have grown in the end, bytes.
     #[must_use]
     pub const fn most_resident(&self) -> u64 {
         tenth_more(self.fresh_bytes) + GARBAGE + self.threads * KEPT_FOR_A_THREAD
     }
 
-    /// The most that the store may count, bytes.
+    /// Returns the most that the store may count, bytes.
     #[must_use]
     pub const fn most_counted(&self) -> u64 {
         tenth_more(self.fresh_counted) + GARBAGE
@@ -108,7 +108,7 @@ const fn tenth_more(bytes: u64) -> u64 {
     bytes + bytes / 10
 }
 
-/// What a store says it holds, bytes.
+/// Returns what a store says it holds, bytes.
 fn counted(store: &BoxedKeystore) -> Result<u64> {
     let Stats { memory, pool, .. } = store.stats()?;
     Ok(memory.table_bytes + pool.held_bytes.max(memory.node_bytes + memory.garbage_bytes))
@@ -224,7 +224,7 @@ impl Workers {
         self.tally.set(all);
     }
 
-    /// What all threads have done so far.
+    /// Returns what all threads have done so far.
     fn tally(&self) -> Tally {
         self.tally.get()
     }
@@ -242,7 +242,7 @@ struct Tally {
 struct Worker {
     first: usize,
     step: usize,
-    /// By own entry: how often it was written, or 0 where it is not there.
+    /// By own entry: how often it was written, or 0 if it is not there.
     written: Vec<u64>,
     writes: u64,
     rng: SmallRng,
@@ -363,7 +363,7 @@ impl Worker {
     }
 }
 
-/// The length of the value that `seed` makes, 1 byte to 1 MiB.
+/// Returns the length of the value that `seed` makes, 1 byte to 1 MiB.
 fn length(seed: u64) -> usize {
     let even = (seed >> 11) as f64 / (1_u64 << 53) as f64;
     (DOUBLINGS * even.powi(3)).exp2() as usize

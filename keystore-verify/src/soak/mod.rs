@@ -65,7 +65,7 @@ impl Options {
         Ok(())
     }
 
-    /// How the store of number `slice` is checked.
+    /// Returns how the store of number `slice` is checked.
     fn linearizability(&self, slice: u64) -> linearizability::Options {
         linearizability::Options {
             threads: self.threads,

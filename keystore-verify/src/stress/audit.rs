@@ -101,7 +101,8 @@ impl<K: Keystore> Audit<'_, K> {
         }
     }
 
-    /// The stamp of a shared key in the end; a value without one is counted here. `None`: absent.
+    /// Returns the stamp of a shared key in the end; a value without one is counted here. `None`:
+    /// absent.
     fn look_up(&mut self, id: KeyId) -> Option<Option<u64>> {
         let seen = self.store.read(&id.encode(), |value| whole_stamp(self.options, id, value));
         let seen = self.tally.find(id, "read", seen).flatten();
@@ -234,12 +235,12 @@ impl<K: Keystore> Audit<'_, K> {
     }
 }
 
-/// Whether this is the one value that an own key may have.
+/// Returns whether this is the one value that an own key may have.
 fn is_own_value(options: &Options, id: KeyId, value: &[u8]) -> bool {
     value.len() == options.value_size && is_value(id, own_stamp(id), value)
 }
 
-/// The stamp of a shared value that is whole and as long as its stamp wants it.
+/// Returns the stamp of a shared value that is whole and as long as its stamp wants it.
 fn whole_stamp(options: &Options, id: KeyId, value: &[u8]) -> Option<u64> {
     stamp(id, value).filter(|&stamp| value_len(options, stamp) == value.len())
 }
@@ -266,7 +267,7 @@ impl Seen {
         }
     }
 
-    /// The bit of a key; `None` where this test set no such key.
+    /// Returns the bit of a key; `None` if this test set no such key.
     fn place(&self, id: KeyId) -> Option<u64> {
         let cells = CELLS as u64;
         let owned = self.threads * self.keys_per_thread;

@@ -74,7 +74,7 @@ impl KeyId {
         key
     }
 
-    /// The key's parts; `None` where no stress test made it.
+    /// Returns the key's parts; `None` if no stress test made it.
     pub(super) fn decode(key: &[u8]) -> Option<Self> {
         let family = match *key.first()? {
             b'o' => Family::Own,
@@ -90,7 +90,7 @@ impl KeyId {
         (id.encode() == key).then_some(id)
     }
 
-    /// A number that differs from key to key.
+    /// Returns a number that differs from key to key.
     #[inline]
     fn seed(self) -> u64 {
         mix(self.index ^ mix(u64::from(self.owner) ^ (self.family as u64) << 32))
@@ -106,7 +106,7 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// The words of a value, the stamp first.
+/// Returns the words of a value, the stamp first.
 #[inline]
 fn words(id: KeyId, stamp: u64, len: usize) -> impl Iterator<Item = [u8; 8]> {
     let seed = mix(id.seed() ^ mix(stamp ^ (len as u64) << 40));
@@ -122,7 +122,7 @@ pub(super) fn write(id: KeyId, stamp: u64, value: &mut [u8]) {
     }
 }
 
-/// The stamp of a value that was written whole, for this key; `None` for any other bytes.
+/// Returns the stamp of a value that was written whole, for this key; `None` for any other bytes.
 #[inline]
 pub(super) fn stamp(id: KeyId, value: &[u8]) -> Option<u64> {
     if value.len() < MIN_STAMPED_LEN {
@@ -132,7 +132,7 @@ pub(super) fn stamp(id: KeyId, value: &[u8]) -> Option<u64> {
     is_value(id, stamp, value).then_some(stamp)
 }
 
-/// Whether `value` is what `stamp` makes of it.
+/// Returns whether `value` is what `stamp` makes of it.
 #[inline]
 pub(super) fn is_value(id: KeyId, stamp: u64, value: &[u8]) -> bool {
     value
@@ -141,8 +141,8 @@ pub(super) fn is_value(id: KeyId, stamp: u64, value: &[u8]) -> bool {
         .all(|(part, word)| *part == word[..part.len()])
 }
 
-/// The stamp of an own key's value: its bytes differ from key to key also where values are too
-/// short for a check word.
+/// Returns the stamp of an own key's value: its bytes differ from key to key also where values are
+/// too short for a check word.
 #[inline]
 pub(super) fn own_stamp(id: KeyId) -> u64 {
     mix(id.seed())

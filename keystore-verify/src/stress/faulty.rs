@@ -68,7 +68,7 @@ impl FaultyStore {
         }
     }
 
-    /// Whether this call is one in 50 to go wrong, if this is the fault.
+    /// Returns whether this call is one in 50 to go wrong, if this is the fault.
     fn strikes(&self, fault: Fault) -> bool {
         self.fault == fault && self.calls.fetch_add(1, Relaxed) % 50 == 7
     }

@@ -111,8 +111,8 @@ impl Options {
         self.threads.saturating_mul(self.keys_per_thread)
     }
 
-    /// Operations on shared keys by each thread, of each family of entries: a quarter of its own
-    /// keys, between 8 and 1,000.
+    /// Returns the operations on shared keys of each thread, of each family of entries: a quarter
+    /// of its own keys, between 8 and 1,000.
     fn rounds(&self) -> usize {
         (self.keys_per_thread / 4).clamp(8, 1000)
     }
@@ -130,7 +130,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// A few words for a person who watches.
+    /// Returns a few words for a person who watches.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

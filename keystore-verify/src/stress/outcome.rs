@@ -86,7 +86,7 @@ impl Faults {
         self.unexpected + self.lost_updates + self.miscounted + self.errors + self.leaked_nodes
     }
 
-    /// Whether nothing was found wrong.
+    /// Returns whether nothing was found wrong.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         self.missing == 0 && self.wrong == 0 && self.duplicates == 0 && self.others() == 0

@@ -53,8 +53,8 @@ impl Books {
     }
 }
 
-/// The length of a shared value: at least as long as asked for, and changing with its stamp, so
-/// that values are replaced by shorter and by longer ones.
+/// Returns the length of a shared value: at least as long as asked for, and changing with its
+/// stamp, so that values are replaced by shorter and by longer ones.
 pub(super) fn value_len(options: &Options, stamp: u64) -> usize {
     options.value_size.max(MIN_STAMPED_LEN) + (stamp % 9) as usize
 }

@@ -68,7 +68,7 @@ impl Tally {
         self.faults.note(format!("{id}: {what}"));
     }
 
-    /// The calls of all kinds.
+    /// Returns the calls of all kinds.
     pub(super) const fn calls(&self) -> u64 {
         self.adds + self.finds + self.deletes
     }

@@ -133,8 +133,8 @@ impl Plan {
         self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
     }
 
-    /// Returns how long all rounds take at least: what runs and warming up are said to take, or
-    /// the budget where that is less.
+    /// Returns how long all rounds take at least: what runs and warming up are said to take, or the
+    /// budget where that is less.
     #[must_use]
     pub fn least_time(&self) -> Duration {
         let seconds = |entry: &Entry| {

@@ -185,7 +185,7 @@ pub enum Length {
 }
 
 impl Default for Length {
-    /// Returns a second.
+    /// Returns one second.
     fn default() -> Self {
         Self::Seconds(1.0)
     }
