@@ -55,7 +55,13 @@ impl<'a> Shown<'a> {
     }
 
     /// Draws a cell with a row's number.
-    fn draw_cell(&self, area: &Area<'_>, row: &Row, at: (i32, i32), (width, height): (i32, i32)) -> Drawing {
+    fn draw_cell(
+        &self,
+        area: &Area<'_>,
+        row: &Row,
+        at: (i32, i32),
+        (width, height): (i32, i32),
+    ) -> Drawing {
         let share = if self.best > 0.0 { row.ops_per_sec.median / self.best } else { 0.0 };
         let corners = [(at.0 + 1, at.1 + 1), (at.0 + width - 1, at.1 + height - 1)];
         area.draw(&Rectangle::new(corners, shade(share).filled()))?;

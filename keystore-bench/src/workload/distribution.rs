@@ -78,7 +78,13 @@ impl KeyDistribution {
     /// Returns a source of positions for each of `threads` threads, over `count` keys, of which the
     /// first `loaded` are there from the start. The same seed gives the same positions, and threads
     /// differ; all threads agree on which keys are asked for most.
-    pub(crate) fn samplers(self, count: usize, loaded: usize, threads: usize, seed: u64) -> Vec<Sampler> {
+    pub(crate) fn samplers(
+        self,
+        count: usize,
+        loaded: usize,
+        threads: usize,
+        seed: u64,
+    ) -> Vec<Sampler> {
         let scattered = || -> Arc<[u32]> {
             let mut keys: Vec<u32> = (0..count as u32).collect();
             keys.shuffle(&mut SmallRng::seed_from_u64(seed));

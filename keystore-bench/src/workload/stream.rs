@@ -155,9 +155,11 @@ impl Scenario {
 
     /// Returns how many operations are drawn for a thread that does at most `quota`: as many as the
     /// run takes, or enough for the keys to be taken as often as they should be.
-    fn drawn(&self, quota: u64, threads: usize) -> usize {
-        let repeated = (DRAWN.max(2 * self.keys) / threads).max(1024) as u64;
-        let most = if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
+    fn drawn(&self, quota: u64, threads: usize, mean_key_len: f64) -> usize {
+        let in_memory = (DRAWN_KEY_BYTES / mean_key_len) as usize;
+        let repeated = (DRAWN.max(2 * self.keys).min(in_memory) / threads).max(1024) as u64;
+        let most =
+            if self.distribution == crate::KeyDistribution::Latest { MAX_DRAWN } else { repeated };
         quota.min(most) as usize
     }
 

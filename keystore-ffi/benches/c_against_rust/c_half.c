@@ -3,9 +3,10 @@
  *
  *     c_half BACKEND KEYS OPERATIONS
  *
- * For each line on its input, the name of a loop, it runs that once, and prints the nanoseconds it
- * took and a sum over what it saw, so that nothing is left out and both halves can be seen to do
- * the same. /
+ * For each line on its input, the name of a loop, it runs that once, and prints the nanoseconds
+ * it took and a sum over what it saw, so that nothing is left out and both halves can be seen to
+ * do the same.
+ */
 
 #include <keystore.h>
 

@@ -40,7 +40,7 @@ typedef struct {
     double avg_keys_per_nonempty_bucket;      /* Keys to a bucket that holds any. */
     double stddev_keys_per_bucket;            /* Standard deviation over all buckets. */
     double median_keys_per_bucket;            /* Median over all buckets. */
-    double avg_collisions_per_nonempty_bucket; /* Keys past a bucket's first, to a bucket that holds any. */
+    double avg_collisions_per_nonempty_bucket; /* Keys past the first of a bucket. */
     double empty_bucket_percent;              /* Empty buckets in percent of all. */
 } key_entry_stats;
 
@@ -85,7 +85,7 @@ typedef struct {
     unsigned long failed_update_ops; /* Always 0: a set_key that fails counts as a failed create. */
     unsigned long failed_read_ops;   /* Values that could not be copied. */
     unsigned long failed_delete_ops; /* Keys that could not be removed. */
-    unsigned long failed_create_ops; /* set_key where memory could not be had, or the value is too long. */
+    unsigned long failed_create_ops; /* set_key without memory or with a long value. */
     unsigned long error_code_counters[100];
 } data_node_operation_counters;
 

@@ -15,13 +15,11 @@
  * Ends the program with the place, the condition and the library's last message where `condition`
  * does not hold.
  */
-# define CHECK(condition)
-#  \
+#define CHECK(condition)                                                                            \
     do {                                                                                            \
         if (!(condition)) {                                                                         \
             fprintf(stderr, "%s:%d: %s does not hold (last message: %s)\n", __FILE__, __LINE__,     \
-                    # condition, ks_last_error_message());
-                    #  \
+                    #condition, ks_last_error_message());                                           \
             exit(1);                                                                                \
         }                                                                                           \
     } while (0)

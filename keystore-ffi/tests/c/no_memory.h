@@ -18,9 +18,11 @@ extern void __libc_free(void *);
 /* Allocations that this thread may still make; negative for any number. */
 static __thread long left = -1;
 
-/* Bytes that the thread has given back since it may make none. It gets as many again: what was just
- * freed is there, as with any allocator. Libraries that cannot report a failure are called only
- * after the memory that they take was asked for and given back. */
+/*
+ * Bytes that the thread has given back since it may make none. It gets as many again: what was
+ * just freed is there, as with any allocator. Libraries that cannot report a failure are called
+ * only after the memory that they take was asked for and given back.
+ */
 static __thread size_t given_back;
 
 static bool refused(size_t size) {

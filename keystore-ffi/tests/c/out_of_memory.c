@@ -5,53 +5,56 @@
  *
  *     out_of_memory [new]
  *
- * With `new`, the calls are the first ones of their threads. /
- *
- * #define _GNU_SOURCE #include "check.h" #include "no_memory.h" #include <pthread.h> #include
- * <sys/wait.h> #include <unistd.h>
- *
- * static ks_store *store; static char long_value[3000];
- *
- * static void show(void *context, const void *value, size_t length) { (void)context, (void)value,
- * (void)length; }
- *
- * static void show_many(void *context, size_t index, const void *value, size_t length) {
- *     (void)context, (void)index, (void)value, (void)length;
- * }
- *
- * static int show_all(void *context, const void *key, size_t key_len, const void *value, size_t
- * value_len) {
- *     (void)context, (void)key, (void)key_len, (void)value, (void)value_len;
- *     return 0;
- * }
- *
- * static int replace(void *context, const void *old_value, size_t old_len, ks_bytes *new_value) {
- *     (void)context, (void)old_value, (void)old_len;
- *     new_value->data = long_value;
- *     new_value->len = sizeof long_value;
- *     return KS_UPDATE_SET;
- * }
- *
- * static int get(void) {
- *     char buffer[8];
- *     size_t length;
- *     return ks_get(store, "k", 1, buffer, sizeof buffer, &length);
- * }
- *
- * static int get_owned(void) {
- *     void *value;
- *     size_t length;
- *     int status = ks_get_owned(store, "k", 1, &value, &length);
- *     ks_free(value);
- *     return status;
- * }
- *
- * static int take(void) {
- *     void *value;
- *     size_t length;
- *     int status = ks_take(store, "taken", 5, &value, &length);
- *     /* What could not be handed over stays.
+ * With `new`, the calls are the first ones of their threads.
  */
+
+#define _GNU_SOURCE
+#include "check.h"
+#include "no_memory.h"
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static ks_store *store;
+static char long_value[3000];
+
+static void show(void *context, const void *value, size_t length) { (void)context, (void)value, (void)length; }
+
+static void show_many(void *context, size_t index, const void *value, size_t length) {
+    (void)context, (void)index, (void)value, (void)length;
+}
+
+static int show_all(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    (void)context, (void)key, (void)key_len, (void)value, (void)value_len;
+    return 0;
+}
+
+static int replace(void *context, const void *old_value, size_t old_len, ks_bytes *new_value) {
+    (void)context, (void)old_value, (void)old_len;
+    new_value->data = long_value;
+    new_value->len = sizeof long_value;
+    return KS_UPDATE_SET;
+}
+
+static int get(void) {
+    char buffer[8];
+    size_t length;
+    return ks_get(store, "k", 1, buffer, sizeof buffer, &length);
+}
+
+static int get_owned(void) {
+    void *value;
+    size_t length;
+    int status = ks_get_owned(store, "k", 1, &value, &length);
+    ks_free(value);
+    return status;
+}
+
+static int take(void) {
+    void *value;
+    size_t length;
+    int status = ks_take(store, "taken", 5, &value, &length);
+    /* What could not be handed over stays. */
     if (status == KS_OUT_OF_MEMORY) {
         left = -1;
         CHECK(has(store, "taken", "value"));
@@ -126,8 +129,7 @@ static int open_with(int32_t backend, int32_t pool) {
     return status;
 }
 
-# define OPEN(name, backend, pool)
-#  \
+#define OPEN(name, backend, pool)                                                                   \
     static int name(void) { return open_with(backend, pool); }
 OPEN(open_rwlock_slab, KS_BACKEND_RWLOCK, KS_POOL_SLAB)
 OPEN(open_epoch_arena, KS_BACKEND_EPOCH, KS_POOL_ARENA)
@@ -148,8 +150,7 @@ static int open_many(void) {
 }
 
 /* What fails anyway does so with its own code and message, or for lack of memory. */
-# define FAILS(call, status, text)
-#  \
+#define FAILS(call, status, text)                                                                   \
     do {                                                                                            \
         int got = (call);                                                                           \
         CHECK(got == (status) || got == KS_OUT_OF_MEMORY);                                          \

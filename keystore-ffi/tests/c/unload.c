@@ -3,25 +3,30 @@
  * they end.
  *
  *     unload LIBRARY
- * /
- *
- * #define _GNU_SOURCE #include <dlfcn.h> #include <keystore.h> #include <pthread.h> #include
- * <stdio.h> #include <stdlib.h> #include <string.h>
- *
- * # define CHECK(condition) # \
- *     do {                                                                                            \
- *         if (!(condition)) {                                                                         \
- *             fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);           \
- *             exit(1);                                                                                \
- *         }                                                                                           \
- *     } while (0)
- *
- * static int (*open_store)(const ks_options *, ks_store **); static int (*set)(ks_store *, const
- * void *, size_t, const void *, size_t); static int (*close_store)(ks_store *); static ks_store
- * *store;
- *
- * /* POSIX lets an object pointer hold a function; C does not let it be converted.
  */
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <keystore.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(condition)                                                                            \
+    do {                                                                                            \
+        if (!(condition)) {                                                                         \
+            fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);           \
+            exit(1);                                                                                \
+        }                                                                                           \
+    } while (0)
+
+static int (*open_store)(const ks_options *, ks_store **);
+static int (*set)(ks_store *, const void *, size_t, const void *, size_t);
+static int (*close_store)(ks_store *);
+static ks_store *store;
+
+/* POSIX lets an object pointer hold a function; C does not let it be converted. */
 static void find(void *library, const char *name, void *function) {
     void *found = dlsym(library, name);
     CHECK(found != NULL);

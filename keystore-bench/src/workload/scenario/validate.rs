@@ -80,7 +80,11 @@ impl Scenario {
             return fault("warm_up", self.warm_up.to_string(), "from 0 to 3600 seconds");
         }
         if self.warm_up > 0.0 && !matches!(self.length, Length::Seconds(_)) {
-            return fault("warm_up", self.warm_up.to_string(), "0 if the length is a number of operations");
+            return fault(
+                "warm_up",
+                self.warm_up.to_string(),
+                "0 if the length is a number of operations",
+            );
         }
         if let Some(rate) = self.rate
             && !(1.0..=1e9).contains(&rate)

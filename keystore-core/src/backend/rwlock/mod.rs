@@ -60,7 +60,9 @@ pub type RwLockKeystore<A = Global, L = SharedLock, S = DefaultHasher> =
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>(_: T) {}
-/// shared(keystore_core::LocalKeystore::open_local(&keystore_core::Config::default(), keystore_core::Global));
+/// use keystore_core::{Config, Global, LocalKeystore};
+///
+/// shared(LocalKeystore::open_local(&Config::default(), Global));
 /// ```
 pub type LocalKeystore<A = Global, S = DefaultHasher> = RwLockKeystore<A, NoLock, S>;
 

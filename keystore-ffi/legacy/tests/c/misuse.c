@@ -3,7 +3,7 @@
  * each time.
  *
  *     misuse ROUNDS
- * /
+ */
 
 #include "check.h"
 

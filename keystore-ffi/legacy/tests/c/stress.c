@@ -1,9 +1,10 @@
 /*
- * The predecessor's stress test, anew: 1,000 threads, each of which sets 1,000 keys of its own and
- * then gets them. Nothing may be missing, and the statistics must be exact. Ends with 1 otherwise.
+ * The predecessor's stress test, anew: 1,000 threads, each of which sets 1,000 keys of its own
+ * and then gets them. Nothing may be missing, and the statistics must be exact. Ends with 1
+ * otherwise.
  *
  *     stress [threads [keys]]
- * /
+ */
 
 #include "check.h"
 #include <time.h>
