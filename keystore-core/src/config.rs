@@ -26,9 +26,9 @@ pub struct Config {
     /// (one node for each). Pools that preallocate read it; a table does not.
     pub preallocation: f64,
     /// The most bytes that live entries may take (headers, keys and values); `None` is no limit. A
-    /// verb that would pass it returns -10 and changes nothing. Removed entries no longer count,
-    /// even where readers that are still looking at them delay the return of their memory. The
-    /// table comes on top: some 12 to 28 bytes an entry.
+    /// operation that would pass it returns -10 and changes nothing. Removed entries no longer
+    /// count, even where readers that are still looking at them delay the return of their memory.
+    /// The table comes on top: some 12 to 28 bytes an entry.
     pub memory_limit: Option<u64>,
     /// Whether threads share the store.
     pub concurrency: Concurrency,

@@ -7,7 +7,7 @@
 
 use std::fmt::{self, Display, Write};
 
-/// The result of every verb of the store.
+/// The result of every operation of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Stable error codes, as numbers: what crosses a language border.
@@ -44,7 +44,7 @@ pub mod code {
     pub const FILE: i32 = -61;
 }
 
-/// Why a verb could not do its work. The store is whole after each of them.
+/// Why an operation could not do its work. The store is whole after each of them.
 ///
 /// Later versions may add variants. They do not add fields to a variant: a
 /// [`NodeAllocator`](crate::NodeAllocator) or store of another crate makes errors too.
@@ -105,21 +105,21 @@ pub enum Error {
         /// What it may be.
         expected: &'static str,
     },
-    /// The call came from inside a closure that the same thread runs for a verb. It would have to
-    /// wait for a lock, or write the key that the closure decides about. Either might never end, so
-    /// it is refused at once.
+    /// The call came from inside a closure that the same thread runs for an operation. It would
+    /// have to wait for a lock, or write the key that the closure decides about. Either might
+    /// never end, so it is refused at once.
     #[error(
         "{operation} from inside a closure of a store would wait for what the closure itself holds up: it is refused"
     )]
     Busy {
-        /// The verb that was refused.
+        /// The operation that was refused.
         operation: &'static str,
     },
     /// A lock was held by others for as long as
     /// [`Config::lock_timeout`](crate::Config::lock_timeout) lets a call wait.
     #[error("{operation} waited {waited:?} for a lock that others hold, and gave up")]
     LockTimeout {
-        /// The verb that gave up.
+        /// The operation that gave up.
         operation: &'static str,
         /// How long a call waits for a lock.
         waited: std::time::Duration,
@@ -197,8 +197,8 @@ fn shown(value: impl Display) -> String {
     text.0
 }
 
-/// Why a batch stopped. A batch is one verb per key, in order: those before `index` are in effect,
-/// the one at `index` failed and changed nothing, those after it were not tried.
+/// Why a batch stopped. A batch is one operation per key, in order: those before `index` are in
+/// effect, the one at `index` failed and changed nothing, those after it were not tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {index} of the batch: {error}")]
 pub struct BatchError {

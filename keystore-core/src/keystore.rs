@@ -1,4 +1,4 @@
-//! The trait that every store implements: the verbs and their promises.
+//! The trait that every store implements: the operations and their promises.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -67,12 +67,12 @@ pub enum Exchange {
 ///
 /// - Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1. Anything else is an error that names the
 ///   limit, and changes nothing.
-/// - Each verb on a single key is linearizable: it takes effect at one instant between its call
-///   and its return, also while the table grows or shrinks. The batch verbs are one verb per key,
-///   in order, not a transaction.
-/// - A verb on a single key that returns an error has changed nothing; one on many keys, or on the
-///   whole store, has done part of its work, each entry of it whole. The store goes on working;
-///   that includes running out of memory.
+/// - Each operation on a single key is linearizable: it takes effect at one instant between its
+///   call and its return, also while the table grows or shrinks. The batch operations are one
+///   operation per key, in order, not a transaction.
+/// - An operation on a single key that returns an error has changed nothing; one on many keys, or
+///   on the whole store, has done part of its work, each entry of it whole. The store goes on
+///   working; that includes running out of memory.
 /// - A closure that panics leaves the store whole and no lock held. A closure that calls the same
 ///   store gets its answer, or [`Error::Busy`](crate::Error::Busy) at once if it would have to wait
 ///   for a lock: no call deadlocks.
@@ -84,8 +84,8 @@ pub enum Exchange {
 /// # The error -10
 ///
 /// Memory ran out, and the call has changed nothing (one on many keys: the rest of them). Besides
-/// what each verb says, the lock-free backend returns it from any call of a thread, a read too, if
-/// the thread's first calls find no memory for its place among the threads.
+/// what each operation says, the lock-free backend returns it from any call of a thread, a read
+/// too, if the thread's first calls find no memory to register the thread.
 ///
 /// # The error -30
 ///
@@ -98,21 +98,21 @@ pub enum Exchange {
 ///
 /// # Implementing it
 ///
-/// A store of another crate may implement the trait. Verbs that are added later have a default made
-/// of these.
+/// A store of another crate may implement the trait. Operations that are added later have a
+/// default made of these.
 ///
-/// Verbs take expected O(1) time, those over the whole store O(n). Every verb returns a `Result`,
-/// so that a backend may sit behind a network one day.
+/// Operations take expected O(1) time, those over the whole store O(n). Every operation returns a
+/// `Result`, so that a backend may sit behind a network one day.
 ///
 /// # Static and dynamic use
 ///
-/// As a generic (`fn f(store: &impl Keystore)`) no call is dynamic. As `dyn Keystore`, the verbs
-/// that take a closure have a twin whose closure is `dyn` too: `read` and
+/// In a generic function (`fn f(store: &impl Keystore)`) no call is dynamic. As `dyn Keystore`,
+/// the operations that take a closure have a twin whose closure is `dyn` too: `read` and
 /// [`read_dyn`](Self::read_dyn), and so on. A `Box`, an `Arc`, an `Rc` or a reference of a store
-/// is a store itself, so a `Box<dyn Keystore>` has the comfortable verbs as well.
+/// is a store itself, so a `Box<dyn Keystore>` has the generic operations as well.
 pub trait Keystore {
-    /// Hands the value of `key` to `visit`, without copying it, and returns what `visit` makes of
-    /// it; `None` if the key is absent.
+    /// Passes the value of `key` to `visit`, without copying it, and returns the result of
+    /// `visit`, or `None` if the key is absent.
     ///
     /// # Errors
     /// -20 for a key outside its limits, [-10](#the-error--10), [-30](#the-error--30).
@@ -120,10 +120,10 @@ pub trait Keystore {
     where
         Self: Sized;
 
-    /// [`read`](Self::read) for `dyn Keystore`: whether the key is present.
+    /// [`read`](Self::read) for `dyn Keystore`. Returns whether the key is present.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read).
+    /// The errors of [`read`](Self::read).
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
     /// Returns a copy of the value of `key`.
@@ -147,19 +147,19 @@ pub trait Keystore {
     /// has room for; [-30](#the-error--30).
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change>;
 
-    /// Gives `key` the value `value` where it is absent: whether it was.
+    /// Gives `key` the value `value` if the key is absent. Returns whether it was absent.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool>;
 
     /// Shows the value of `key` (`None`: absent) to `decide`, and does with the key what it
-    /// answers, as one step: no other write to the key comes between. Where another thread changes
-    /// the key meanwhile, `decide` may be called again with the newer value, and only its last
-    /// answer counts.
+    /// answers, as one step: no other write to the key comes between. If another thread changes
+    /// the key or resizes the table meanwhile, `decide` may be called again with the newest value,
+    /// and only its last answer counts.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change>
     where
         Self: Sized;
@@ -167,18 +167,19 @@ pub trait Keystore {
     /// [`update`](Self::update) for `dyn Keystore`.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     fn update_dyn(
         &self,
         key: &[u8],
         decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
     ) -> Result<Change>;
 
-    /// Changes `key` to `new` where it is `expected` now, as one step. `None` stands for absent on
-    /// either side: so a key can be created only if absent, or removed only if it has a value.
+    /// Changes `key` to `new` if its value is `expected`, as one step. `None` stands for absent on
+    /// either side. So a key can be created only if it is absent, or removed only if it has this
+    /// value.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set). -10 also if the value that differs cannot be copied.
+    /// The errors of [`set`](Self::set). -10 also if the value that differs cannot be copied.
     fn compare_exchange(
         &self,
         key: &[u8],
@@ -189,22 +190,23 @@ pub trait Keystore {
     /// Removes `key`, and returns whether it was present.
     ///
     /// # Errors
-    /// -20 for a key outside its limits; -10 if the key's bucket is being moved and memory for that
-    /// is short; [-30](#the-error--30).
+    /// -20 for a key outside its limits; -10 if the key's bucket must be migrated and there is no
+    /// memory for that; [-30](#the-error--30).
     fn delete(&self, key: &[u8]) -> Result<bool>;
 
     /// Removes `key` and returns a copy of the value it had.
     ///
     /// # Errors
-    /// Those of [`delete`](Self::delete). -10 also if the copy cannot be allocated: then the key
-    /// stays.
+    /// The errors of [`delete`](Self::delete). -10 also if the copy cannot be allocated: then the
+    /// key stays.
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// [`read`](Self::read) for each key, in order: `visit` gets the key's position and its value
-    /// (`None`: absent). Faster than one by one, for the waits for memory of several keys overlap.
+    /// (`None`: absent). This is faster than one call for each key, since the waits for memory of
+    /// several keys overlap.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read), with the position of the key.
+    /// The errors of [`read`](Self::read), with the position of the key.
     fn read_many(
         &self,
         keys: &[&[u8]],
@@ -216,23 +218,24 @@ pub trait Keystore {
     /// [`read_many`](Self::read_many) for `dyn Keystore`.
     ///
     /// # Errors
-    /// Those of [`read_many`](Self::read_many).
+    /// The errors of [`read_many`](Self::read_many).
     fn read_many_dyn(
         &self,
         keys: &[&[u8]],
         visit: &mut dyn FnMut(usize, Option<&[u8]>),
     ) -> Result<(), BatchError>;
 
-    /// [`set`](Self::set) for each entry, in order: how many keys were created.
+    /// [`set`](Self::set) for each entry, in order. Returns the number of keys that were created.
     ///
     /// # Errors
-    /// Those of [`set`](Self::set), with the position of the entry.
+    /// The errors of [`set`](Self::set), with the position of the entry.
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError>;
 
-    /// [`delete`](Self::delete) for each key, in order: how many were present.
+    /// [`delete`](Self::delete) for each key, in order. Returns the number of keys that were
+    /// present.
     ///
     /// # Errors
-    /// Those of [`delete`](Self::delete), with the position of the key.
+    /// The errors of [`delete`](Self::delete), with the position of the key.
     fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError>;
 
     /// Returns the number of entries. Exact while nobody writes.
@@ -241,10 +244,10 @@ pub trait Keystore {
     /// No backend of today has any; a store behind a network would.
     fn len(&self) -> Result<usize>;
 
-    /// Whether there is no entry. Exact while nobody writes.
+    /// Returns whether there is no entry. Exact while nobody writes.
     ///
     /// # Errors
-    /// Those of [`len`](Self::len).
+    /// The errors of [`len`](Self::len).
     fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
     }
@@ -254,8 +257,8 @@ pub trait Keystore {
     /// shrinks.
     ///
     /// # Errors
-    /// [-30](#the-error--30); -10 if there is no memory to remember a bucket's entries by, or to
-    /// move a bucket.
+    /// [-30](#the-error--30); -10 if there is no memory for a list of a bucket's entries, or to
+    /// migrate a bucket.
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>
     where
         Self: Sized;
@@ -263,15 +266,16 @@ pub trait Keystore {
     /// [`for_each`](Self::for_each) for `dyn Keystore`.
     ///
     /// # Errors
-    /// Those of [`for_each`](Self::for_each).
+    /// The errors of [`for_each`](Self::for_each).
     fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>;
 
-    /// Removes every entry for which `keep` says false: how many. Entries are visited as by
-    /// [`for_each`](Self::for_each), and one is removed only with the value that `keep` saw: where
-    /// another thread replaces the value meanwhile, `keep` is asked again.
+    /// Removes every entry for which `keep` returns false. Returns the number of removed entries.
+    /// Entries are visited as by [`for_each`](Self::for_each), and an entry is removed only with
+    /// the value that `keep` saw. If another thread replaces the value meanwhile, `keep` is called
+    /// again.
     ///
     /// # Errors
-    /// Those of [`for_each`](Self::for_each).
+    /// The errors of [`for_each`](Self::for_each).
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize>
     where
         Self: Sized;
@@ -279,14 +283,14 @@ pub trait Keystore {
     /// [`retain`](Self::retain) for `dyn Keystore`.
     ///
     /// # Errors
-    /// Those of [`for_each`](Self::for_each).
+    /// The errors of [`for_each`](Self::for_each).
     fn retain_dyn(&self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<usize>;
 
     /// Removes every entry that is there throughout the call. The table keeps its size: see
     /// [`shrink`](Self::shrink).
     ///
     /// # Errors
-    /// Those of [`for_each`](Self::for_each).
+    /// The errors of [`for_each`](Self::for_each).
     fn clear(&self) -> Result<()>;
 
     /// Makes the table large enough for `additional` more entries.
@@ -310,23 +314,23 @@ pub trait Keystore {
     /// bytes.
     ///
     /// # Errors
-    /// Those of [`for_each`](Self::for_each).
+    /// The errors of [`for_each`](Self::for_each).
     fn stats(&self) -> Result<Stats>;
 
     /// Returns the bytes of the table's arrays, without the overflow buckets and the nodes that
     /// [`stats`](Self::stats) counts too. It changes when the table grows or shrinks, and takes no
-    /// walk over the table: what a gauge can ask for every second. dashmap leaves out a shard whose
-    /// lock it cannot have.
+    /// scan of the table, so a gauge can ask for it every second. dashmap leaves out a shard whose
+    /// lock is held.
     ///
     /// # Errors
     /// [-10](#the-error--10).
     fn table_bytes(&self) -> Result<u64>;
 
-    /// Writes a line about the store: what `{:?}` prints of a `dyn Keystore`. It shows counts and
+    /// Writes a line about the store, which `{:?}` prints for a `dyn Keystore`. It shows counts and
     /// sizes, and no keys, values, addresses or seeds. O(1).
     ///
     /// # Errors
-    /// Those of the formatter.
+    /// The errors of the formatter.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = f.debug_struct("Keystore");
         if let Ok(entries) = self.len() {

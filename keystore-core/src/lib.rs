@@ -65,8 +65,8 @@
 //! A child of `fork` has a copy of each store, apart from the parent's and as good, if no thread
 //! was inside a call of any store of the process at that instant, had a session open, or was just
 //! ending (Linux, where the program's allocator works in a child, as that of glibc does).
-//! Otherwise what that thread held is held for ever. docs/backends.md in the repository says what
-//! that means for each backend and pool, and what a child needs to start threads of its own.
+//! Otherwise what that thread held is held without end. docs/backends.md in the repository says
+//! what that means for each backend and pool, and what a child needs to start threads of its own.
 //!
 //! # Features
 //!
@@ -77,10 +77,11 @@
 //!
 //! # Where things are
 //!
-//! `keystore` the trait and its promises · `store` the verbs, made once for all backends · `table`
-//! what a backend has to provide · `verbs` and `session` each verb on one key · `backend` the three
-//! · `node` an entry's bytes · `hash` how a hash is cut · `account` limits and counts · `sync`
-//! what threads share. The whole map is docs/architecture.md in the repository.
+//! `keystore` the trait and its promises · `store` the operations, written once for all backends,
+//! batches and sessions · `table` what a backend provides · `backend` the three backends, `open`
+//! the choice between them · `node` an entry's bytes · `hash` how the bits of a hash are used ·
+//! `account` limits and counts · `sync` what threads share. The whole map is docs/architecture.md
+//! in the repository.
 
 // On docs.rs: which feature brings an item.
 #![cfg_attr(docsrs, feature(doc_cfg))]

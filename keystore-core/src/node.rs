@@ -1,17 +1,17 @@
 //! A node: one allocation that holds an entry.
 //!
 //! ```text
-//! byte  0            4         6      8          8 + key       8 + key + value   ... + room
-//!       | value: u32 | key: u16 | room: u16 | key bytes | value bytes | unused     |
+//! byte  0            4          6            8           8 + key       8 + key + value   ... + spare
+//!       | value: u32 | key: u16 | spare: u16 | key bytes | value bytes | unused          |
 //! ```
 //!
-//! Key and value lie side by side behind the header, so that an entry whose size is under a cache
-//! line costs a lookup one wait for memory. Nodes are aligned to 8 bytes: the three low bits of
-//! their address are free for flags.
+//! Key and value lie side by side behind the header. So a lookup waits for memory once, if the
+//! entry is smaller than a cache line. Nodes are aligned to 8 bytes: the three low bits of their
+//! address are free for flags.
 //!
-//! A [`Node`] is a plain pointer: it is copied freely and owns nothing. Whoever holds it must know
-//! that the node is alive; the backends do, by a lock or by an epoch. Its key never changes. Its
-//! value changes only through [`Node::overwrite`], which wants the node to itself.
+//! A [`Node`] is a plain pointer: it is copied freely and owns nothing. Its holder must know that
+//! the node is alive; the backends do, by a lock or by an epoch. The key never changes. The value
+//! changes only through [`Node::overwrite`], which needs exclusive access to the node.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -32,7 +32,7 @@ struct Header {
     value_len: u32,
     key_len: u16,
     /// Bytes behind the value that belong to the node: what a shorter value left unused.
-    room: u16,
+    spare: u16,
 }
 
 const HEADER: usize = size_of::<Header>();
@@ -77,7 +77,7 @@ impl Node {
     pub(crate) fn create(allocator: &impl NodeAllocator, key: &[u8], value: &[u8]) -> Result<Self> {
         debug_assert!(key.len() <= MAX_KEY_LEN && value.len() <= MAX_VALUE_LEN);
         let block = allocator.allocate(Self::layout(key.len(), value.len())?)?;
-        let header = Header { value_len: value.len() as u32, key_len: key.len() as u16, room: 0 };
+        let header = Header { value_len: value.len() as u32, key_len: key.len() as u16, spare: 0 };
         // SAFETY: the block is ours alone, aligned to 8, and as long as header, key and value
         // together.
         unsafe {
@@ -122,7 +122,7 @@ impl Node {
     pub(crate) unsafe fn size(self) -> usize {
         // SAFETY: the caller's promise.
         let header = unsafe { self.header() };
-        HEADER + usize::from(header.key_len) + header.value_len as usize + usize::from(header.room)
+        HEADER + usize::from(header.key_len) + header.value_len as usize + usize::from(header.spare)
     }
 
     /// The key.
@@ -138,7 +138,7 @@ impl Node {
         }
     }
 
-    /// Whether the node's key is `key`.
+    /// Returns whether the node's key is `key`.
     ///
     /// # Safety
     /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
@@ -162,8 +162,8 @@ impl Node {
         }
     }
 
-    /// Puts `value` in place of the old one where the node has room for it: whether it had. A node
-    /// that has room for far more than the new value is refused too, so that a short value does
+    /// Writes `value` over the old one if the node has space for it. Returns whether it did. A
+    /// node with space for far more than the new value is refused too, so that a short value does
     /// not hold a long one's memory.
     ///
     /// # Safety
@@ -183,19 +183,19 @@ impl Node {
         true
     }
 
-    /// Says that the value is `length` bytes long, where the node has room for that and not far
-    /// more: whether it has.
+    /// Sets the length of the value, if the node has space for it and not far more. Returns
+    /// whether it did.
     ///
     /// # Safety
     /// The node is alive, nobody else uses it meanwhile, and `header` is its header.
     unsafe fn resize(self, mut header: Header, length: usize) -> bool {
-        let capacity = header.value_len as usize + usize::from(header.room);
-        let Some(room) = capacity.checked_sub(length) else { return false };
-        if room > usize::from(u16::MAX) || room > 64 + length {
+        let capacity = header.value_len as usize + usize::from(header.spare);
+        let Some(spare) = capacity.checked_sub(length) else { return false };
+        if spare > usize::from(u16::MAX) || spare > 64 + length {
             return false;
         }
         header.value_len = length as u32;
-        header.room = room as u16;
+        header.spare = spare as u16;
         // SAFETY: the node is the caller's alone.
         unsafe { self.0.cast::<Header>().write(header) };
         true
@@ -220,8 +220,8 @@ unsafe impl Send for Node {}
 // SAFETY: as above.
 unsafe impl Sync for Node {}
 
-/// Whether two keys are equal: in words, and without any call, for around one everything that a
-/// lookup has in registers would have to be put away.
+/// Returns whether two keys are equal. It compares words and calls no function, since a call would
+/// spill everything that a lookup has in registers.
 #[inline]
 fn equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
@@ -239,7 +239,7 @@ fn equal(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// Whether keys of one length under eight are equal.
+/// Returns whether two keys of one length under eight are equal.
 #[inline]
 fn short_equal(one: &[u8], other: &[u8]) -> bool {
     if let Some(ends) = ends::<4>(one) {

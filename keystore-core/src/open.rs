@@ -101,7 +101,7 @@ where
 /// locked backend takes no locks; the other two are the same as in [`open`].
 ///
 /// # Errors
-/// Those of [`open`], less single-threaded mode.
+/// The errors of [`open`], less single-threaded mode.
 pub fn open_local<A>(kind: BackendKind, config: &Config, allocator: A) -> Result<Box<dyn Keystore>>
 where
     A: NodeAllocator + Send + Sync + 'static,

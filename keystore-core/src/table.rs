@@ -1,6 +1,6 @@
-//! What a backend is: a table of nodes, behind a handful of primitives.
+//! The interface of a backend: a table of nodes, behind a few primitives.
 //!
-//! [`Store`](crate::Store) makes every verb of [`Keystore`](crate::Keystore) out of these, the
+//! [`Store`](crate::Store) makes every operation of [`Keystore`](crate::Keystore) out of these, the
 //! same way for all backends: checks, counts, batches, copies. So a backend holds only what makes
 //! it different: where nodes lie, who may touch them when, and how the table grows.
 
@@ -17,7 +17,7 @@ use crate::open::BackendKind;
 use crate::stats::Distribution;
 use crate::sync::reentrancy::Closure;
 
-/// What to do with a key that [`Table::update_entry`] has looked up.
+/// Action on a key that [`Table::update_entry`] has looked up.
 #[derive(Debug)]
 pub(crate) enum Action<'v> {
     /// Leave it as it is.
@@ -28,16 +28,16 @@ pub(crate) enum Action<'v> {
     Delete,
 }
 
-/// See the module. `hash` is always that of `key`, by the table's own account, and keys have
-/// passed their check.
+/// A backend's table. `hash` is always the hash of `key` by the table's own account, and the
+/// length of `key` was checked.
 pub(crate) trait Table {
     /// Where nodes come from.
     type Allocator: NodeAllocator;
     /// What hashes keys.
     type Hasher: BuildHasher;
-    /// The backend whose table it is.
+    /// The backend of this table.
     const BACKEND: BackendKind;
-    /// What a thread holds while it uses the table: an epoch's pin, or nothing.
+    /// Value that a thread holds while it uses the table: an epoch's pin, or nothing.
     type Session;
 
     fn account(&self) -> &Account<Self::Allocator, Self::Hasher>;
@@ -74,14 +74,14 @@ pub(crate) trait Table {
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>>;
 
-    /// Shows the value of `key` to `decide` and does what it says, as one step. `decide` may be
-    /// called again where another thread came between. `C` tells whose closure it is. `likely` is
-    /// the value that it will most likely set: what that takes may be prepared while the table is
-    /// looked up.
+    /// Shows the value of `key` to `decide` and does the action that it returns, as one step.
+    /// `decide` may be called again if another thread came between. `C` tells whose closure it is.
+    /// `likely` is the value that it will most likely set: a backend may prepare a node of it
+    /// while it waits for the bucket.
     ///
-    /// `on_effect` is called once, with what is returned, as soon as that has taken effect. Only
-    /// then does the writer do its share of growing the table, which asks the user's hasher: a
-    /// write is counted although that panics.
+    /// `on_effect` is called once, with the result, as soon as the write has taken effect. Only
+    /// then does the writer do its share of a resize, which calls the user's hasher. So a write is
+    /// counted even if the hasher panics.
     fn update_entry<'v, C: Closure>(
         &self,
         session: &Self::Session,
@@ -92,45 +92,46 @@ pub(crate) trait Table {
         on_effect: impl FnOnce(Change),
     ) -> Result<Change>;
 
-    /// Shows each entry that is there throughout, and none twice, to `visit` until it breaks off.
+    /// Shows each entry that is there throughout, and none twice, to `visit` until it returns
+    /// `Break`.
     fn scan(
         &self,
         session: &mut Self::Session,
         visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()>;
 
-    /// Scans, and removes each entry that `keep` does not want, with the value that it saw: how
-    /// many. Each is recorded in the account as it goes, for `keep` may panic.
+    /// Scans, and removes each entry for which `keep` returns false, with the value that `keep`
+    /// saw. Returns the number of removed entries. Each removal is recorded at once, since `keep`
+    /// may panic.
     fn retain(
         &self,
         session: &mut Self::Session,
         keep: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<usize>;
 
-    /// Makes room for `entries` in all.
+    /// Makes the table large enough for `entries` entries in all.
     fn reserve(&self, entries: usize) -> Result<()>;
 
     /// Makes the table as small as its entries allow.
     fn shrink(&self) -> Result<()>;
 
-    /// Begins to, or does so, where few entries are left for what the table has room for. Lack of
-    /// memory only delays it.
+    /// Starts or finishes shrinking if the load factor is low. Lack of memory only delays it.
     fn shrink_if_sparse(&self, session: &Self::Session);
 
-    /// Looks at every bucket: how the entries lie in them, and what their nodes take.
+    /// Visits every bucket, and returns the distribution of entries and the bytes of nodes.
     fn survey(&self) -> Result<Survey>;
 
-    /// Bytes of the table's arrays, without the buckets that hang on them. Walks over no buckets.
+    /// Returns the bytes of the table's arrays, without overflow buckets. Visits no bucket.
     fn array_bytes(&self) -> Result<usize>;
 
-    /// Bytes of the table itself, and bytes that wait to be reclaimed.
+    /// Returns the bytes of the table itself, and those of its garbage.
     fn footprint(&self) -> Result<Footprint>;
 }
 
-/// Bytes that the first call of a thread takes, at most.
+/// Upper bound of the bytes that the first call of a thread takes.
 const FIRST_CALL_BYTES: usize = 16 << 10;
 
-/// The error of a thread that cannot enter a table.
+/// Returns the error of a thread that cannot enter a table.
 #[cold]
 pub(crate) fn cannot_enter() -> Error {
     Error::OutOfMemory { requested: FIRST_CALL_BYTES }
@@ -145,8 +146,7 @@ pub(crate) fn entered<T: Table>(table: &T) -> Result<T::Session> {
     table.enter().ok_or_else(cannot_enter)
 }
 
-/// Writes a line about a table: counts and sizes, and nothing that tells of keys, addresses or the
-/// hasher's seed.
+/// Writes a line about a table: counts and sizes, but no keys, addresses or seeds.
 pub(crate) fn describe<T: Table>(table: &T, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut line = f.debug_struct(name);
     line.field("backend", &format_args!("{}", T::BACKEND))
@@ -165,7 +165,7 @@ pub(crate) struct Footprint {
     pub(crate) huge_page_bytes: u64,
 }
 
-/// What a look at every bucket finds.
+/// Result of a visit to every bucket.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     pub(crate) distribution: Distribution,

@@ -82,7 +82,7 @@ const MESSAGE_CAPACITY: usize = 512;
 /// A thread's last message. It lies in the thread's own memory, so that noting an error
 /// allocates nothing and a program that has run out of memory still learns why.
 struct LastMessage {
-    /// What is shown: a text that lives for ever, or `buffer`.
+    /// What is shown: a text that lives without end, or `buffer`.
     shown: Cell<&'static CStr>,
     /// Whether `buffer` is shown instead.
     formatted: Cell<bool>,

@@ -1,7 +1,7 @@
 //! scc's `HashMap`: buckets of entries, each bucket with its own reader-writer lock; the tables
 //! grow bucket by bucket.
 //!
-//! It is used by its synchronous verbs. Lookups and overwriting take the key as it is; only a key
+//! It is used by its synchronous operations. Lookups and overwriting take the key as it is; only a key
 //! that is new is copied.
 
 use std::ops::ControlFlow;

@@ -79,7 +79,7 @@ fn model_update(model: &mut Model, key: &[u8], decide: impl Fn(Option<&[u8]>) ->
     }
 }
 
-/// Every verb in random order on a few keys, values of several lengths: each answer is that of
+/// Every operation in random order on a few keys, values of several lengths: each answer is that of
 /// std's map.
 fn behaves_as_a_map(kind: PeerKind, seed: u64) {
     let store = kind.open().unwrap();

@@ -37,7 +37,7 @@ pub(crate) const KINDS: [&str; 7] =
 /// Returns all plots, those that say most first.
 ///
 /// # Errors
-/// [`Error::Plot`] if one cannot be drawn.
+/// [`Error::Plot`](crate::Error::Plot) if one cannot be drawn.
 pub fn all(results: &Results) -> Result<Vec<Plot>> {
     canvas::load_fonts();
     let mut plots = vec![heatmap::heat_map(results)?, memory::memory(results)?];

@@ -10,7 +10,7 @@ use crate::error_counts::ErrorCounts;
 use crate::keystore::Change;
 use crate::stats::{NodeOperationStats, OperationStats};
 
-/// A call, as it is counted: which verb, and what came of it.
+/// A call as it is counted: the operation and its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     AddAbsent,
@@ -36,7 +36,7 @@ pub(crate) enum Event {
 
 const EVENTS: usize = Event::FailedOther as usize + 1;
 
-/// The codes behind the `Failed…` events.
+/// The error code of each `Failed…` event.
 const FAILURES: [(Event, i32); 7] = [
     (Event::FailedOutOfMemory, code::OUT_OF_MEMORY),
     (Event::FailedInvalidArgument, code::INVALID_ARGUMENT),
@@ -69,7 +69,7 @@ impl Counters {
         Ok(Self { counts: ShardedCounters::new()?, counting: config.counters })
     }
 
-    /// The number of entries: those created less those removed. Exact while nobody writes.
+    /// Returns the number of entries: those created less those removed. Exact while nobody writes.
     pub(crate) fn entries(&self) -> usize {
         let created = self.counts.sum(Event::AddCreated as usize);
         let removed = self.counts.sum(Event::AddDeleted as usize)
@@ -77,8 +77,8 @@ impl Counters {
         usize::try_from(created - removed).unwrap_or(0)
     }
 
-    /// Records a call. What creates or removes an entry is always counted, for the number of
-    /// entries comes from it.
+    /// Records a call. An event that creates or removes an entry is always counted, since the
+    /// number of entries is made of them.
     #[inline]
     pub(crate) fn record(&self, event: Event) {
         if self.counting
@@ -88,7 +88,7 @@ impl Counters {
         }
     }
 
-    /// Records what a write did.
+    /// Records the outcome of a write.
     #[inline]
     pub(crate) fn record_change(&self, operation: Operation, change: Change) {
         self.record(match (change, operation) {
@@ -116,7 +116,7 @@ impl Counters {
         self.record(event);
     }
 
-    /// The counted calls, by verb, by what they did to nodes, and by error code.
+    /// Returns the counted calls, by operation, by their effect on nodes, and by error code.
     pub(crate) fn operations(&self) -> (OperationStats, NodeOperationStats, ErrorCounts) {
         if !self.counting {
             return Default::default();

@@ -40,15 +40,15 @@ impl<A: NodeAllocator> NodeHeap<A> {
         &self.allocator
     }
 
-    /// Whether there is a memory limit.
+    /// Returns whether there is a memory limit.
     #[inline]
     pub(crate) fn is_limited(&self) -> bool {
         self.limit.is_some()
     }
 
-    /// A new node, with the limits on its parts and on memory checked. The key has passed
-    /// [`Node::check_key`]. A node that is to take the place of one of `replaced` bytes (0: of
-    /// none) needs room only for what it is larger.
+    /// Makes a node, after checking the limits of its value and of memory. The key has passed
+    /// [`Node::check_key`]. If the node takes the place of a node of `replaced` bytes (0: of
+    /// none), only the bytes that it is larger by count against the limit.
     #[inline]
     pub(crate) fn create_node(&self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         Node::check_value(value)?;
@@ -60,8 +60,8 @@ impl<A: NodeAllocator> NodeHeap<A> {
         Node::create(&self.allocator, key, value).inspect_err(|_| self.discharge(bytes))
     }
 
-    /// Stops counting a node against the memory limit: it was removed, though a reader may be
-    /// looking at it.
+    /// Stops counting a node against the memory limit. The node was removed, but a reader may
+    /// still look at it.
     ///
     /// # Safety
     /// The node is alive and came from this account.
@@ -96,8 +96,8 @@ impl<A: NodeAllocator> NodeHeap<A> {
         }
     }
 
-    /// Counts `bytes` more against the memory limit, or refuses them; `replaced` bytes of what is
-    /// counted will go.
+    /// Counts `bytes` more against the memory limit, or refuses them. `replaced` bytes of those
+    /// that are counted will be freed.
     fn charge(&self, bytes: usize, replaced: usize) -> Result<()> {
         let Some(limit) = &self.limit else { return Ok(()) };
         // In one step: a refused writer must not take room from others even for an instant.
@@ -111,7 +111,7 @@ impl<A: NodeAllocator> NodeHeap<A> {
         }
     }
 
-    /// Takes back what [`charge`](Self::charge) counted.
+    /// Undoes a [`charge`](Self::charge).
     #[inline]
     fn discharge(&self, bytes: usize) {
         if let Some(limit) = &self.limit {

@@ -1,16 +1,16 @@
 //! `DashMapKeystore`: dashmap's shards, holding our nodes.
 //!
-//! dashmap is an array of shards, each a reader-writer lock over a hashbrown table. A verb hashes
-//! its key once, and the hash chooses the shard and the place in it; dashmap's raw interface lets
-//! us hand it that hash and find out about lack of memory, which its ordinary interface answers
-//! with an abort. An entry of a shard is the hash and the node, 16 bytes: with the hash at hand, a
-//! shard that grows looks at no node.
+//! dashmap is an array of shards, each a reader-writer lock over a hashbrown table. An operation
+//! hashes its key once, and the hash chooses the shard and the place in it; dashmap's raw
+//! interface lets us hand it that hash and find out about lack of memory, which its ordinary
+//! interface answers with an abort. An entry of a shard is the hash and the node, 16 bytes: with
+//! the hash at hand, a shard that grows looks at no node.
 //!
 //! What dashmap's design sets as limits stays: writers of one shard wait for each other; a shard
-//! that grows is rehashed in one go, under its lock, by the verb that filled it; a walk holds a
-//! whole shard.
+//! that grows is rehashed in one go, under its lock, by the operation that filled it; a walk holds
+//! a whole shard.
 //!
-//! A verb's linearization point is any instant at which it holds its shard's lock.
+//! An operation's linearization point is any instant at which it holds its shard's lock.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};

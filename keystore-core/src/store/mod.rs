@@ -1,11 +1,9 @@
-//! The store: every verb of [`Keystore`], made of the few primitives that a table has.
+//! The store: every operation of [`Keystore`], made of the few primitives of a table.
 //!
-//! A verb enters the table (which pins the epoch, where the backend has one), checks its
-//! arguments, hashes the key once, has the table do the one atomic step, and records what came of
-//! it: what it does once it is inside, for a [`Session`] as for a verb by itself, is written in
-//! [`verbs`](crate::verbs). A batch enters once, and walks its keys in groups of [`GROUP`]: all
-//! hashes, then all buckets asked of memory, then all nodes, then the answers in order; so the
-//! waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
+//! An operation enters the table, which pins the epoch if the backend has one. It checks its
+//! arguments, hashes the key once, asks the table for the one atomic step, and records the outcome.
+//! What it does once it is inside is in `operations`: the same for a single call and for a
+//! [`Session`]. Batches are in `batch`.
 
 mod batch;
 mod operations;
@@ -38,8 +36,7 @@ pub struct Store<T> {
 
 #[expect(private_bounds, reason = "tables are the crate's own")]
 impl<T: Table> Store<T> {
-    /// Begins a session: many operations of this thread, faster than one by one with the lock-free
-    /// backend. See [`Session`].
+    /// Begins a session: many operations of this thread that enter the table once. See [`Session`].
     #[inline]
     pub fn session(&self) -> Session<'_, T> {
         Session::new(self)
@@ -50,7 +47,7 @@ impl<T: Table> Store<T> {
         &self.table
     }
 
-    /// A store over a fresh table.
+    /// Makes a store over a new table.
     pub(crate) fn over(table: T, config: &Config) -> Self {
         Self {
             table,
@@ -60,7 +57,7 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Sees to it that a table which shrinks by itself does.
+    /// Shrinks a sparse table if shrinking is automatic.
     #[cold]
     pub(crate) fn shrink_if_sparse(&self, session: &T::Session) {
         if self.shrinking == Shrinking::Automatic {
@@ -230,7 +227,7 @@ impl<T: Table> Keystore for Store<T> {
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         let removed = self.table.retain(&mut entered(&self.table)?, keep)?;
         if removed > 0 && self.shrinking == Shrinking::Automatic {
-            // The walk is paid for; this is in proportion to it. Lack of memory only delays it.
+            // The scan took O(n), and so does this. Lack of memory only delays it.
             let _ = self.table.shrink();
         }
         Ok(removed)

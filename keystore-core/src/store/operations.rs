@@ -1,5 +1,5 @@
-//! The verbs on one key, within a session: how each is made of the one atomic step that a table
-//! has.
+//! The operations on one key, by a thread that has entered the table. Each is made of the one
+//! atomic step of a table.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::table::{Action, Table};
 
 #[expect(private_bounds, reason = "tables are the crate's own")]
 impl<T: Table> Store<T> {
-    /// The hash of a key that keeps its limits.
+    /// Returns the hash of a key whose length is within its limits, or the error.
     #[inline]
     pub(crate) fn checked_hash(&self, operation: Operation, key: &[u8]) -> Result<u64> {
         match Node::check_key(key) {
@@ -25,7 +25,7 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Records a call that failed, and returns its error. Apart from the rest, so that a call that
+    /// Records a failed call, and returns its error. It is a call of its own, so that a call that
     /// succeeds moves no error.
     #[cold]
     #[inline(never)]
@@ -44,7 +44,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         }
     }
 
-    /// Shows the value of a key whose hash is known.
+    /// Shows the value of a key whose hash is known to `visit`.
     #[inline]
     pub(crate) fn read_hashed<C: Closure, R>(
         &self,
@@ -194,7 +194,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
     }
 }
 
-/// A copy of `bytes`, or the error where there is no memory for it.
+/// Returns a copy of `bytes`, or the error if there is no memory for it.
 fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut copy = try_vec(bytes.len())?;
     copy.extend_from_slice(bytes);

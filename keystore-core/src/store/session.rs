@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::sync::reentrancy::UserClosure;
 use crate::table::Table;
 
-/// Operations after which a session enters the table anew.
+/// Number of operations after which a session enters the table anew.
 const RENEWED_AFTER: u32 = 64;
 
 /// A thread that has entered a table, for one operation, a batch or a session. Leaves it when it is
@@ -52,14 +52,14 @@ impl<T: Table, const WRITES: bool> Drop for Entered<'_, T, WRITES> {
 
 /// Many operations of one thread on a store, from [`Store::session`].
 ///
-/// Entering a table takes its time: with the lock-free backend some ten instructions, and a locked
-/// one besides where the system is not Linux. A session does so once, and again after every 64
-/// operations, so that what others remove meanwhile can be freed. With the other backends, which
-/// have nothing to enter, a session is as fast as the store.
+/// To enter a table of the lock-free backend takes some ten instructions, and a locked one as well
+/// if the system is not Linux. A session enters once, and again after every 64 operations, so that
+/// what others remove meanwhile can be freed. The other backends have nothing to enter, so there a
+/// session is as fast as the store.
 ///
-/// While a session lies idle, its thread counts as looking at the store, and with the lock-free
-/// backend nothing that is removed or overwritten meanwhile, in any store of the process, can be
-/// freed: memory grows by as much, and comes back when the session goes on or ends. A session
+/// Do not keep a session idle: while it is, nothing that is removed or overwritten in any
+/// lock-free store of the process can be freed. Memory grows by as much, and comes back when the
+/// session goes on or ends. A session that is forgotten (`mem::forget`) never ends. A session
 /// borrows its store, so the compiler makes the store outlive it, and it stays on its thread: a
 /// store cannot be dropped, or moved, while a session of it is in use.
 ///
@@ -119,7 +119,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::read`](crate::Keystore::read).
     ///
     /// # Errors
-    /// Those of [`Keystore::read`](crate::Keystore::read).
+    /// The errors of [`Keystore::read`](crate::Keystore::read).
     #[inline]
     pub fn read<R>(&mut self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
         self.begin(Operation::Find)?.read::<UserClosure, _>(key, visit)
@@ -128,7 +128,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::get`](crate::Keystore::get).
     ///
     /// # Errors
-    /// Those of [`Keystore::get`](crate::Keystore::get).
+    /// The errors of [`Keystore::get`](crate::Keystore::get).
     #[inline]
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.begin(Operation::Find)?.get(key)
@@ -137,7 +137,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::contains`](crate::Keystore::contains).
     ///
     /// # Errors
-    /// Those of [`Keystore::contains`](crate::Keystore::contains).
+    /// The errors of [`Keystore::contains`](crate::Keystore::contains).
     #[inline]
     pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
         self.begin(Operation::Find)?.contains(key)
@@ -146,7 +146,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::set`](crate::Keystore::set).
     ///
     /// # Errors
-    /// Those of [`Keystore::set`](crate::Keystore::set).
+    /// The errors of [`Keystore::set`](crate::Keystore::set).
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
         self.begin(Operation::Add)?.set(key, value)
@@ -155,7 +155,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::insert`](crate::Keystore::insert).
     ///
     /// # Errors
-    /// Those of [`Keystore::insert`](crate::Keystore::insert).
+    /// The errors of [`Keystore::insert`](crate::Keystore::insert).
     #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
         self.begin(Operation::Add)?.insert(key, value)
@@ -164,7 +164,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::update`](crate::Keystore::update).
     ///
     /// # Errors
-    /// Those of [`Keystore::update`](crate::Keystore::update).
+    /// The errors of [`Keystore::update`](crate::Keystore::update).
     #[inline]
     pub fn update(
         &mut self,
@@ -177,7 +177,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
     ///
     /// # Errors
-    /// Those of [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
+    /// The errors of [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
     pub fn compare_exchange(
         &mut self,
         key: &[u8],
@@ -190,7 +190,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::delete`](crate::Keystore::delete).
     ///
     /// # Errors
-    /// Those of [`Keystore::delete`](crate::Keystore::delete).
+    /// The errors of [`Keystore::delete`](crate::Keystore::delete).
     #[inline]
     pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
         self.begin(Operation::Delete)?.delete(key)
@@ -199,7 +199,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// As [`Keystore::take`](crate::Keystore::take).
     ///
     /// # Errors
-    /// Those of [`Keystore::take`](crate::Keystore::take).
+    /// The errors of [`Keystore::take`](crate::Keystore::take).
     pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.begin(Operation::Delete)?.take(key)
     }

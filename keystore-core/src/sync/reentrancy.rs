@@ -1,17 +1,19 @@
-//! Closures that call the store: how they are answered without anyone ever waiting for themselves.
+//! Closures that call the store, and why no such call deadlocks.
 //!
-//! *Locks.* A closure that a caller hands to a verb of a locked backend runs while the thread
-//! holds a bucket's lock. If it calls a store, and that call had to wait for a lock, two threads
-//! could wait for each other, or one for itself, for ever. So a thread that is inside such a
-//! closure never waits: a lock that is free it takes, and for one that is held the call returns
-//! [`Error::Busy`](crate::Error::Busy). The mark is the thread's, not the store's, for waiting on
-//! another store from inside a closure could close the same circle.
+//! *Locks.* A caller's closure runs while the thread holds a bucket's lock, in a locked backend.
+//! If the closure calls a store and that call waited for a lock, two threads could wait for each
+//! other, or one for itself. So a thread inside such a closure never waits. It takes a lock that
+//! is free. If the lock is held, the call returns [`Error::Busy`](crate::Error::Busy). The mark
+//! belongs to the thread, not to the store, since waiting for another store could close the same
+//! circle.
 //!
-//! Closures of the crate's own call nobody, and are not marked ([`Closure`]).
+//! The crate's own closures call no store, and are not marked ([`Closure`]).
 //!
-//! *Retries.* The lock-free backend asks a deciding closure again where the key was written
-//! meanwhile. A closure that writes the very key it decides about would be asked for ever; so that
-//! write is refused, with the same error.
+//! *Retries.* The lock-free backend calls a closure again if the key was written meanwhile. A
+//! closure that writes the very key it decides about would be called without end. So that write is
+//! refused, with the same error. Writes to other keys leave their share of a resize to the write
+//! around them: to resize now could freeze the bucket of the key, and the closure would be called
+//! again.
 
 use std::cell::Cell;
 use std::ptr;
@@ -21,11 +23,11 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::system_memory::allocator_has;
 
-/// How long a thread sleeps between two tries for a lock for which it cannot queue.
+/// Poll interval for a lock for which the thread cannot queue.
 const NAP: Duration = Duration::from_micros(100);
 
-/// What parking_lot takes for a thread that waits for the first time, and for a queue of a
-/// thousand.
+/// Upper bound of the bytes that parking_lot allocates for a thread that waits for the first time,
+/// and for a queue of a thousand threads.
 const QUEUE_BYTES: usize = 256 << 10;
 
 thread_local! {
@@ -46,7 +48,8 @@ impl Drop for Inside {
     }
 }
 
-/// Runs `closure` with this thread marked as inside a closure, also where it unwinds.
+/// Runs `closure` with this thread marked as inside a closure. The mark ends if the closure
+/// unwinds, too.
 #[inline]
 pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
     DEPTH.set(DEPTH.get() + 1);
@@ -54,7 +57,7 @@ pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
     closure()
 }
 
-/// Whose a closure is that decides about a key.
+/// Who wrote a closure: the user or this crate.
 pub(crate) trait Closure {
     /// Returns the number of shares of a resize that the closure's own writes put off.
     fn take_put_off() -> usize;
@@ -111,7 +114,7 @@ impl Closure for InternalClosure {
     }
 }
 
-/// Whether this thread is inside a closure, and so must not wait.
+/// Returns whether this thread is inside a closure, and so must not wait.
 #[inline]
 pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
@@ -161,8 +164,8 @@ pub(crate) fn poll<G>(
     }
 }
 
-/// The error for a lock that is held: where the thread must not wait for it, and where it has
-/// waited for `lock_timeout`.
+/// Returns the error for a lock that is held: `Busy` if the thread must not wait for it, else the
+/// time-out.
 #[cold]
 pub(crate) fn refused(operation: &'static str, lock_timeout: Option<Duration>) -> Error {
     match lock_timeout {
@@ -171,7 +174,7 @@ pub(crate) fn refused(operation: &'static str, lock_timeout: Option<Duration>) -
     }
 }
 
-/// A decision about a key that this thread is in the middle of, and the one around it.
+/// An update whose closure this thread is inside, linked to the update around it.
 struct ActiveUpdate {
     table: *const (),
     /// The key, not its hash: a hasher may give another one when it is asked again.

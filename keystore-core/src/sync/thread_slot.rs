@@ -33,7 +33,7 @@ thread_local! {
     static SLOT: Cell<usize> = const { Cell::new(UNASSIGNED) };
 }
 
-/// A small number for the calling thread: no two live threads have the same number below
+/// Returns a small number for the calling thread. No two live threads have the same number below
 /// [`OWNED`]. The number passes to another thread when this one ends.
 #[inline]
 #[must_use]
@@ -53,7 +53,7 @@ fn assign_slot() -> usize {
     slot
 }
 
-/// Takes the lowest number below [`OWNED`] that no live thread has.
+/// Takes the lowest slot that no live thread has.
 fn take_owned() -> Option<usize> {
     let mut taken = TAKEN.load(Relaxed);
     while taken != u64::MAX {
@@ -71,8 +71,8 @@ fn next_shared() -> usize {
     OWNED + NEXT_SHARED.fetch_add(1, Relaxed) % SHARED
 }
 
-/// Gives a thread that shares a stripe one of its own, if another thread has ended and left one.
-/// The thread is in no call of a pool: what pools keep for it changes its place.
+/// Gives a thread that shares a slot one of its own, if another thread has ended and left one. The
+/// thread must be in no call of a pool, since pools keep records by slot.
 #[cold]
 pub(crate) fn improve_slot() {
     // One that has no number yet, or may keep none, gets what there is anyway.
@@ -85,7 +85,7 @@ pub(crate) fn improve_slot() {
     }
 }
 
-/// Gives the number of the calling thread back, which ends.
+/// Gives back the slot of the calling thread, which ends.
 pub(crate) fn release_slot() {
     let slot = SLOT.replace(UNASSIGNED);
     if slot < OWNED {

@@ -48,7 +48,7 @@ pub struct Faults {
     /// How far the store's own counts (entries, operations) are from what was done, all differences
     /// added up.
     pub miscounted: u64,
-    /// Verbs that returned an error, and threads that panicked.
+    /// Operations that returned an error, and threads that panicked.
     pub errors: u64,
     /// Nodes that the pool did not get back when the store was dropped.
     pub leaked_nodes: u64,

@@ -1,4 +1,4 @@
-//! A batch is one verb for each entry, in order, and stops at the first that fails.
+//! A batch is one operation for each entry, in order, and stops at the first that fails.
 
 use keystore::{BatchError, Config, Error, Keystore, MAX_KEY_LEN};
 

@@ -1,10 +1,10 @@
-//! Every verb as a plain call that drops its answer, for the checks that try them all.
+//! Every operation as a plain call that drops its answer, for the checks that try them all.
 
 use std::ops::ControlFlow;
 
 use keystore::{Error, Keystore, Update};
 
-/// A verb that takes a key.
+/// An operation that takes a key.
 pub(crate) type OnKey = (&'static str, fn(&dyn Keystore, &[u8]) -> Result<(), Error>);
 
 pub(crate) const ON_KEY: [OnKey; 16] = [
@@ -30,7 +30,7 @@ pub(crate) const ON_KEY: [OnKey; 16] = [
     ("delete_many", |store, key| Ok(store.delete_many(&[key, key]).map(drop)?)),
 ];
 
-/// A verb on the whole store.
+/// An operation on the whole store.
 pub(crate) type OnStore = (&'static str, fn(&dyn Keystore) -> Result<(), Error>);
 
 pub(crate) const ON_STORE: [OnStore; 10] = [

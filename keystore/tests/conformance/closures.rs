@@ -27,7 +27,7 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("a panic of a caller's closure"))
 }
 
-/// A verb whose closure, called on present or absent keys, panics as soon as `count` calls have
+/// An operation whose closure, called on present or absent keys, panics as soon as `count` calls have
 /// gone well.
 type Panicking = (&'static str, fn(&dyn Keystore, count: usize));
 
@@ -85,7 +85,7 @@ fn a_panic_leaves_the_store_whole(combination: &Combination) {
             let outcome = catch_unwind(AssertUnwindSafe(|| verb(&*store, count)));
             assert!(outcome.is_err(), "{name}: the panic reaches the caller");
             assert_holds(&*store, &expected);
-            // Every entry can be written: a lock that was left held would stop this for ever.
+            // Every entry can be written: a lock that was left held would stop this without end.
             for n in 0..60 {
                 let value = bytes(round + n, (round * 37 + n) % 120);
                 assert_eq!(store.set(&key(n), &value), Ok(Change::Replaced), "after {name}");

@@ -1,4 +1,4 @@
-//! Threads that share a store see each verb on a key as one step.
+//! Threads that share a store see each operation on a key as one step.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

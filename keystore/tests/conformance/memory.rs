@@ -165,7 +165,7 @@ fn at_the_memory_limit_writers_fail_and_readers_go_on(combination: &Combination)
     for number in [requested, used, LIMIT] {
         assert!(text.contains(&number.to_string()), "{text} names {number}");
     }
-    // Every verb that would add is refused, and changes nothing; everything else goes on.
+    // Every operation that would add is refused, and changes nothing; everything else goes on.
     let large = [7; 500];
     let refused =
         |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);

@@ -1,4 +1,4 @@
-//! Every verb does what it says, for every kind of key and value.
+//! Every operation does what it says, for every kind of key and value.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -26,7 +26,7 @@ pub(crate) const CHECKS: &[Check] = checks![
         walks_that_write_across_each_other_end
 ];
 
-/// A verb whose closure makes a call.
+/// An operation whose closure makes a call.
 type Outer = (&'static str, fn(&dyn Keystore, &mut dyn FnMut()) -> Result<(), Error>);
 
 const OUTER: [Outer; 10] = [
@@ -102,7 +102,7 @@ fn assert_answered<T>(combination: &Combination, name: &str, result: &Result<T, 
     }
 }
 
-/// Whether the closure of this verb decides what becomes of a key.
+/// Whether the closure of this operation decides what becomes of a key.
 fn decides(outer: &str) -> bool {
     outer.starts_with("update") || outer.starts_with("retain")
 }
@@ -144,7 +144,7 @@ fn every_verb_inside_every_closure_ends(combination: &Combination) {
     }
 }
 
-/// Checks that all ways of asking agree, and that every verb works.
+/// Checks that all ways of asking agree, and that every operation works.
 fn assert_usable(store: &dyn Keystore) {
     let now = contents(store);
     assert_holds(store, &now);

@@ -27,7 +27,7 @@ pub(crate) const CHECKS: &[Check] = checks![
         a_lock_that_another_thread_held_stays_held
 ];
 
-/// Every verb, each answer checked.
+/// Every operation, each answer checked.
 fn every_verb(store: &dyn Keystore) {
     store.clear().unwrap();
     let mut model = Model::default();

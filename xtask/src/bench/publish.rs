@@ -22,7 +22,7 @@ impl Pages {
     /// Returns the pages of this repository if they show figures of the suite.
     ///
     /// # Errors
-    /// Returns [`Error::Unknown`] for a suite that they do not show, and [`Error::File`] if a page
+    /// Returns [`Error::Unknown`] for a suite that they do not show, and [`Error::Text`] if a page
     /// cannot be read.
     pub(super) fn find(planned: &Results) -> Result<Self> {
         let docs =
@@ -55,7 +55,7 @@ impl Pages {
     /// Writes the blocks and the plots of the results' suite. Returns a message with their names.
     ///
     /// # Errors
-    /// Returns [`Error::Results`] for results with too few rounds, and [`Error::File`] or
+    /// Returns [`Error::Results`] for results with too few rounds, and [`Error::Text`] or
     /// [`Error::Plot`] if a file cannot be written or drawn.
     pub(super) fn write(&self, results: &Results) -> Result<String> {
         if results.fewest_rounds() < ROUNDS {

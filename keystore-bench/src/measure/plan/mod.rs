@@ -69,8 +69,8 @@ impl Plan {
     /// Makes or reads the keys of every scenario, and checks that all of them can run.
     ///
     /// # Errors
-    /// [`Error::Scenario`] for the first scenario that cannot run; those of [`Keys::from_file`] and
-    /// [`Trace::read`].
+    /// Returns [`Error::Scenario`](crate::Error::Scenario) for the first scenario that cannot run,
+    /// and the errors of reading keys and traces.
     pub fn new(suite: Suite, candidates: Vec<Candidate>) -> Result<Self> {
         for scenario in &suite.scenarios {
             scenario.validate()?;
@@ -158,7 +158,7 @@ impl Plan {
     /// [`RunControl::stop`] is called, what was measured so far is the result.
     ///
     /// # Errors
-    /// [`Error::Store`] if a store refused an operation. A store whose content is wrong
+    /// [`Error::Store`](crate::Error::Store) if a store refused an operation. A store whose content is wrong
     /// afterwards is not an error here: its rows say so ([`Results::verify`]).
     pub fn run(
         &self,

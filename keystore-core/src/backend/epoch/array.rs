@@ -1,15 +1,15 @@
-//! The array of buckets, and the array that it is being moved to.
+//! The array of buckets, and the array that it migrates to.
 //!
-//! A table is one array of 2^k buckets, chosen by the low k bits of the hash. It grows and shrinks
-//! by hanging an array of twice or half the size on [`BucketArray::next`] and moving the buckets
-//! over a few at a time (module `migrate`); when all are moved, `next` becomes the table's array
-//! and the old one is retired.
+//! A table is one array of 2^k buckets, chosen by the low k bits of the hash. To grow or shrink,
+//! the table installs an array of twice or half the size as [`BucketArray::next`] and migrates the
+//! buckets, a few at a time (module `resize`). When all have migrated, `next` becomes the table's
+//! array, and the old one is retired.
 //!
-//! Buckets move by *units*: growing, a unit is a bucket of the old array and the two buckets of
-//! the new one that its entries part to; shrinking, two of the old and the one of the new that
-//! they meet in. Either way the unit of a hash is given by the low bits that both arrays take. A
-//! unit counts as moved when its last new bucket is settled: until that instant the old array has
-//! its entries, from then on the new one does.
+//! Buckets migrate by *units*. To grow, a unit is a bucket of the old array and the two buckets of
+//! the new one that it splits to. To shrink, a unit is two buckets of the old array and the one of
+//! the new array that they merge to. The unit of a hash is given by the low bits that both arrays
+//! use. A unit has migrated when its last new bucket is finished: until that instant the old array
+//! has its entries, from then on the new one does.
 
 use std::ptr::null_mut;
 
@@ -24,8 +24,7 @@ use crate::huge_pages::Pages;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-/// The most bits that an array can have: what the bucket index can take of the hash, and memory
-/// can hold.
+/// Largest number of bits of an array. Memory can hold no more buckets.
 pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
 
 /// See the module.
@@ -36,22 +35,22 @@ pub(super) struct BucketArray {
     mask: usize,
     bits: u32,
     next: AtomicPtr<BucketArray>,
-    /// How far the move into this array has come; `None` for a table's first.
+    /// Progress of the migration into this array. `None` for a table's first array.
     migration: Option<Migration>,
 }
 
-/// The move into an array: which chunks of units have been claimed, and which are done.
+/// A migration into an array: the chunks of units that were claimed, and those that are copied.
 #[derive(Debug)]
 pub(super) struct Migration {
     pub(super) units: usize,
-    /// Chunks handed out so far; past the last, they are handed out again, in case a thread never
-    /// came back with one.
+    /// Number of claims so far. After the last chunk they start again, in case a thread never
+    /// finished one.
     pub(super) claimed: CachePadded<AtomicUsize>,
     pub(super) copied: CachePadded<AtomicUsize>,
     pub(super) chunks: ZeroedArray<AtomicBool>,
 }
 
-/// Units that a thread claims at a time.
+/// Number of units that a thread claims at a time.
 pub(super) const CHUNK: usize = 8;
 
 // SAFETY: zero is false.
@@ -62,7 +61,7 @@ unsafe impl Zeroable for AtomicBool {
     }
 }
 
-/// A unit of the move from one array to the next.
+/// A unit of the migration from one array to the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unit<'g> {
     pub(super) from: &'g BucketArray,
@@ -71,8 +70,8 @@ pub(super) struct Unit<'g> {
 }
 
 impl BucketArray {
-    /// An array of 2^`bits` fresh buckets: a table's first, or one to move an array of
-    /// 2^`from_bits` buckets to.
+    /// Allocates an array of 2^`bits` empty buckets: a table's first, or the target of a migration
+    /// from an array of 2^`from_bits` buckets.
     pub(super) fn allocate(bits: u32, from_bits: Option<u32>, pages: Pages) -> Result<*mut Self> {
         let migration = match from_bits {
             None => None,
@@ -119,12 +118,12 @@ impl BucketArray {
         self.buckets.as_slice()
     }
 
-    /// Bytes of the array.
+    /// Returns the bytes of the array.
     pub(super) fn bytes(&self) -> usize {
         ZeroedArray::<Bucket>::bytes(self.buckets().len()) + size_of::<Self>()
     }
 
-    /// Of those, bytes that huge pages were asked for.
+    /// Returns the number of those bytes for which huge pages were requested.
     pub(super) fn huge_page_bytes(&self) -> usize {
         self.buckets.huge_page_bytes()
     }
@@ -140,7 +139,7 @@ impl BucketArray {
         unsafe { self.buckets().get_unchecked(hash as usize & self.mask) }
     }
 
-    /// The array that this one is being moved to, or was.
+    /// Returns the array that this one migrates to, or has migrated to.
     #[inline]
     pub(super) fn next<'g>(&self, _: &'g Guard) -> Option<&'g Self> {
         // SAFETY: an array is retired when the table no longer leads to it, and freed when nobody
@@ -148,12 +147,12 @@ impl BucketArray {
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Hangs `next` on this array where it has none: whether it had none.
+    /// Installs `next` if this array has none. Returns whether it did.
     pub(super) fn install_next(&self, next: *mut Self) -> bool {
         self.next.compare_exchange(null_mut(), next, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The unit of `hash` in the move to `to`.
+    /// Returns the unit of `hash` in the migration to `to`.
     #[inline]
     pub(super) fn unit<'g>(&'g self, to: &'g Self, hash: u64) -> Unit<'g> {
         let units = 1_usize << self.bits.min(to.bits);
@@ -162,12 +161,12 @@ impl BucketArray {
 }
 
 impl<'g> Unit<'g> {
-    /// The buckets that the unit's entries come from.
+    /// Returns the buckets that the unit's entries come from.
     pub(super) fn sources(self) -> impl Iterator<Item = &'g Bucket> {
         self.buckets_in(self.from)
     }
 
-    /// The buckets that they go to.
+    /// Returns the buckets that they go to.
     pub(super) fn targets(self) -> impl Iterator<Item = &'g Bucket> {
         self.buckets_in(self.to)
     }
@@ -177,21 +176,21 @@ impl<'g> Unit<'g> {
         array.buckets().iter().skip(self.index).step_by(units)
     }
 
-    /// Whether the unit has been moved: from then on, the new array has its entries.
+    /// Returns whether the unit has migrated. From then on, the new array has its entries.
     #[inline]
     pub(super) fn is_migrated(self) -> bool {
         self.last_target().link().is_migrated()
     }
 
-    /// The target that is settled last.
+    /// Returns the target that is finished last.
     #[inline]
     pub(super) fn last_target(self) -> &'g Bucket {
         let units = 1_usize << self.from.bits.min(self.to.bits);
         &self.to.buckets()[self.to.buckets().len() - units + self.index]
     }
 
-    /// The bit of the hash that parts the unit's entries to its two targets; `None` where there is
-    /// one.
+    /// Returns the bit of the hash that chooses between the unit's two targets, or `None` if there
+    /// is one target.
     pub(super) fn split_bit(self) -> Option<u32> {
         (self.to.bits > self.from.bits).then_some(self.from.bits)
     }

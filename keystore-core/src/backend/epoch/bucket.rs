@@ -1,30 +1,30 @@
 //! A bucket: seven slots and a link, on one cache line. All of it is atomic; nothing is ever
 //! locked.
 //!
-//! A slot is a [`TaggedPtr`] with up to three flags, and goes through these states:
+//! A slot is a [`TaggedPtr`] with up to three flags. It has these states:
 //!
 //! ```text
 //!             place                  commit                  replace
-//!   free ───────────────► pending ───────────► live ──────────────────► live
+//!   empty ──────────────► pending ───────────► live ──────────────────► live
 //!    ▲                      │                   │
 //!    │      give up         │                   │  remove
-//!    ├──────────────────────┤                   └───────────────► free (vacated)
-//!    │   (its own thread)   │ another thread decides against it
-//!    └──────────────────────┴─► dead ──► vacated, by its own thread
+//!    ├──────────────────────┤                   └───────────────► tombstone
+//!    │   (its own thread)   │ another thread aborts it
+//!    └──────────────────────┴─► aborted ──► tombstone, by its own thread
 //!
 //!   any state ── freeze ──► the same state, frozen: it never changes again
 //! ```
 //!
-//! A free slot is either [`EMPTY`] (all zeros: never held anything) or [`TOMBSTONE`]. They are
-//! told apart so that what moves entries into a new bucket, which several threads may do at once,
-//! fills a slot only once: see the module `migrate`.
+//! A slot without an entry is either [`EMPTY`] (all zeros: it never held anything) or a
+//! [`TOMBSTONE`]. An insertion may take both. A migration, which several threads may do at once,
+//! fills only empty slots, so it fills each slot once: see the module `resize`.
 //!
-//! Only live words are entries. A pending word is an insertion that is not decided yet; readers do
-//! not see it.
+//! Only live pointers are entries. A pending pointer is an insertion that is not committed; readers
+//! do not see it.
 //!
-//! A live word that is frozen because its bucket splits also says which half it goes to
-//! ([`TaggedPtr::SECOND`]). The exchange that freezes it writes that down, so all threads that
-//! copy the word put it into the same half.
+//! A live pointer that is frozen because its bucket splits also says which half it goes to
+//! ([`TaggedPtr::SECOND`]). The exchange that freezes it writes that down, so all threads that copy
+//! the pointer put it into the same half.
 //!
 //! The link holds the address of an overflow bucket, or none, and two flags of the bucket:
 //! [`MIGRATED`] and [`FROZEN_LINK`].
@@ -41,33 +41,32 @@ use crate::fallible::try_box;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 
-/// Words of a bucket: those of a cache line, but few for a model checker, which tries what can
-/// happen to each.
+/// Number of words of a bucket: a cache line of them, but few for the model checker, which tries
+/// everything that can happen to each.
 const WORDS: usize = if cfg!(loom) { 3 } else { tags::WORDS };
 
-/// Slots in a bucket.
+/// Number of slots of a bucket.
 pub(super) const SLOTS: usize = WORDS - 1;
 
-/// An insertion that is not decided yet.
+/// An insertion that is not committed.
 const PENDING: u64 = 0b001;
-/// The slot never changes again: its bucket is being moved, or was.
+/// The slot never changes again: its bucket is being migrated, or was.
 const FROZEN: u64 = 0b010;
-/// In a pending word: an insertion that was decided against. Without a node: a slot that held
-/// something once.
+/// In a pending pointer: the insertion was aborted. Without a node: a tombstone.
 const ABORTED: u64 = 0b100;
-/// In a live word that is frozen the same bit says which half of a split it goes to: only words
-/// that are not live are dead.
+/// In a frozen live pointer the same bit says which half of a split it goes to. Only pointers that
+/// are not live can be aborted.
 const _: () = assert!(ABORTED == TaggedPtr::SECOND);
 
 /// A slot that never held anything.
 pub(super) const EMPTY: u64 = 0;
-/// A slot that held something once.
+/// A slot that held an entry once.
 pub(super) const TOMBSTONE: u64 = ABORTED;
 
-/// In a link: everything was moved into this bucket, so that it counts from here on.
+/// In a link: everything has migrated into this bucket, so it holds its entries from now on.
 const MIGRATED: u64 = 0b001;
-/// In a link: the bucket is being moved, or was: it takes no more overflow buckets, and its slots
-/// are frozen one by one.
+/// In a link: the bucket is being migrated, or was. It takes no more overflow buckets, and its
+/// slots are frozen one by one.
 const FROZEN_LINK: u64 = 0b010;
 
 const LINK_FLAGS: u64 = MIGRATED | FROZEN_LINK;
@@ -91,33 +90,35 @@ unsafe impl Zeroable for Bucket {
     }
 }
 
-/// What a slot's word says.
+/// The states of a slot.
 impl TaggedPtr {
-    /// An entry, frozen or not.
+    /// Returns whether this is an entry, frozen or not.
     #[inline]
     pub(super) fn is_live(self) -> bool {
         self.0 & PENDING == 0 && self.node().is_some()
     }
 
-    /// An entry under this tag, frozen or not. (Or a free slot under none, which has no node.)
+    /// Returns whether this is an entry with this tag, frozen or not. (Or an empty slot, whose tag
+    /// is 0 and which has no node.)
     #[inline]
     pub(super) fn is_live_under(self, tag: u16) -> bool {
         self.0 & (Self::TAG | PENDING) == Self::under(tag).0
     }
 
-    /// An insertion that can still be decided either way.
+    /// Returns whether this is an insertion that can still be committed or aborted.
     #[inline]
     pub(super) fn is_undecided(self) -> bool {
         self.0 & (PENDING | ABORTED | FROZEN) == PENDING
     }
 
-    /// An insertion of the same node that came to nothing: killed, or frozen before it was decided.
+    /// Returns whether this is a failed insertion of the node of `word`: aborted, or frozen before
+    /// it was committed.
     #[inline]
     pub(super) fn is_failed_insertion_of(self, word: Self) -> bool {
         self.0 & !(FROZEN | ABORTED) == word.0 | PENDING && self.0 & (FROZEN | ABORTED) != 0
     }
 
-    /// An insertion that was decided against.
+    /// Returns whether this is an aborted insertion.
     #[inline]
     pub(super) fn is_aborted(self) -> bool {
         self.0 & (PENDING | ABORTED) == PENDING | ABORTED
@@ -148,7 +149,8 @@ impl TaggedPtr {
         Self(self.0 | ABORTED)
     }
 
-    /// The word, frozen. If it is live and its bucket splits, `second` tells to which half it goes.
+    /// Returns the pointer, frozen. If it is live and its bucket splits, `second` tells to which
+    /// half it goes.
     #[inline]
     fn frozen(self, second: bool) -> Self {
         debug_assert!(!second || self.is_live());
@@ -185,8 +187,8 @@ impl Link {
 }
 
 impl Bucket {
-    /// A fresh overflow bucket whose first slots hold `words`, and whose link is to `next` (or
-    /// null).
+    /// Allocates an overflow bucket whose first slots hold `words`, and whose link is to `next`
+    /// (or null).
     pub(super) fn allocate(words: &[TaggedPtr], next: *mut Self) -> Result<*mut Self> {
         debug_assert!(words.len() <= SLOTS);
         let word = |at: usize| match at {
@@ -237,7 +239,7 @@ impl Bucket {
         &self.words[SLOTS]
     }
 
-    /// The slots that held a word with this tag when they were looked at.
+    /// Returns the slots that held a pointer with this tag when they were read.
     #[inline]
     pub(super) fn slots_with(&self, tag: u16) -> impl Iterator<Item = &AtomicU64> {
         #[cfg(loom)]
@@ -248,15 +250,15 @@ impl Bucket {
         matches.map(|slot| &self.words[slot])
     }
 
-    /// Acquire: what was written to the overflow bucket before it was linked, and to the slots
-    /// before the bucket was settled, is seen.
+    /// Reads the link. Acquire: what was written to the overflow bucket before it was linked is
+    /// seen, and so are the slots that were filled before the bucket was finished.
     #[inline]
     pub(super) fn link(&self) -> Link {
         Link(self.link_word().load(Ordering::Acquire))
     }
 
-    /// Links an overflow bucket where `link` has none and is not frozen. Where that has changed,
-    /// the new link.
+    /// Links an overflow bucket, if the link still is `link`, which has none and is not frozen.
+    /// Otherwise returns the new link.
     pub(super) fn append(&self, link: Link, overflow: *mut Self) -> Result<(), Link> {
         debug_assert!(link.overflow().is_none() && !link.is_frozen());
         let new = overflow.expose_provenance() as u64 | link.0;
@@ -267,22 +269,22 @@ impl Bucket {
             .map_err(Link)
     }
 
-    /// Makes the bucket count, with the chain that `overflow` begins (or null): whether this call
-    /// did so.
+    /// Finishes the migration into this bucket, with the overflow chain that starts at `overflow`
+    /// (or null). Returns whether this call finished it.
     pub(super) fn finish_bucket(&self, overflow: *mut Self) -> bool {
         let new = overflow.expose_provenance() as u64 | MIGRATED;
-        // Release: whoever sees the bucket settled sees its slots filled.
+        // Release: a thread that sees the bucket finished sees its slots filled.
         self.link_word().compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// This bucket and its overflow buckets. A bucket's link is read when the next one is asked
-    /// for.
+    /// Returns this bucket and its overflow buckets. A bucket's link is read when the next bucket
+    /// is requested.
     #[inline]
     pub(super) fn chain<'g>(&'g self, _: &'g Guard) -> Chain<'g> {
         Chain { last: None, first: Some(self) }
     }
 
-    /// All slots of the chain, with what they hold now.
+    /// Returns all slots of the chain, with their contents.
     #[inline]
     pub(super) fn words<'g>(
         &'g self,
@@ -300,8 +302,8 @@ impl Bucket {
     /// that is exchanged into the slot counts for all threads. It may panic, as it may call the
     /// user's hasher: then the rest is left for the next call.
     pub(super) fn freeze(&self, guard: &Guard, second: impl Fn(TaggedPtr) -> bool) {
-        // Each link is frozen before the chain asks it for the next bucket, so what is found is
-        // the whole chain for good.
+        // Each link is frozen before the chain reads it for the next bucket. So the chain that is
+        // found is complete, and grows no more.
         for bucket in self.chain(guard) {
             if !bucket.link().is_frozen() {
                 bucket.link_word().fetch_or(FROZEN_LINK, Ordering::AcqRel);

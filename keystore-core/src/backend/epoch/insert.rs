@@ -1,34 +1,44 @@
-//! Inserting a key that is not there, so that no key is ever in twice.
+//! Inserting a key that is not there, so that no key is ever in the table twice.
 //!
 //! Replacing and removing are one exchange on the slot that has the key. Inserting is harder: two
-//! threads that found the same key absent may take two different free slots. So an insertion goes
-//! through three steps:
+//! threads that found the same key absent may take two different empty slots. So an insertion has
+//! three steps:
 //!
-//! 1. *Place*: exchange a free slot for the word, marked pending. Readers do not see it.
-//! 2. *Resolve*: look through the whole bucket for the same key in other slots. A live one: give
-//!    up, the key is there. A pending one further back: kill it (mark it dead). A pending one
-//!    further ahead: it has precedence, so decide it first, on its thread's behalf, which kills
-//!    this one or removes it from the way.
-//! 3. *Commit*: exchange the pending word for the live one. This is where an insertion takes
-//!    effect.
+//! 1. *Place*: exchange an empty slot for the pointer, marked pending. Readers do not see it.
+//! 2. *Resolve*: look through the whole chain for the same key in other slots.
+//!    - The key is live in another slot: give up, the key is there.
+//!    - It is pending further back: abort that insertion.
+//!    - It is pending further ahead: that insertion has precedence. So resolve it first, on behalf
+//!      of its thread. That aborts this insertion, or takes the other out of the way.
+//! 3. *Commit*: exchange the pending pointer for the live one. Here the insertion takes effect.
 //!
-//! Why no key is committed twice: say P and Q are pending insertions of one key, P ahead of Q.
-//! Placing and looking are sequentially consistent, so whoever is placed second is seen by nobody
-//! who looked before, but sees the first when it looks. Whoever resolves either of them, for
-//! itself or for another, begins to look after that one was placed. If it was placed second, the
-//! first is in view, pending or live: P's resolvers kill Q, or find it live and give up; Q's
-//! resolvers have P decided, and if that commits, they find it live and give up. If it was placed
-//! first and its resolver did not see the other, the other's resolvers see it. Either way at most
-//! one commits.
+//! # Why no key is committed twice
 //!
-//! Why nobody waits: a thread that stops between steps leaves a pending word, which any other
-//! thread with the same key decides for it, and which others pass over. Precedence goes one way,
-//! towards the front of the bucket, so helping ends.
+//! Say P and Q are pending insertions of one key, and P is ahead of Q. Placing and looking are
+//! sequentially consistent. So of the two, the one that was placed second is in nobody's view who
+//! looked before; but whoever resolves it sees the first. A thread that resolves an insertion, its
+//! own or another's, starts to look after that insertion was placed.
 //!
-//! A word is exchanged for exactly what was read, and a node is placed at most once: a thread
-//! whose insertion fails retires the node, and starts over with another. So a helper that was
-//! stopped just before its exchange, and wakes when the slot has long been used for something
-//! else, fails to do harm: while it is pinned no other word can look like the one it expects.
+//! - If the insertion was placed second, the first is in view, pending or live. A thread that
+//!   resolves P aborts Q, or finds Q live and gives up. A thread that resolves Q resolves P first;
+//!   if that commits, the thread finds P live and gives up.
+//! - If it was placed first and its resolver did not see the other, then the resolvers of the other
+//!   see it.
+//!
+//! Either way at most one of the two commits.
+//!
+//! # Why nobody waits
+//!
+//! A thread that stops between two steps leaves a pending pointer. Any other thread with the same
+//! key resolves it, and threads with other keys pass over it. Precedence has one direction, towards
+//! the front of the chain, so helping ends.
+//!
+//! # Why a late helper does no harm
+//!
+//! A slot is exchanged for exactly what was read, and a node is placed at most once: a thread whose
+//! insertion failed retires the node and starts over with another. Say a helper is stopped just
+//! before its exchange, and wakes when the slot has long been used for something else. Its exchange
+//! fails, since while it is pinned no other node can have the address that it expects.
 
 use super::bucket::{Bucket, TOMBSTONE};
 use super::failpoint::{self, Failpoint};
@@ -37,14 +47,14 @@ use crate::backend::common::tagged_ptr::TaggedPtr;
 use crate::error::Result;
 use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 
-/// What became of an insertion.
+/// Outcome of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Insertion {
     /// The entry is in, `deep` if in an overflow bucket.
     Committed { deep: bool },
-    /// It never was in the bucket, which is being moved.
+    /// It was not placed: the bucket is frozen.
     NotPlaced,
-    /// It was pending, and came to nothing: the key is there, or the bucket is being moved.
+    /// It was pending and failed: the key is there, or the bucket is frozen.
     Lost,
 }
 
@@ -58,12 +68,12 @@ pub(super) fn insert(
     let Some((slot, deep)) = place(bucket, word, guard)? else { return Ok(Insertion::NotPlaced) };
     failpoint::hit(Failpoint::Placed);
     resolve(bucket, slot, word.pending(), key, guard);
-    // Whoever decided it, the slot tells how: a failed insertion stays there for its own thread to
-    // clear away.
+    // Whichever thread resolved it, the slot has the outcome: a failed insertion stays there until
+    // its own thread removes it.
     let found = TaggedPtr(slot.load(Ordering::Acquire));
     if found.is_failed_insertion_of(word) {
         if !found.is_frozen() {
-            // Where this fails, the slot has just been frozen.
+            // If this fails, the slot has just been frozen.
             let _ = slot.compare_exchange(found.0, TOMBSTONE, Ordering::AcqRel, Ordering::Relaxed);
         }
         return Ok(Insertion::Lost);
@@ -71,7 +81,7 @@ pub(super) fn insert(
     Ok(Insertion::Committed { deep })
 }
 
-/// Takes a free slot for the word, pending. `None` where the bucket is being moved.
+/// Places the pointer, pending, in an empty slot. Returns `None` if the bucket is frozen.
 fn place<'g>(
     bucket: &'g Bucket,
     word: TaggedPtr,
@@ -80,8 +90,8 @@ fn place<'g>(
     let mut deep = false;
     for current in bucket.chain(guard) {
         for slot in current.slots() {
-            // Acquire: who sees the slot frozen sees the link frozen too, and moves the unit
-            // instead of coming here again.
+            // Acquire: a thread that sees the slot frozen sees the link frozen too. It migrates
+            // the unit then, instead of coming here again.
             let found = TaggedPtr(slot.load(Ordering::Acquire));
             if found.is_frozen() {
                 return Ok(None);
@@ -109,18 +119,18 @@ fn place<'g>(
         if link.overflow().is_none() {
             let overflow = Bucket::allocate(&[], std::ptr::null_mut())?;
             if current.append(link, overflow).is_err() {
-                // Another overflow bucket is there by now, or the link is frozen: the next turn of
-                // the loop sees. SAFETY: nobody has seen it.
+                // Another overflow bucket is there by now, or the link is frozen. The next turn of
+                // the loop finds out. SAFETY: nobody has seen it.
                 unsafe { Bucket::free(overflow) };
             }
         }
     }
-    // The chain ended though every link in it got a follower or was found frozen: the last one
+    // The chain ended although every link got an overflow bucket or was found frozen: the last one
     // froze in between.
     Ok(None)
 }
 
-/// Decides the pending word in `slot`: afterwards it is not pending there, or frozen.
+/// Resolves the pending pointer in `slot`. Afterwards it is not pending there, or it is frozen.
 fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: TaggedPtr, key: &[u8], guard: &Guard) {
     'look: loop {
         let mut ahead = true;
@@ -169,7 +179,7 @@ fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: TaggedPtr, key: &[u8], gu
     }
 }
 
-/// Whether a word has a node with this key. Dead and free words count as having none.
+/// Returns whether a pointer has a node with this key. Aborted and empty slots have none.
 fn has_key(word: TaggedPtr, key: &[u8]) -> bool {
     if word.is_aborted() {
         return false;

@@ -2,11 +2,12 @@
 //!
 //! # The table
 //!
-//! An array of buckets, each one cache line of seven slots and a link to overflow buckets
-//! ([`bucket`]). A slot is one atomic word: a tag of the key's hash and the node's address. Nodes
-//! never change once they are in a slot, so an entry's whole life is exchanges on one word:
+//! The table is an array of buckets. Each is one cache line of seven slots and a link to overflow
+//! buckets ([`bucket`]). A slot is one atomic word: a tag of the key's hash and the node's
+//! address. Nodes never change once they are in a slot, so an entry's whole life is exchanges on
+//! one word:
 //!
-//! | verb | takes effect at |
+//! | operation | takes effect at |
 //! |---|---|
 //! | read, get, contains | the load of the slot's word; for an absent key, an instant between the loads at which no slot has it |
 //! | set, update, compare_exchange of a key that is there | the exchange of its word for the new node's |
@@ -14,9 +15,9 @@
 //! | set, insert of a key that is not there | the exchange of the pending word for the live one ([`insert`]) |
 //! | a write that decides to change nothing | as a read |
 //!
-//! An absent key: if a key was there all the time while a reader looked, it was in one slot all
-//! the time, for an entry changes its slot only by being removed and inserted again; so the reader
-//! met it. A reader that did not meet it may therefore say that there was an instant without it.
+//! *Why a miss is right.* If a key was in the table all the time while a reader looked, it was in
+//! one slot all the time, since an entry changes its slot only by being removed and inserted
+//! again. So the reader met it. If the reader did not meet it, there was an instant without it.
 //!
 //! # Growing
 //!
@@ -26,12 +27,12 @@
 //!
 //! # Memory
 //!
-//! A node that was taken out of its slot may still be looked at. Every verb pins the epoch
+//! A node that was taken out of its slot may still be looked at. Every operation pins the epoch
 //! (crossbeam-epoch, after Keir Fraser's *Practical lock-freedom*, 2004) while it is in the table,
 //! and what was taken out is freed when all who were pinned then have let go ([`garbage`]). How a
 //! pin is had for two stores and no locked instruction is told in [`pin`](mod@pin).
 //!
-//! # What was learned from whom
+//! # Sources
 //!
 //! One cache line to a bucket, bounded chains and growth that blocks nobody: DLHT (arXiv
 //! 2406.09986) and CLHT (David, Guerraoui, Trigonakis, 2015). Helping a half-done operation from
@@ -82,7 +83,7 @@ use crate::table::{Action, Footprint, Survey, Table, describe, entered};
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
 
 impl<A: NodeAllocator + Send + Sync + 'static> EpochKeystore<A> {
-    /// An empty store whose nodes come from `allocator`.
+    /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
@@ -96,12 +97,12 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// An empty store with a hasher of one's own.
+    /// Opens an empty store with another hasher.
     ///
-    /// Whoever can choose the keys and knows which of them share a hash can make every operation
-    /// on these walk through all of them. The default hasher's seed is random, which is enough
-    /// against keys that were chosen beforehand. Against someone who can measure how long the
-    /// store takes, and learn from it, take SipHash:
+    /// A user who chooses the keys, and knows which of them share a hash, can make every operation
+    /// on these visit all of them. The default hasher's seed is random, which protects against
+    /// keys that were chosen beforehand. It does not protect against someone who can measure how
+    /// long the store takes, and learn from it. Then take SipHash:
     ///
     /// ```
     /// # fn main() -> keystore_core::Result<()> {
@@ -142,10 +143,10 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The array that verbs start at. Where it is being moved, its `next` is where they may have
-    /// to go on.
+    /// Array that operations start at. While it is being migrated, they may have to go on in its
+    /// `next`.
     array: AtomicPtr<BucketArray>,
-    /// The account is in there too: what is freed is accounted for.
+    /// Garbage, and the account, since freeing needs it.
     garbage: Garbage<A, S>,
     initial_bits: u32,
     pages: Pages,
@@ -159,7 +160,7 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The array to start at.
+    /// Returns the array to start at.
     #[inline]
     fn current<'g>(&self, _: &'g Guard) -> &'g BucketArray {
         // SAFETY: there always is one, and it is retired only when it is the table's no longer;
@@ -167,7 +168,7 @@ where
         unsafe { &*self.array.load(Ordering::Acquire) }
     }
 
-    /// Looks for `key` in a bucket and its overflow buckets: where it is live.
+    /// Finds the live slot of `key` in a bucket and its overflow buckets.
     #[inline]
     fn find<'g>(bucket: &'g Bucket, tag: u16, key: &[u8], guard: &'g Guard) -> Option<Found<'g>> {
         Self::find_in(bucket, tag, key, guard).or_else(|| {
@@ -212,12 +213,12 @@ where
         None
     }
 
-    /// The array and bucket in which `hash` is to be read.
+    /// Returns the array and the bucket to read `hash` in.
     ///
-    /// Its unit had not moved an instant ago, so the bucket had the entries then, and its chain
+    /// Its unit had not migrated an instant ago. So the bucket had the entries then, and its chain
     /// cannot be freed while this thread is pinned. What is found in it was there at that instant
-    /// or came later, and either is an answer for this call. (A bucket whose unit moved before
-    /// must not be looked into: its chain may be gone.)
+    /// or came later; either is a right answer for this call. (A bucket whose unit had migrated
+    /// before must not be read: its chain may be freed.)
     #[inline]
     fn bucket_to_read<'g>(&self, hash: u64, guard: &'g Guard) -> (&'g BucketArray, &'g Bucket) {
         let mut array = self.current(guard);
@@ -247,7 +248,7 @@ where
         }
     }
 
-    /// The bucket that `hash` is to be written in. A bucket that is being moved is moved first.
+    /// Returns the bucket to write `hash` in. If it is frozen, its unit is migrated first.
     #[inline]
     fn bucket_to_write<'g>(&self, hash: u64, guard: &'g Guard) -> Result<&'g Bucket> {
         let mut array = self.current(guard);
@@ -443,7 +444,7 @@ where
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
         // SAFETY: the walk's nodes are alive while it shows them.
-        self.walk(session, |node, _, _| Ok(unsafe { visit(node.key(), node.value()) }))
+        self.scan_nodes(session, |node, _, _| Ok(unsafe { visit(node.key(), node.value()) }))
     }
 
     fn retain(
@@ -452,7 +453,7 @@ where
         mut keep: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<usize> {
         let mut removed = 0;
-        self.walk(session, |node, hash, guard| {
+        self.scan_nodes(session, |node, hash, guard| {
             // SAFETY: the walk's nodes are alive while it shows them.
             let key = unsafe { node.key() };
             let decide = |value: Option<&[u8]>| match value {

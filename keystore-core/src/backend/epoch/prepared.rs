@@ -1,5 +1,5 @@
-//! A node on its way into the table: made once, kept over the tries of a write, and freed where
-//! the write comes to nothing.
+//! A node on its way into the table. It is made once, kept over the tries of a write, and freed if
+//! the write does not use it.
 
 use std::hash::BuildHasher;
 use std::ptr;
@@ -10,13 +10,13 @@ use crate::backend::common::hint::cold;
 use crate::error::{Error, Result};
 use crate::node::Node;
 
-/// A node that was made for a write and is not in the table yet.
+/// A node for a write, which is not in the table yet.
 pub(super) struct PreparedNode<'t, 'v, A: NodeAllocator, S: BuildHasher> {
     account: &'t Account<A, S>,
     node: Option<Node>,
-    /// What the node was prepared of, if it was.
+    /// Value that the node was prepared of, if it was.
     prepared_of: Option<&'v [u8]>,
-    /// Why there is none, if it was and could not be: told when it is wanted.
+    /// Error of [`prepare`](Self::prepare), which the next [`with`](Self::with) returns.
     refused: Option<Error>,
 }
 
@@ -27,9 +27,9 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         Self { account, node: None, prepared_of: None, refused: None }
     }
 
-    /// Makes a node that will likely be wanted, before the table is looked at: so the wait for the
-    /// node's memory is one with the wait for the table's. Under a memory limit it is not known
-    /// yet how much room it needs, so there this does nothing.
+    /// Makes a node that the write will likely need, before it looks at the table. So the waits
+    /// for the node's memory and for the table's overlap. Under a memory limit this does nothing,
+    /// since it is not known yet how many bytes the node replaces.
     #[inline]
     pub(super) fn prepare(&mut self, key: &[u8], value: &'v [u8]) {
         if !self.account.heap.is_limited() {
@@ -41,8 +41,8 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         }
     }
 
-    /// A node with this key and value, to take the place of one of `replaced` bytes (0: of none):
-    /// the one that was prepared, or that an earlier try left, if it is right.
+    /// Returns a node with this key and value, which replaces one of `replaced` bytes (0: none).
+    /// It is the prepared node, or that of an earlier try, if its value is equal.
     #[inline]
     pub(super) fn with(&mut self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         match (self.node, self.prepared_of) {
@@ -69,7 +69,7 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         Ok(node)
     }
 
-    /// Lets go of the node: it is in the table now, or was seen there.
+    /// Forgets the node: it is in the table now, or was seen there.
     #[inline]
     pub(super) fn release(&mut self) {
         self.node = None;

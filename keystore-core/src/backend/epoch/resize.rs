@@ -1,32 +1,32 @@
-//! Growing and shrinking, a few buckets at a time, by everyone who writes.
+//! Growing and shrinking: a few buckets at a time, by every thread that writes.
 //!
-//! A unit ([`super::array`]) is moved in three steps, each of which any number of threads may do
-//! at once, stop in, or repeat:
+//! A *unit* ([`super::array`]) is migrated in three steps. Any number of threads may do each step
+//! at once, stop in it, or repeat it.
 //!
-//! 1. *Freeze* the source buckets: flags on the links, so that the chains grow no more, then on
-//!    the slots. What a frozen slot holds never changes again. An insertion that is still pending
-//!    in one has failed, and its thread starts over in the new array. If the bucket splits, the
-//!    exchange that freezes a live word also writes into it which half it goes to. So this is
-//!    decided once for all threads and both halves, whatever the user's hasher answers when it is
-//!    asked again.
-//! 2. *Fill* the target buckets. The live words of the frozen sources, in the order of their
-//!    slots, go to the targets' slots in order: so every thread copies the same words to the same
-//!    slots. A slot is filled by exchanging [`EMPTY`](super::bucket::EMPTY) for its word, and a
-//!    slot that was filled is never fresh again; so a thread that comes late, even after the entry
-//!    has been removed from its new place, changes nothing.
-//! 3. *Settle* the targets, the last one last, by one exchange on the link, which also hangs on
-//!    the words that did not fit the slots, as a chain that was built beforehand. The exchange on
-//!    the last target's link is the instant at which the unit moves: until then the frozen sources
-//!    say what the unit's entries are, from then on the targets do. Whoever wins it retires the
-//!    sources' overflow buckets.
+//! 1. *Freeze* the source buckets: set flags on the links, so that the chains grow no more, and
+//!    then on the slots. The content of a frozen slot never changes again. An insertion that is
+//!    still pending in it has failed, and its thread starts over in the new array. If the bucket
+//!    splits, the exchange that freezes a live pointer also writes into it which half it goes to.
+//!    So this is decided once for all threads and both halves, whatever the user's hasher answers
+//!    later.
+//! 2. *Fill* the target buckets. The live pointers of the frozen sources, in the order of their
+//!    slots, go to the targets' slots in order. So every thread copies the same pointers to the
+//!    same slots. A slot is filled by exchanging [`EMPTY`](super::bucket::EMPTY) for its pointer,
+//!    and a filled slot is never empty again (a removal leaves a tombstone). So a thread that
+//!    comes late changes nothing, even if the entry has been removed from its new slot.
+//! 3. *Finish* the targets, the last one last, by one exchange on the link. It also links the
+//!    overflow chain, built beforehand, of the pointers that did not fit the slots. The exchange
+//!    on the last target's link is the instant at which the unit migrates: until then the frozen
+//!    sources hold the unit's entries, from then on the targets do. The thread whose exchange
+//!    succeeds retires the sources' overflow buckets.
 //!
-//! A writer that meets a frozen bucket moves its unit and goes on in the new array. A reader that
-//! meets one looks whether its unit has moved, and reads there or here: it never helps and never
-//! waits.
+//! A writer that meets a frozen bucket migrates its unit and goes on in the new array. A reader
+//! that meets one asks whether its unit has migrated, and reads in the new array or in the old
+//! one: it never helps and never waits.
 //!
-//! Units are handed out in chunks. When all have been handed out and some are not done, because a
-//! thread stopped in the middle or ran out of memory, they are handed out again. So no thread can
-//! keep the others from finishing the move.
+//! Units are handed out in chunks. If all chunks have been handed out and some are not copied,
+//! because a thread stopped or ran out of memory, they are handed out again. So no thread can keep
+//! the others from finishing the resize.
 
 use std::hash::BuildHasher;
 use std::ptr::null_mut;
@@ -45,7 +45,7 @@ use crate::sync::primitive::atomic::Ordering;
 use crate::system_memory::check_fits;
 use crate::table::Table;
 
-/// Chunks that are looked at in one turn, where most are done already.
+/// Number of chunks that one call looks at, if most are copied already.
 const LOOK_AHEAD: usize = 64;
 
 impl<A, S> EpochTable<A, S>
@@ -53,8 +53,8 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Hangs on a larger array where the entries call for it. Lack of memory only delays it:
-    /// buckets chain.
+    /// Installs a larger array if the load factor is too high. Lack of memory only delays it:
+    /// buckets get overflow buckets.
     #[cold]
     pub(super) fn grow_if_crowded(&self, guard: &Guard) {
         let array = self.current(guard);
@@ -65,12 +65,12 @@ where
         }
     }
 
-    /// Hangs an array of 2^`bits` buckets on `array`, unless it has one.
+    /// Installs an array of 2^`bits` buckets as the next one of `array`, unless it has one.
     pub(super) fn start_resize(&self, array: &BucketArray, bits: u32) -> Result<()> {
         if bits > MAX_BITS {
             return Err(Error::OutOfMemory { requested: usize::MAX });
         }
-        // Until the move is done there are both.
+        // Until the resize is done, there are both arrays.
         let buckets = (1_usize << bits).saturating_add(array.buckets().len());
         check_fits(buckets.saturating_mul(size_of::<Bucket>()))?;
         let next = BucketArray::allocate(bits, Some(array.bits()), self.pages)?;
@@ -82,14 +82,14 @@ where
         Ok(())
     }
 
-    /// Grows or shrinks until the table has the size for `entries`: at least where `grow`, at most
-    /// where not.
+    /// Grows until the table is large enough for `entries`, or shrinks while it is larger than
+    /// they need.
     pub(super) fn resize_for(&self, entries: usize, grow: bool, guard: &mut Guard) -> Result<()> {
         let buckets = entries.div_ceil(load_factor::TARGET).max(1 << self.initial_bits);
         let bits = buckets.checked_next_power_of_two().map_or(u32::MAX, usize::ilog2);
         if grow && bits > self.current(guard).bits() {
-            // The table gets there by doubling, and touches all of it: better to be refused before
-            // than on the way.
+            // The table gets there by doubling, and touches all of it. So it is better refused
+            // before than on the way.
             let too_much =
                 Error::OutOfMemory { requested: buckets.saturating_mul(size_of::<Bucket>()) };
             if bits > MAX_BITS || ZeroedArray::<Bucket>::probe(1 << bits).is_err() {
@@ -111,7 +111,7 @@ where
         }
     }
 
-    /// Moves a chunk of units, where a move is under way: a writer's share.
+    /// Migrates a chunk of units if a resize is under way: a writer's share.
     pub(super) fn help_resize(&self, array: &BucketArray, guard: &Guard) -> Result<()> {
         let Some(to) = array.next(guard) else { return Ok(()) };
         let Some(migration) = to.migration() else { return Ok(()) };
@@ -139,7 +139,7 @@ where
         Ok(())
     }
 
-    /// Makes `to` the table's array, now that every unit has moved there.
+    /// Makes `to` the table's array, now that every unit has migrated.
     fn finish_resize(&self, array: &BucketArray, to: &BucketArray, guard: &Guard) {
         let (from, to) = (std::ptr::from_ref(array).cast_mut(), std::ptr::from_ref(to).cast_mut());
         failpoint::hit(Failpoint::Moved);
@@ -150,11 +150,11 @@ where
         }
     }
 
-    /// Moves one unit, unless it has been moved. See the module for the steps.
+    /// Migrates one unit, unless it has migrated. See the module for the steps.
     pub(super) fn migrate_unit(&self, unit: Unit<'_>, guard: &Guard) -> Result<()> {
-        // A unit that moved before this thread pinned may hold words of nodes that are gone by
-        // now. One that moves from here on does not: its nodes cannot be freed while this thread
-        // is pinned.
+        // A unit that migrated before this thread pinned may hold pointers to nodes that are freed
+        // by now. A unit that migrates from here on does not: its nodes cannot be freed while this
+        // thread is pinned.
         if unit.is_migrated() {
             return Ok(());
         }
@@ -194,14 +194,14 @@ where
     }
 }
 
-/// Fills a target with the words that belong there, and settles it: whether this call did the
-/// latter.
+/// Fills a target with the pointers that belong there, and finishes it. Returns whether this call
+/// finished it.
 fn fill(target: &Bucket, mut words: impl Iterator<Item = TaggedPtr>) -> Result<bool> {
     if target.link().is_migrated() {
         return Ok(false);
     }
     for (slot, word) in target.slots().iter().zip(&mut words) {
-        // Where this fails, another thread has filled the slot with this same word.
+        // If this fails, another thread has filled the slot with the same pointer.
         let _ = slot.compare_exchange(EMPTY, word.0, Ordering::AcqRel, Ordering::Relaxed);
     }
     let overflow = chain_of(words)?;
@@ -214,7 +214,7 @@ fn fill(target: &Bucket, mut words: impl Iterator<Item = TaggedPtr>) -> Result<b
     Ok(settled)
 }
 
-/// A chain of overflow buckets that hold `words`; null for none.
+/// Makes a chain of overflow buckets that hold `words`. Returns null if there are none.
 fn chain_of(mut words: impl Iterator<Item = TaggedPtr>) -> Result<*mut Bucket> {
     let mut first = null_mut();
     loop {

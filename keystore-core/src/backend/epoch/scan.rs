@@ -1,4 +1,4 @@
-//! Walking the table, a bucket at a time, while others write, grow it and shrink it.
+//! Scanning the table, a bucket at a time, while others write, grow it and shrink it.
 
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -18,8 +18,8 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The live words of the bucket of `hash`, each key once, and how many bits of the hash chose
-    /// the bucket.
+    /// Collects the live pointers of the bucket of `hash`, each key once. Returns the number of
+    /// hash bits that chose the bucket.
     fn snapshot(&self, hash: u64, words: &mut Vec<TaggedPtr>, guard: &Guard) -> Result<u32> {
         words.clear();
         let (array, bucket) = self.bucket_to_read(hash, guard);
@@ -36,8 +36,8 @@ where
         Ok(array.bits())
     }
 
-    /// Visits every bucket's live words, those that are still ahead.
-    pub(super) fn walk(
+    /// Visits every bucket's live entries that are still ahead of the cursor.
+    pub(super) fn scan_nodes(
         &self,
         guard: &mut Guard,
         mut visit: impl FnMut(Node, u64, &Guard) -> Result<ControlFlow<()>>,
@@ -59,7 +59,7 @@ where
         Ok(())
     }
 
-    /// Looks at every bucket.
+    /// Visits every bucket, for statistics.
     pub(super) fn survey_buckets(&self, guard: &mut Guard) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut cursor = Cursor::default();

@@ -1,18 +1,18 @@
 //! `RwLockKeystore`: a lock in every bucket.
 //!
 //! A bucket is one cache line: a reader-writer lock, six slots of a tag and a node pointer, and a
-//! chain for more. A verb hashes its key, locks the one bucket that the hash chooses, and does its
-//! work there: readers share the lock, writers have it to themselves, and nothing else in the
-//! table is touched. So threads meet only where their keys share a bucket. Because a writer is
+//! chain for more. An operation hashes its key, locks the one bucket that the hash chooses, and
+//! does its work there: readers share the lock, writers have it to themselves, and nothing else in
+//! the table is touched. So threads meet only where their keys share a bucket. Because a writer is
 //! alone in its bucket, a value that fits into its node is written in place: no allocation, no
 //! garbage.
 //!
-//! The table grows one bucket at a time ([`directory`], [`resize`]): no verb ever waits for more
-//! than two buckets, and no thread that was stopped keeps the table from growing. A verb looks up
-//! which bucket has its hash, locks it, and looks again: if the hash belongs elsewhere by then, a
-//! split or a merge came first, and the verb tries again.
+//! The table grows one bucket at a time ([`directory`], [`resize`]): no operation ever waits for
+//! more than two buckets, and no thread that was stopped keeps the table from growing. An
+//! operation looks up which bucket has its hash, locks it, and looks again: if the hash belongs
+//! elsewhere by then, a split or a merge came first, and the operation tries again.
 //!
-//! A verb's linearization point is any instant at which it holds its bucket's lock.
+//! An operation's linearization point is any instant at which it holds its bucket's lock.
 //!
 //! The lock is a type parameter. [`NoLock`] makes the same code a single-threaded store
 //! ([`LocalKeystore`]) that takes none, and that initialises a bucket when it is first touched:

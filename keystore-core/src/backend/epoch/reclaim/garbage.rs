@@ -1,10 +1,12 @@
-//! Garbage: what was taken out of the table and may still be looked at.
+//! Garbage: nodes, buckets and arrays that were removed from the table, and that a reader may
+//! still look at.
 //!
 //! A piece of garbage is freed when a grace period has passed that started after it was taken out
 //! (see [`collector`](super::collector)). To start one for every removed node would be a shared
-//! counter on each write. So garbage is gathered in bags, one for every few threads. A full bag, 64
-//! pieces or 64 KiB, is sealed: it becomes a *batch*, which waits for the next grace period in a
-//! queue of its bag. Whoever seals a batch frees some of those before it whose time has come.
+//! counter on each write. So garbage is gathered in bags, one for every few threads. A full bag,
+//! 64 pieces or 64 KiB, is sealed: it becomes a *batch*, which waits for the next grace period in
+//! a queue of its bag. The thread that seals a batch frees some older batches whose grace period
+//! has passed.
 //!
 //! All garbage stays with its table. When the table is dropped, nobody can be inside it, so all of
 //! it is freed at once, whatever the epoch says, and other stores' garbage is never touched.
@@ -37,30 +39,30 @@ use crate::fallible::try_boxed_slice;
 use crate::node::Node;
 use crate::sync::thread_slot::thread_slot;
 
-/// Bags. A power of two.
+/// Number of bags. A power of two.
 const BAGS: usize = 16;
 
-/// Pieces in a full bag.
+/// Number of pieces in a full bag.
 const BAG_PIECES: usize = 64;
 
-/// Places that a full bag has left, for writes that are under way when no memory is left to seal
-/// it.
+/// Number of places that a full bag has left, for writes that are under way when there is no
+/// memory to seal it.
 const BAG_RESERVE: usize = 64;
 
-/// Bytes in a full bag.
+/// Bytes of a full bag.
 const BAG_BYTES: usize = 64 << 10;
 
-/// Batches that a thread frees, at most, when it has sealed one.
+/// Largest number of batches that a thread frees when it has sealed one.
 const FREED_BY_SEALING: usize = 8;
 
-/// Vectors of freed batches that a bag keeps to use them again.
+/// Number of vectors of freed batches that a bag keeps for reuse.
 const SPARE_VECTORS: usize = 4;
 
-/// Bytes of garbage above which writers stop to help it away. The promise is 16 MiB; this leaves
-/// room for what piles up while they do.
+/// Bytes of garbage above which writers stop to help free it. The promise is 16 MiB; this leaves a
+/// margin for what piles up meanwhile.
 const PRESSING_BYTES: usize = 4 << 20;
 
-/// Something that was taken out of the table.
+/// Something that was removed from the table.
 #[derive(Debug)]
 pub(in super::super) enum Piece {
     Node(Node),
@@ -118,7 +120,7 @@ where
         })
     }
 
-    /// Makes sure that what a write is about to take out of the table can be retired.
+    /// Makes sure that what a write is about to remove from the table can be retired.
     ///
     /// # Errors
     /// -10 if the bags are full and there is no memory to seal one.
@@ -239,14 +241,14 @@ where
         // reader.
     }
 
-    /// Whether there is so much garbage that a writer should help it away.
+    /// Returns whether there is so much garbage that a writer should help to free it.
     #[inline]
     pub(in super::super) fn is_pressing(&self) -> bool {
         self.batched_bytes.load(Ordering::Relaxed) > PRESSING_BYTES
     }
 
-    /// Helps garbage away: gives grace periods a chance to pass and frees what they let go. The
-    /// thread is not pinned.
+    /// Helps to free garbage: lets grace periods pass, and frees what waited for them. The thread
+    /// is not pinned.
     #[cold]
     pub(in super::super) fn relieve(&self) {
         self.relieve_below(PRESSING_BYTES);
@@ -340,7 +342,7 @@ where
         }
     }
 
-    /// Frees all of it now.
+    /// Frees all garbage now.
     ///
     /// # Safety
     /// Nobody is in the table, and nobody will be.
@@ -355,7 +357,7 @@ where
         }
     }
 
-    /// Bytes of all of it.
+    /// Returns the bytes of all garbage.
     pub(in super::super) fn bytes(&self) -> usize {
         let bags: usize = self.bags.iter().map(|bag| bag.lock().bytes).sum();
         bags + self.batched_bytes.load(Ordering::Relaxed)

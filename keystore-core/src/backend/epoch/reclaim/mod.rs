@@ -1,27 +1,26 @@
 //! Pinning: how a thread says that it is in the table, at the price of two stores.
 //!
-//! crossbeam-epoch frees nothing that a pinned thread may still look at. To pin anew for each
-//! operation costs a locked instruction, and worse, one that the processor will not look far
+//! crossbeam-epoch frees nothing that a pinned thread may still look at. But to pin anew for each
+//! operation costs a locked instruction, and worse, one that the processor does not look far
 //! beyond: lookups that could wait for memory together wait one after another. So a thread keeps
-//! one pin from operation to operation, in its [`Participant`], and only says whether it is
-//! *inside* an operation. Two things follow:
+//! one pin from operation to operation, in its [`Participant`], and only counts its guards: how
+//! many operations it is inside. Two things follow.
 //!
-//! *A pin must be renewed*, or the epoch would never pass. Whoever has gathered a batch of garbage
-//! asks for that, by counting [`REQUESTED`] up; a thread that enters and finds that its pin is
-//! older than the last request renews it, which costs little.
+//! *A pin must be renewed*, or the epoch would never advance. A thread that has gathered a batch
+//! of garbage requests it, by incrementing [`REQUESTED`]. A thread that enters and finds that its
+//! pin is of an older generation renews it, which costs little.
 //!
-//! *A thread that is idle must not hold garbage for ever.* Where garbage presses,
-//! [`revoke_idle_pins`] takes the pins of participants whose threads are not inside. It makes the
-//! participants' pins invalid, has every processor of the process pass a memory barrier (the
-//! membarrier system call of Linux), and then looks who is inside. A thread that entered before
-//! the barrier is seen to be inside, and keeps its pin; one that enters after it sees that its pin
-//! is no longer valid, and takes another. This asymmetry, where the rare side pays for both, is
-//! that of userspace RCU (Desnoyers and others, 2012) and of biased locks.
+//! *An idle thread must not hold back garbage.* If garbage presses, [`revoke_idle_pins`] drops the
+//! pins of threads that have no guard. It makes their pins invalid, imposes a memory barrier on
+//! all processors of the process (the membarrier system call of Linux), and then reads the guard
+//! counts. If a thread entered before the barrier, its guard is seen, and it keeps its pin. If it
+//! enters after the barrier, it sees that its pin is invalid, and takes another. Here the rare
+//! side pays for both, as in userspace RCU (Desnoyers and others, 2012) and in biased locks.
 //!
 //! [`PinState`] is that agreement, apart from what a pin is and where [`participant`]s come from.
 //!
-//! Nobody waits. While its participant is being looked at, and always where there is no such
-//! barrier, a thread pins for each operation, with the spare that each participant has.
+//! Nobody waits. While its participant is being revoked, and always if there is no such barrier, a
+//! thread pins for each operation, with the spare pin of its participant.
 
 mod collector;
 pub(super) mod garbage;
@@ -44,24 +43,25 @@ use self::pin_state::{NO_GENERATION, PinState};
 use super::failpoint::{self, Failpoint};
 use crate::sync::thread_exit;
 
-/// Counts the requests to renew pins. Never [`NO_GENERATION`].
+/// Number of the last request to renew pins. Never [`NO_GENERATION`].
 static REQUESTED: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(NO_GENERATION + 1));
 
-/// Batches of garbage, counted over all stores.
+/// Number of batches of garbage, over all stores.
 static BATCHES: AtomicUsize = AtomicUsize::new(0);
 
-/// For so many participants in use a batch more is gathered between two grace periods: each
-/// concerns all of them.
+/// One more batch is gathered between two grace periods for each so many participants in use,
+/// since a grace period concerns all of them.
 const PARTICIPANTS_PER_BATCH: usize = 16;
 
-/// The first so many participants keep their registrations while no thread has them: they are
-/// taken again soon. Those of the others would be looked at, for each grace period, for nothing.
+/// Number of participants, the first ones, that stay registered with crossbeam while no thread has
+/// them, since they are soon taken again. Registrations of the others would only slow down each
+/// grace period.
 const STAY_REGISTERED: usize = 16;
 
-/// How often an ending thread tries to give its pin up while another looks at its participant.
+/// Number of times that an ending thread tries to release its pin while another revokes it.
 const RELEASE_TRIES: u32 = 1_000;
 
-/// Whether a thread takes pins back: one at a time does.
+/// Whether a thread is revoking pins. One at a time does.
 static REVOKE_RUNNING: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -69,24 +69,25 @@ thread_local! {
     static CURRENT: Cell<*const Participant> = const { Cell::new(null()) };
 }
 
-/// Where a thread keeps its pin.
+/// A thread that takes part in reclamation, with its pin.
 #[repr(align(128))]
 pub(crate) struct Participant {
-    /// Whether the thread is inside, what `pin` is worth, and who may change it.
+    /// Number of guards, generation of `pin`, and which thread may change it.
     pin_state: PinState,
-    /// Participants before this one.
+    /// Index of this participant.
     number: usize,
-    /// Whether there is more to leaving than to say so. Used by the participant's thread alone, as
-    /// are the next four.
+    /// Whether leaving has more to do than to count down. Used by the participant's thread alone,
+    /// as are the next four.
     needs_cleanup: Cell<bool>,
-    /// Whether the participant is for a single pin_state: its thread is ending.
+    /// Whether the participant serves one operation only: its thread is ending.
     one_shot: Cell<bool>,
-    /// What `pin` is made of. It is dropped by whom `stay` lets change the pin.
+    /// Registration that `pin` is made of. Dropped by the thread that may change the pin.
     handle: UnsafeCell<Option<LocalHandle>>,
     spare: UnsafeCell<Option<LocalHandle>>,
-    /// A pin of `spare`, if the participant's own could not be used.
+    /// A pin of `spare`, if `pin` could not be used.
     spare_pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
-    /// Changed by whom `stay` lets. The participant's thread may look at it while it is inside.
+    /// Changed by the thread that `pin_state` allows. The participant's thread may read it while
+    /// it has a guard.
     pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
 }
 
@@ -97,7 +98,7 @@ unsafe impl Sync for Participant {}
 // SAFETY: as above.
 unsafe impl Send for Participant {}
 
-/// Proof that the thread is pinned: what it comes by in a table is not freed while the guard
+/// Proof that the thread is pinned: nothing that it reaches in a table is freed while the guard
 /// lives. It stays on its thread.
 pub(crate) struct Guard {
     participant: &'static Participant,
@@ -152,7 +153,7 @@ fn pin_anew(entered: Option<&'static Participant>) -> Option<Guard> {
 }
 
 impl Participant {
-    /// A participant that nobody has, before which there are `number` others.
+    /// Makes a participant that no thread has, with this index.
     fn new(number: usize) -> Self {
         Self {
             pin_state: PinState::new(),
@@ -174,7 +175,7 @@ impl Participant {
         }
     }
 
-    /// The rest of leaving, when the last guard has left.
+    /// Does the rest of leaving, when the last guard has left.
     #[cold]
     fn clean_up(&self) {
         if self.pin_state.guards() > 0 {
@@ -188,7 +189,7 @@ impl Participant {
         }
     }
 
-    /// Leaves the participant to other threads. This one is not inside.
+    /// Gives the participant back. The thread has no guard.
     fn release(&self) {
         let keeps_registrations = self.number < STAY_REGISTERED;
         let unpin = || {
@@ -199,9 +200,9 @@ impl Participant {
                 unregister(unsafe { &mut *self.handle.get() });
             }
         };
-        // Whoever takes pins back is at the participant for a moment, or for ever in a child of a
+        // A thread that revokes pins owns the pin for a moment, or without end in a child of a
         // fork, which does not have that thread. Then the pin and the registration wait for the
-        // next thread with the participant.
+        // next thread that takes the participant.
         for _ in 0..RELEASE_TRIES {
             if self.pin_state.release(unpin) {
                 break;
@@ -265,7 +266,7 @@ fn take_participant() -> Option<&'static Participant> {
     Some(participant)
 }
 
-/// Gives up the participant of the calling thread, which ends.
+/// Gives back the participant of the calling thread, which ends.
 pub(crate) fn leave_participant() {
     // SAFETY: participants are never freed.
     let Some(participant) = (unsafe { CURRENT.replace(null()).as_ref() }) else { return };
@@ -278,18 +279,18 @@ pub(crate) fn leave_participant() {
     }
 }
 
-/// A guard for a caller that has a whole table to itself: nothing is pinned by it.
+/// Returns a guard for a caller that has exclusive access to the table. It pins nothing.
 pub(super) fn owner() -> ManuallyDrop<Guard> {
     static OF_OWNERS: LazyLock<Participant> = LazyLock::new(|| Participant::new(usize::MAX));
     ManuallyDrop::new(Guard { participant: &OF_OWNERS, _stays: PhantomData })
 }
 
-/// Has all threads renew their pins when they next enter, so that the epoch can pass.
+/// Requests that all threads renew their pins when they next enter, so that the epoch can advance.
 pub(super) fn request_renewal() {
     REQUESTED.fetch_add(1, Ordering::Release);
 }
 
-/// Takes the pins of threads that are not inside. See the module.
+/// Revokes the pins of threads that have no guard. See the module.
 pub(super) fn revoke_idle_pins() {
     if !barrier::is_there() || REVOKE_RUNNING.swap(true, Ordering::Acquire) {
         return;
@@ -314,7 +315,7 @@ pub(super) fn revoke_idle_pins() {
 }
 
 impl Guard {
-    /// The pin that holds.
+    /// Returns the pin that is in use.
     #[inline]
     fn pin(&self) -> &crossbeam_epoch::Guard {
         let Participant { spare_pin, pin, .. } = self.participant;
@@ -324,7 +325,7 @@ impl Guard {
         pin.expect("a thread that is inside is pinned")
     }
 
-    /// Renews the pin, where no other guard of the thread needs it to be as old as it is.
+    /// Renews the pin, if no other guard of the thread needs the old one.
     pub(super) fn repin(&mut self) {
         let participant = self.participant;
         if participant.pin_state.guards() > 1 {
@@ -334,12 +335,12 @@ impl Guard {
         if let Some(spare_pin) = unsafe { &mut *participant.spare_pin.get() } {
             spare_pin.repin();
         } else if !participant.pin_state.is_current(&REQUESTED) {
-            // Where this fails, somebody is finding out that this thread is inside.
+            // If this fails, another thread is just finding out that this thread has a guard.
             participant.renew();
         }
     }
 
-    /// Does something while the thread is not pinned by this guard. It is pinned again afterwards,
+    /// Runs `between` while the thread is not pinned by this guard. It is pinned again afterwards,
     /// also if `between` panics.
     pub(super) fn repin_after<R>(&mut self, between: impl FnOnce() -> R) -> R {
         struct Back<'g>(&'g mut Guard);
@@ -371,7 +372,7 @@ impl Guard {
         }
     }
 
-    /// Tells that a batch of garbage was gathered. Now and then that starts a grace period.
+    /// Notes that a batch of garbage was gathered. Every few batches that starts a grace period.
     pub(super) fn batch_gathered(&self) {
         let every = 1 + participant::in_use() / PARTICIPANTS_PER_BATCH;
         if BATCHES.fetch_add(1, Ordering::Relaxed).is_multiple_of(every) {
@@ -385,7 +386,7 @@ impl Guard {
         collector::start_grace(self.pin());
     }
 
-    /// Looks which grace periods have passed.
+    /// Lets crossbeam find out which grace periods have passed.
     pub(super) fn advance(&self) {
         collector::advance(self.pin());
     }
@@ -398,7 +399,7 @@ mod barrier {
 
     use rustix::thread::{MembarrierCommand, membarrier};
 
-    /// A process has to say beforehand that it wants to.
+    /// A process has to register for it beforehand.
     static REGISTERED: LazyLock<bool> =
         LazyLock::new(|| membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok());
 
@@ -406,13 +407,13 @@ mod barrier {
         *REGISTERED
     }
 
-    /// Whether every thread has passed a barrier between the begin and the end of this call.
+    /// Imposes the barrier. Returns whether every thread has passed one during this call.
     pub(super) fn impose() -> bool {
         membarrier(MembarrierCommand::PrivateExpedited).is_ok()
     }
 }
 
-/// Where there is none, threads pin for each operation.
+/// Without such a barrier, threads pin for each operation.
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod barrier {
     pub(super) fn is_there() -> bool {

@@ -1,10 +1,10 @@
-//! The places of threads: found, taken, given up, and walked over.
+//! The list of participants: threads take one, leave it, and iterate over all.
 //!
-//! Participants lie in segments of 64, with a bit for each that says whether a thread has it. A
-//! thread takes the first free participant. Segments are never freed, so a participant may be
-//! looked at without a lock; but a participant that nobody has costs its bytes only. It holds no
-//! registration with crossbeam (but for the first few, which are taken again soon), and whoever
-//! walks over the participants passes it over, 64 of them at a glance.
+//! Participants lie in segments of 64, with one bit for each that says whether a thread has it. A
+//! thread takes the first free one. Segments are never freed, so a participant can be read without
+//! a lock. A participant that no thread has costs only its bytes: it holds no registration with
+//! crossbeam (except for the first few, which are soon taken again), and an iteration skips 64 of
+//! them at once.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::{NonNull, null_mut};
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::Participant;
 
-/// Participants of a segment: the bits of a word.
+/// Number of participants of a segment: the bits of a word.
 const PER_SEGMENT: usize = 64;
 
-/// The first segment; the others hang on it.
+/// First segment, which links to the others.
 static FIRST: AtomicPtr<Segment> = AtomicPtr::new(null_mut());
 
 /// Participants that threads have.
@@ -33,7 +33,7 @@ pub(super) struct Segment {
     participants: [Participant; PER_SEGMENT],
 }
 
-/// How many threads have a participant.
+/// Returns the number of threads that have a participant.
 pub(super) fn in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
@@ -67,7 +67,7 @@ pub(super) fn segments() -> impl Iterator<Item = &'static Segment> {
 }
 
 impl Segment {
-    /// Hangs a segment on `link`, or returns the one that another thread has hung there meanwhile.
+    /// Appends a segment at `link`, or returns the one that another thread has appended meanwhile.
     #[cold]
     fn append(link: &AtomicPtr<Self>, number: usize) -> Option<&'static Self> {
         const LAYOUT: Layout = Layout::new::<Segment>();
@@ -128,7 +128,7 @@ impl Segment {
     }
 }
 
-/// Leaves a participant to other threads.
+/// Gives a participant back.
 pub(super) fn leave(participant: &Participant) {
     let segment = segments().find(|segment| segment.number == participant.number / PER_SEGMENT);
     let segment = segment.expect("a participant lies in a segment");

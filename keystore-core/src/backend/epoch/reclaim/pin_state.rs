@@ -1,25 +1,25 @@
-//! The agreement between a thread that keeps its pin and those who take pins back: who may change
-//! the pin, and when.
+//! The agreement between a thread that keeps its pin and a thread that revokes pins: which of them
+//! may change the pin, and when.
 //!
 //! Its atomics come from `words` beside it, so that the same lines can be compiled a second time
 //! over those of a model checker (`models/pinning.rs`).
 
 use super::words::{AtomicU64, AtomicUsize, Ordering, order_before_imposed_barrier};
 
-/// Stands for the request that no pin answers.
+/// Generation that no pin has.
 pub(super) const NO_GENERATION: u64 = 0;
 
 /// Nobody changes the pin.
 const FREE: usize = 0;
 /// The pin's thread does.
 const RENEWING: usize = 1;
-/// Whoever takes pins back does.
+/// The thread that revokes pins does.
 const REVOKING: usize = 2;
 
-/// Whether a thread is inside, and what its pin is worth. The pin itself lies beside it.
+/// State of a thread's pin: whether it is in use, and how new it is. The pin itself lies beside it.
 #[derive(Debug)]
 pub(super) struct PinState {
-    /// How many guards the thread has. Written by it alone.
+    /// Number of guards of the thread, which alone writes it.
     inside: AtomicUsize,
     /// The request that the pin was last renewed for, or [`NO_GENERATION`]. Written under `hold`.
     generation: AtomicU64,
@@ -28,7 +28,7 @@ pub(super) struct PinState {
 }
 
 impl PinState {
-    /// Nobody is inside, and there is no pin.
+    /// Makes a state without guards and without a pin.
     pub(super) fn new() -> Self {
         Self {
             inside: AtomicUsize::new(0),
@@ -37,12 +37,13 @@ impl PinState {
         }
     }
 
-    /// Says that the thread is inside, and tells whether its pin is as new as is `wanted`.
+    /// Adds a guard, and returns whether the pin is of the `wanted` generation.
     ///
-    /// Why nobody takes the pin of a thread that was told so, until it leaves: who takes pins back
-    /// makes them invalid, then has this thread pass a barrier, then looks at `inside`. If the
-    /// barrier falls behind the store here, `inside` is seen. If it falls before the load here,
-    /// the pin is seen to be invalid. The store comes before the load, so it is one of the two.
+    /// If this returns true, nobody revokes the pin until the guard leaves. For the revoking
+    /// thread makes the pin invalid, then imposes a barrier on this thread, and then reads the
+    /// guard count. If the barrier comes after the store below, the guard is seen. If it comes
+    /// before the load below, this thread sees that the pin is invalid. The store comes before the
+    /// load, so it is one of the two.
     #[inline(always)]
     pub(super) fn enter(&self, wanted: &AtomicU64) -> bool {
         self.inside.store(self.guards() + 1, Ordering::Relaxed);
@@ -52,19 +53,19 @@ impl PinState {
         self.is_current(wanted)
     }
 
-    /// Takes one guard less. Release: who sees this sees that all was read before.
+    /// Removes a guard. Release: a thread that sees this sees that all reads came before.
     #[inline(always)]
     pub(super) fn leave(&self) {
         self.inside.store(self.guards() - 1, Ordering::Release);
     }
 
-    /// How many guards the thread has. For the thread itself.
+    /// Returns the number of guards. For the thread itself.
     #[inline(always)]
     pub(super) fn guards(&self) -> usize {
         self.inside.load(Ordering::Relaxed)
     }
 
-    /// Whether the pin is as new as is `wanted`.
+    /// Returns whether the pin is of the `wanted` generation.
     #[inline(always)]
     pub(super) fn is_current(&self, wanted: &AtomicU64) -> bool {
         self.generation() == wanted.load(Ordering::Relaxed)
@@ -76,8 +77,8 @@ impl PinState {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// Has `renew` renew the pin, or make one, of the calling thread, which is inside: whether it
-    /// is a good one now. If not, somebody is finding out whether the thread is inside.
+    /// Calls `renew` to renew or make the pin of the calling thread, which has a guard. Returns
+    /// false if another thread is just revoking the pin.
     pub(super) fn renew(&self, wanted: &AtomicU64, renew: impl FnOnce()) -> bool {
         if !self.hold(RENEWING) {
             return false;
@@ -101,9 +102,9 @@ impl PinState {
         holds
     }
 
-    /// Makes the pin invalid, to take it back if the thread is not inside: whether that could be
-    /// begun. Then a barrier is to be imposed on the thread, and [`end_revoke`](Self::end_revoke)
-    /// to be called, by one and the same thread.
+    /// Makes the pin invalid, to revoke it if the thread has no guard. Returns false if the pin is
+    /// being changed. Otherwise the caller imposes a barrier on the thread and then calls
+    /// [`end_revoke`](Self::end_revoke) on the same thread.
     pub(super) fn begin_revoke(&self) -> bool {
         let begun = self.hold(REVOKING);
         if begun {
@@ -112,8 +113,8 @@ impl PinState {
         begun
     }
 
-    /// Has `unpin` let go of the pin, where taking it back was begun, the barrier has been passed,
-    /// and the thread is not inside.
+    /// Calls `unpin` to drop the pin, if revoking it was begun, the barrier has been passed, and
+    /// the thread has no guard.
     pub(super) fn end_revoke(&self, passed: bool, unpin: impl FnOnce()) {
         if self.hold.load(Ordering::Relaxed) != REVOKING {
             return;
@@ -125,7 +126,7 @@ impl PinState {
         self.hold.store(FREE, Ordering::Release);
     }
 
-    /// Tries to become the one who may change the pin.
+    /// Tries to become the one that may change the pin.
     fn hold(&self, who: usize) -> bool {
         self.hold.compare_exchange(FREE, who, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
