@@ -1,8 +1,8 @@
 //! A node: one allocation that holds an entry.
 //!
 //! ```text
-//! byte  0            4          6            8           8 + key       8 + key + value   ... + spare
-//!       | value: u32 | key: u16 | spare: u16 | key bytes | value bytes | unused          |
+//! byte 0            4          6            8           8 + key       + value    + spare
+//!      | value: u32 | key: u16 | spare: u16 | key bytes | value bytes | unused   |
 //! ```
 //!
 //! Key and value lie side by side behind the header. So a lookup waits for memory once, if the

@@ -1,8 +1,8 @@
 //! Every allocation fails once: a short life of a store, with the first allocation refused, then
 //! with the second, and so on until none is left to refuse. Whatever it was for (a node, a table,
-//! an overflow bucket, a pool's books, garbage), the operation returns an error or does without, every
-//! entry is there, and the same call succeeds the next time. The idea is that of SQLite's tests of
-//! running out of memory.
+//! an overflow bucket, a pool's books, garbage), the operation returns an error or does without,
+//! every entry is there, and the same call succeeds the next time. The idea is that of SQLite's
+//! tests of running out of memory.
 //!
 //! And a thread gets no memory at all, from its first call on. Nothing is passed over then: the
 //! process ends if anything asks for memory that cannot do without.

@@ -1,8 +1,8 @@
 //! scc's `HashMap`: buckets of entries, each bucket with its own reader-writer lock; the tables
 //! grow bucket by bucket.
 //!
-//! It is used by its synchronous operations. Lookups and overwriting take the key as it is; only a key
-//! that is new is copied.
+//! It is used by its synchronous operations. Lookups and overwriting take the key as it is; only a
+//! key that is new is copied.
 
 use std::ops::ControlFlow;
 

@@ -27,8 +27,8 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("a panic of a caller's closure"))
 }
 
-/// An operation whose closure, called on present or absent keys, panics as soon as `count` calls have
-/// gone well.
+/// An operation whose closure, called on present or absent keys, panics as soon as `count` calls
+/// have gone well.
 type Panicking = (&'static str, fn(&dyn Keystore, count: usize));
 
 /// All that have a closure, but retain, which changes something before it panics.

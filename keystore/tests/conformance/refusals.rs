@@ -1,4 +1,5 @@
-//! Where the allocator refuses, the operation returns the error, and the store stays whole and usable.
+//! Where the allocator refuses, the operation returns the error, and the store stays whole and
+//! usable.
 
 use keystore::{Change, Config, Error, Keystore, Update, code};
 
@@ -37,8 +38,8 @@ fn whichever_allocation_is_refused_nothing_is_lost(combination: &Combination) {
         }
         model.check(&*store);
         let refusals = refusing.refusals();
-        // Moving entries may do without what it was refused; an operation may not answer one refusal
-        // with two errors.
+        // Moving entries may do without what it was refused; an operation may not answer one
+        // refusal with two errors.
         assert!(errors <= refusals, "{errors} errors from {refusals} refusals");
         drop(store);
         audit.assert_all_returned();

@@ -2,7 +2,8 @@
 
 use crate::steps::{Step, Value};
 
-/// Every operation, on keys that share buckets of a small table, through growth, overflow and shrinking.
+/// Every operation, on keys that share buckets of a small table, through growth, overflow and
+/// shrinking.
 pub(crate) fn script() -> Vec<Step> {
     let mut steps: Vec<Step> = (0..12).map(|n| Step::Set(n, Value(n as u8, n * 11))).collect();
     steps.extend((0..12).map(|n| Step::Set(n, Value(1, n * 5 + 40))));

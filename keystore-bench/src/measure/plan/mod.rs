@@ -158,8 +158,8 @@ impl Plan {
     /// [`RunControl::stop`] is called, what was measured so far is the result.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) if a store refused an operation. A store whose content is wrong
-    /// afterwards is not an error here: its rows say so ([`Results::verify`]).
+    /// [`Error::Store`](crate::Error::Store) if a store refused an operation. A store whose
+    /// content is wrong afterwards is not an error here: its rows say so ([`Results::verify`]).
     pub fn run(
         &self,
         control: &RunControl,

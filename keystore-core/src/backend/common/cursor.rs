@@ -1,49 +1,66 @@
-//! Walking a table that grows and shrinks meanwhile, meeting every entry once.
+//! Scanning a table that grows and shrinks during the scan, and meeting every entry once.
 //!
-//! A table chooses a bucket by the low bits of the hash, so when it doubles, a bucket's entries
-//! part by the next higher bit. Read the hash backwards, lowest bit first, and each bucket is an
-//! interval of the numbers from 0 to 2^64, which splits in two halves when the table doubles and
-//! is put together again when it shrinks. A walk that goes up through these intervals, and
-//! remembers only how far it has come, loses nothing and meets nothing twice, whatever the table
-//! does between two steps: an entry's place in that order never changes. (The order is the one
-//! that Redis' SCAN takes, after Pieter Noordhuis; the position within a bucket is added here, so
-//! that merged buckets repeat nothing.)
+//! A table chooses a bucket by the low bits of the hash. So when it doubles, the next higher bit
+//! divides the entries of each bucket. Read the hash backwards, lowest bit first. Then each bucket
+//! is an interval of the numbers from 0 to 2^64: doubling the table cuts the interval in two, and
+//! shrinking joins the halves again. An entry's place in this order never changes. A scan goes up
+//! through the intervals and remembers only its position, so it loses nothing and meets nothing
+//! twice, whatever the table does between two steps.
+//!
+//! Redis' SCAN takes the same order (by Pieter Noordhuis). The position inside a bucket is added
+//! here: without it, a bucket that was merged during the scan would show entries again.
+//!
+//! # Example
+//!
+//! With hashes of four bits, positions go from 0 to 16. The table starts with 4 buckets, grows to 8
+//! and then shrinks to 2:
+//!
+//! ```text
+//! position  next hash  buckets  bucket  its interval  shown               position then
+//!     0       0000        4       00      0 to 4      the whole bucket          4
+//!                     the table grows to 8 buckets
+//!     4       0010        8      010      4 to 6      the whole bucket          6
+//!                     the table shrinks to 2 buckets
+//!     6       0110        2        0      0 to 8      hashes 0110 and 1110      8
+//!     8       0001        2        1      8 to 16     the whole bucket         end
+//! ```
+//!
+//! The next hash is the position read backwards: position 4 is 0100, whose reverse is 0010, and
+//! position 6 is 0110, whose reverse is 0110. The third step meets a bucket that was joined from
+//! four, of which the first three were shown before. Backwards, the hashes 0110 and 1110 give 6 and
+//! 7. All others of that bucket give less than 6, so the scan passes over them.
 
-/// How far a walk has come.
+/// The position of a scan.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cursor {
-    /// All hashes that read backwards give less than this are behind the walk.
+    /// The end of what was scanned: hashes that give less when read backwards are behind.
     position: u64,
     finished: bool,
 }
 
 impl Cursor {
-    /// A hash that lies just ahead: its bucket is the next to visit. `None` at the end.
+    /// Returns the hash at the position, whose bucket is the next to visit; `None` at the end.
     pub(crate) fn next_hash(&self) -> Option<u64> {
         (!self.finished).then(|| self.position.reverse_bits())
     }
 
-    /// Whether a bucket that is chosen by the low `bits` of the hash lies ahead as a whole, so
-    /// that its entries need not be asked one by one.
+    /// Returns whether the next bucket, chosen by the low `bits` of the hash, is ahead as a whole.
+    /// Then none of its entries needs [`is_ahead`](Self::is_ahead).
     pub(crate) fn whole_bucket_ahead(&self, bits: u32) -> bool {
         bits >= u64::BITS - self.position.trailing_zeros().min(u64::BITS)
     }
 
-    /// Whether an entry with this hash is still ahead.
+    /// Returns whether an entry with this hash is still ahead.
     pub(crate) fn is_ahead(&self, hash: u64) -> bool {
         hash.reverse_bits() >= self.position
     }
 
-    /// Puts the bucket that was visited behind: the one of [`next_hash`](Self::next_hash), by its
-    /// low `bits`.
+    /// Moves the position behind the bucket of [`next_hash`](Self::next_hash), which was chosen by
+    /// the low `bits` of the hash.
     pub(crate) fn pass_bucket(&mut self, bits: u32) {
         let below = u64::BITS - bits;
-        let next = if below == u64::BITS {
-            None
-        } else {
-            ((self.position >> below) + 1).checked_mul(1 << below)
-        };
-        match next {
+        let index = self.position.checked_shr(below);
+        match index.and_then(|index| (index + 1).checked_mul(1 << below)) {
             Some(position) => self.position = position,
             None => self.finished = true,
         }
@@ -54,8 +71,8 @@ impl Cursor {
 mod tests {
     use super::*;
 
-    /// Walks a table of `bits_at(step)` bits, and says how often each of the hashes was met.
-    fn walk(hashes: &[u64], mut bits_at: impl FnMut(usize) -> u32) -> Vec<u32> {
+    /// Scans a table of `bits_at(step)` bits, and returns how often each of the hashes was met.
+    fn scan(hashes: &[u64], mut bits_at: impl FnMut(usize) -> u32) -> Vec<u32> {
         let mut met = vec![0; hashes.len()];
         let mut cursor = Cursor::default();
         let mut step = 0;
@@ -63,9 +80,8 @@ mod tests {
             let bits = bits_at(step);
             let mask = (1_u64 << bits) - 1;
             for (met, &hash) in met.iter_mut().zip(hashes) {
-                if hash & mask == next & mask
-                    && (cursor.whole_bucket_ahead(bits) || cursor.is_ahead(hash))
-                {
+                let is_ahead = cursor.whole_bucket_ahead(bits) || cursor.is_ahead(hash);
+                if hash & mask == next & mask && is_ahead {
                     *met += 1;
                 }
             }
@@ -82,15 +98,17 @@ mod tests {
     #[test]
     fn a_table_at_rest_is_walked_once() {
         for bits in [0, 1, 5, 10] {
-            assert!(walk(&hashes(), |_| bits).iter().all(|&met| met == 1), "{bits} bits");
+            assert!(scan(&hashes(), |_| bits).iter().all(|&met| met == 1), "{bits} bits");
         }
     }
 
     #[test]
     fn a_table_that_grows_and_shrinks_is_walked_once() {
         let sizes = [3, 4, 5, 6, 7, 2, 1, 9, 0, 8, 4, 4, 3];
-        assert!(walk(&hashes(), |step| sizes[step % sizes.len()]).iter().all(|&met| met == 1));
-        assert!(walk(&hashes(), |step| 10 - (step as u32 / 9).min(10)).iter().all(|&met| met == 1));
-        assert!(walk(&hashes(), |step| (step as u32 / 3).min(12)).iter().all(|&met| met == 1));
+        let met = |bits_at: &dyn Fn(usize) -> u32| scan(&hashes(), bits_at);
+        let once = |bits_at: &dyn Fn(usize) -> u32| met(bits_at).iter().all(|&n| n == 1);
+        assert!(once(&|step| sizes[step % sizes.len()]));
+        assert!(once(&|step| 10 - (step as u32 / 9).min(10)));
+        assert!(once(&|step| (step as u32 / 3).min(12)));
     }
 }

@@ -5,9 +5,9 @@
 //!     | tag: 16   | address of the node | flags |
 //! ```
 //!
-//! Nodes are aligned to 8 bytes and user-space addresses have 48 bits, so a word has room for a
-//! tag of the key's hash and three flags. A lookup compares tags and follows only the pointers
-//! behind equal ones.
+//! Nodes are aligned to 8 bytes and user-space addresses have 48 bits. So a word also holds a tag
+//! of the key's hash and three flags. A lookup compares tags and follows only the pointers behind
+//! equal ones.
 
 use std::ptr::NonNull;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::hash::{TAG_BITS, TAG_SHIFT};
 use crate::node::Node;
 
-/// What a slot holds. A word of all zeros is a slot that never held anything.
+/// The content of a slot. All zeros stand for a slot that never held anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct TaggedPtr(pub(crate) u64);
@@ -27,18 +27,18 @@ impl TaggedPtr {
     /// The flags' bits.
     pub(crate) const FLAGS: u64 = 0b111;
 
-    /// In a word of a bucket that splits: it goes to the second half.
+    /// In a pointer of a bucket that splits: it goes to the second half.
     pub(crate) const SECOND: u64 = 0b100;
 
     /// The tag's bits.
     #[cfg(feature = "epoch")]
     pub(crate) const TAG: u64 = !((1 << ADDRESS_BITS) - 1);
 
-    /// A slot that never held anything.
+    /// An empty slot.
     #[cfg(feature = "rwlock")]
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// The word for `node` under `tag`, with no flag set.
+    /// Makes the pointer to `node` with this tag, and no flag.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for a node above the 48 bits of address that a word has room for,
@@ -55,33 +55,33 @@ impl TaggedPtr {
         Ok(Self(Self::under(tag).0 | address))
     }
 
-    /// A word with this tag and nothing else.
+    /// Makes a pointer with this tag and nothing else.
     #[inline]
     pub(crate) const fn under(tag: u16) -> Self {
         Self((tag as u64) << ADDRESS_BITS)
     }
 
-    /// The node, or `None` for a word without one.
+    /// Returns the node, or `None` if there is none.
     #[inline]
     pub(crate) fn node(self) -> Option<Node> {
         let address = (self.0 & ADDRESS) as usize;
         NonNull::new(std::ptr::with_exposed_provenance_mut(address)).map(Node::from_ptr)
     }
 
-    /// The word without any flag.
+    /// Returns the pointer without flags.
     #[inline]
     pub(crate) fn bare(self) -> Self {
         Self(self.0 & !Self::FLAGS)
     }
 
-    /// The word without any flag, but with the half of a split that it goes to.
+    /// Returns the pointer without flags, except for the half of a split that it goes to.
     #[inline]
     #[cfg(feature = "rwlock")]
     pub(crate) fn going_to_second(self, second: bool) -> Self {
         Self(self.bare().0 | if second { Self::SECOND } else { 0 })
     }
 
-    /// Whether the word goes to the second half of a split, by what was written into it.
+    /// Returns whether the pointer goes to the second half of a split.
     #[inline]
     pub(crate) fn goes_to_second(self) -> bool {
         self.0 & Self::SECOND != 0
@@ -93,7 +93,7 @@ impl TaggedPtr {
         (self.0 >> ADDRESS_BITS) as u16
     }
 
-    /// Bit `bit` of the hash of the word's key, where the tag knows it.
+    /// Returns bit `bit` of the hash of the key, if the tag has it.
     #[inline]
     pub(crate) fn hash_bit(self, bit: u32) -> Option<bool> {
         let in_tag = bit.checked_sub(TAG_SHIFT).filter(|&in_tag| in_tag < TAG_BITS)?;

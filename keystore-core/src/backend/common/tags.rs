@@ -1,9 +1,9 @@
 //! Looking for a tag in all the words of a cache line at once.
 //!
-//! A lookup that tries slot by slot ends at a slot that nobody can foresee, and the processor,
-//! which had guessed another one, throws away the work that it had begun on the next lookup. All
-//! tags compared together cost less than two slots one by one, and there is no such guess: the
-//! first word that fits is nearly always the right one.
+//! A lookup that tries slot by slot ends at a slot that the processor cannot predict. After a wrong
+//! guess, it throws away the work that it had begun on the next lookup. Comparing all tags at once
+//! costs less than comparing two slots one by one, and needs no such guess: the first word that
+//! matches is nearly always the right one.
 
 #[cfg(any(test, not(target_arch = "x86_64"), miri))]
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +15,13 @@ pub(crate) const WORDS: usize = 8;
 
 /// The words of a line that have some tag in their highest 16 bits, by their index, rising.
 ///
-/// What a word held is known only for the instant of the look: whoever follows it loads it again.
+/// Another thread may have changed a word since: load a word again before following it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Matches(u32);
 
-/// Bits of [`Matches`] to a word, of which the lowest tells.
+/// Bits of [`Matches`] for each word.
 const STEP: u32 = 2;
+/// The lowest bit of each word: set if the word has the tag.
 const LOWEST: u32 = 0x5555;
 /// The bits of the first two words.
 const FIRST_TWO: u32 = (1 << (2 * STEP)) - 1;
@@ -29,13 +30,13 @@ impl Matches {
     /// Looks at `count` words of a line, from the one at `first` on.
     ///
     /// # Safety
-    /// `line` is the start of a cache line whose memory is valid, and those words are written by
-    /// nothing but whole aligned stores while they are looked at.
+    /// `line` is the start of a cache line whose memory is valid. During the call, those words are
+    /// written only by atomic stores of whole words.
     #[inline]
     pub(crate) unsafe fn of(line: *const u64, first: usize, count: usize, tag: u16) -> Self {
         debug_assert!(line.addr().is_multiple_of(CACHE_LINE) && first + count <= WORDS);
         let among = (LOWEST >> (STEP as usize * (WORDS - count))) << (STEP as usize * first);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises a valid line and stores of whole words, as `compare` asks.
         Self(unsafe { compare(line, among, tag) } & among)
     }
 }
@@ -70,16 +71,19 @@ impl Iterator for Matches {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const ODD: i32 = 0b11_01_11_01;
 
-/// The upper halves of the four words of a line that begin at byte `AT`.
+/// Loads the upper halves of the four words of a line that begin at byte `AT`.
+///
+/// The loads are assembly, because other threads may write to the line. Rust allows that for
+/// atomics only, and there are no atomic vectors. Aligned words are loaded whole, so each word of
+/// the vector is what the line's word held at some instant.
 ///
 /// # Safety
-/// As for [`Matches::of`].
+/// `line` is as [`Matches::of`] asks.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 unsafe fn upper_halves<const AT: usize>(line: *const u64) -> std::arch::x86_64::__m128i {
     let halves;
-    // SAFETY: the loads are within the line, which is aligned to more than 16 bytes; `compare` says
-    // why they are assembly.
+    // SAFETY: the loads are within the line, which is valid and aligned to more than 16 bytes.
     unsafe {
         std::arch::asm!(
             "movaps {halves}, [{line} + {at}]",
@@ -94,69 +98,80 @@ unsafe fn upper_halves<const AT: usize>(line: *const u64) -> std::arch::x86_64::
     halves
 }
 
-/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
+/// Loads what [`upper_halves`] loads at byte 0, but the third and the fourth word twice instead of
+/// the first two.
 ///
 /// # Safety
-/// As for [`Matches::of`].
+/// `line` is as [`Matches::of`] asks.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+unsafe fn upper_halves_of_two(line: *const u64) -> std::arch::x86_64::__m128i {
+    let halves;
+    // SAFETY: the load is within the line, which is valid and aligned to more than 16 bytes.
+    unsafe {
+        std::arch::asm!(
+            "movaps {halves}, [{line} + 16]",
+            "shufps {halves}, {halves}, {odd}",
+            odd = const ODD,
+            line = in(reg) line,
+            halves = out(xmm_reg) halves,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    halves
+}
+
+/// Returns the lowest of two bits for each word with this tag, at least for the words of `among`.
+///
+/// # Safety
+/// `line` and the words of `among` are as [`Matches::of`] asks.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
-    use std::arch::asm;
     use std::arch::x86_64::{
         _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi16, _mm_srai_epi32,
     };
 
-    // SAFETY: SSE2 is part of x86-64. The loads are within the line, which is aligned to more than
-    // 16 bytes. They are written as assembly because other threads may write to the line
-    // meanwhile, which Rust allows to nothing but atomics, and these have no vectors. Each word of
-    // a vector is what that word held at an instant: aligned words are loaded whole.
+    // Two words that do not matter are not loaded: if one was just written, the vector load would
+    // wait for that store.
+    let low = if among & FIRST_TWO == 0 {
+        // SAFETY: the caller promises a valid line.
+        unsafe { upper_halves_of_two(line) }
+    } else {
+        // SAFETY: the caller promises a valid line.
+        unsafe { upper_halves::<0>(line) }
+    };
+    // SAFETY: the caller promises a valid line. SSE2, which the rest needs, is part of x86-64.
     unsafe {
-        // The upper halves of the words, four to a vector. Two words that do not matter are not
-        // loaded: they may have been written just now, in pieces, and a vector would have to wait
-        // for that.
-        let low = if among & FIRST_TWO == 0 {
-            let low;
-            asm!(
-                "movaps {low}, [{line} + 16]",
-                "shufps {low}, {low}, {odd}",
-                odd = const ODD,
-                line = in(reg) line,
-                low = out(xmm_reg) low,
-                options(readonly, nostack, preserves_flags),
-            );
-            low
-        } else {
-            upper_halves::<0>(line)
-        };
         let high = upper_halves::<32>(line);
-        // Of these the upper halves: all the tags in one vector. They are narrowed as signed
-        // numbers, which keeps all 16 bits.
+        // The upper halves of these are the tags, all in one vector. Narrowing them as signed
+        // numbers keeps all 16 bits.
         let tags = _mm_packs_epi32(_mm_srai_epi32(low, 16), _mm_srai_epi32(high, 16));
         _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag.cast_signed()))).cast_unsigned()
     }
 }
 
-/// The lowest of two bits for each word whose tag is this one, at least among the words of `among`.
+/// Returns the lowest of two bits for each word with this tag, at least for the words of `among`.
 ///
 /// # Safety
-/// As for [`Matches::of`].
+/// `line` and the words of `among` are as [`Matches::of`] asks.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline]
 unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises a valid line and stores of whole words, as `portable` asks.
     unsafe { portable(line, among, tag) }
 }
 
-/// The same for any processor, and for the tests to compare with.
+/// Compares like [`compare`], on any processor. The tests compare the two.
 ///
 /// # Safety
-/// As for [`Matches::of`].
+/// `line` and the words of `among` are as [`Matches::of`] asks.
 #[cfg(any(test, not(target_arch = "x86_64"), miri))]
 #[inline]
 unsafe fn portable(line: *const u64, among: u32, tag: u16) -> u32 {
     let mut found = 0;
     for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 1 != 0) {
-        // SAFETY: the caller's promise: within the line, and written by whole stores.
+        // SAFETY: the word is within the line, which is valid and written by whole stores only.
         let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::SeqCst);
         found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * word);
     }
@@ -181,15 +196,12 @@ mod tests {
         for chosen in 0..256_u32 {
             // The tag's bits elsewhere in a word must not count.
             let line = Line(std::array::from_fn(|n| {
-                if chosen >> n & 1 == 1 {
-                    TAG << 48 | 0x1234_5678
-                } else {
-                    TAG << 32 | TAG << 16 | TAG
-                }
+                let elsewhere = TAG << 32 | TAG << 16 | TAG;
+                if chosen >> n & 1 == 1 { TAG << 48 | 0x1234_5678 } else { elsewhere }
             }));
             for (first, count) in [(0, 8), (0, 7), (0, 6), (1, 6), (2, 6), (2, 3)] {
-                let expected: Vec<usize> =
-                    (first..first + count).filter(|n| chosen >> n & 1 == 1).collect();
+                let words = first..first + count;
+                let expected: Vec<usize> = words.filter(|n| chosen >> n & 1 == 1).collect();
                 assert_eq!(matches(&line, first, count, TAG as u16), expected, "{chosen:08b}");
             }
             // SAFETY: a line of its own, that nobody writes.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::huge_pages::{HUGE_PAGE, Pages, advise_huge};
 use crate::system_memory::check_fits;
 
-/// The size and alignment of what an array is made of, bytes.
+/// Size and alignment of the elements of an array, bytes.
 pub(crate) const CACHE_LINE: usize = 64;
 
 /// Returns the alignment of an array of `bytes` bytes: the size of the pages that it is to lie in.
@@ -22,8 +22,8 @@ fn alignment(pages: Pages, bytes: usize) -> usize {
 /// # Safety
 /// An all-zero `Self` is valid, and `Self` is aligned to at most [`CACHE_LINE`].
 pub(crate) unsafe trait Zeroable: Sized {
-    /// What zeros stand for, where it cannot be had by zeroing memory: the atomics of the model
-    /// checker are more than their value.
+    /// Returns the value that zeros stand for. The model checker's atomics are more than their
+    /// value, so they cannot be made by zeroing memory.
     #[cfg(loom)]
     fn zero() -> Self {
         // SAFETY: the trait's promise.
@@ -31,20 +31,21 @@ pub(crate) unsafe trait Zeroable: Sized {
     }
 }
 
-/// An owned array of zero-initialised `T`, each on its own cache line or lines. Large ones come
-/// from the system page by page, when they are first touched: making one costs nothing in
+/// An owned array of zero-initialised `T`, each on its own cache line or lines. The system
+/// provides the pages of a large array when they are first touched. So making one takes no time in
 /// proportion to its length.
 pub(crate) struct ZeroedArray<T> {
     first: NonNull<T>,
     length: usize,
     block: NonNull<u8>,
-    /// What the block was allocated with.
+    /// Layout that the block was allocated with.
     layout: Layout,
 }
 
 impl<T: Zeroable> ZeroedArray<T> {
-    /// An array of `length` zeroed elements. One that the machine can never hold is refused before
-    /// the allocator is asked, for an allocator may promise memory that nobody has.
+    /// Makes an array of `length` zeroed elements. An array that the machine can never hold is
+    /// refused before the allocator is asked, since an allocator may promise memory that does not
+    /// exist.
     pub(crate) fn new(length: usize, pages: Pages) -> Result<Self> {
         let alignment = alignment(pages, length.saturating_mul(size_of::<T>()));
         let layout = Self::block_layout(length, alignment)?;
@@ -71,15 +72,14 @@ impl<T: Zeroable> ZeroedArray<T> {
         Ok(array)
     }
 
-    /// Bytes that huge pages were asked for: the whole ones, for what is left over is not worth
-    /// one.
+    /// Returns the bytes for which huge pages were requested: whole pages only.
     pub(crate) fn huge_page_bytes(&self) -> usize {
         let bytes = self.length * size_of::<T>();
         if self.layout.size() >= bytes + HUGE_PAGE { bytes / HUGE_PAGE * HUGE_PAGE } else { 0 }
     }
 
-    /// Refuses an array of `length` elements that the system cannot give: by what the machine has,
-    /// and by what the allocator says now. Nothing of it is touched.
+    /// Refuses an array of `length` elements if the machine cannot hold it, or the allocator
+    /// refuses it now. Touches none of its memory.
     pub(crate) fn probe(length: usize) -> Result<()> {
         Self::new(length, Pages::Ordinary).map(drop)
     }
@@ -93,12 +93,12 @@ impl<T: Zeroable> ZeroedArray<T> {
             .ok_or(Error::OutOfMemory { requested: usize::MAX })
     }
 
-    /// Bytes that an array of `length` elements takes.
+    /// Returns the bytes of an array of `length` elements.
     pub(crate) fn bytes(length: usize) -> usize {
         length.saturating_mul(size_of::<T>()).saturating_add(CACHE_LINE)
     }
 
-    /// The elements.
+    /// Returns the elements.
     #[inline]
     pub(crate) fn as_slice(&self) -> &[T] {
         // SAFETY: the block holds `length` elements from `first` on, all initialised by

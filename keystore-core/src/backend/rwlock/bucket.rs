@@ -17,10 +17,10 @@ use crate::backend::common::zeroed_array::{CACHE_LINE, Zeroable};
 use crate::error::{Error, Result};
 use crate::node::Node;
 
-/// Slots in the bucket itself.
+/// Number of slots in the bucket itself.
 const SLOTS: usize = 6;
 
-/// Slots in an overflow bucket.
+/// Number of slots in an overflow bucket.
 const OVERFLOW_SLOTS: usize = 7;
 
 #[repr(C, align(64))]
@@ -29,8 +29,8 @@ pub(super) struct Bucket<L> {
     pub(super) entries: Entries,
 }
 
-/// What the lock covers: it is written under the exclusive side only, and read under either. The
-/// depth may be read by anyone.
+/// Data that the lock protects. It is written under the exclusive side only, and read under
+/// either. The depth may be read without the lock.
 #[repr(C)]
 pub(super) struct Entries {
     /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the
@@ -39,8 +39,8 @@ pub(super) struct Entries {
     slots: [Slot; SLOTS],
 }
 
-/// A word in its place. Written under the exclusive side of the lock only; but [`Bucket::hint`]
-/// looks without.
+/// A slot. It is written under the exclusive side of the lock only; but [`Bucket::hint`] reads it
+/// without.
 #[repr(transparent)]
 pub(super) struct Slot(AtomicU64);
 
@@ -68,15 +68,15 @@ impl Slot {
 /// The bits of `Entries::chain` that are the depth.
 const DEPTH: usize = align_of::<Overflow>() - 1;
 
-/// More slots, on a cache line of their own.
+/// Overflow bucket: more slots, on another cache line.
 #[repr(C, align(64))]
 struct Overflow {
     slots: [Slot; OVERFLOW_SLOTS],
     next: *mut Overflow,
 }
 
-/// Overflow buckets that hold nothing and belong to nobody: what [`Entries::push`] takes from
-/// before it allocates.
+/// Empty overflow buckets without an owner. [`Entries::push`] takes one of them before it
+/// allocates.
 pub(super) struct Spare(*mut Overflow);
 
 // SAFETY: zeros are empty slots, null pointers, and by the promise of `BucketLock` an unlocked
@@ -84,14 +84,14 @@ pub(super) struct Spare(*mut Overflow);
 unsafe impl<L: BucketLock> Zeroable for Bucket<L> {}
 
 impl<L: BucketLock> Bucket<L> {
-    /// Writes to the bucket what is there, so that the system provides its memory now.
+    /// Touches the bucket, so that the system provides its memory now.
     pub(super) fn touch(&self) {
         let state = self.lock.lock_exclusive();
         // SAFETY: locked in the line above.
         unsafe { self.lock.unlock_exclusive(state) }
     }
 
-    /// The slot of `key`, and the node in it.
+    /// Returns the slot of `key`, and its node.
     ///
     /// # Safety
     /// The lock is held, either side, and stays so while the result is used.
@@ -100,7 +100,7 @@ impl<L: BucketLock> Bucket<L> {
         unsafe { self.find_in_line(tag, key).or_else(|| self.entries.find_in_chain(tag, key)) }
     }
 
-    /// [`find`](Self::find) among the bucket's own slots: the overflow buckets are not looked into.
+    /// [`find`](Self::find) among the bucket's own slots, without the overflow buckets.
     ///
     /// # Safety
     /// That of [`find`](Self::find).
@@ -118,14 +118,14 @@ impl<L: BucketLock> Bucket<L> {
         None
     }
 
-    /// The first node whose tag is `tag`: likely the one that a lookup wants. Only for
-    /// prefetching: no lock is asked for.
+    /// Returns the first node whose tag is `tag`: most likely the one that a lookup needs. Only
+    /// for prefetching, since it takes no lock.
     #[inline]
     pub(super) fn hint(&self, tag: u16) -> Option<*const u8> {
         self.with_tag(tag).next()?.get().node().map(|node| node.as_ptr().cast_const())
     }
 
-    /// The bucket's own slots that hold a word with this tag.
+    /// Returns the bucket's own slots that hold a pointer with this tag.
     #[inline]
     fn with_tag(&self, tag: u16) -> impl Iterator<Item = &Slot> {
         const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<TaggedPtr>()) };
@@ -137,7 +137,7 @@ impl<L: BucketLock> Bucket<L> {
         matches.map(move |word| unsafe { &*line.cast::<Slot>().add(word) })
     }
 
-    /// Where the slots begin, counted in words.
+    /// Index of the first slot, in words.
     const FIRST: usize =
         (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<TaggedPtr>();
 }
@@ -163,12 +163,12 @@ impl Overflow {
 }
 
 impl Spare {
-    /// An empty list.
+    /// Makes an empty list.
     pub(super) const fn none() -> Self {
         Self(null_mut())
     }
 
-    /// Makes sure that there is one to take.
+    /// Makes sure that the list is not empty.
     pub(super) fn stock(&mut self) -> Result<()> {
         if self.0.is_null() {
             self.0 = Overflow::allocate()?;
@@ -176,7 +176,7 @@ impl Spare {
         Ok(())
     }
 
-    /// Adds one that has been emptied.
+    /// Adds an emptied overflow bucket.
     fn put(&mut self, overflow: *mut Overflow) {
         // SAFETY: the overflow bucket was unlinked by the caller and is owned by this list from
         // here on.
@@ -251,13 +251,13 @@ impl Entries {
         }
     }
 
-    /// Whether all entries are in the bucket's own slots.
+    /// Returns whether all entries are in the bucket's own slots.
     #[inline]
     pub(super) fn are_in_line(&self) -> bool {
         self.overflow().is_null()
     }
 
-    /// The first overflow bucket, or null.
+    /// Returns the first overflow bucket, or null.
     #[inline]
     fn overflow(&self) -> *mut Overflow {
         ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !DEPTH)
@@ -270,24 +270,24 @@ impl Entries {
         self.chain.store(overflow.expose_provenance() | depth, Ordering::Release);
     }
 
-    /// How many levels the bucket lies below those that the table started with, as it was last
-    /// said; 0 where it never was.
+    /// Returns the number of levels that the bucket lies below the initial one, as it was last
+    /// set; 0 if it never was.
     #[inline]
     pub(super) fn depth(&self) -> usize {
         self.chain.load(Ordering::Acquire) & DEPTH
     }
 
-    /// Says how many levels the bucket lies below those that the table started with.
+    /// Sets the number of levels that the bucket lies below the initial one.
     ///
     /// # Safety
     /// The lock is held exclusively, and the bucket has the entries of those hashes.
     pub(super) unsafe fn set_depth(&self, depth: usize) {
         debug_assert!(depth <= DEPTH);
-        // Release: who finds the bucket made finds its entries.
+        // Release: a thread that finds the bucket made finds its entries.
         self.chain.store(self.overflow().expose_provenance() | depth, Ordering::Release);
     }
 
-    /// The words that hold a node.
+    /// Returns the pointers that have a node.
     ///
     /// # Safety
     /// The lock is held, either side, while the iterator is used.
@@ -297,7 +297,7 @@ impl Entries {
         unsafe { self.occupied() }.map(|(_, word)| word)
     }
 
-    /// The slots that hold a node, with their words.
+    /// Returns the slots that hold a node, with their contents.
     ///
     /// # Safety
     /// The lock is held, either side, while the iterator is used; a slot is written only under the
@@ -307,7 +307,7 @@ impl Entries {
         self.slots().map(|slot| (slot, slot.get())).filter(|&(_, word)| word != TaggedPtr::EMPTY)
     }
 
-    /// The slot of `key` in the overflow buckets, and the node in it.
+    /// Returns the slot of `key` in the overflow buckets, and its node.
     ///
     /// # Safety
     /// That of [`Bucket::find`].
@@ -319,8 +319,8 @@ impl Entries {
             .find(|(_, node)| unsafe { node.has_key(key) })
     }
 
-    /// Puts a word in a free slot; takes an overflow bucket from `spare`, or allocates one, where
-    /// all are full. Whether it lies in an overflow bucket.
+    /// Puts a pointer into an empty slot. If all are full, it takes an overflow bucket from
+    /// `spare` or allocates one. Returns whether the slot is in an overflow bucket.
     ///
     /// # Safety
     /// The lock is held exclusively.
@@ -403,7 +403,7 @@ impl Entries {
         }
     }
 
-    /// How many overflow buckets the chain has.
+    /// Returns the number of overflow buckets.
     ///
     /// # Safety
     /// The lock is held, either side.

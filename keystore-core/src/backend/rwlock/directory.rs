@@ -28,19 +28,18 @@ use crate::fallible::try_box;
 use crate::huge_pages::Pages;
 use crate::system_memory::check_fits;
 
-/// The deepest level there can be: what memory can hold.
+/// Deepest level. Memory can hold no more buckets.
 pub(super) const MAX_LEVEL: u32 = if usize::BITS > 48 { 40 } else { 24 };
 
-/// Places for segments, by the level that their buckets come with: as many as an index has bits,
-/// so that none is out of range.
+/// Number of segments: as many as an index has bits, so that none is out of range.
 const SEGMENTS: usize = usize::BITS as usize;
 
-/// The levels of a table at some instant.
+/// Levels of a table at some instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Levels {
-    /// The level that buckets are split to.
+    /// Level that buckets are split to.
     pub(super) target: u32,
-    /// The deepest level that a bucket may have.
+    /// Deepest level that a bucket may have.
     pub(super) deepest: u32,
     /// Counts the times that `target` was raised.
     raised: u32,
@@ -60,15 +59,14 @@ impl Levels {
     }
 }
 
-/// The low `bits` bits.
+/// Returns a mask of the low `bits` bits.
 #[inline]
 pub(super) fn mask(bits: u32) -> usize {
     (1 << bits) - 1
 }
 
-/// Where a hash lies in a table all of whose buckets have one level: the low bits of the hash that
-/// are a bucket's index, and below them, in 8 bits, how many levels that is below those of the
-/// start.
+/// Place of a hash in a table whose buckets all have one level: the mask of the hash bits that are
+/// a bucket's index, and below it, in 8 bits, the number of levels below the initial one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LevelHint(u64);
 
@@ -105,8 +103,8 @@ pub(super) struct Directory<L> {
 }
 
 impl<L: BucketLock> Directory<L> {
-    /// A directory of `initial` buckets, a power of two. `eager` has the system provide the memory
-    /// of all of them now, not when each is first used.
+    /// Makes a directory of `initial` buckets, a power of two. If `eager`, the system provides the
+    /// memory of all of them now, and not when each is first used.
     pub(super) fn new(initial: usize, eager: bool, pages: Pages) -> Result<Self> {
         let level = initial.ilog2();
         let levels = Levels { target: level, deepest: level, raised: 0 };
@@ -129,18 +127,18 @@ impl<L: BucketLock> Directory<L> {
         Ok(directory)
     }
 
-    /// The level that the table started with.
+    /// Returns the level that the table started with.
     pub(super) fn initial_level(&self) -> u32 {
         self.initial_level
     }
 
-    /// The levels now. Acquire: the segments for the deepest are there.
+    /// Returns the levels now. Acquire: the segments for the deepest level are there.
     #[inline]
     pub(super) fn levels(&self) -> Levels {
         Levels::unpack(self.levels.load(Ordering::Acquire))
     }
 
-    /// Asks for one level more than `levels`, where those still hold.
+    /// Raises the target by one level, if the levels still are `levels`.
     pub(super) fn raise(&self, levels: Levels) -> Result<()> {
         let target = levels.target + 1;
         if target > MAX_LEVEL {
@@ -160,13 +158,14 @@ impl<L: BucketLock> Directory<L> {
         Ok(())
     }
 
-    /// Asks for one level less than `levels`, where those still hold: the levels then, or `None`.
+    /// Lowers the target by one level, if the levels still are `levels`. Returns the new levels,
+    /// or `None`.
     pub(super) fn lower(&self, levels: Levels) -> Option<Levels> {
         let lowered = Levels { target: levels.target - 1, ..levels };
         self.replace(levels, lowered).then_some(lowered)
     }
 
-    /// Says that no bucket is deeper than target any more, where `levels` still hold.
+    /// Notes that no bucket is deeper than the target any more, if the levels still are `levels`.
     pub(super) fn set_uniform(&self, levels: Levels) {
         self.replace(levels, Levels { deepest: levels.target, ..levels });
     }
@@ -178,8 +177,8 @@ impl<L: BucketLock> Directory<L> {
             Ordering::AcqRel,
             Ordering::Relaxed,
         );
-        // Two that exchange the levels one after the other may do this the other way round: then
-        // it is a worse guess.
+        // Two threads that exchange the levels one after the other may do this the other way
+        // round. Then the hint is a worse guess.
         if exchanged.is_ok() && new.deepest != old.deepest {
             self.level_hint
                 .store(LevelHint::at(new.deepest, self.initial_level).0, Ordering::Release);
@@ -187,8 +186,9 @@ impl<L: BucketLock> Directory<L> {
         exchanged.is_ok()
     }
 
-    /// The bucket that has `hash`, most likely, and the depth that it then has. Whoever has locked
-    /// it, and finds it to have that depth, knows; else [`owner`](Self::owner) tells.
+    /// Returns the bucket that most likely has `hash`, and the depth that it has then. A thread
+    /// that locks it and finds that depth knows that the guess is right. Otherwise
+    /// [`owner`](Self::owner) tells.
     #[inline]
     pub(super) fn likely_owner(&self, hash: u64) -> (&Bucket<L>, usize) {
         // Acquire: the segments for that level are there.
@@ -196,7 +196,7 @@ impl<L: BucketLock> Directory<L> {
         (self.bucket(hint.index(hash)), hint.depth())
     }
 
-    /// The bucket that has `hash`, as far as can be told without its lock, and its index.
+    /// Returns the bucket that has `hash`, as far as can be known without its lock, and its index.
     #[inline]
     pub(super) fn owner(&self, hash: u64) -> (usize, &Bucket<L>) {
         let mut index = hash as usize & mask(self.levels().deepest);
@@ -209,13 +209,13 @@ impl<L: BucketLock> Directory<L> {
         }
     }
 
-    /// The level of bucket `index`; `None` for one that has not been made.
+    /// Returns the level of bucket `index`, or `None` if it has not been made.
     #[inline]
     pub(super) fn level(&self, index: usize) -> Option<u32> {
         self.level_of(index, self.bucket(index))
     }
 
-    /// The level of `bucket`, whose index is `index`.
+    /// Returns the level of `bucket`, whose index is `index`.
     #[inline]
     pub(super) fn level_of(&self, index: usize, bucket: &Bucket<L>) -> Option<u32> {
         match bucket.entries.depth() {
@@ -224,7 +224,7 @@ impl<L: BucketLock> Directory<L> {
         }
     }
 
-    /// Says of which level `bucket` is from now on; `None` for one that has been put back.
+    /// Sets the level of `bucket`, or `None` if it was merged into another.
     ///
     /// # Safety
     /// The bucket's lock is held exclusively, and it has the entries of the hashes that are its

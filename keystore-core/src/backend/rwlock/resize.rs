@@ -1,12 +1,15 @@
 //! Growing and shrinking, one bucket at a time.
 //!
-//! To grow, a writer who finds the table crowded asks for one level more ([`super::directory`]):
-//! one exchange, after the memory for the new buckets was had. From then on whoever locks a bucket
-//! to write, and finds it a level behind, splits it first, under its lock and the new bucket's;
-//! and every writer who adds an entry brings one more bucket along, so that those which nobody
-//! writes to follow. To shrink, the target level is lowered first, so that nobody splits any more,
-//! and then each bucket that is too deep is put back to where it was split from, under the same
-//! two locks. Locks are taken in the order of the buckets' indices.
+//! *Growing.* A writer that finds the load factor too high raises the target level
+//! ([`super::directory`]), by one exchange, after the memory for the new buckets was allocated.
+//! From then on, a thread that locks a bucket to write, and finds its level below the target,
+//! splits it first, under its lock and the new bucket's. And every writer that adds an entry
+//! splits one more bucket, so that the buckets which nobody writes to follow.
+//!
+//! *Shrinking.* The target level is lowered first, so that no thread splits any more. Then each
+//! bucket that is too deep is merged with the one that it was split from, under the same two locks.
+//!
+//! Locks are taken in the order of the buckets' indices.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
@@ -23,8 +26,8 @@ use crate::error::{Error, Result};
 use crate::sync::reentrancy;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Asks for one level more where the entries call for it. Lack of memory only delays it:
-    /// buckets chain.
+    /// Raises the target level if the load factor is too high. Lack of memory only delays it:
+    /// buckets get overflow buckets.
     #[cold]
     pub(super) fn grow_if_crowded(&self) {
         let levels = self.directory.levels();
@@ -33,7 +36,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Splits one of the buckets that are behind the target level: a writer's share.
+    /// Splits one of the buckets that are below the target level: a writer's share.
     #[inline]
     pub(super) fn help_split(&self) {
         if self.directory.next_to_split.load(Ordering::Relaxed)
@@ -54,17 +57,18 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         if index <= mask(target) && self.directory.level(index).is_some_and(|level| level < target)
         {
             let bucket = self.directory.bucket(index);
-            // One that is in use is split by those who use it.
+            // A bucket that is in use is split by its users.
             if let Some(_low) = Exclusive::try_lock(&bucket.lock) {
                 self.split(index, bucket);
             }
         }
     }
 
-    /// Brings bucket `index` to the target level. Its lock is held exclusively, and the thread is
-    /// inside no closure.
+    /// Splits bucket `index` until it is at the target level. Its lock is held exclusively, and
+    /// the thread is inside no closure.
     pub(super) fn split(&self, index: usize, low: &Bucket<L>) {
-        // Read under the lock: who shrinks lowers it before locking the buckets to put together.
+        // Read under the lock: a thread that shrinks lowers the target before it locks the buckets
+        // to merge.
         let target = self.directory.levels().target;
         while let Some(level) = self.directory.level(index).filter(|&level| level < target) {
             let high = self.directory.bucket(index + (1 << level));
@@ -83,21 +87,21 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                         .push(word.bare(), spare)
                         .expect("a split needs no more overflow buckets than it empties");
                 });
-                // The new bucket last: who finds it made finds its entries.
+                // The new bucket last: a thread that finds it made finds its entries.
                 self.directory.set_level(low, Some(level + 1));
                 self.directory.set_level(high, Some(level + 1));
             }
         }
     }
 
-    /// Grows until there is room for `entries`.
+    /// Grows until the table is large enough for `entries`.
     pub(super) fn grow_for(&self, entries: usize) -> Result<()> {
         let buckets = entries.div_ceil(load_factor::TARGET).max(1);
         let level = buckets.checked_next_power_of_two().map_or(u32::MAX, usize::ilog2);
         if level > self.directory.levels().target
             && (level > MAX_LEVEL || ZeroedArray::<Bucket<L>>::probe(1 << level).is_err())
         {
-            // Better to be refused before than on the way.
+            // It is better refused before than on the way.
             return Err(Error::OutOfMemory {
                 requested: buckets.saturating_mul(size_of::<Bucket<L>>()),
             });
@@ -118,9 +122,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         Ok(())
     }
 
-    /// Shrinks as far as the entries allow.
+    /// Shrinks as far as the entries allow, unless another thread does.
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
-        // One thread at a time: two would each take the other's unfinished work for done.
+        // One thread at a time: each of two would take the other's unfinished work for done.
         let _shrinking = Exclusive::lock(&self.shrinking, self.lock_timeout)
             .ok_or_else(|| self.refused("shrink"))?;
         self.shrink_alone()
@@ -136,7 +140,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 let Some(lowered) = self.directory.lower(levels) else { continue };
                 lowered
             } else if levels.deepest > levels.target {
-                // Left over by a call that ran out of memory, or was overtaken by growth.
+                // Left by a call that ran out of memory, or that growth has overtaken.
                 levels
             } else {
                 return Ok(());
@@ -146,12 +150,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     self.merge(high, level)?;
                 }
             }
-            // Where somebody has asked for more meanwhile, the deepest level stays.
+            // If another thread has raised the target meanwhile, the deepest level stays.
             self.directory.set_uniform(lowered);
         }
     }
 
-    /// Puts bucket `index`, of `level` + 1, back to the bucket of `level` that it was split from.
+    /// Merges bucket `index`, of `level` + 1, with the bucket of `level` that it was split from.
     fn merge(&self, index: usize, level: u32) -> Result<()> {
         let parent = parent_of(index);
         let (low, high) = (self.directory.bucket(parent), self.directory.bucket(index));
