@@ -1,16 +1,15 @@
-//! `DashMapKeystore`: dashmap's shards, holding our nodes.
+//! `DashMapKeystore`: dashmap's shards, which hold our nodes.
 //!
 //! dashmap is an array of shards, each a reader-writer lock over a hashbrown table. An operation
-//! hashes its key once, and the hash chooses the shard and the place in it; dashmap's raw
-//! interface lets us hand it that hash and find out about lack of memory, which its ordinary
-//! interface answers with an abort. An entry of a shard is the hash and the node, 16 bytes: with
-//! the hash at hand, a shard that grows looks at no node.
+//! hashes its key once, and the hash chooses the shard and the slot in it. dashmap's raw interface
+//! takes that hash, and reports a lack of memory, for which its ordinary interface aborts. An entry
+//! of a shard is the hash and the node, 16 bytes. So a shard that grows needs to look at no node.
 //!
-//! What dashmap's design sets as limits stays: writers of one shard wait for each other; a shard
-//! that grows is rehashed in one go, under its lock, by the operation that filled it; a walk holds
-//! a whole shard.
+//! The limits of dashmap's design stay: writers of one shard wait for each other; a shard that
+//! grows is rehashed in one go, under its lock, by the operation that filled it; a scan holds a
+//! whole shard.
 //!
-//! An operation's linearization point is any instant at which it holds its shard's lock.
+//! The linearization point of an operation is any instant at which it holds its shard's lock.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -34,15 +33,15 @@ use crate::system_memory::allocator_has;
 use crate::system_memory::check_fits;
 use crate::table::{Action, Footprint, Survey, Table, describe};
 
-/// More than an empty map takes: up to 128 bytes for each shard, of which there are four for each
-/// processor.
+/// Upper bound of the bytes of an empty map: up to 128 bytes for each shard, and four shards for
+/// each processor.
 const FIRST_SHARDS: usize = 64 << 10;
 
 /// A store in dashmap's shards. See the [crate's page](crate) on choosing.
 pub type DashMapKeystore<A = Global, S = DefaultHasher> = Store<DashMapTable<A, S>>;
 
 impl<A: NodeAllocator> DashMapKeystore<A> {
-    /// An empty store whose nodes come from `allocator`.
+    /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
@@ -52,14 +51,14 @@ impl<A: NodeAllocator> DashMapKeystore<A> {
 }
 
 impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
-    /// An empty store with a hasher of one's own.
+    /// Opens an empty store with another hasher.
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let account = Account::new(config, allocator, hasher)?;
-        // dashmap cannot report that there is no memory for its shards, nor the standard library
-        // that there is none to count the processors by which their number is chosen.
+        // dashmap cannot report that there is no memory for its shards. Nor can the standard
+        // library when it counts the processors, by which dashmap chooses the number of shards.
         if !allocator_has(FIRST_SHARDS) {
             return Err(Error::OutOfMemory { requested: FIRST_SHARDS });
         }
@@ -89,16 +88,16 @@ impl Default for DashMapKeystore {
 pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
     account: Account<A, S>,
     map: DashMap<Entry, (), Unused>,
-    /// Entries that there was room for from the start.
+    /// Initial capacity, entries.
     initial_entries: usize,
-    /// How long a call waits for a lock.
+    /// Time that a call waits for a lock.
     lock_timeout: Option<Duration>,
 }
 
-/// One slot in so many has an entry in a table that shrinks by itself, or more.
+/// An automatically shrinking table shrinks below 1/SHRINK_BELOW_ONE_IN occupancy.
 const SHRINK_BELOW_ONE_IN: usize = 8;
 
-/// What a shard holds for an entry. dashmap's values stay empty: the node has the value.
+/// Entry of a shard. dashmap's values stay empty: the node has the value.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: u64,
@@ -119,7 +118,7 @@ impl Hash for Entry {
     }
 }
 
-/// dashmap's own hasher, which it is never asked to use: the account hashes.
+/// dashmap's own hasher, which is never called: the account hashes.
 #[derive(Clone, Copy, Debug)]
 struct Unused;
 
@@ -131,19 +130,19 @@ impl BuildHasher for Unused {
     }
 }
 
-/// What dashmap keeps of an entry in a shard.
+/// The pair that dashmap keeps for an entry.
 type Kept = (Entry, SharedValue<()>);
 
 fn hash_of(kept: &Kept) -> u64 {
     kept.0.hash
 }
 
-/// A new one of a type that dashmap does not name.
+/// Returns `T::default()` for a type that dashmap does not export.
 fn empty_like<T: Default>(_: &T) -> T {
     T::default()
 }
 
-/// Whether a shard's entry is that of `key`.
+/// Returns whether a shard's entry has this key.
 ///
 /// # Safety
 /// The shard is locked.
@@ -158,7 +157,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         self.map.determine_shard(hash as usize)
     }
 
-    /// Bytes of the shards' tables.
+    /// Returns the bytes of the shards' tables.
     fn shard_bytes(&self) -> usize {
         let shards = self.map.shards();
         // Inside a closure the shard that it holds exclusively is left out.
@@ -170,7 +169,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         tables + size_of_val(shards)
     }
 
-    /// Locks a shard for reading; waits unless the thread is inside a closure of a store.
+    /// Locks a shard for reading. Waits, unless the thread is inside a closure of a store.
     #[inline]
     fn read_shard<'a, T>(
         &self,
@@ -187,7 +186,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
             .ok_or_else(|| reentrancy::refused(operation, self.lock_timeout))
     }
 
-    /// Locks a shard for writing; waits unless the thread is inside a closure of a store.
+    /// Locks a shard for writing. Waits, unless the thread is inside a closure of a store.
     #[inline]
     fn write_shard<'a, T>(
         &self,
@@ -299,7 +298,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                                     .map_err(|_| Error::OutOfMemory { requested })?;
                             }
                             let node = self.account.heap.create_node(key, &value, 0)?;
-                            // There is room: this neither grows nor fails.
+                            // The place is reserved: this neither grows nor fails.
                             shard.insert(
                                 hash,
                                 (Entry { hash, node }, SharedValue::new(())),
@@ -380,8 +379,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     fn shrink(&self) -> Result<()> {
         for shard in self.map.shards() {
             let mut shard = self.write_shard(shard, "shrink")?;
-            // hashbrown's own shrinking aborts where memory is short; moving to a table that was
-            // had is the same.
+            // hashbrown's own shrinking aborts if memory is short. Moving the entries to a table
+            // that was allocated beforehand has the same effect.
             let mut smaller = empty_like(&*shard);
             if smaller.try_reserve(shard.len(), hash_of).is_err() {
                 return Err(Error::OutOfMemory { requested: shard.len() * size_of::<Kept>() });
@@ -397,12 +396,12 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     }
 
     fn shrink_if_sparse(&self, (): &()) {
-        let room = self.shard_bytes() / size_of::<Kept>();
-        // Four times the initial room is what hashbrown may have made of it, with its powers of
-        // two in every shard.
-        let grown = room > 4 * self.initial_entries.max(self.map.shards().len() * 4);
+        let capacity = self.shard_bytes() / size_of::<Kept>();
+        // hashbrown may have allocated up to four times the initial capacity, since every shard
+        // has a power of two.
+        let grown = capacity > 4 * self.initial_entries.max(self.map.shards().len() * 4);
         if grown
-            && self.account.counters.entries() < room / SHRINK_BELOW_ONE_IN
+            && self.account.counters.entries() < capacity / SHRINK_BELOW_ONE_IN
             && !reentrancy::is_inside()
         {
             // Lack of memory only delays it.

@@ -1,4 +1,4 @@
-//! The lock of a bucket, taken without ever waiting for oneself.
+//! The lock of a bucket. A thread never waits for itself.
 //!
 //! The backend works with any raw lock of lock_api. The public types name neither lock_api nor
 //! parking_lot, so that their next major versions are not ours.
@@ -12,7 +12,7 @@ use lock_api::{GuardNoSend, RawRwLock, RawRwLockTimed};
 
 use crate::sync::reentrancy;
 
-/// A lock that a bucket can have: [`SharedLock`], or [`NoLock`] for single-threaded mode. Sealed.
+/// A lock for buckets: [`SharedLock`], or [`NoLock`] for single-threaded mode. Sealed.
 pub trait BucketLock: RawLock {}
 
 impl<L: RawLock> BucketLock for L {}
@@ -126,14 +126,14 @@ pub(super) struct Exclusive<'a, L: BucketLock> {
 }
 
 impl<'a, L: BucketLock> Shared<'a, L> {
-    /// Takes the lock if that needs no waiting.
+    /// Takes the lock if it need not wait.
     #[inline]
     pub(super) fn try_lock(lock: &'a L) -> Option<Self> {
         lock.try_lock_shared().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a
-    /// closure of a store: `None` there, and where that was not enough.
+    /// Takes the lock, and waits for it up to `lock_timeout`. Returns `None` after that time, and
+    /// at once if the thread is inside a closure of a store.
     pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
             let state = reentrancy::wait_for_lock(
@@ -187,12 +187,12 @@ impl<L: BucketLock> Drop for Exclusive<'_, L> {
     }
 }
 
-/// Single-threaded mode: a "lock" that only remembers who is inside, so that a closure that calls
-/// its own store is refused instead of pulling the value from under its caller. It is not `Sync`,
-/// and so neither is a store of it.
+/// Lock of single-threaded mode. It only remembers whether it is held, so that a closure that
+/// calls its own store is refused instead of changing the value under its caller. It is not
+/// `Sync`, so neither is a store with it.
 #[derive(Debug)]
 pub struct NoLock {
-    /// Readers inside, or `WRITER`.
+    /// Number of readers inside, or `WRITER`.
     inside: Cell<u32>,
 }
 
@@ -206,8 +206,8 @@ unsafe impl RawRwLock for NoLock {
     type ExclusiveGuard = GuardNoSend;
 
     /// # Panics
-    /// Where a writer is inside: there is no other thread to wait for. The stores ask before they
-    /// get here.
+    /// If a writer is inside: there is no other thread to wait for. The stores check before they
+    /// call this.
     fn lock_shared(&self) -> GuardNoSend {
         self.try_lock_shared().expect("a single-threaded store is not read inside its own write")
     }
@@ -227,8 +227,8 @@ unsafe impl RawRwLock for NoLock {
     }
 
     /// # Panics
-    /// Where anyone is inside: there is no other thread to wait for. The stores ask before they
-    /// get here.
+    /// If anyone is inside: there is no other thread to wait for. The stores check before they
+    /// call this.
     fn lock_exclusive(&self) -> GuardNoSend {
         self.try_lock_exclusive()
             .expect("a single-threaded store is not written inside its own verb")

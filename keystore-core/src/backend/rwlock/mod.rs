@@ -1,22 +1,28 @@
 //! `RwLockKeystore`: a lock in every bucket.
 //!
+//! # The table
+//!
 //! A bucket is one cache line: a reader-writer lock, six slots of a tag and a node pointer, and a
-//! chain for more. An operation hashes its key, locks the one bucket that the hash chooses, and
-//! does its work there: readers share the lock, writers have it to themselves, and nothing else in
-//! the table is touched. So threads meet only where their keys share a bucket. Because a writer is
-//! alone in its bucket, a value that fits into its node is written in place: no allocation, no
+//! chain of overflow buckets. An operation hashes its key, locks the one bucket that the hash
+//! chooses, and works there. Readers share the lock, writers have it to themselves, and nothing
+//! else in the table is touched. So threads meet only if their keys share a bucket. A writer is
+//! alone in its bucket, so a value that fits into its node is written in place: no allocation, no
 //! garbage.
 //!
-//! The table grows one bucket at a time ([`directory`], [`resize`]): no operation ever waits for
-//! more than two buckets, and no thread that was stopped keeps the table from growing. An
-//! operation looks up which bucket has its hash, locks it, and looks again: if the hash belongs
-//! elsewhere by then, a split or a merge came first, and the operation tries again.
+//! # Growing
 //!
-//! An operation's linearization point is any instant at which it holds its bucket's lock.
+//! The table grows one bucket at a time ([`directory`], [`resize`]). No operation waits for more
+//! than two buckets, and a thread that is stopped does not keep the table from growing. An
+//! operation looks up which bucket has its hash, locks it, and looks again. If the hash belongs to
+//! another bucket by then, a split or a merge came first, and the operation tries again.
 //!
-//! The lock is a type parameter. [`NoLock`] makes the same code a single-threaded store
-//! ([`LocalKeystore`]) that takes none, and that initialises a bucket when it is first touched:
-//! its memory comes from the system as zeros, which are an empty bucket.
+//! The linearization point of an operation is any instant at which it holds its bucket's lock.
+//!
+//! # One thread
+//!
+//! The lock is a type parameter. With [`NoLock`] the same code is a single-threaded store
+//! ([`LocalKeystore`]) without locks. It initialises a bucket when it is first touched: the memory
+//! comes from the system as zeros, which are an empty bucket.
 
 mod bucket;
 mod directory;
@@ -67,7 +73,7 @@ pub type RwLockKeystore<A = Global, L = SharedLock, S = DefaultHasher> =
 pub type LocalKeystore<A = Global, S = DefaultHasher> = RwLockKeystore<A, NoLock, S>;
 
 impl<A: NodeAllocator> RwLockKeystore<A> {
-    /// An empty store whose nodes come from `allocator`.
+    /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, single-threaded mode included (that is
@@ -85,7 +91,7 @@ impl<A: NodeAllocator> RwLockKeystore<A> {
 }
 
 impl<A: NodeAllocator> LocalKeystore<A> {
-    /// An empty store for one thread, whatever [`Config::concurrency`] says.
+    /// Opens an empty store for one thread, whatever [`Config::concurrency`] says.
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
@@ -130,11 +136,11 @@ impl Default for RwLockKeystore {
 pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
     account: Account<A, S>,
     directory: Directory<L>,
-    /// How long a call waits for a lock.
+    /// Time that a call waits for a lock.
     lock_timeout: Option<Duration>,
-    /// Held by the thread that shrinks the table.
+    /// Lock of the thread that shrinks the table.
     shrinking: L,
-    /// The table holds locks and nodes: it can be sent and shared where those can.
+    /// The table holds locks and nodes: it can be sent and shared if those can.
     _holds: PhantomData<(Bucket<L>, TaggedPtr)>,
 }
 
@@ -151,15 +157,15 @@ unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// The error for a lock that is held, where the thread must not wait for it, or has waited
-    /// long enough.
+    /// Returns the error for a lock that is held, if the thread must not wait for it, or has
+    /// waited long enough.
     #[cold]
     fn refused(&self, operation: &'static str) -> Error {
         reentrancy::refused(operation, self.lock_timeout)
     }
 
-    /// Locks the bucket that has `hash`, by `lock`, where neither another's lock nor a change of
-    /// the table is in the way.
+    /// Locks the bucket that has `hash`, by `lock`. Returns `None` if another thread holds the
+    /// lock or the table is being resized.
     #[inline(always)]
     fn locked_at_once<'a, G>(
         &'a self,
@@ -171,14 +177,14 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         (bucket.entries.depth() == depth).then_some((guard, bucket))
     }
 
-    /// Locks the bucket that has `hash` for reading: the guard and the bucket.
+    /// Locks the bucket that has `hash` for reading. Returns the guard and the bucket.
     fn locked_to_read<'a>(&'a self, hash: u64) -> Result<(Shared<'a, L>, &'a Bucket<L>)> {
         let locked = self.locked(hash, |lock| Shared::lock(lock, self.lock_timeout));
         locked.map(|(guard, _, bucket, _)| (guard, bucket)).ok_or_else(|| self.refused("read"))
     }
 
-    /// Locks the bucket that has `hash` for writing, and splits it first where it is behind: the
-    /// guard and the bucket.
+    /// Locks the bucket that has `hash` for writing, and splits it first if it is below the target
+    /// level. Returns the guard and the bucket.
     fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
         loop {
             let locked = self.locked(hash, |lock| Exclusive::lock(lock, self.lock_timeout));
@@ -196,8 +202,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Locks the bucket that has `hash`, by `lock`: the guard, the bucket's index, the bucket, and
-    /// its level.
+    /// Locks the bucket that has `hash`, by `lock`. Returns the guard, the bucket's index, the
+    /// bucket, and its level.
     #[inline(never)]
     fn locked<'a, G>(
         &'a self,
@@ -207,7 +213,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         loop {
             let (index, bucket) = self.directory.owner(hash);
             let guard = lock(&bucket.lock)?;
-            // Between the look and the lock the bucket may have been split, or put back.
+            // Before it was locked, the bucket may have been split or merged.
             let level = self.directory.level_of(index, bucket);
             if let Some(level) = level.filter(|&level| hash as usize & mask(level) == index) {
                 return Some((guard, index, bucket, level));
@@ -215,11 +221,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Does what `decide` says of a key: [`update_entry`](Table::update_entry), from where its
-    /// bucket is locked and looked through on.
+    /// Does the action that `decide` returns for a key whose bucket is locked and searched: the
+    /// rest of [`update_entry`](Table::update_entry).
     ///
     /// # Safety
-    /// The guard is that of the bucket, which has the key's hash, and the key is where it was
+    /// The guard belongs to the bucket, which has the key's hash, and the key is where it was
     /// found.
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
@@ -256,16 +262,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     Action::Keep | Action::Delete => Change::Absent,
                 },
             };
-            // Before there is a result: so it need not be kept in memory meanwhile.
+            // Before the result is made, so that it need not be kept in memory meanwhile.
             drop(guard);
             on_effect(change);
             Ok(change)
         }
     }
 
-    /// Puts a node with this value in the place of `node`, in `slot`, where the key's hash is
-    /// `hash`. Apart from [`update_entry`](Table::update_entry), as is [`create`](Self::create),
-    /// for an overwrite in place is fast because it is short.
+    /// Replaces `node`, in `slot`, by a node with this value, for a key with this hash. It is a
+    /// function of its own, as [`create`](Self::create) is, since an overwrite in place is fast
+    /// because it is short.
     ///
     /// # Safety
     /// The guard is that of the bucket with the slot, and the node is the one in it.
@@ -292,10 +298,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         Ok(Change::Replaced)
     }
 
-    /// Adds a key whose hash is `hash`, with this value.
+    /// Adds a key with this hash and value.
     ///
     /// # Safety
-    /// The guard is that of the bucket, which has this hash and not the key.
+    /// The guard belongs to the bucket, which has this hash and not the key.
     #[inline(never)]
     unsafe fn create(
         &self,
@@ -327,9 +333,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Visits every bucket once, under the lock that `lock` takes, telling which of its entries
-    /// are still ahead.
-    fn walk<'a, G>(
+    /// Visits every bucket once, under the lock that `lock` takes. `visit` gets a function that
+    /// tells which of its entries are still ahead of the cursor.
+    fn scan_buckets<'a, G>(
         &'a self,
         operation: &'static str,
         lock: impl Fn(&'a L) -> Option<G>,
@@ -359,10 +365,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     }
 }
 
-/// Shows the value of the key that was found to `visit`, and unlocks its bucket.
+/// Shows the value of the found key to `visit`, and unlocks its bucket.
 ///
 /// # Safety
-/// The guard is that of the bucket in which the key was found.
+/// The guard belongs to the bucket in which the key was found.
 #[inline]
 unsafe fn show<C: Closure, L: BucketLock, R>(
     guard: Shared<'_, L>,
@@ -483,7 +489,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         (): &mut (),
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.walk(
+        self.scan_buckets(
             "for_each",
             |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, is_ahead| {
@@ -505,7 +511,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     fn retain(&self, (): &mut (), mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
         let mut removed = 0;
-        self.walk(
+        self.scan_buckets(
             "retain",
             |lock| Exclusive::lock(lock, self.lock_timeout),
             |bucket, is_ahead| {
@@ -553,7 +559,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn survey(&self) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut outcome = Ok(());
-        self.walk(
+        self.scan_buckets(
             "stats",
             |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, _| {
@@ -575,7 +581,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn footprint(&self) -> Result<Footprint> {
         let mut table_bytes = self.directory.bytes();
         // Inside a closure a held bucket ends the walk: the chains behind it are left out.
-        let _ = self.walk(
+        let _ = self.scan_buckets(
             "stats",
             |lock| Shared::lock(lock, self.lock_timeout),
             |bucket, _| {
@@ -590,7 +596,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// The word for a fresh node, which is destroyed where it cannot have one.
+    /// Returns the pointer to a new node. The node is destroyed if its address does not fit.
     #[inline]
     fn word(&self, tag: u16, node: Node) -> Result<TaggedPtr> {
         // SAFETY: the node is fresh: nobody else has seen it.
