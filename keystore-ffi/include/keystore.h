@@ -8,15 +8,15 @@
  *
  * Any number of threads may call any function but ks_close at once.
  *
- * A signal handler may call NONE of these functions: they take locks and allocate memory, so a
- * call that interrupts another can wait for ever or corrupt the store. In a handler set a flag, or
+ * A signal handler may call NONE of these functions: they take locks and allocate memory, so a call
+ * that interrupts another can wait without end or corrupt the store. In a handler set a flag, or
  * write to a pipe, and make the call on an ordinary thread.
  *
  * A callback must return. Never leave it by longjmp, an exception, pthread_exit or cancellation.
  * docs/c-api.md has the rules for fork, the end of threads and dlclose.
  *
- * Each function that uses a store may also return KS_OUT_OF_MEMORY: on the backend epoch, a
- * thread's first call needs some memory for the thread, whatever it does.
+ * Each function that uses a store may also return KS_OUT_OF_MEMORY: on the backend epoch, the first
+ * call of a thread needs some memory for the thread, whatever it does.
  *
  *     ks_store *store;
  *     char value[64];
@@ -28,7 +28,7 @@
  *     ks_close(store);
  *
  * Made by `cargo xtask header` from the sources of keystore-ffi: change those, not this file.
- * /
+ */
 
 #ifndef KEYSTORE_H
 #define KEYSTORE_H
