@@ -37,7 +37,7 @@ impl PinState {
         }
     }
 
-    /// Adds a guard, and returns whether the pin is of the `wanted` generation.
+    /// Adds a guard, and returns whether the pin is of the `requested` generation.
     ///
     /// If this returns true, nobody revokes the pin until the guard leaves. For the revoking
     /// thread makes the pin invalid, then imposes a barrier on this thread, and then reads the
@@ -45,12 +45,12 @@ impl PinState {
     /// before the load below, this thread sees that the pin is invalid. The store comes before the
     /// load, so it is one of the two.
     #[inline(always)]
-    pub(super) fn enter(&self, wanted: &AtomicU64) -> bool {
+    pub(super) fn enter(&self, requested: &AtomicU64) -> bool {
         self.inside.store(self.guards() + 1, Ordering::Relaxed);
         // The processor may still exchange the two: the barrier that others impose is what it
         // cannot.
         order_before_imposed_barrier();
-        self.is_current(wanted)
+        self.is_current(requested)
     }
 
     /// Removes a guard. Release: a thread that sees this sees that all reads came before.
@@ -65,10 +65,10 @@ impl PinState {
         self.inside.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the pin is of the `wanted` generation.
+    /// Returns whether the pin is of the `requested` generation.
     #[inline(always)]
-    pub(super) fn is_current(&self, wanted: &AtomicU64) -> bool {
-        self.generation() == wanted.load(Ordering::Relaxed)
+    pub(super) fn is_current(&self, requested: &AtomicU64) -> bool {
+        self.generation() == requested.load(Ordering::Relaxed)
     }
 
     /// The request that the pin was last renewed for, or [`NO_GENERATION`].
@@ -79,13 +79,13 @@ impl PinState {
 
     /// Calls `renew` to renew or make the pin of the calling thread, which has a guard. Returns
     /// false if another thread is just revoking the pin.
-    pub(super) fn renew(&self, wanted: &AtomicU64, renew: impl FnOnce()) -> bool {
+    pub(super) fn renew(&self, requested: &AtomicU64, renew: impl FnOnce()) -> bool {
         if !self.hold(RENEWING) {
             return false;
         }
-        let wanted = wanted.load(Ordering::Acquire);
+        let requested = requested.load(Ordering::Acquire);
         renew();
-        self.generation.store(wanted, Ordering::Relaxed);
+        self.generation.store(requested, Ordering::Relaxed);
         self.hold.store(FREE, Ordering::Release);
         true
     }

@@ -27,8 +27,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use self::history::{Answer, Call, Event, explained};
-use super::array::BucketArray;
-use super::*;
+use super::super::array::BucketArray;
+use super::super::*;
 use crate::sync::loom_model::{Bound::*, *};
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{begin, enter};

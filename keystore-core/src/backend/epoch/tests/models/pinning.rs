@@ -33,7 +33,7 @@ use crate::sync::loom_model::{Bound::*, explore};
 /// A thread's participant, and something in a table that the thread may look at.
 struct World {
     pin_state: PinState,
-    wanted: AtomicU64,
+    requested: AtomicU64,
     /// The pin, as its users have it.
     pin: Cell<bool>,
     /// The same, as crossbeam's collector sees it.
@@ -48,7 +48,7 @@ impl World {
     fn new() -> Self {
         Self {
             pin_state: PinState::new(),
-            wanted: AtomicU64::new(NO_GENERATION + 1),
+            requested: AtomicU64::new(NO_GENERATION + 1),
             pin: Cell::new(false),
             is_pinned: AtomicBool::new(false),
             linked: AtomicBool::new(true),
@@ -59,8 +59,8 @@ impl World {
     /// An operation of the participant's thread: whether it was done under the kept pin. With its
     /// spare it is crossbeam's to get right.
     fn operate(&self) -> bool {
-        let pinned =
-            self.pin_state.enter(&self.target) || self.pin_state.renew(&self.target, || self.pin());
+        let pinned = self.pin_state.enter(&self.requested)
+            || self.pin_state.renew(&self.requested, || self.pin());
         if pinned {
             assert!(self.pin.get(), "a thread that is inside is pinned");
             if self.linked.load(Ordering::Acquire) {
@@ -86,7 +86,7 @@ impl World {
     /// nobody is pinned.
     fn remove(&self) {
         self.linked.store(false, Ordering::Release);
-        self.target.fetch_add(1, Ordering::Release);
+        self.requested.fetch_add(1, Ordering::Release);
         if self.pin_state.begin_revoke() {
             fence(Ordering::SeqCst);
             self.pin_state.end_revoke(true, || self.unpin());
@@ -138,9 +138,9 @@ fn a_thread_that_gives_its_pin_up() {
 #[test]
 fn a_guard_within_a_guard() {
     check("a guard within a guard", |world| {
-        let outer = world.pin_state.enter(&world.wanted);
+        let outer = world.pin_state.enter(&world.requested);
         let linked = world.linked.load(Ordering::Acquire);
-        world.pin_state.enter(&world.wanted);
+        world.pin_state.enter(&world.requested);
         world.pin_state.leave();
         if outer && linked {
             assert!(world.node.get(), "freed under a reader");
