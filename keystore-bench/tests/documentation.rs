@@ -271,3 +271,23 @@ fn what_the_advice_says_in_short_is_what_the_figures_say() {
     let growing = means(|run| run.starts_with("grow "));
     assert_eq!(take("only growing"), growing[0].0, "{growing:?}");
 }
+
+#[test]
+fn the_readme_says_how_fast_it_is_by_the_published_figures() {
+    let figures = page("docs/benchmarks.md");
+    let block = Block::Figures.of(&figures, "million").expect("the page has the figures");
+    let table = cells(block.split("### Ratio to the best peer").nth(1).unwrap());
+    let ratio = |scenario: &str, store: &str| -> f64 {
+        let column = table[0].iter().position(|cell| cell == store).unwrap();
+        let row = table.iter().find(|row| row[0] == format!("{scenario}, 2 threads")).unwrap();
+        row[column].parse().unwrap()
+    };
+    let claim = format!(
+        "With a million keys and two threads, `rwlock` reads {:.1} times as fast as the best of four \
+         other maps, and overwrites {:.1} times as fast; `epoch` reads batches {:.1} times as fast",
+        ratio("get uniform", "rwlock+slab"),
+        ratio("set uniform", "rwlock+slab"),
+        ratio("get batch", "epoch+slab"),
+    );
+    assert!(sentences("README.md").contains(&claim), "the README does not say: {claim}");
+}
