@@ -132,7 +132,7 @@ fn the_suites_of_the_pages_are_those_there_are() {
     let named: Vec<&str> = row.split('`').skip(3).step_by(2).collect();
     assert_eq!(named, Suite::names().collect::<Vec<_>>());
     assert!(row.contains("`quick` (the default)"));
-    let others = between(&text, "The other suites:", "### A scenario of one's own");
+    let others = between(&text, "The other suites:", "### Your own scenario");
     for name in Suite::names().filter(|name| *name != "quick") {
         assert!(others.contains(&format!("- `{name}`: ")), "{name} is not described");
     }

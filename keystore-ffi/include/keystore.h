@@ -219,7 +219,7 @@ typedef int (*ks_for_each_fn)(void *context,
                               size_t value_len);
 
 /**
- * A byte string that belongs to whoever made it: an address and a length.
+ * A byte string that belongs to its maker: an address and a length.
  */
 typedef struct ks_bytes {
     /**
@@ -559,7 +559,7 @@ int ks_set(struct ks_store *store,
  * @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
  *
  * # Safety
- * That of ks_set.
+ * As for ks_set.
  */
 int ks_insert(struct ks_store *store,
               const void *key,
@@ -679,11 +679,11 @@ int ks_clear(struct ks_store *store);
  * Makes the store large enough for `additional` more entries, so that setting them need not
  * grow it.
  *
- * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of
+ * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as memory allowed; and those of
  * ks_clear.
  *
  * # Safety
- * That of ks_clear.
+ * As for ks_clear.
  */
 int ks_reserve(struct ks_store *store, size_t additional);
 
@@ -694,7 +694,7 @@ int ks_reserve(struct ks_store *store, size_t additional);
  * ks_clear.
  *
  * # Safety
- * That of ks_clear.
+ * As for ks_clear.
  */
 int ks_shrink(struct ks_store *store);
 
@@ -745,7 +745,7 @@ int ks_for_each(struct ks_store *store, ks_for_each_fn visit, void *context);
  * @return as ks_get_owned. Where the value cannot be copied, the key stays.
  *
  * # Safety
- * That of ks_get_owned.
+ * As for ks_get_owned.
  */
 int ks_take(struct ks_store *store,
             const void *key,

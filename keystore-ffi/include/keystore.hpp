@@ -143,7 +143,7 @@ public:
         check(ks_set(handle_, key.data(), key.size(), value.data(), value.size()));
     }
 
-    /* Gives a key this value where it has none: whether it had none. */
+    /* Gives a key this value if it has none. Returns whether it had none. */
     bool insert(std::string_view key, std::string_view value) {
         return unless(KS_KEY_EXISTS, ks_insert(handle_, key.data(), key.size(), value.data(), value.size()));
     }
@@ -155,7 +155,7 @@ public:
         return copy;
     }
 
-    /* Shows the value of a key to `visit(std::string_view)` in place: whether there is one. */
+    /* Shows the value of a key to `visit(std::string_view)` in place. Returns whether there is one. */
     template <typename Visit> bool read(std::string_view key, Visit &&visit) const {
         using guarded = detail::guarded<std::remove_reference_t<Visit>>;
         guarded call{visit};
@@ -179,7 +179,7 @@ public:
         return exists;
     }
 
-    /* Removes a key: whether it had a value. */
+    /* Removes a key. Returns whether it had a value. */
     bool erase(std::string_view key) {
         return unless(KS_KEY_NOT_FOUND, ks_delete(handle_, key.data(), key.size()));
     }
@@ -318,7 +318,7 @@ public:
         return values;
     }
 
-    /* set for each pair of key and value, in order: how many keys had no value before. */
+    /* set for each pair of key and value, in order. Returns the number of keys without a value before. */
     std::size_t set_many(const std::vector<std::pair<std::string_view, std::string_view>> &entries) {
         std::vector<ks_bytes> keys, values;
         keys.reserve(entries.size());
@@ -332,7 +332,7 @@ public:
         return created;
     }
 
-    /* erase for each key, in order: how many had a value. */
+    /* erase for each key, in order. Returns the number of keys that had one. */
     std::size_t erase_many(const std::vector<std::string_view> &keys) {
         std::vector<ks_bytes> raw = all_bytes(keys);
         std::size_t erased;

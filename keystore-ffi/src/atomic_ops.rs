@@ -44,7 +44,7 @@ pub type ks_update_fn = Option<
 /// @return as ks_get_owned. Where the value cannot be copied, the key stays.
 ///
 /// # Safety
-/// That of ks_get_owned.
+/// As for ks_get_owned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_take(
     store: *mut ks_store,

@@ -78,7 +78,7 @@ fn at(start: usize) -> impl Fn(BatchError) -> Failure {
 /// [`slice`] for a key of a batch.
 ///
 /// # Safety
-/// That of [`slice`].
+/// As for [`slice`].
 unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], BytesError> {
     // SAFETY: the caller promises what `slice` wants.
     unsafe { slice("key", key.data, key.len) }

@@ -41,7 +41,7 @@ impl BytesError {
     }
 }
 
-/// A byte string that belongs to whoever made it: an address and a length.
+/// A byte string that belongs to its maker: an address and a length.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct ks_bytes {
@@ -84,7 +84,7 @@ pub unsafe fn slice<'a>(
 /// [`slice`], where NULL stands for no byte string at all.
 ///
 /// # Safety
-/// That of [`slice`].
+/// As for [`slice`].
 #[inline]
 pub(crate) unsafe fn optional_slice<'a>(
     argument: &'static str,

@@ -123,7 +123,7 @@ pub unsafe extern "C" fn ks_set(
 /// @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
 ///
 /// # Safety
-/// That of ks_set.
+/// As for ks_set.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_insert(
     store: *mut ks_store,
@@ -339,11 +339,11 @@ pub unsafe extern "C" fn ks_clear(store: *mut ks_store) -> c_int {
 /// Makes the store large enough for `additional` more entries, so that setting them need not
 /// grow it.
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as could be had; and those of
+/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as memory allowed; and those of
 /// ks_clear.
 ///
 /// # Safety
-/// That of ks_clear.
+/// As for ks_clear.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_reserve(store: *mut ks_store, additional: usize) -> c_int {
     guard(|| {
@@ -359,7 +359,7 @@ pub unsafe extern "C" fn ks_reserve(store: *mut ks_store, additional: usize) -> 
 /// ks_clear.
 ///
 /// # Safety
-/// That of ks_clear.
+/// As for ks_clear.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_shrink(store: *mut ks_store) -> c_int {
     guard(|| {

@@ -141,7 +141,7 @@ impl Selection {
         }
     }
 
-    /// Those of `candidates` that any of some selections selects; all of them where there is no
+    /// Returns the `candidates` that any of some selections selects, or all of them if there is no
     /// selection.
     #[must_use]
     pub fn select(selections: &[Self], candidates: &[Candidate]) -> Vec<Candidate> {

@@ -6,7 +6,7 @@
  * binary keys, empty values, batches, callbacks.
  *
  * Any thread may call every function, also while another thread initialises or cleans up. A
- * signal handler may call none of them: a call that interrupts another can wait for ever. Each
+ * signal handler may call none of them: a call that interrupts another can wait without end. Each
  * answers 0, or a negative code of docs/error-codes.md:
  *
  *     -10  memory could not be had
@@ -31,12 +31,14 @@ extern "C" {
 #endif
 
 /*
- * Makes the store. Where it is there already, it stays as it is, and the answer is 0.
+ * Makes the store. If there is a store already, it stays as it is, and the answer is 0.
  *
- * bucket_size: the buckets at the start, a power of two. The store grows from there with its
- * keys. pre_memory_allocation_factor: the share of those buckets for which memory is taken up
- * front, over 0 and at most 1. is_concurrency_enabled: whether threads work in the store at once.
- * Where false, calls take turns: they are safe on any thread, and the buckets have no locks.
+ * - bucket_size: the buckets at the start, a power of two. The store grows from there with its
+ *   keys.
+ * - pre_memory_allocation_factor: the share of those buckets for which memory is reserved, over 0
+ *   and at most 1.
+ * - is_concurrency_enabled: true if threads work in the store at once. If false, calls take turns:
+ *   they are safe on any thread, and the buckets have no locks.
  *
  * 0, -10, -21.
  */

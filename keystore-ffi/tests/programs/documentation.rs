@@ -46,7 +46,7 @@ fn the_callbacks_of_the_documentation_are_those_of_the_example() {
     assert!(page.contains("prints `visits: 3`"));
 }
 
-/// Whoever reads the header or the page learns that signal handlers may not call.
+/// A reader of the header or the page learns that signal handlers may not call.
 #[test]
 fn the_headers_and_the_documentation_say_what_a_signal_handler_may_do() {
     for (page, sentence) in [

@@ -282,7 +282,7 @@ fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> 
 }
 
 /// Returns the bytes of a key's value with this stamp. A stamp has one length, so that the bytes
-/// can be had again.
+/// can be taken again.
 fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     let sequence = stamp.origin().map_or(0, |(thread, sequence)| sequence as usize * 5 + thread);
     let mut bytes = vec![0; LENGTHS[sequence % LENGTHS.len()]];

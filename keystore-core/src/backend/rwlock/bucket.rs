@@ -103,7 +103,7 @@ impl<L: BucketLock> Bucket<L> {
     /// [`find`](Self::find) among the bucket's own slots, without the overflow buckets.
     ///
     /// # Safety
-    /// That of [`find`](Self::find).
+    /// As for [`find`](Self::find).
     #[inline]
     pub(super) unsafe fn find_in_line(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
         // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out
@@ -222,7 +222,7 @@ impl<'a> Iterator for Slots<'a> {
     fn next(&mut self) -> Option<&'a Slot> {
         if self.left == 0 {
             let overflow = NonNull::new(self.next)?.as_ptr();
-            // SAFETY: whoever made the iterator holds the lock, so the chain stays as it is.
+            // SAFETY: the maker of the iterator holds the lock, so the chain stays as it is.
             unsafe {
                 self.slot = (&raw const (*overflow).slots).cast();
                 self.next = (*overflow).next;
@@ -310,7 +310,7 @@ impl Entries {
     /// Returns the slot of `key` in the overflow buckets, and its node.
     ///
     /// # Safety
-    /// That of [`Bucket::find`].
+    /// As for [`Bucket::find`].
     pub(super) unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
         let tagged = self.slots().skip(SLOTS).filter(|slot| slot.get().tag() == tag);
         // SAFETY: the caller's promise: the bucket is locked, so its nodes are alive.

@@ -1,6 +1,6 @@
 //! The buckets, as an array that doubles at its end and never moves, and who has which hash.
 //!
-//! Every bucket has a *level*: how many low bits of the hash it was chosen by. A table starts with
+//! Every bucket has a *level*: the number of low hash bits that it was chosen by. A table starts with
 //! buckets of one level. A bucket `b` of level `k` is split by making bucket `b + 2^k`, which gets
 //! the entries whose bit `k` is set; both have level `k + 1` then. That is linear hashing (Witold
 //! Litwin, 1980) without its order: each bucket is split when somebody writes to it, or comes by,

@@ -70,7 +70,7 @@ pub(in super::super) enum Piece {
     Array(*mut BucketArray),
 }
 
-// SAFETY: whoever takes a piece out of a bag owns it, on whichever thread.
+// SAFETY: the thread that takes a piece out of a bag owns it.
 unsafe impl Send for Piece {}
 
 /// The account, and the garbage on its way out.

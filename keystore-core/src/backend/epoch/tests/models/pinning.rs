@@ -40,7 +40,7 @@ struct World {
     is_pinned: AtomicBool,
     /// Whether the node can be found in the table.
     linked: AtomicBool,
-    /// Its memory: whether it is there.
+    /// Whether its memory is there.
     node: Cell<bool>,
 }
 
@@ -56,7 +56,7 @@ impl World {
         }
     }
 
-    /// An operation of the participant's thread: whether it was done under the kept pin. With its
+    /// Does an operation of the participant's thread. Returns whether the kept pin was used. With its
     /// spare it is crossbeam's to get right.
     fn operate(&self) -> bool {
         let pinned = self.pin_state.enter(&self.requested)
