@@ -184,8 +184,8 @@ fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// The distribution of entries over buckets, gathered one bucket at a time: the number of buckets that hold
-/// how many entries.
+/// The distribution of entries over buckets, gathered one bucket at a time: the number of buckets
+/// that hold how many entries.
 #[derive(Debug, Default)]
 pub(crate) struct Distribution {
     /// Pairs of entries and buckets that hold so many, by entries.

@@ -494,9 +494,11 @@ const char *ks_version(void);
 /**
  * Fills `options` with the defaults.
  *
- * @param options the caller's, need not be initialised. @param size sizeof(ks_options), so
- * that a library that is newer than the program writes no field too many. @return KS_OK, or
- * KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
+ * @param options the caller's, need not be initialised.
+ * @param size sizeof(ks_options), so that a library that is newer than the program writes no
+ * field too many.
+ * @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of
+ * ks_options.
  *
  * # Safety
  * `options` is NULL or has room for `size` bytes. Any thread may call this.
@@ -506,11 +508,12 @@ int ks_options_init(struct ks_options *options, size_t size);
 /**
  * Opens a store.
  *
- * @param options what it is to be; NULL for the defaults. Not kept. @param store where the
- * handle goes, to be closed by ks_close; NULL goes there where the call fails. @return KS_OK;
- * KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is
- * NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
- * version.
+ * @param options what it is to be; NULL for the defaults. Not kept.
+ * @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
+ * fails.
+ * @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
+ * `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a
+ * later version.
  *
  * # Safety
  * `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
@@ -571,8 +574,9 @@ int ks_insert(struct ks_store *store,
  * Copies the value of `key` into a buffer of the caller's.
  *
  * @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
- * @param capacity the buffer's room, bytes. @param value_len where the value's length goes,
- * also where the buffer is too small; 0 goes there where the call fails for another reason.
+ * @param capacity the buffer's room, bytes.
+ * @param value_len where the value's length goes, also where the buffer is too small; 0 goes
+ * there where the call fails for another reason.
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is
  * too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
  * `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not
@@ -596,11 +600,12 @@ int ks_get(struct ks_store *store,
  *
  * @param value where the value's address goes: the caller's from here on, to be given back by
  * ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
- * that text can be used as a string. NULL goes there where the call fails. @param value_len
- * where the value's length goes, without that NUL; 0 where the call fails. @return KS_OK;
- * KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside
- * its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
- * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * that text can be used as a string. NULL goes there where the call fails.
+ * @param value_len where the value's length goes, without that NUL; 0 where the call fails.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or
+ * a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+ * long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's
+ * own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
@@ -639,10 +644,11 @@ int ks_delete(struct ks_store *store, const void *key, size_t key_len);
 /**
  * Tells whether `key` has a value.
  *
- * @param exists where the answer goes; false where the call fails. @return KS_OK, whatever the
- * answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside
- * its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
- * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @param exists where the answer goes; false where the call fails.
+ * @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is
+ * NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock,
+ * or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
+ * single-threaded store's own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
@@ -653,9 +659,9 @@ int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exi
 /**
  * Tells how many entries the store has. Exact while nobody writes.
  *
- * @param count where the number goes; 0 where the call fails. @return KS_OK;
- * KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
- * thread than a single-threaded store's own.
+ * @param count where the number goes; 0 where the call fails.
+ * @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
+ * from another thread than a single-threaded store's own.
  *
  * # Safety
  * `count` is NULL or can be written. Any thread may call this while the store is open.
@@ -702,11 +708,12 @@ int ks_shrink(struct ks_store *store);
  * Shows the value of `key` to a callback in place, without a copy. The callback is not called
  * where the key has none.
  *
- * @param visit is called once at most, before ks_read returns, on this thread. @param context
- * is handed to `visit` as it is; may be NULL. @return KS_OK; KS_KEY_NOT_FOUND;
- * KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside its limits;
- * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
- * KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @param visit is called once at most, before ks_read returns, on this thread.
+ * @param context is handed to `visit` as it is; may be NULL.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL
+ * or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+ * not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
+ * store's own.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
@@ -723,10 +730,11 @@ int ks_read(struct ks_store *store,
  * there throughout, and none twice, also while others write. O(n).
  *
  * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
- * stops. @param context is handed to `visit` as it is; may be NULL. @return KS_OK, stopped or
- * not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED where
- * it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
- * another thread than a single-threaded store's own.
+ * stops.
+ * @param context is handed to `visit` as it is; may be NULL.
+ * @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL;
+ * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+ * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
  * `visit` keeps the rules of ks_read_fn. Any thread may call this while the
@@ -762,11 +770,13 @@ int ks_take(struct ks_store *store,
  * 0, stands for the value of 0 bytes.
  *
  * @param exchanged where it goes whether the key was as expected and has been changed; false
- * where the call fails. @param actual where the value goes that the key had instead, as memory
- * of its own, to be given back by ks_free; NULL goes there where it had none, and where it was
- * exchanged. May be NULL, together with actual_len: then the caller does not get it. @param
- * actual_len where that value's length goes. @return KS_OK, exchanged or not; and the failures
- * of ks_set, with KS_INVALID_ARGUMENT also where `exchanged` is NULL.
+ * where the call fails.
+ * @param actual where the value goes that the key had instead, as memory of its own, to be
+ * given back by ks_free; NULL goes there where it had none, and where it was exchanged. May be
+ * NULL, together with actual_len: then the caller does not get it. @param actual_len where
+ * that value's length goes.
+ * @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also
+ * where `exchanged` is NULL.
  *
  * # Safety
  * `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths say;
@@ -789,8 +799,9 @@ int ks_compare_exchange(struct ks_store *store,
  * step.
  *
  * @param decide is called on this thread before ks_update returns, and again where another
- * thread changes the key meanwhile. @param context is handed to `decide` as it is; may be
- * NULL. @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
+ * thread changes the key meanwhile.
+ * @param context is handed to `decide` as it is; may be NULL.
+ * @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
  * KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its
  * limits; and the other failures of ks_set. After each of them the store is as before.
  *
@@ -807,10 +818,11 @@ int ks_update(struct ks_store *store,
 /**
  * Shows the value of each key to a callback in place, in order.
  *
- * @param keys `count` keys. @param visit is called once for each key, before ks_read_many
- * returns, on this thread. @param context is handed to `visit` as it is; may be NULL. @return
- * KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position of
- * the key in the last message: `visit` was called for those before it only.
+ * @param keys `count` keys.
+ * @param visit is called once for each key, before ks_read_many returns, on this thread.
+ * @param context is handed to `visit` as it is; may be NULL. @return KS_OK, whether keys have
+ * values or not; otherwise a failure of ks_read, with the position of the key in the last
+ * message: `visit` was called for those before it only.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -826,11 +838,11 @@ int ks_read_many(struct ks_store *store,
 /**
  * Gives the value of each key as memory of its own, in order.
  *
- * @param keys `count` keys. @param values room for `count` values: the caller's from here on,
- * each to be given back by ks_free. NULL and 0 go there where a key has none, and everywhere
- * where the call fails. @return KS_OK, whether keys have values or not; otherwise a failure of
- * ks_get_owned, with the position of the key in the last message: nothing has to be freed
- * then.
+ * @param keys `count` keys.
+ * @param values room for `count` values: the caller's from here on, each to be given back by
+ * ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
+ * @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with
+ * the position of the key in the last message: nothing has to be freed then.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -846,11 +858,12 @@ int ks_get_many(struct ks_store *store,
  * ks_set for each entry, in order: the value at each position goes to the key at the same
  * position.
  *
- * @param keys `count` keys. @param values `count` values. @param created where the number of
- * keys goes that had no value before; may be NULL. Where the call fails, some of those that
- * were set may be missing from it. @return KS_OK; otherwise a failure of ks_set, with the
- * position of the entry in the last message: those before it are set, it and those after it
- * are not.
+ * @param keys `count` keys.
+ * @param values `count` values.
+ * @param created where the number of keys goes that had no value before; may be NULL. Where
+ * the call fails, some of those that were set may be missing from it.
+ * @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last
+ * message: those before it are set, it and those after it are not.
  *
  * # Safety
  * `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
@@ -866,8 +879,9 @@ int ks_set_many(struct ks_store *store,
 /**
  * ks_delete for each key, in order.
  *
- * @param keys `count` keys. @param deleted where the number of keys goes that had a value; may
- * be NULL. Where the call fails, some of those that were removed may be missing from it.
+ * @param keys `count` keys.
+ * @param deleted where the number of keys goes that had a value; may be NULL. Where the call
+ * fails, some of those that were removed may be missing from it.
  * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
  * position of the key in the last message: those before it are removed, it and those after it
  * are not.
@@ -884,11 +898,11 @@ int ks_delete_many(struct ks_store *store,
 /**
  * Takes a picture of the store. O(n): it looks at every bucket and entry.
  *
- * @param stats where the picture goes; untouched where the call fails. @param size
- * sizeof(ks_stats), so that a library that is newer than the program writes no field too many;
- * one that is older fills the fields that it does not know with zeros. @return KS_OK;
- * KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of
- * ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * @param stats where the picture goes; untouched where the call fails.
+ * @param size sizeof(ks_stats), so that a library that is newer than the program writes no
+ * field too many; one that is older fills the fields that it does not know with zeros.
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no
+ * size of ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety

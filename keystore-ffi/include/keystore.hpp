@@ -155,7 +155,10 @@ public:
         return copy;
     }
 
-    /* Shows the value of a key to `visit(std::string_view)` in place. Returns whether there is one. */
+    /*
+     * Shows the value of a key to `visit(std::string_view)` in place. Returns whether there is
+     * one.
+     */
     template <typename Visit> bool read(std::string_view key, Visit &&visit) const {
         using guarded = detail::guarded<std::remove_reference_t<Visit>>;
         guarded call{visit};
@@ -318,7 +321,10 @@ public:
         return values;
     }
 
-    /* set for each pair of key and value, in order. Returns the number of keys without a value before. */
+    /*
+     * set for each pair of key and value, in order. Returns the number of keys without a value
+     * before.
+     */
     std::size_t set_many(const std::vector<std::pair<std::string_view, std::string_view>> &entries) {
         std::vector<ks_bytes> keys, values;
         keys.reserve(entries.size());

@@ -82,11 +82,13 @@ pub unsafe extern "C" fn ks_take(
 /// 0, stands for the value of 0 bytes.
 ///
 /// @param exchanged where it goes whether the key was as expected and has been changed; false
-/// where the call fails. @param actual where the value goes that the key had instead, as memory
-/// of its own, to be given back by ks_free; NULL goes there where it had none, and where it was
-/// exchanged. May be NULL, together with actual_len: then the caller does not get it. @param
-/// actual_len where that value's length goes. @return KS_OK, exchanged or not; and the failures
-/// of ks_set, with KS_INVALID_ARGUMENT also where `exchanged` is NULL.
+/// where the call fails.
+/// @param actual where the value goes that the key had instead, as memory of its own, to be
+/// given back by ks_free; NULL goes there where it had none, and where it was exchanged. May be
+/// NULL, together with actual_len: then the caller does not get it. @param actual_len where
+/// that value's length goes.
+/// @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also
+/// where `exchanged` is NULL.
 ///
 /// # Safety
 /// `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths say;
@@ -136,8 +138,9 @@ pub unsafe extern "C" fn ks_compare_exchange(
 /// step.
 ///
 /// @param decide is called on this thread before ks_update returns, and again where another
-/// thread changes the key meanwhile. @param context is handed to `decide` as it is; may be
-/// NULL. @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
+/// thread changes the key meanwhile.
+/// @param context is handed to `decide` as it is; may be NULL.
+/// @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
 /// KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its
 /// limits; and the other failures of ks_set. After each of them the store is as before.
 ///

@@ -86,10 +86,11 @@ unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], BytesError> {
 
 /// Shows the value of each key to a callback in place, in order.
 ///
-/// @param keys `count` keys. @param visit is called once for each key, before ks_read_many
-/// returns, on this thread. @param context is handed to `visit` as it is; may be NULL. @return
-/// KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the position of
-/// the key in the last message: `visit` was called for those before it only.
+/// @param keys `count` keys.
+/// @param visit is called once for each key, before ks_read_many returns, on this thread.
+/// @param context is handed to `visit` as it is; may be NULL. @return KS_OK, whether keys have
+/// values or not; otherwise a failure of ks_read, with the position of the key in the last
+/// message: `visit` was called for those before it only.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -130,11 +131,11 @@ pub unsafe extern "C" fn ks_read_many(
 
 /// Gives the value of each key as memory of its own, in order.
 ///
-/// @param keys `count` keys. @param values room for `count` values: the caller's from here on,
-/// each to be given back by ks_free. NULL and 0 go there where a key has none, and everywhere
-/// where the call fails. @return KS_OK, whether keys have values or not; otherwise a failure of
-/// ks_get_owned, with the position of the key in the last message: nothing has to be freed
-/// then.
+/// @param keys `count` keys.
+/// @param values room for `count` values: the caller's from here on, each to be given back by
+/// ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with
+/// the position of the key in the last message: nothing has to be freed then.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -212,11 +213,12 @@ pub unsafe extern "C" fn ks_get_many(
 /// ks_set for each entry, in order: the value at each position goes to the key at the same
 /// position.
 ///
-/// @param keys `count` keys. @param values `count` values. @param created where the number of
-/// keys goes that had no value before; may be NULL. Where the call fails, some of those that
-/// were set may be missing from it. @return KS_OK; otherwise a failure of ks_set, with the
-/// position of the entry in the last message: those before it are set, it and those after it
-/// are not.
+/// @param keys `count` keys.
+/// @param values `count` values.
+/// @param created where the number of keys goes that had no value before; may be NULL. Where
+/// the call fails, some of those that were set may be missing from it.
+/// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last
+/// message: those before it are set, it and those after it are not.
 ///
 /// # Safety
 /// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
@@ -259,8 +261,9 @@ pub unsafe extern "C" fn ks_set_many(
 
 /// ks_delete for each key, in order.
 ///
-/// @param keys `count` keys. @param deleted where the number of keys goes that had a value; may
-/// be NULL. Where the call fails, some of those that were removed may be missing from it.
+/// @param keys `count` keys.
+/// @param deleted where the number of keys goes that had a value; may be NULL. Where the call
+/// fails, some of those that were removed may be missing from it.
 /// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
 /// position of the key in the last message: those before it are removed, it and those after it
 /// are not.

@@ -85,11 +85,12 @@ pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result
 /// Shows the value of `key` to a callback in place, without a copy. The callback is not called
 /// where the key has none.
 ///
-/// @param visit is called once at most, before ks_read returns, on this thread. @param context
-/// is handed to `visit` as it is; may be NULL. @return KS_OK; KS_KEY_NOT_FOUND;
-/// KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL or for a key outside its limits;
-/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @param visit is called once at most, before ks_read returns, on this thread.
+/// @param context is handed to `visit` as it is; may be NULL.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL
+/// or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+/// not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
+/// store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
@@ -120,10 +121,11 @@ pub unsafe extern "C" fn ks_read(
 /// there throughout, and none twice, also while others write. O(n).
 ///
 /// @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
-/// stops. @param context is handed to `visit` as it is; may be NULL. @return KS_OK, stopped or
-/// not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL; KS_LOCK_NOT_ACQUIRED where
-/// it may not wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from
-/// another thread than a single-threaded store's own.
+/// stops.
+/// @param context is handed to `visit` as it is; may be NULL.
+/// @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL;
+/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `visit` keeps the rules of ks_read_fn. Any thread may call this while the

@@ -219,9 +219,11 @@ fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
 
 /// Fills `options` with the defaults.
 ///
-/// @param options the caller's, need not be initialised. @param size sizeof(ks_options), so
-/// that a library that is newer than the program writes no field too many. @return KS_OK, or
-/// KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of ks_options.
+/// @param options the caller's, need not be initialised.
+/// @param size sizeof(ks_options), so that a library that is newer than the program writes no
+/// field too many.
+/// @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of
+/// ks_options.
 ///
 /// # Safety
 /// `options` is NULL or has room for `size` bytes. Any thread may call this.

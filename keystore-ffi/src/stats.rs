@@ -148,11 +148,11 @@ impl From<&Stats> for ks_stats {
 
 /// Takes a picture of the store. O(n): it looks at every bucket and entry.
 ///
-/// @param stats where the picture goes; untouched where the call fails. @param size
-/// sizeof(ks_stats), so that a library that is newer than the program writes no field too many;
-/// one that is older fills the fields that it does not know with zeros. @return KS_OK;
-/// KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no size of
-/// ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// @param stats where the picture goes; untouched where the call fails.
+/// @param size sizeof(ks_stats), so that a library that is newer than the program writes no
+/// field too many; one that is older fills the fields that it does not know with zeros.
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no
+/// size of ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety

@@ -14,11 +14,12 @@ use crate::options::{Choice, ks_options};
 
 /// Opens a store.
 ///
-/// @param options what it is to be; NULL for the defaults. Not kept. @param store where the
-/// handle goes, to be closed by ks_close; NULL goes there where the call fails. @return KS_OK;
-/// KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where `store` is
-/// NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a later
-/// version.
+/// @param options what it is to be; NULL for the defaults. Not kept.
+/// @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
+/// fails.
+/// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
+/// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a
+/// later version.
 ///
 /// # Safety
 /// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
@@ -144,8 +145,9 @@ pub unsafe extern "C" fn ks_insert(
 /// Copies the value of `key` into a buffer of the caller's.
 ///
 /// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
-/// @param capacity the buffer's room, bytes. @param value_len where the value's length goes,
-/// also where the buffer is too small; 0 goes there where the call fails for another reason.
+/// @param capacity the buffer's room, bytes.
+/// @param value_len where the value's length goes, also where the buffer is too small; 0 goes
+/// there where the call fails for another reason.
 /// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is
 /// too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
 /// `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not
@@ -205,11 +207,12 @@ pub unsafe extern "C" fn ks_get(
 ///
 /// @param value where the value's address goes: the caller's from here on, to be given back by
 /// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
-/// that text can be used as a string. NULL goes there where the call fails. @param value_len
-/// where the value's length goes, without that NUL; 0 where the call fails. @return KS_OK;
-/// KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or a key outside
-/// its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
-/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// that text can be used as a string. NULL goes there where the call fails.
+/// @param value_len where the value's length goes, without that NUL; 0 where the call fails.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or
+/// a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+/// long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's
+/// own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
@@ -271,10 +274,11 @@ pub unsafe extern "C" fn ks_delete(
 
 /// Tells whether `key` has a value.
 ///
-/// @param exists where the answer goes; false where the call fails. @return KS_OK, whatever the
-/// answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is NULL or for a key outside
-/// its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
-/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @param exists where the answer goes; false where the call fails.
+/// @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is
+/// NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock,
+/// or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
+/// single-threaded store's own.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
@@ -300,9 +304,9 @@ pub unsafe extern "C" fn ks_exists(
 
 /// Tells how many entries the store has. Exact while nobody writes.
 ///
-/// @param count where the number goes; 0 where the call fails. @return KS_OK;
-/// KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED from another
-/// thread than a single-threaded store's own.
+/// @param count where the number goes; 0 where the call fails.
+/// @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
+/// from another thread than a single-threaded store's own.
 ///
 /// # Safety
 /// `count` is NULL or can be written. Any thread may call this while the store is open.

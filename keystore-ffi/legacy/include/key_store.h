@@ -5,9 +5,9 @@
  * with -lkeystore_legacy. New programs have more from keystore.h and -lkeystore: several stores,
  * binary keys, empty values, batches, callbacks.
  *
- * Any thread may call every function, also while another thread initialises or cleans up. A
- * signal handler may call none of them: a call that interrupts another can wait without end. Each
- * answers 0, or a negative code of docs/error-codes.md:
+ * Any thread may call every function, also while another thread initialises or cleans up.
+ * A signal handler may call none of them: a call that interrupts another can wait without end.
+ * Each function answers 0, or a negative code of docs/error-codes.md:
  *
  *     -10  memory could not be had
  *     -20  an argument is NULL, a key is empty or has over 65535 bytes, a value is empty or has

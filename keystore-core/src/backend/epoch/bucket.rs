@@ -180,8 +180,8 @@ impl Link {
         let overflow: *const Bucket = ptr::with_exposed_provenance(address);
         // SAFETY: a link's address is that of an overflow bucket which is freed only when its
         // chain has been retired and no thread is pinned that could have read the link (module
-        // `garbage`), or by a thread that has the table to itself. `Link`s are read through a `&Bucket`,
-        // which the callers bound by their pin.
+        // `garbage`), or by a thread that has the table to itself. `Link`s are read through a
+        // `&Bucket`, which the callers bound by their pin.
         unsafe { overflow.as_ref() }
     }
 }

@@ -16,8 +16,8 @@
 //!
 //! Say P and Q are pending insertions of one key, and P is ahead of Q. Placing and looking are
 //! sequentially consistent. So of the two, the one that was placed second is in nobody's view who
-//! looked before; but a thread that resolves it sees the first. A thread that resolves an insertion, its
-//! own or another's, starts to look after that insertion was placed.
+//! looked before; but a thread that resolves it sees the first. A thread that resolves an
+//! insertion, its own or another's, starts to look after that insertion was placed.
 //!
 //! - If the insertion was placed second, the first is in view, pending or live. A thread that
 //!   resolves P aborts Q, or finds Q live and gives up. A thread that resolves Q resolves P first;

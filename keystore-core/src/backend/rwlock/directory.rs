@@ -1,12 +1,12 @@
 //! The buckets, as an array that doubles at its end and never moves, and who has which hash.
 //!
-//! Every bucket has a *level*: the number of low hash bits that it was chosen by. A table starts with
-//! buckets of one level. A bucket `b` of level `k` is split by making bucket `b + 2^k`, which gets
-//! the entries whose bit `k` is set; both have level `k + 1` then. That is linear hashing (Witold
-//! Litwin, 1980) without its order: each bucket is split when somebody writes to it, or comes by,
-//! so that no thread can hold up the table's growth, however long it is kept from running. A
-//! bucket that has not been made yet has no level: its hashes are still with the bucket it will be
-//! split from, which is its index without the highest bit.
+//! Every bucket has a *level*: the number of low hash bits that it was chosen by. A table starts
+//! with buckets of one level. A bucket `b` of level `k` is split by making bucket `b + 2^k`, which
+//! gets the entries whose bit `k` is set; both have level `k + 1` then. That is linear hashing
+//! (Witold Litwin, 1980) without its order: each bucket is split when somebody writes to it, or
+//! comes by, so that no thread can hold up the table's growth, however long it is kept from
+//! running. A bucket that has not been made yet has no level: its hashes are still with the bucket
+//! it will be split from, which is its index without the highest bit.
 //!
 //! So a hash is found from the deepest level upwards, at the first bucket there is; and whoever
 //! has locked a bucket knows by its level whether the hash belongs there. Levels change only under

@@ -56,8 +56,8 @@ impl World {
         }
     }
 
-    /// Does an operation of the participant's thread. Returns whether the kept pin was used. With its
-    /// spare it is crossbeam's to get right.
+    /// Does an operation of the participant's thread. Returns whether the kept pin was used. With
+    /// its spare it is crossbeam's to get right.
     fn operate(&self) -> bool {
         let pinned = self.pin_state.enter(&self.requested)
             || self.pin_state.renew(&self.requested, || self.pin());
