@@ -27,7 +27,7 @@ pub unsafe trait NodeAllocator {
     /// A block of at least `layout.size()` bytes at `layout.align()`. Its content is undefined.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] or [`Error::PoolExhausted`] where the memory cannot be had, and
+    /// [`Error::OutOfMemory`] or [`Error::PoolExhausted`] if there is no memory, and
     /// [`Error::InvalidArgument`] for a layout of no bytes or with an alignment that the pool does
     /// not offer. Nothing is lost: a later call may succeed.
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>>;

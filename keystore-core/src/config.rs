@@ -27,13 +27,13 @@ pub struct Config {
     pub preallocation: f64,
     /// The most bytes that live entries may take (headers, keys and values); `None` is no limit. A
     /// operation that would pass it returns -10 and changes nothing. Removed entries no longer
-    /// count, even where readers that are still looking at them delay the return of their memory.
+    /// count, even if readers that are still looking at them delay the return of their memory.
     /// The table comes on top: some 12 to 28 bytes an entry.
     pub memory_limit: Option<u64>,
     /// Whether threads share the store.
     pub concurrency: Concurrency,
     /// Whether large tables, and the chunks of pools that are made from this configuration, are to
-    /// lie in huge pages, where the system has them (Linux; elsewhere it makes no difference).
+    /// lie in huge pages, if the system has them (Linux; elsewhere it makes no difference).
     /// Fewer waits for memory; memory is taken 2 MiB at a time.
     pub huge_pages: bool,
     /// How long a call of a backend with locks waits for one that others hold, before it fails with

@@ -1,7 +1,7 @@
 //! One 64-bit hash per key, and how it is cut.
 //!
 //! A key is hashed once per operation. The low bits choose the bucket, and bits 14 to 29 are the
-//! tag that a slot keeps beside its node pointer, so that a lookup follows a pointer only where
+//! tag that a slot keeps beside its node pointer, so that a lookup follows a pointer only if
 //! the tag agrees. The cut has a purpose: when a table with 2^k buckets doubles, an entry of
 //! bucket `b` goes to `b` or to `b + 2^k` by bit `k` of its hash, and from k = 14 on that bit
 //! stands in the tag; so a big table grows without looking at a single node. The price is that in
@@ -11,7 +11,7 @@
 //! tables of 2^14 and 2^15 buckets then look at their nodes, which no longer lie in a cache.)
 //!
 //! The hasher is a type parameter. [`DefaultHasher`] is foldhash's quality variant with a random
-//! seed for each store: fast, and good in all its bits. Where an attacker chooses the keys, take
+//! seed for each store: fast, and good in all its bits. If an attacker chooses the keys, take
 //! [`std::hash::RandomState`] (SipHash): twice the time to hash a short key, and no known way to
 //! aim at one bucket.
 

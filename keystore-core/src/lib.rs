@@ -64,7 +64,7 @@
 //!
 //! A child of `fork` has a copy of each store, apart from the parent's and as good, if no thread
 //! was inside a call of any store of the process at that instant, had a session open, or was just
-//! ending (Linux, where the program's allocator works in a child, as that of glibc does).
+//! ending (Linux, if the program's allocator works in a child, as that of glibc does).
 //! Otherwise what that thread held is held without end. docs/backends.md in the repository says
 //! what that means for each backend and pool, and what a child needs to start threads of its own.
 //!

@@ -170,7 +170,7 @@ impl Node {
     /// The node is alive and nobody else uses it meanwhile.
     #[inline]
     pub(crate) unsafe fn overwrite(self, value: &[u8]) -> bool {
-        // SAFETY: the node is the caller's alone, and where it can be given the value's length,
+        // SAFETY: the node is the caller's alone, and if it can be given the value's length,
         // `value` fits behind the key, within the allocation.
         unsafe {
             let header = self.header();

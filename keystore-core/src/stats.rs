@@ -26,12 +26,12 @@ pub struct Stats {
     pub memory: MemoryStats,
     /// The pool that the nodes come from. A pool that several stores share counts for all of them.
     pub pool: PoolStats,
-    /// Calls by verb. Zero where [`Config::counters`](crate::Config::counters) is off.
+    /// Calls by operation. Zero if [`Config::counters`](crate::Config::counters) is off.
     pub operations: OperationStats,
-    /// What the calls did to nodes. Zero where [`Config::counters`](crate::Config::counters) is
+    /// What the calls did to nodes. Zero if [`Config::counters`](crate::Config::counters) is
     /// off.
     pub nodes: NodeOperationStats,
-    /// Calls that failed, by error code. Zero where [`Config::counters`](crate::Config::counters)
+    /// Calls that failed, by error code. Zero if [`Config::counters`](crate::Config::counters)
     /// is off.
     pub errors: ErrorCounts,
 }
@@ -140,8 +140,8 @@ impl PoolStats {
     }
 }
 
-/// Calls by verb. A failed add is one that returned an error; a failed find or delete is one whose
-/// key was absent, or that returned an error.
+/// Calls by operation. A failed add is one that returned an error; a failed find or delete is one
+/// whose key was absent, or that returned an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
@@ -175,7 +175,7 @@ pub struct NodeOperationStats {
     pub reads: u64,
     /// Entries that were removed.
     pub deletes: u64,
-    /// Adds that failed where the key was absent, or before that was known.
+    /// Adds that failed if the key was absent, or before that was known.
     pub failed_creates: u64,
 }
 

@@ -54,7 +54,7 @@ mod system {
     use rustix::process::{Resource, getrlimit};
     use rustix::system::sysinfo;
 
-    /// The most bytes that this process can have. Where that is less than `needed`, not every limit
+    /// The most bytes that this process can have. If that is less than `needed`, not every limit
     /// has been read.
     pub(super) fn bound(needed: u64) -> u64 {
         let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);

@@ -411,7 +411,7 @@ typedef struct ks_stats {
      */
     uint64_t nodes_deleted;
     /**
-     * Adds that failed where the key was absent, or before that was known.
+     * Adds that failed if the key was absent, or before that was known.
      */
     uint64_t nodes_failed_creates;
     /**
@@ -497,7 +497,7 @@ const char *ks_version(void);
  * @param options the caller's, need not be initialised.
  * @param size sizeof(ks_options), so that a library that is newer than the program writes no
  * field too many.
- * @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of
+ * @return KS_OK, or KS_INVALID_ARGUMENT if `options` is NULL or `size` is no size of
  * ks_options.
  *
  * # Safety
@@ -511,7 +511,7 @@ int ks_options_init(struct ks_options *options, size_t size);
  * @param options what it is to be; NULL for the defaults. Not kept.
  * @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
  * fails.
- * @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
+ * @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT if
  * `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a
  * later version.
  *
@@ -541,7 +541,7 @@ int ks_close(struct ks_store *store);
  * copied.
  *
  * @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
- * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+ * KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
  * KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them
  * the store is as before.
  *
@@ -559,7 +559,7 @@ int ks_set(struct ks_store *store,
  * Gives `key` the value `value` where it has none. One step: of several threads that insert
  * one key, one succeeds.
  *
- * @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
+ * @return KS_OK; KS_KEY_EXISTS if the key has a value, which it keeps; and those of ks_set.
  *
  * # Safety
  * As for ks_set.
@@ -576,10 +576,10 @@ int ks_insert(struct ks_store *store,
  * @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
  * @param capacity the buffer's room, bytes.
  * @param value_len where the value's length goes, also where the buffer is too small; 0 goes
- * there where the call fails for another reason.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is
+ * there if the call fails for another reason.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if the buffer is
  * too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
- * `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not
+ * `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not
  * wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread
  * than a single-threaded store's own.
  *
@@ -600,10 +600,10 @@ int ks_get(struct ks_store *store,
  *
  * @param value where the value's address goes: the caller's from here on, to be given back by
  * ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
- * that text can be used as a string. NULL goes there where the call fails.
+ * that text can be used as a string. NULL goes there if the call fails.
  * @param value_len where the value's length goes, without that NUL; 0 where the call fails.
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or
- * a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+ * a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that
  * long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's
  * own.
  *
@@ -632,7 +632,7 @@ void ks_free(void *value);
  * Removes `key`.
  *
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its
- * limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -644,9 +644,9 @@ int ks_delete(struct ks_store *store, const void *key, size_t key_len);
 /**
  * Tells whether `key` has a value.
  *
- * @param exists where the answer goes; false where the call fails.
- * @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is
- * NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock,
+ * @param exists where the answer goes; false if the call fails.
+ * @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `exists` is
+ * NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock,
  * or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
  * single-threaded store's own.
  *
@@ -660,7 +660,7 @@ int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exi
  * Tells how many entries the store has. Exact while nobody writes.
  *
  * @param count where the number goes; 0 where the call fails.
- * @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
+ * @return KS_OK; KS_INVALID_ARGUMENT if `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
  * from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -672,7 +672,7 @@ int ks_count(struct ks_store *store, size_t *count);
  * Removes every entry that is there throughout the call. O(n). The store keeps its size: see
  * ks_shrink.
  *
- * @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
  * not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
  * store's own.
  *
@@ -710,8 +710,8 @@ int ks_shrink(struct ks_store *store);
  *
  * @param visit is called once at most, before ks_read returns, on this thread.
  * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL
- * or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL
+ * or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
  * not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
  * store's own.
  *
@@ -732,8 +732,8 @@ int ks_read(struct ks_store *store,
  * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
  * stops.
  * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL;
- * KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+ * @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL;
+ * KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
  * KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety
@@ -750,7 +750,7 @@ int ks_for_each(struct ks_store *store, ks_for_each_fn visit, void *context);
  * @param value where the value's address goes: the caller's from here on, to be given back by
  * ks_free. As in ks_get_owned.
  * @param value_len where the value's length goes.
- * @return as ks_get_owned. Where the value cannot be copied, the key stays.
+ * @return as ks_get_owned. If the value cannot be copied, the key stays.
  *
  * # Safety
  * As for ks_get_owned.
@@ -773,8 +773,8 @@ int ks_take(struct ks_store *store,
  * where the call fails.
  * @param actual where the value goes that the key had instead, as memory of its own, to be
  * given back by ks_free; NULL goes there where it had none, and where it was exchanged. May be
- * NULL, together with actual_len: then the caller does not get it. @param actual_len where
- * that value's length goes.
+ * NULL, together with actual_len: then the caller does not get it.
+ * @param actual_len where that value's length goes.
  * @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also
  * where `exchanged` is NULL.
  *
@@ -801,8 +801,8 @@ int ks_compare_exchange(struct ks_store *store,
  * @param decide is called on this thread before ks_update returns, and again where another
  * thread changes the key meanwhile.
  * @param context is handed to `decide` as it is; may be NULL.
- * @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
- * KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its
+ * @return KS_OK; KS_INVALID_ARGUMENT if `decide` is NULL, if its answer is none of
+ * KS_UPDATE_…, if its new value is NULL with a length, or for a key or value outside its
  * limits; and the other failures of ks_set. After each of them the store is as before.
  *
  * # Safety
@@ -820,9 +820,9 @@ int ks_update(struct ks_store *store,
  *
  * @param keys `count` keys.
  * @param visit is called once for each key, before ks_read_many returns, on this thread.
- * @param context is handed to `visit` as it is; may be NULL. @return KS_OK, whether keys have
- * values or not; otherwise a failure of ks_read, with the position of the key in the last
- * message: `visit` was called for those before it only.
+ * @param context is handed to `visit` as it is; may be NULL.
+ * @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the
+ * position of the key in the last message: `visit` was called for those before it only.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -840,7 +840,7 @@ int ks_read_many(struct ks_store *store,
  *
  * @param keys `count` keys.
  * @param values room for `count` values: the caller's from here on, each to be given back by
- * ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
+ * ks_free. NULL and 0 go there if a key has none, and everywhere if the call fails.
  * @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with
  * the position of the key in the last message: nothing has to be freed then.
  *
@@ -880,7 +880,7 @@ int ks_set_many(struct ks_store *store,
  * ks_delete for each key, in order.
  *
  * @param keys `count` keys.
- * @param deleted where the number of keys goes that had a value; may be NULL. Where the call
+ * @param deleted where the number of keys goes that had a value; may be NULL. If the call
  * fails, some of those that were removed may be missing from it.
  * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
  * position of the key in the last message: those before it are removed, it and those after it
@@ -898,11 +898,11 @@ int ks_delete_many(struct ks_store *store,
 /**
  * Takes a picture of the store. O(n): it looks at every bucket and entry.
  *
- * @param stats where the picture goes; untouched where the call fails.
+ * @param stats where the picture goes; untouched if the call fails.
  * @param size sizeof(ks_stats), so that a library that is newer than the program writes no
  * field too many; one that is older fills the fields that it does not know with zeros.
- * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no
- * size of ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `stats` is NULL or `size` is no
+ * size of ks_stats; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
  * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
  *
  * # Safety

@@ -41,7 +41,7 @@ pub type ks_update_fn = Option<
 /// @param value where the value's address goes: the caller's from here on, to be given back by
 /// ks_free. As in ks_get_owned.
 /// @param value_len where the value's length goes.
-/// @return as ks_get_owned. Where the value cannot be copied, the key stays.
+/// @return as ks_get_owned. If the value cannot be copied, the key stays.
 ///
 /// # Safety
 /// As for ks_get_owned.
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn ks_take(
 /// where the call fails.
 /// @param actual where the value goes that the key had instead, as memory of its own, to be
 /// given back by ks_free; NULL goes there where it had none, and where it was exchanged. May be
-/// NULL, together with actual_len: then the caller does not get it. @param actual_len where
-/// that value's length goes.
+/// NULL, together with actual_len: then the caller does not get it.
+/// @param actual_len where that value's length goes.
 /// @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also
 /// where `exchanged` is NULL.
 ///
@@ -140,8 +140,8 @@ pub unsafe extern "C" fn ks_compare_exchange(
 /// @param decide is called on this thread before ks_update returns, and again where another
 /// thread changes the key meanwhile.
 /// @param context is handed to `decide` as it is; may be NULL.
-/// @return KS_OK; KS_INVALID_ARGUMENT where `decide` is NULL, where its answer is none of
-/// KS_UPDATE_…, where its new value is NULL with a length, or for a key or value outside its
+/// @return KS_OK; KS_INVALID_ARGUMENT if `decide` is NULL, if its answer is none of
+/// KS_UPDATE_…, if its new value is NULL with a length, or for a key or value outside its
 /// limits; and the other failures of ks_set. After each of them the store is as before.
 ///
 /// # Safety

@@ -88,9 +88,9 @@ unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], BytesError> {
 ///
 /// @param keys `count` keys.
 /// @param visit is called once for each key, before ks_read_many returns, on this thread.
-/// @param context is handed to `visit` as it is; may be NULL. @return KS_OK, whether keys have
-/// values or not; otherwise a failure of ks_read, with the position of the key in the last
-/// message: `visit` was called for those before it only.
+/// @param context is handed to `visit` as it is; may be NULL.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the
+/// position of the key in the last message: `visit` was called for those before it only.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn ks_read_many(
 ///
 /// @param keys `count` keys.
 /// @param values room for `count` values: the caller's from here on, each to be given back by
-/// ks_free. NULL and 0 go there where a key has none, and everywhere where the call fails.
+/// ks_free. NULL and 0 go there if a key has none, and everywhere if the call fails.
 /// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with
 /// the position of the key in the last message: nothing has to be freed then.
 ///
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn ks_set_many(
 /// ks_delete for each key, in order.
 ///
 /// @param keys `count` keys.
-/// @param deleted where the number of keys goes that had a value; may be NULL. Where the call
+/// @param deleted where the number of keys goes that had a value; may be NULL. If the call
 /// fails, some of those that were removed may be missing from it.
 /// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
 /// position of the key in the last message: those before it are removed, it and those after it

@@ -87,8 +87,8 @@ pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result
 ///
 /// @param visit is called once at most, before ks_read returns, on this thread.
 /// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL
-/// or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL
+/// or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
 /// not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
 /// store's own.
 ///
@@ -123,8 +123,8 @@ pub unsafe extern "C" fn ks_read(
 /// @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
 /// stops.
 /// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `visit` is NULL;
-/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+/// @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL;
+/// KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety

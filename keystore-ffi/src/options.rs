@@ -222,7 +222,7 @@ fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
 /// @param options the caller's, need not be initialised.
 /// @param size sizeof(ks_options), so that a library that is newer than the program writes no
 /// field too many.
-/// @return KS_OK, or KS_INVALID_ARGUMENT where `options` is NULL or `size` is no size of
+/// @return KS_OK, or KS_INVALID_ARGUMENT if `options` is NULL or `size` is no size of
 /// ks_options.
 ///
 /// # Safety

@@ -90,7 +90,7 @@ pub struct ks_stats {
     pub nodes_read: u64,
     /// Entries that were removed.
     pub nodes_deleted: u64,
-    /// Adds that failed where the key was absent, or before that was known.
+    /// Adds that failed if the key was absent, or before that was known.
     pub nodes_failed_creates: u64,
 
     /// Calls that the store answered with an error; a key that is absent is none.
@@ -148,11 +148,11 @@ impl From<&Stats> for ks_stats {
 
 /// Takes a picture of the store. O(n): it looks at every bucket and entry.
 ///
-/// @param stats where the picture goes; untouched where the call fails.
+/// @param stats where the picture goes; untouched if the call fails.
 /// @param size sizeof(ks_stats), so that a library that is newer than the program writes no
 /// field too many; one that is older fills the fields that it does not know with zeros.
-/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `stats` is NULL or `size` is no
-/// size of ks_stats; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `stats` is NULL or `size` is no
+/// size of ks_stats; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety

@@ -17,7 +17,7 @@ use crate::options::{Choice, ks_options};
 /// @param options what it is to be; NULL for the defaults. Not kept.
 /// @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
 /// fails.
-/// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT where
+/// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT if
 /// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a
 /// later version.
 ///
@@ -94,7 +94,7 @@ unsafe fn on_key<'a>(
 /// copied.
 ///
 /// @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
-/// KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
+/// KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
 /// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them
 /// the store is as before.
 ///
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn ks_set(
 /// Gives `key` the value `value` where it has none. One step: of several threads that insert
 /// one key, one succeeds.
 ///
-/// @return KS_OK; KS_KEY_EXISTS where the key has a value, which it keeps; and those of ks_set.
+/// @return KS_OK; KS_KEY_EXISTS if the key has a value, which it keeps; and those of ks_set.
 ///
 /// # Safety
 /// As for ks_set.
@@ -147,10 +147,10 @@ pub unsafe extern "C" fn ks_insert(
 /// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
 /// @param capacity the buffer's room, bytes.
 /// @param value_len where the value's length goes, also where the buffer is too small; 0 goes
-/// there where the call fails for another reason.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where the buffer is
+/// there if the call fails for another reason.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if the buffer is
 /// too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
-/// `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not
+/// `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not
 /// wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread
 /// than a single-threaded store's own.
 ///
@@ -207,10 +207,10 @@ pub unsafe extern "C" fn ks_get(
 ///
 /// @param value where the value's address goes: the caller's from here on, to be given back by
 /// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
-/// that text can be used as a string. NULL goes there where the call fails.
+/// that text can be used as a string. NULL goes there if the call fails.
 /// @param value_len where the value's length goes, without that NUL; 0 where the call fails.
 /// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or
-/// a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that
+/// a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that
 /// long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's
 /// own.
 ///
@@ -253,7 +253,7 @@ pub unsafe extern "C" fn ks_free(value: *mut c_void) {
 /// Removes `key`.
 ///
 /// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its
-/// limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or not that long;
+/// limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
 /// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
 ///
 /// # Safety
@@ -274,9 +274,9 @@ pub unsafe extern "C" fn ks_delete(
 
 /// Tells whether `key` has a value.
 ///
-/// @param exists where the answer goes; false where the call fails.
-/// @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT where `exists` is
-/// NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock,
+/// @param exists where the answer goes; false if the call fails.
+/// @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `exists` is
+/// NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock,
 /// or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
 /// single-threaded store's own.
 ///
@@ -305,7 +305,7 @@ pub unsafe extern "C" fn ks_exists(
 /// Tells how many entries the store has. Exact while nobody writes.
 ///
 /// @param count where the number goes; 0 where the call fails.
-/// @return KS_OK; KS_INVALID_ARGUMENT where `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
+/// @return KS_OK; KS_INVALID_ARGUMENT if `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
 /// from another thread than a single-threaded store's own.
 ///
 /// # Safety
@@ -325,7 +325,7 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
 /// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
 /// ks_shrink.
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED where it may not wait for a lock, or
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
 /// not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
 /// store's own.
 ///

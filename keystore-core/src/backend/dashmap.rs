@@ -44,7 +44,7 @@ impl<A: NodeAllocator> DashMapKeystore<A> {
     /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
+    /// -21 for a configuration outside its limits, -10 if the first tables cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         Self::with_hasher(config, allocator, DefaultHasher::default())
     }
@@ -54,7 +54,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
     /// Opens an empty store with another hasher.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the first tables cannot be allocated.
+    /// -21 for a configuration outside its limits, -10 if the first tables cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let account = Account::new(config, allocator, hasher)?;
         // dashmap cannot report that there is no memory for its shards. Nor can the standard

@@ -80,7 +80,7 @@ mod checked {
 
         /// What makes loom see that a load and a write of two threads could come in either order.
         ///
-        /// loom keeps of an atomic only the last access, and where that is a load by the thread
+        /// loom keeps of an atomic only the last access, and if that is a load by the thread
         /// that writes next, as it is wherever a thread looks and then exchanges, it does not see
         /// that the load of another thread before could come after the write (its issues 166 and
         /// 392). So each load also counts in a number of its thread's own, and each write in those

@@ -189,7 +189,7 @@ impl Drop for ActiveUpdate {
     }
 }
 
-/// Runs `closure` with this thread marked as deciding about `key` in `table`, also where it
+/// Runs `closure` with this thread marked as deciding about `key` in `table`, also if it
 /// unwinds.
 #[inline]
 fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {

@@ -205,7 +205,7 @@ pub unsafe extern "C" fn delete_key(key: *const c_char) -> c_int {
     })
 }
 
-/// Takes a picture of the store, all zeros where there is none: see `key_store.h`.
+/// Takes a picture of the store, all zeros if there is none: see `key_store.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn get_keystore_stats() -> keystore_stats {
     let mut picture = keystore_stats::default();

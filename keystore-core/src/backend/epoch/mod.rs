@@ -86,7 +86,7 @@ impl<A: NodeAllocator + Send + Sync + 'static> EpochKeystore<A> {
     /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
+    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         Self::with_hasher(config, allocator, DefaultHasher::default())
     }
@@ -117,7 +117,7 @@ where
     /// ```
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
+    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let pages = Pages::new(config.huge_pages);
         let garbage = Garbage::new(Account::new(config, allocator, hasher)?)?;

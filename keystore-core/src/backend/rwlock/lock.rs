@@ -155,7 +155,7 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
     }
 
     /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a
-    /// closure of a store: `None` there, and where that was not enough.
+    /// closure of a store: `None` there, and if that was not enough.
     pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
             let state = reentrancy::wait_for_lock(

@@ -77,7 +77,7 @@ impl<A: NodeAllocator> RwLockKeystore<A> {
     ///
     /// # Errors
     /// -21 for a configuration outside its limits, single-threaded mode included (that is
-    /// [`LocalKeystore`]); -10 where the first table cannot be allocated.
+    /// [`LocalKeystore`]); -10 if the first table cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         if config.concurrency == Concurrency::SingleThreaded {
             return Err(Error::invalid_config(
@@ -94,7 +94,7 @@ impl<A: NodeAllocator> LocalKeystore<A> {
     /// Opens an empty store for one thread, whatever [`Config::concurrency`] says.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
+    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
     pub fn open_local(config: &Config, allocator: A) -> Result<Self> {
         Self::with_hasher(config, allocator, DefaultHasher::default())
     }
@@ -104,7 +104,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
     /// Opens an empty store with a lock and a hasher of the caller's choice.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 where the first table cannot be allocated.
+    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let account = Account::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
@@ -145,7 +145,7 @@ pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
 }
 
 // SAFETY: slots, chains and nodes are touched only under the lock of their bucket, which is a lock
-// between threads where `L` is `Sync`; nodes are allocated and freed through `&A` on any thread.
+// between threads if `L` is `Sync`; nodes are allocated and freed through `&A` on any thread.
 unsafe impl<A: NodeAllocator + Sync, L: BucketLock + Sync, S: BuildHasher + Sync> Sync
     for RwLockTable<A, L, S>
 {

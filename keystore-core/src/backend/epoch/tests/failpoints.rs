@@ -45,7 +45,7 @@ pub(in super::super) fn hit(point: Failpoint) {
     // A thread whose locals are gone is ending, and is not one to be stopped.
     if let Ok(Some(Stop { arrived, go_on, .. })) = stop {
         arrived.send(()).unwrap();
-        // Where the test has failed meanwhile, the thread goes on: a panic between two steps would
+        // If the test has failed meanwhile, the thread goes on: a panic between two steps would
         // be another test.
         let _ = go_on.recv_timeout(TIMEOUT);
     }

@@ -30,7 +30,7 @@ fn three_insert_one_key() {
     .check();
 }
 
-/// The same where a slot ahead is vacated in between, so that neither thread met the other's word
+/// The same if a slot ahead is vacated in between, so that neither thread met the other's word
 /// on its way to a free slot: that one of them sees the other rests on placing and looking being
 /// sequentially consistent.
 #[test]

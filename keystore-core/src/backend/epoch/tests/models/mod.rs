@@ -9,7 +9,7 @@
 //! - that no key is in twice, in whichever array has its bucket;
 //! - that every node was written before it was read, was not freed before, and is freed once when
 //!   the table is dropped;
-//! - where buckets are moved, that the move can be finished, and that the content is the same then.
+//! - if buckets are migrated, that the move can be finished, and that the content is the same then.
 //!
 //! What is run is the table itself, [`EpochTable`], through its primitives. Bounds that all models
 //! share: a bucket has two slots instead of seven, tables have one bucket or two, a thread makes
@@ -48,13 +48,13 @@ const D: Key = 0x8000_0004_0001_0001;
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Read(Key),
-    /// Sets the key where it is absent.
+    /// Sets the key if it is absent.
     Insert(Key, u8),
     Set(Key, u8),
     Delete(Key),
     /// Moves the unit of a key.
     Move(Key),
-    /// Does a writer's share of the move, and ends it where nothing is left to do.
+    /// Does a writer's share of the move, and ends it if nothing is left to do.
     Help,
 }
 use Step::*;

@@ -13,7 +13,7 @@ const GROW: Model = Model {
     bounds: [Preemptions(1), Preemptions(2)],
 };
 
-/// Where there are more executions than can be run.
+/// If there are more executions than can be run.
 const MANY: [Bound; 2] = [Thousand(5), Thousand(100)];
 
 const SHRINK: Model = Model { resize: Resize::Shrink, ..GROW };
@@ -75,7 +75,7 @@ fn growing_under_two_inserts() {
     .check();
 }
 
-/// The same where a third thread moves the unit, so that both insertions may be frozen while they
+/// The same if a third thread moves the unit, so that both insertions may be frozen while they
 /// are pending.
 #[test]
 fn growing_against_two_inserts() {
@@ -184,7 +184,7 @@ fn shrinking_under_two_inserts() {
     .check();
 }
 
-/// The same where a third thread moves the unit, so that both insertions may be frozen while they
+/// The same if a third thread moves the unit, so that both insertions may be frozen while they
 /// are pending.
 #[test]
 fn shrinking_against_two_inserts() {

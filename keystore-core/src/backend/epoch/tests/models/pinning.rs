@@ -82,7 +82,7 @@ impl World {
         self.is_pinned.store(false, Ordering::Release);
     }
 
-    /// Removes the node, takes the thread's pin back where it is not inside, and frees the node if
+    /// Removes the node, takes the thread's pin back if it is not inside, and frees the node if
     /// nobody is pinned.
     fn remove(&self) {
         self.linked.store(false, Ordering::Release);
