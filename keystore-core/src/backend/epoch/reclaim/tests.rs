@@ -285,6 +285,12 @@ fn a_thread_whose_first_call_comes_in_the_destructor_of_a_key_gives_its_seat_bac
         std::thread::spawn(|| set_key(ROUNDS)).join().unwrap();
     }
     assert_eq!(CALLS.load(Ordering::Relaxed), 300 * ROUNDS);
-    let in_use: u32 = participant::segments().map(|segment| segment.taken().count_ones()).sum();
-    assert!(in_use < 100, "{in_use} participants in use after 300 threads have ended");
+    let in_use =
+        || -> u32 { participant::segments().map(|segment| segment.taken().count_ones()).sum() };
+    // Other tests run beside this one, and have crowds of threads for a while.
+    let end = Instant::now() + Duration::from_secs(30);
+    while in_use() >= 100 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(in_use() < 100, "{} participants in use after 300 threads have ended", in_use());
 }
