@@ -131,19 +131,19 @@ pub(crate) trait Table {
 /// Upper bound of the bytes that the first call of a thread takes.
 const FIRST_CALL_BYTES: usize = 16 << 10;
 
-/// Returns the error of a thread that cannot enter a table.
+/// Returns the error of a thread that cannot enter a table: there is no memory to register it.
 #[cold]
-pub(crate) fn cannot_enter() -> Error {
+pub(crate) fn enter_error() -> Error {
     Error::OutOfMemory { requested: FIRST_CALL_BYTES }
 }
 
 /// Enters a table.
 ///
 /// # Errors
-/// -10 if there is no memory for what a thread needs at first.
+/// Returns -10 if there is no memory to register the thread.
 #[inline(always)]
-pub(crate) fn entered<T: Table>(table: &T) -> Result<T::Session> {
-    table.enter().ok_or_else(cannot_enter)
+pub(crate) fn enter_table<T: Table>(table: &T) -> Result<T::Session> {
+    table.enter().ok_or_else(enter_error)
 }
 
 /// Writes a line about a table: counts and sizes, but no keys, addresses or seeds.

@@ -23,7 +23,7 @@ use crate::error::{BatchError, Result};
 use crate::keystore::{Change, Exchange, Keystore, Update};
 use crate::stats::{MemoryStats, Metadata, Stats};
 use crate::sync::reentrancy::{InternalClosure, UserClosure};
-use crate::table::{Action, Table, cannot_enter, describe, entered};
+use crate::table::{Action, Table, describe, enter_error, enter_table};
 
 /// A store over the table `T` of some backend. Use it through the names that say which:
 /// `RwLockKeystore`, `EpochKeystore`, `DashMapKeystore`.
@@ -73,7 +73,7 @@ impl<T: Table> Store<T> {
     ) -> Result<Entered<'_, T, WRITES>> {
         match Entered::new(self) {
             Some(entered) => Ok(entered),
-            None => self.failed(operation, cannot_enter()),
+            None => self.fail(operation, enter_error()),
         }
     }
 
@@ -217,7 +217,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        self.table.scan(&mut entered(&self.table)?, visit)
+        self.table.scan(&mut enter_table(&self.table)?, visit)
     }
 
     fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
@@ -225,7 +225,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
-        let removed = self.table.retain(&mut entered(&self.table)?, keep)?;
+        let removed = self.table.retain(&mut enter_table(&self.table)?, keep)?;
         if removed > 0 && self.shrinking == Shrinking::Automatic {
             // The scan took O(n), and so does this. Lack of memory only delays it.
             let _ = self.table.shrink();

@@ -21,7 +21,7 @@ impl<T: Table> Store<T> {
     pub(crate) fn checked_hash(&self, operation: Operation, key: &[u8]) -> Result<u64> {
         match Node::check_key(key) {
             Ok(()) => Ok(self.table().account().hash(key)),
-            Err(error) => self.failed(operation, error),
+            Err(error) => self.fail(operation, error),
         }
     }
 
@@ -29,7 +29,7 @@ impl<T: Table> Store<T> {
     /// succeeds moves no error.
     #[cold]
     #[inline(never)]
-    pub(crate) fn failed<R>(&self, operation: Operation, error: Error) -> Result<R> {
+    pub(crate) fn fail<R>(&self, operation: Operation, error: Error) -> Result<R> {
         self.table().account().counters.record_failure(operation, &error);
         Err(error)
     }
@@ -38,7 +38,7 @@ impl<T: Table> Store<T> {
 impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
     /// Shrinks a sparse table after 1 removal in 32, if shrinking is automatic.
     #[inline(never)]
-    fn removed(&self, hash: u64) {
+    fn after_removal(&self, hash: u64) {
         if samples_entries(hash) {
             self.store.shrink_if_sparse(&self.session);
         }
@@ -61,7 +61,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
                 });
                 Ok(found)
             }
-            Err(error) => self.store.failed(Operation::Find, error),
+            Err(error) => self.store.fail(Operation::Find, error),
         }
     }
 
@@ -81,11 +81,11 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         {
             Ok(change) => {
                 if change == Change::Deleted {
-                    self.removed(hash);
+                    self.after_removal(hash);
                 }
                 Ok(change)
             }
-            Err(error) => self.store.failed(operation, error),
+            Err(error) => self.store.fail(operation, error),
         }
     }
 

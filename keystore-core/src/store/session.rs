@@ -11,7 +11,7 @@ use crate::sync::reentrancy::UserClosure;
 use crate::table::Table;
 
 /// Number of operations after which a session enters the table anew.
-const RENEWED_AFTER: u32 = 64;
+const REFRESH_INTERVAL: u32 = 64;
 
 /// A thread that has entered a table, for one operation, a batch or a session. Leaves it when it is
 /// dropped. The operations are in [`operations`](super::operations).
@@ -103,7 +103,7 @@ impl<'s, T: Table> Session<'s, T> {
     /// Starts one more operation: enters the table anew if it is time, or if that failed before.
     #[inline]
     fn begin(&mut self, operation: Operation) -> Result<&mut Entered<'s, T, true>> {
-        if self.operations == RENEWED_AFTER {
+        if self.operations == REFRESH_INTERVAL {
             self.operations = 0;
             if let Some(entered) = &mut self.entered {
                 entered.refresh();
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use crate::{Config, EpochKeystore, Global, Keystore, RwLockKeystore};
 
-    fn every_verb<T: Table>(store: &Store<T>) {
+    fn every_operation<T: Table>(store: &Store<T>) {
         let mut session = store.session();
         assert_eq!(session.set(b"a", b"1"), Ok(Change::Created));
         assert_eq!(session.set(b"a", b"2"), Ok(Change::Replaced));
@@ -253,9 +253,9 @@ mod tests {
 
     #[test]
     fn a_session_has_the_verbs_of_its_store() {
-        every_verb(&EpochKeystore::default());
-        every_verb(&RwLockKeystore::default());
-        every_verb(&RwLockKeystore::open_local(&Config::default(), Global).unwrap());
+        every_operation(&EpochKeystore::default());
+        every_operation(&RwLockKeystore::default());
+        every_operation(&RwLockKeystore::open_local(&Config::default(), Global).unwrap());
     }
 
     #[test]

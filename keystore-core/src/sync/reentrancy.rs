@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::system_memory::allocator_has;
 
 /// Poll interval for a lock for which the thread cannot queue.
-const NAP: Duration = Duration::from_micros(100);
+const POLL_INTERVAL: Duration = Duration::from_micros(100);
 
 /// Upper bound of the bytes that parking_lot allocates for a thread that waits for the first time,
 /// and for a queue of a thousand threads.
@@ -155,12 +155,12 @@ pub(crate) fn poll<G>(
     loop {
         let left = match lock_timeout {
             Some(lock_timeout) => lock_timeout.checked_sub(begun.elapsed()),
-            None => Some(NAP),
+            None => Some(POLL_INTERVAL),
         };
         if let Some(guard) = try_lock() {
             return Some(guard);
         }
-        sleep(left?.min(NAP));
+        sleep(left?.min(POLL_INTERVAL));
     }
 }
 

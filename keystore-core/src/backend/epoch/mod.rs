@@ -77,7 +77,7 @@ use crate::open::BackendKind;
 use crate::store::Store;
 use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::reentrancy::{self, Closure, Deciding, UserClosure};
-use crate::table::{Action, Footprint, Survey, Table, describe, entered};
+use crate::table::{Action, Footprint, Survey, Table, describe, enter_table};
 
 /// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
@@ -472,11 +472,11 @@ where
     }
 
     fn reserve(&self, entries: usize) -> Result<()> {
-        self.resize_for(entries, true, &mut entered(self)?)
+        self.resize_for(entries, true, &mut enter_table(self)?)
     }
 
     fn shrink(&self) -> Result<()> {
-        self.resize_for(self.account().counters.entries(), false, &mut entered(self)?)?;
+        self.resize_for(self.account().counters.entries(), false, &mut enter_table(self)?)?;
         // What the old arrays took, and what was removed before, goes now if it can.
         self.garbage.collect();
         Ok(())
@@ -492,17 +492,17 @@ where
     }
 
     fn survey(&self) -> Result<Survey> {
-        self.survey_buckets(&mut entered(self)?)
+        self.survey_buckets(&mut enter_table(self)?)
     }
 
     fn array_bytes(&self) -> Result<usize> {
-        let guard = entered(self)?;
+        let guard = enter_table(self)?;
         let array = self.current(&guard);
         Ok(array.bytes() + array.next(&guard).map_or(0, BucketArray::bytes))
     }
 
     fn footprint(&self) -> Result<Footprint> {
-        let guard = entered(self)?;
+        let guard = enter_table(self)?;
         let array = self.current(&guard);
         let mut table_bytes = self.array_bytes()?;
         let longest =
