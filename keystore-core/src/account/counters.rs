@@ -1,7 +1,7 @@
-//! What a store counts: each call, by its operation and its outcome.
+//! The counters of a store: each call is one event, an operation with its outcome.
 //!
-//! All statistics are sums of these events, and so is the number of entries: those created less
-//! those removed. The events that it needs are counted even if counters are turned off.
+//! All statistics are sums of these events. The number of entries is one too: entries created less
+//! entries removed. The events that it needs are counted even if counters are turned off.
 
 use crate::account::sharded::ShardedCounters;
 use crate::config::Config;
@@ -47,7 +47,7 @@ const FAILURES: [(Event, i32); 7] = [
     (Event::FailedOther, code::GENERAL),
 ];
 
-/// The kinds of call that are counted.
+/// The kinds of operation that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Add,
@@ -59,12 +59,12 @@ pub(crate) enum Operation {
 #[derive(Debug)]
 pub(crate) struct Counters {
     counts: ShardedCounters<EVENTS>,
-    /// Whether all events are counted, or only those that the number of entries needs.
+    /// True if all events are counted; false if only those that the number of entries needs.
     counting: bool,
 }
 
 impl Counters {
-    /// Makes the counters of a store with this configuration, all zero.
+    /// Creates the counters of a store with this configuration, all zero.
     pub(crate) fn new(config: &Config) -> Result<Self> {
         Ok(Self { counts: ShardedCounters::new()?, counting: config.counters })
     }

@@ -1,4 +1,4 @@
-//! What a store keeps beside its buckets: its node heap, its counters and its hasher.
+//! The account of a store: its node heap, its counters and its hasher, beside its buckets.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -15,16 +15,16 @@ pub mod sharded;
 use self::counters::Counters;
 use self::node_heap::NodeHeap;
 
-/// See the module.
+/// A store's node heap, counters and hasher.
 pub(crate) struct Account<A, S> {
-    /// Allocates and frees the nodes, within the memory limit.
+    /// Allocator of the nodes, with the memory limit.
     pub(crate) heap: NodeHeap<A>,
-    /// Counts the calls and the entries.
+    /// Counters of the calls and the entries.
     pub(crate) counters: Counters,
     hasher: S,
 }
 
-/// Prints no hasher, since that may print its seed.
+/// Does not print the hasher, which may print its seed.
 impl<A, S> fmt::Debug for Account<A, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account").field("heap", &self.heap).finish_non_exhaustive()
@@ -32,7 +32,11 @@ impl<A, S> fmt::Debug for Account<A, S> {
 }
 
 impl<A: NodeAllocator, S: BuildHasher> Account<A, S> {
-    /// Makes the account of a store with this configuration, which is checked here.
+    /// Creates the account of a store with this configuration.
+    ///
+    /// # Errors
+    /// Returns -21 if the configuration is not valid, and -10 if there is no memory for the
+    /// counters.
     pub(crate) fn new(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         config.validate()?;
         Ok(Self {

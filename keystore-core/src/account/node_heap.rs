@@ -1,7 +1,8 @@
-//! Where a store's nodes are allocated and freed, within its memory limit.
+//! The heap of a store's nodes: its allocator with the memory limit.
 //!
-//! All nodes of a store come from its heap, so the limits on values and memory are checked in one
-//! place.
+//! All nodes of a store come from its heap, so the length of values and the memory limit are
+//! checked in one place. A node is *retired* when it is removed: it no longer counts against the
+//! limit. It is *freed* when no reader can see it any more. A locked backend does both at once.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -30,7 +31,7 @@ impl<A> fmt::Debug for NodeHeap<A> {
 }
 
 impl<A: NodeAllocator> NodeHeap<A> {
-    /// Makes the heap of a store with this configuration.
+    /// Creates the heap of a store with this configuration.
     pub(crate) fn new(config: &Config, allocator: A) -> Self {
         let limit = config.memory_limit.map(|limit| MemoryLimit { limit, used: AtomicU64::new(0) });
         Self { allocator, limit }
@@ -68,7 +69,7 @@ impl<A: NodeAllocator> NodeHeap<A> {
     #[inline]
     pub(crate) unsafe fn retire_node(&self, node: Node) {
         if self.limit.is_some() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller promises that the node is alive and not written.
             self.discharge(unsafe { node.size() });
         }
     }
@@ -76,20 +77,22 @@ impl<A: NodeAllocator> NodeHeap<A> {
     /// Frees a node that was retired.
     ///
     /// # Safety
-    /// The node came from this account, was retired, is alive, and nobody uses it from here on.
+    /// The node came from this heap, was retired, is alive, and nobody uses it from here on.
     #[inline]
     pub(crate) unsafe fn free_node(&self, node: Node) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the node is alive, came from this heap and thus from
+        // this allocator, and that nobody uses it from here on.
         unsafe { node.destroy(&self.allocator) }
     }
 
     /// Retires and frees a node that nobody else has seen, or can see any more.
     ///
     /// # Safety
-    /// The node came from this account, is alive, and nobody uses it from here on.
+    /// The node came from this heap, is alive, and nobody uses it from here on.
     #[inline]
     pub(crate) unsafe fn destroy_node(&self, node: Node) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the node is alive, came from this heap, and that nobody
+        // uses it from here on. It is retired before it is freed.
         unsafe {
             self.retire_node(node);
             self.free_node(node);
@@ -100,7 +103,7 @@ impl<A: NodeAllocator> NodeHeap<A> {
     /// that are counted will be freed.
     fn charge(&self, bytes: usize, replaced: usize) -> Result<()> {
         let Some(limit) = &self.limit else { return Ok(()) };
-        // In one step: a refused writer must not take room from others even for an instant.
+        // In one step: a refused writer must not use up the limit for others even for an instant.
         let fits = |used: u64| {
             let after = used.checked_add(bytes as u64)?;
             (after.saturating_sub(replaced as u64) <= limit.limit).then_some(after)
@@ -132,13 +135,13 @@ mod tests {
         let error = heap.create_node(b"key", &[0; 100], 0).unwrap_err();
         assert_eq!(error, Error::MemoryLimit { requested: 111, used: 111, limit: 200 });
         let in_its_place = heap.create_node(b"key", &[0; 150], 111).unwrap();
-        // SAFETY: created above by this account, and not used again.
+        // SAFETY: this heap created both nodes above, and they are not used again.
         unsafe {
             heap.destroy_node(node);
             heap.destroy_node(in_its_place);
         }
         let node = heap.create_node(b"key", &[0; 100], 0).unwrap();
-        // SAFETY: as before.
+        // SAFETY: this heap created the node above, and it is not used again.
         unsafe { heap.destroy_node(node) };
     }
 }

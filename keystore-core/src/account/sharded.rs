@@ -1,10 +1,10 @@
-//! Counters that threads do not contend for.
+//! Counters without contention between threads.
 //!
-//! If all threads add to one counter, every core must own its cache line in turn.
-//! [`ShardedCounters`] gives each thread with a [slot](crate::thread_slot) of its own a shard,
-//! which it writes with a plain load and store: no locked instruction, no shared line. The other
-//! threads share a few shards by atomic addition. A sum visits all shards. It is exact if nobody
-//! adds at the same time, and off by no more than the additions that overlap it.
+//! If all threads add to one counter, its cache line moves from core to core. [`ShardedCounters`]
+//! gives each thread that owns a [slot](crate::thread_slot) a shard, which the thread writes with a
+//! plain load and store: no locked instruction, no shared cache line. The other threads share a few
+//! shards by atomic addition. A sum visits all shards. It is exact if nobody adds at the same time,
+//! and off by at most the additions that overlap it.
 
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,36 +15,37 @@ use crate::error::Result;
 use crate::fallible::try_boxed_slice;
 use crate::sync::thread_slot::{OWNED, SHARED, improve_slot, owned_slot, thread_slot};
 
-/// `N` counters, each split over threads.
+/// `N` counters, each split into shards for the threads.
 #[derive(Debug)]
 pub struct ShardedCounters<const N: usize> {
     shards: Box<[CachePadded<[AtomicI64; N]>; OWNED + SHARED]>,
 }
 
 impl<const N: usize> ShardedCounters<N> {
-    /// `N` counters at zero.
+    /// Creates `N` counters at zero.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if the shards cannot be allocated.
+    /// Returns [`Error::OutOfMemory`](crate::Error::OutOfMemory), -10, if the shards cannot be
+    /// allocated.
     pub fn new() -> Result<Self> {
         let shard = |_| CachePadded::new([const { AtomicI64::new(0) }; N]);
         let shards = try_boxed_slice(OWNED + SHARED, shard)?;
         Ok(Self { shards: shards.try_into().expect("as many as were asked for") })
     }
 
-    /// Adds `amount` to `counter` and returns what this thread's shard of it holds then: a number
-    /// that is good for "every so many additions", not a total.
+    /// Adds `amount` to `counter`, and returns the new count of this thread's shard. Use it to do
+    /// something once in so many additions; it is not a total.
     ///
     /// # Panics
-    /// If `counter` is not below `N`.
+    /// Panics if `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, amount: i64) -> i64 {
         self.add_to_own(counter, amount)
             .unwrap_or_else(|| self.add_first_or_shared(counter, amount))
     }
 
-    /// As [`add`](Self::add), for a thread that is in no call of a pool: if it shares a shard, it
-    /// gets one of its own as soon as another thread has left one.
+    /// Does the same as [`add`](Self::add), for a thread that is not inside a call of a pool. If
+    /// the thread shares a shard, it gets an unshared one as soon as another thread has left one.
     #[inline]
     pub(crate) fn add_outside_pools(&self, counter: usize, amount: i64) -> i64 {
         self.add_to_own(counter, amount).unwrap_or_else(|| {
@@ -53,17 +54,17 @@ impl<const N: usize> ShardedCounters<N> {
         })
     }
 
-    /// Adds to the thread's own shard, if it has one.
+    /// Adds to the shard that only this thread writes, if it has one.
     #[inline(always)]
     fn add_to_own(&self, counter: usize, amount: i64) -> Option<i64> {
         let shard = &self.shards[owned_slot()?];
-        // Only this thread writes this shard, so nothing comes between the load and the store.
+        // Only this thread writes this shard, so no write comes between the load and the store.
         let sum = shard[counter].load(Relaxed).wrapping_add(amount);
         shard[counter].store(sum, Relaxed);
         Some(sum)
     }
 
-    /// [`add`](Self::add) for a thread that has no shard of its own, or none yet.
+    /// Does the same as [`add`](Self::add), for a thread that shares a shard or has none yet.
     #[cold]
     fn add_first_or_shared(&self, counter: usize, amount: i64) -> i64 {
         let slot = thread_slot();
@@ -71,10 +72,10 @@ impl<const N: usize> ShardedCounters<N> {
         self.shards[shard][counter].fetch_add(amount, Relaxed).wrapping_add(amount)
     }
 
-    /// The total of `counter`.
+    /// Returns the total of `counter`.
     ///
     /// # Panics
-    /// If `counter` is not below `N`.
+    /// Panics if `counter` is not below `N`.
     #[must_use]
     pub fn sum(&self, counter: usize) -> i64 {
         self.shards.iter().map(|shard| shard[counter].load(Relaxed)).fold(0, i64::wrapping_add)

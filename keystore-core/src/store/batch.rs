@@ -1,8 +1,13 @@
 //! Batches: many keys in one call, whose waits for memory overlap.
 //!
-//! A batch enters the table once and takes its keys in groups of [`GROUP`]: it computes all hashes
-//! and asks memory for all buckets, then for all nodes, and then answers in order. So the waits of
-//! a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's batches).
+//! A batch enters the table once and takes its keys in groups of [`GROUP`]. For each group it
+//!
+//! 1. computes all hashes and prefetches all buckets,
+//! 2. prefetches all nodes,
+//! 3. runs the operations in order.
+//!
+//! So the waits of a group overlap instead of adding up (the idea of DRAMHiT and of DLHT's
+//! batches).
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -12,14 +17,15 @@ use crate::account::counters::Operation;
 use crate::error::{BatchError, Result};
 use crate::table::Table;
 
-/// Keys of a batch that are in flight together: enough to fill a core's line buffers twice over,
-/// few enough that what was asked for is still in the first-level cache when its turn comes.
+/// Number of keys of a batch that are in flight together. They fill a core's line buffers twice
+/// over, and are few enough that a prefetched line is still in the first-level cache when its turn
+/// comes.
 const GROUP: usize = 32;
 
 #[expect(private_bounds, reason = "tables are the crate's own")]
 impl<T: Table> Store<T> {
-    /// Runs `each` on every item of a batch, in order, with the buckets and nodes of a whole group
-    /// prefetched.
+    /// Runs `each` on every item of a batch, in order, after it prefetched the buckets and nodes of
+    /// the item's group.
     pub(super) fn in_groups<I>(
         &self,
         operation: Operation,
@@ -32,8 +38,8 @@ impl<T: Table> Store<T> {
         for (group, items) in items.chunks(GROUP).enumerate() {
             let mut refused = None;
             let mut valid = 0;
-            // The user's hasher may panic. Then the keys before that one are done first, as one by
-            // one they would have been.
+            // The user's hasher may panic. Then the keys before that one are done first, as single
+            // operations would be.
             let hashing = catch_unwind(AssertUnwindSafe(|| {
                 for item in items {
                     match self.checked_hash(operation, key_of(item)) {

@@ -65,7 +65,8 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Enters the table for a call, which may write if `WRITES`. A failure to enter is recorded.
+    /// Enters the table for a call, which may write if `WRITES` is true. Records a failure to
+    /// enter.
     #[inline(always)]
     pub(crate) fn enter<const WRITES: bool>(
         &self,
@@ -294,7 +295,7 @@ impl<T: Table> fmt::Debug for Store<T> {
     }
 }
 
-/// Seconds since the Unix epoch.
+/// Returns the seconds since the Unix epoch.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }

@@ -65,7 +65,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         }
     }
 
-    /// One atomic step on a key whose hash is known.
+    /// Does one atomic step on a key whose hash is known, and records its effect.
     #[inline]
     pub(crate) fn update_hashed<'v, C: Closure>(
         &self,
@@ -187,7 +187,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         let mut taken = Ok(None);
         self.update_entry::<InternalClosure>(Operation::Delete, key, None, |old| {
             taken = old.map(copy).transpose();
-            // A value that cannot be copied stays.
+            // If the value cannot be copied, the key stays.
             if taken.is_ok() { Action::Delete } else { Action::Keep }
         })?;
         taken

@@ -1,4 +1,4 @@
-//! A session: many operations of one thread on one store, which enters the table once.
+//! Sessions: many operations of one thread on one store, which enters the table once.
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -19,18 +19,18 @@ const REFRESH_INTERVAL: u32 = 64;
 /// `WRITES` tells whether anything may be written: leaving then may help to free garbage.
 pub(crate) struct Entered<'s, T: Table, const WRITES: bool> {
     pub(super) store: &'s Store<T>,
-    /// What the table holds for the thread. Taken out when this is dropped.
+    /// State that the thread holds while it is in the table. Taken out when the guard is dropped.
     pub(super) session: ManuallyDrop<T::Session>,
 }
 
 impl<'s, T: Table, const WRITES: bool> Entered<'s, T, WRITES> {
-    /// Enters the table, or returns `None` if there is no memory for it.
+    /// Enters the table, or returns `None` if there is no memory to register the thread.
     #[inline(always)]
     pub(super) fn new(store: &'s Store<T>) -> Option<Self> {
         Some(Self { store, session: ManuallyDrop::new(store.table().enter()?) })
     }
 
-    /// Enters the table anew, so that what others removed can be freed.
+    /// Enters the table anew, so that nodes which others removed can be freed.
     #[inline]
     pub(super) fn refresh(&mut self) {
         self.store.table().refresh(&mut self.session);
@@ -41,10 +41,10 @@ impl<T: Table, const WRITES: bool> Drop for Entered<'_, T, WRITES> {
     #[inline(always)]
     fn drop(&mut self) {
         if WRITES {
-            // SAFETY: the session is taken out here only, and not used after.
+            // SAFETY: the session is taken out only here, and not used afterwards.
             self.store.table().leave(unsafe { ManuallyDrop::take(&mut self.session) });
         } else {
-            // SAFETY: the session is dropped here only, and not used after.
+            // SAFETY: the session is dropped only here, and not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.session) }
         }
     }
@@ -54,7 +54,7 @@ impl<T: Table, const WRITES: bool> Drop for Entered<'_, T, WRITES> {
 ///
 /// To enter a table of the lock-free backend takes some ten instructions, and a locked one as well
 /// if the system is not Linux. A session enters once, and again after every 64 operations, so that
-/// what others remove meanwhile can be freed. The other backends have nothing to enter, so there a
+/// nodes which others removed can be freed. The other backends have nothing to enter, so there a
 /// session is as fast as the store.
 ///
 /// Do not keep a session idle: while it is, nothing that is removed or overwritten in any
@@ -85,7 +85,7 @@ impl<T: Table, const WRITES: bool> Drop for Entered<'_, T, WRITES> {
 /// # #[cfg(not(feature = "epoch"))] fn main() {}
 /// ```
 #[expect(private_bounds, reason = "tables are the crate's own")]
-#[must_use = "a session that is dropped at once was entered for nothing"]
+#[must_use = "a session that is dropped at once has no effect"]
 pub struct Session<'s, T: Table> {
     store: &'s Store<T>,
     /// `None` if there was no memory to enter the table: the next operation tries again.
@@ -116,55 +116,55 @@ impl<'s, T: Table> Session<'s, T> {
         }
     }
 
-    /// As [`Keystore::read`](crate::Keystore::read).
+    /// Does the same as [`Keystore::read`](crate::Keystore::read).
     ///
     /// # Errors
-    /// The errors of [`Keystore::read`](crate::Keystore::read).
+    /// Returns the errors of [`Keystore::read`](crate::Keystore::read).
     #[inline]
     pub fn read<R>(&mut self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
         self.begin(Operation::Find)?.read::<UserClosure, _>(key, visit)
     }
 
-    /// As [`Keystore::get`](crate::Keystore::get).
+    /// Does the same as [`Keystore::get`](crate::Keystore::get).
     ///
     /// # Errors
-    /// The errors of [`Keystore::get`](crate::Keystore::get).
+    /// Returns the errors of [`Keystore::get`](crate::Keystore::get).
     #[inline]
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.begin(Operation::Find)?.get(key)
     }
 
-    /// As [`Keystore::contains`](crate::Keystore::contains).
+    /// Does the same as [`Keystore::contains`](crate::Keystore::contains).
     ///
     /// # Errors
-    /// The errors of [`Keystore::contains`](crate::Keystore::contains).
+    /// Returns the errors of [`Keystore::contains`](crate::Keystore::contains).
     #[inline]
     pub fn contains(&mut self, key: &[u8]) -> Result<bool> {
         self.begin(Operation::Find)?.contains(key)
     }
 
-    /// As [`Keystore::set`](crate::Keystore::set).
+    /// Does the same as [`Keystore::set`](crate::Keystore::set).
     ///
     /// # Errors
-    /// The errors of [`Keystore::set`](crate::Keystore::set).
+    /// Returns the errors of [`Keystore::set`](crate::Keystore::set).
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) -> Result<Change> {
         self.begin(Operation::Add)?.set(key, value)
     }
 
-    /// As [`Keystore::insert`](crate::Keystore::insert).
+    /// Does the same as [`Keystore::insert`](crate::Keystore::insert).
     ///
     /// # Errors
-    /// The errors of [`Keystore::insert`](crate::Keystore::insert).
+    /// Returns the errors of [`Keystore::insert`](crate::Keystore::insert).
     #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
         self.begin(Operation::Add)?.insert(key, value)
     }
 
-    /// As [`Keystore::update`](crate::Keystore::update).
+    /// Does the same as [`Keystore::update`](crate::Keystore::update).
     ///
     /// # Errors
-    /// The errors of [`Keystore::update`](crate::Keystore::update).
+    /// Returns the errors of [`Keystore::update`](crate::Keystore::update).
     #[inline]
     pub fn update(
         &mut self,
@@ -174,10 +174,10 @@ impl<'s, T: Table> Session<'s, T> {
         self.begin(Operation::Add)?.update(key, decide)
     }
 
-    /// As [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
+    /// Does the same as [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
     ///
     /// # Errors
-    /// The errors of [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
+    /// Returns the errors of [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
     pub fn compare_exchange(
         &mut self,
         key: &[u8],
@@ -187,19 +187,19 @@ impl<'s, T: Table> Session<'s, T> {
         self.begin(Operation::Add)?.compare_exchange(key, expected, new)
     }
 
-    /// As [`Keystore::delete`](crate::Keystore::delete).
+    /// Does the same as [`Keystore::delete`](crate::Keystore::delete).
     ///
     /// # Errors
-    /// The errors of [`Keystore::delete`](crate::Keystore::delete).
+    /// Returns the errors of [`Keystore::delete`](crate::Keystore::delete).
     #[inline]
     pub fn delete(&mut self, key: &[u8]) -> Result<bool> {
         self.begin(Operation::Delete)?.delete(key)
     }
 
-    /// As [`Keystore::take`](crate::Keystore::take).
+    /// Does the same as [`Keystore::take`](crate::Keystore::take).
     ///
     /// # Errors
-    /// The errors of [`Keystore::take`](crate::Keystore::take).
+    /// Returns the errors of [`Keystore::take`](crate::Keystore::take).
     pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.begin(Operation::Delete)?.take(key)
     }
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(session.delete(b"a"), Ok(false));
         assert_eq!(session.delete(b"b"), Ok(true));
         assert_eq!(session.set(b"", b"").unwrap_err().code(), -20);
-        // Far past a renewal, and through growth.
+        // Well past a refresh, and while the table grows.
         for n in 0..5_000_u32 {
             assert_eq!(session.set(&n.to_be_bytes(), &n.to_le_bytes()), Ok(Change::Created));
             assert_eq!(
@@ -270,8 +270,8 @@ mod tests {
         };
         let mut session = store.session();
         let mut held = Vec::new();
-        // Other tests of this process pin too, and stop threads that are pinned; so one round may
-        // find what those hold.
+        // Other tests of this process pin too, and stop threads that are pinned. So one round may
+        // find garbage that those hold.
         while held.len() < 4 || *held.last().expect("four rounds") >= 16 << 20 {
             overwrite(&mut session);
             held.push(garbage());
