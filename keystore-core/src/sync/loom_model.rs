@@ -1,12 +1,12 @@
-//! Running a model: every execution within its bounds, counted. In builds with `--cfg loom` only.
+//! Runs a loom model over every execution within a bound. In builds with `--cfg loom` only.
 //!
-//! A model is a closure that makes what it looks at, starts its threads, checks what it must when
-//! they have ended, and tells in a line what came of it. The checker loom calls it once for each
-//! execution, with another interleaving of the threads' atomic accesses or other values that loads
-//! give. A model whose outcomes are fewer than there must be has not looked at what it says, so
-//! they are counted, and given back.
+//! A model is a closure that builds the data, starts its threads, checks the result after they have
+//! ended, and returns the outcome as a line of text. The model checker loom calls it once for each
+//! execution, with another interleaving of the threads' atomic accesses or with other values that
+//! loads return. A model with fewer outcomes than expected has not tested what it claims. So the
+//! different outcomes are collected and returned.
 //!
-//! The bound is on *preemptions*: how often a thread is stopped where it could have gone on. Most
+//! The bound limits *preemptions*: the times that a thread is stopped although it could go on. Most
 //! faults need one or two (Musuvathi and Qadeer, *Iterative context bounding*, 2007).
 
 use std::collections::BTreeSet;
@@ -14,24 +14,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// How far a model goes.
+/// The set of executions that a model runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Bound {
-    /// Every execution there is.
+    /// All executions.
     All,
-    /// Every execution with at most so many preemptions.
+    /// All executions with at most so many preemptions.
     Preemptions(usize),
-    /// The first so many thousand executions with at most one preemption, in loom's order: where
-    /// there are too many to see the end.
+    /// The first so many thousand executions with at most one preemption, in loom's order. For a
+    /// model with too many executions to run them all.
     Thousand(usize),
 }
 use Bound::*;
 
-/// The variable that asks for the thorough form.
+/// Name of the environment variable that asks for the thorough bound.
 const THOROUGH: &str = "KEYSTORE_MODELS_THOROUGH";
 
-/// Runs `execute` for every execution within the bound, the first in the short form and the second
-/// in the thorough one, and prints how many there were: their different outcomes.
+/// Runs `execute` for every execution within the bound and prints their number. The first of
+/// `bounds` is the short one, the second the thorough one. Returns the different outcomes.
 pub fn explore(
     name: &str,
     bounds: [Bound; 2],

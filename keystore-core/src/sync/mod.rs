@@ -1,4 +1,6 @@
-//! What threads need of each other: atomics, slots, ends, and calls within calls.
+//! Coordination between threads: atomics that a model checker can replace ([`primitive`]), a small
+//! number for each thread ([`thread_slot`]), code that runs when a thread ends ([`thread_exit`]),
+//! and closures that call a store ([`reentrancy`]).
 
 #[cfg(loom)]
 pub mod loom_model;

@@ -1,22 +1,26 @@
-//! What threads share, in the shape that a model checker can take over.
+//! Atomics that a model checker can replace.
 //!
-//! Ordinarily the atomics of this module are the standard library's, and [`access`] is nothing.
-//! Built with `--cfg loom`, they are those of [loom](https://docs.rs/loom), which runs a model
-//! again and again, each time with another interleaving of its threads and another choice among
-//! the values that a load may give under the language's memory model. So what is checked is the
-//! shipped code: the lock-free table's protocols take their atomics from here, and nothing else of
-//! them changes but how many slots a bucket has.
+//! In ordinary builds, the atomics of this module are the standard library's, and [`access`] does
+//! nothing. In builds with `--cfg loom`, they are the atomics of [loom](https://docs.rs/loom). loom
+//! runs a model again and again, each time with another interleaving of its threads and another
+//! choice among the values that a load may return under the language's memory model. So the checked
+//! code is the shipped code: the protocols of the lock-free table take their atomics from here, and
+//! only the number of slots in a bucket differs.
 //!
-//! *Sequential consistency.* loom takes a sequentially consistent access for one that acquires and
-//! releases, and only its fence for what it is. So under loom such a load is a fence and then the
-//! weaker load, which is how processors without an instruction of that kind are made to do it. It
-//! is one only if the last write of its thread was sequentially consistent too: a weaker write may
-//! be seen by others after a later load. So a protocol that needs both, and has but one, fails its
-//! model.
+//! # Sequential consistency
 //!
-//! *Nodes* are plain memory, which loom does not see. [`access`] tells it when one is written,
-//! read and freed. A read that the write does not happen before, and a use after the end, then
-//! fail the model.
+//! loom treats a sequentially consistent access as one that acquires and releases; only a fence is
+//! sequentially consistent to it. So under loom such a load is a fence and then the weaker load.
+//! This is also how compilers translate it for processors without an instruction of that kind. The
+//! fence is left out if the last write of the thread was not sequentially consistent: other threads
+//! may see such a write after a later load. So a protocol that needs both accesses to be
+//! sequentially consistent, and makes only one so, fails its model.
+//!
+//! # Nodes
+//!
+//! Nodes are plain memory, which loom does not see. [`access`] tells loom when a node is written,
+//! read and freed. A read without a write that happens before it, and a use after the node was
+//! freed, then fail the model.
 
 pub(crate) use self::checked::access;
 #[cfg(feature = "epoch")]
@@ -32,15 +36,15 @@ mod checked {
     }
 
     pub(crate) mod access {
-        /// The memory at `block` was written and is about to be shared.
+        /// Notes that the memory at `block` was written and is about to be shared.
         #[inline(always)]
         pub(crate) fn written(_block: *const u8) {}
 
-        /// The memory at `block` is read.
+        /// Notes that the memory at `block` is read.
         #[inline(always)]
         pub(crate) fn read(_block: *const u8) {}
 
-        /// The memory at `block` goes back to where it came from.
+        /// Notes that the memory at `block` is freed.
         #[inline(always)]
         pub(crate) fn freed(_block: *const u8) {}
     }
@@ -60,19 +64,19 @@ mod checked {
         }
 
         loom::thread_local! {
-            /// Which of the model's threads this is.
+            /// Number of this thread among the model's threads.
             static THREAD: Cell<usize> = Cell::new(0);
-            /// Whether the thread's last write was not sequentially consistent.
+            /// True if the thread's last write was not sequentially consistent.
             static WROTE_WEAKLY: Cell<bool> = Cell::new(false);
         }
 
-        /// Tells how many threads the model has, before there is an atomic.
+        /// Sets the number of the model's threads. The model calls it before it creates an atomic.
         #[cfg(test)]
         pub(crate) fn begin(threads: usize) {
             THREADS.set(threads);
         }
 
-        /// Tells which of the model's threads the calling one is; the first need not.
+        /// Sets the calling thread's number. The first thread need not call it.
         #[cfg(test)]
         pub(crate) fn enter(thread: usize) {
             THREAD.with(|number| number.set(thread));
@@ -106,7 +110,7 @@ mod checked {
             }
         }
 
-        /// One of loom's atomics, with what loom does not know of it.
+        /// One of loom's atomics, with the counters that loom needs besides.
         #[derive(Debug)]
         pub(crate) struct Atomic<A> {
             atomic: A,
@@ -182,7 +186,7 @@ mod checked {
             }
         }
 
-        /// Sequentially consistent accesses as a fence and an access: see the module above.
+        /// Sequentially consistent accesses are a fence and a weaker access: see the module's page.
         impl AtomicU64 {
             pub(crate) fn new(value: u64) -> Self {
                 Self::of(atomic::AtomicU64::new(value))
@@ -249,7 +253,7 @@ mod checked {
         pub(crate) fn written(block: *const u8) {
             let earlier =
                 BLOCKS.with_borrow_mut(|blocks| blocks.insert(block.addr(), UnsafeCell::new(())));
-            assert!(earlier.is_none(), "a block is written that is in use");
+            assert!(earlier.is_none(), "a block in use is written");
         }
 
         pub(crate) fn read(block: *const u8) {
@@ -263,13 +267,13 @@ mod checked {
             cell.expect("a block is freed twice").with_mut(|_| ());
         }
 
-        /// How many blocks are written and not freed.
+        /// Returns the number of blocks that are written and not freed.
         #[cfg(test)]
         pub(crate) fn in_use() -> usize {
             BLOCKS.with_borrow(HashMap::len)
         }
 
-        /// Forgets what an execution that failed has left.
+        /// Forgets the blocks that a failed execution left.
         #[cfg(test)]
         pub(crate) fn forget() {
             BLOCKS.with_borrow_mut(HashMap::clear);

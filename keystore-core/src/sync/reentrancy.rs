@@ -9,7 +9,7 @@
 //!
 //! The crate's own closures call no store, and are not marked ([`Closure`]).
 //!
-//! *Retries.* The lock-free backend calls a closure again if the key was written meanwhile. A
+//! *Retries.* The lock-free backend calls a closure again if the key was written in the meantime. A
 //! closure that writes the very key it decides about would be called without end. So that write is
 //! refused, with the same error. Writes to other keys leave their share of a resize to the write
 //! around them: to resize now could freeze the bucket of the key, and the closure would be called
@@ -31,17 +31,20 @@ const POLL_INTERVAL: Duration = Duration::from_micros(100);
 const QUEUE_BYTES: usize = 256 << 10;
 
 thread_local! {
-    /// Whether the thread has waited for a lock, so that parking_lot has its place.
+    /// True if the thread has waited for a lock, so that parking_lot has memory for its place.
     static HAS_WAITED: Cell<bool> = const { Cell::new(false) };
+    /// Number of users' closures that the thread is inside.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// Innermost update whose closure the thread is inside, or null.
     static DECIDING: Cell<*const ActiveUpdate> = const { Cell::new(ptr::null()) };
     /// Shares of a resize that writes from inside closures left to the write around them.
     static PUT_OFF: Cell<usize> = const { Cell::new(0) };
 }
 
-struct Inside;
+/// A guard of a thread that is inside a closure.
+struct DepthGuard;
 
-impl Drop for Inside {
+impl Drop for DepthGuard {
     #[inline]
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
@@ -53,7 +56,7 @@ impl Drop for Inside {
 #[inline]
 pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
     DEPTH.set(DEPTH.get() + 1);
-    let _inside = Inside;
+    let _guard = DepthGuard;
     closure()
 }
 
@@ -62,18 +65,18 @@ pub(crate) trait Closure {
     /// Returns the number of shares of a resize that the closure's own writes put off.
     fn take_put_off() -> usize;
 
-    /// Runs it with this thread marked as inside a closure, where it may call a store.
+    /// Runs `closure`. If it may call a store, this thread is marked as inside a closure.
     fn inside<R>(closure: impl FnOnce() -> R) -> R;
 
-    /// Runs it with this thread marked as deciding about `key` in `table`, where it may call a
-    /// store.
+    /// Runs `closure`. If it may call a store, this thread is marked as deciding about `key` in
+    /// `table`.
     fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R;
 }
 
-/// A caller's closure, which may do anything.
+/// Marks a user's closure, which may do anything.
 pub(crate) struct UserClosure;
 
-/// The crate's own closure, which calls no store and does not panic.
+/// Marks a closure of this crate, which calls no store and does not panic.
 pub(crate) struct InternalClosure;
 
 impl Closure for UserClosure {
@@ -120,12 +123,13 @@ pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
 
-/// Waits for a lock that is held. If there is a limit to `lock_timeout`, `in_time` waits for that
-/// long, else `wait` waits. Returns `None` if that was not enough, and at once if this thread is
+/// Waits for a lock that is held. If `lock_timeout` is set, `in_time` waits for that long;
+/// otherwise `wait` waits. Returns `None` if the time was not enough, and at once if this thread is
 /// inside a closure, and so must not wait.
 ///
-/// A thread that waits in parking_lot for the first time takes memory for its place in the queue,
-/// and parking_lot cannot report that there is none. Such a thread polls with `try_lock` instead.
+/// A thread that waits in parking_lot for the first time allocates memory for its place in the
+/// queue, and parking_lot cannot report a lack of memory. If there is none, the thread polls with
+/// `try_lock` instead.
 pub(crate) fn wait_for_lock<G>(
     lock_timeout: Option<Duration>,
     try_lock: impl Fn() -> Option<G>,
@@ -145,16 +149,16 @@ pub(crate) fn wait_for_lock<G>(
     }
 }
 
-/// Tries for a lock again and again until `lock_timeout` is over, if it has an end.
+/// Polls for a lock until it is free, or until `lock_timeout` is over if it is set.
 #[cold]
 pub(crate) fn poll<G>(
     lock_timeout: Option<Duration>,
     try_lock: impl Fn() -> Option<G>,
 ) -> Option<G> {
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
         let left = match lock_timeout {
-            Some(lock_timeout) => lock_timeout.checked_sub(begun.elapsed()),
+            Some(lock_timeout) => lock_timeout.checked_sub(start.elapsed()),
             None => Some(POLL_INTERVAL),
         };
         if let Some(guard) = try_lock() {
@@ -179,22 +183,22 @@ struct ActiveUpdate {
     table: *const (),
     /// The key, not its hash: a hasher may give another one when it is asked again.
     key: *const [u8],
-    around: *const ActiveUpdate,
+    outer: *const ActiveUpdate,
 }
 
 impl Drop for ActiveUpdate {
     #[inline]
     fn drop(&mut self) {
-        DECIDING.set(self.around);
+        DECIDING.set(self.outer);
     }
 }
 
-/// Runs `closure` with this thread marked as deciding about `key` in `table`, also if it
-/// unwinds.
+/// Runs `closure` with this thread marked as deciding about `key` in `table`. The mark
+/// ends with the closure, also if it unwinds.
 #[inline]
 fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
-    let decision = ActiveUpdate { table: ptr::from_ref(table).cast(), key, around: DECIDING.get() };
-    DECIDING.set(&raw const decision);
+    let update = ActiveUpdate { table: ptr::from_ref(table).cast(), key, outer: DECIDING.get() };
+    DECIDING.set(&raw const update);
     closure()
 }
 
@@ -221,19 +225,18 @@ pub(crate) fn deciding_in<T>(table: &T, key: &[u8]) -> Deciding {
 fn nested_in<T>(table: &T, key: &[u8]) -> Deciding {
     let mut at = DECIDING.get();
     let mut found = Deciding::Nothing;
-    // SAFETY: a decision is in the list only while it lives: it takes itself off when it is
-    // dropped, innermost first.
-    while let Some(decision) = unsafe { at.as_ref() } {
-        let is_table = ptr::eq(decision.table, ptr::from_ref(table).cast());
-        // SAFETY: a decision borrows its key from the call that made it, which lives as long as the
-        // decision.
-        if is_table && unsafe { &*decision.key } == key {
+    // SAFETY: an update is in the list only while it lives: dropping it takes it off the list, and
+    // the innermost is dropped first.
+    while let Some(update) = unsafe { at.as_ref() } {
+        let is_table = ptr::eq(update.table, ptr::from_ref(table).cast());
+        // SAFETY: `deciding` borrows the key for longer than the update is in the list.
+        if is_table && unsafe { &*update.key } == key {
             return Deciding::ThisKey;
         }
         if is_table {
             found = Deciding::AnotherKey;
         }
-        at = decision.around;
+        at = update.outer;
     }
     found
 }
@@ -255,9 +258,9 @@ mod tests {
             (tries.get() == 3).then_some("locked")
         };
         assert_eq!(poll(None, third_time), Some("locked"));
-        let begun = Instant::now();
+        let start = Instant::now();
         assert_eq!(poll::<()>(Some(Duration::from_millis(5)), || None), None);
-        assert!(begun.elapsed() >= Duration::from_millis(5));
+        assert!(start.elapsed() >= Duration::from_millis(5));
     }
 
     #[test]

@@ -1,23 +1,23 @@
-//! What runs when a thread ends.
+//! Hooks that run when a thread ends.
 //!
-//! Stores and pools keep something for each live thread: its number, its pin, its cached blocks.
-//! When the thread ends, all of it must pass to other threads. A destructor of a `thread_local!` is
-//! not enough, for two reasons:
+//! Stores and pools keep state for each live thread: its slot, its pin, its cached blocks. When the
+//! thread ends, other threads must get all of it. A destructor of a `thread_local!` is not enough,
+//! for two reasons:
 //!
-//! - To register one takes memory inside the C library, and the process ends if there is none.
-//! - One that is registered late, while the thread's POSIX keys are being destroyed, never runs.
+//! - Registering it allocates memory inside the C library, and the process ends if there is none.
+//! - A destructor that is registered late, while the thread's POSIX keys are destroyed, never runs.
 //!
-//! So on Unix this uses a POSIX key. To set its value needs no memory or reports that there was
-//! none, and POSIX calls the destructors of keys again, up to four rounds, if one of them sets a
-//! value. A store that is first used in such a destructor is noticed in the next round. What is
-//! first used in the last round, by a destructor that has set its own key three times, is not
-//! noticed: nothing tells a thread that this is its last round.
+//! So on Unix this module uses a POSIX key. Setting its value either needs no memory or reports
+//! that there is none. POSIX calls the destructors of keys again, up to four rounds, if one of them
+//! sets a value. So if a store is first used in such a destructor, the next round runs the hooks.
+//! They do not run if a store is first used in the last round, by a destructor that has set its own
+//! key three times: nothing tells a thread that this is its last round.
 //!
 //! The key's destructor is code of this library. If the library is unloaded, the key is deleted
 //! first, so threads that end later do not call code that is gone.
 //!
-//! A crate that keeps something for each thread adds a [`Hook`] once, and calls [`arm`] whenever a
-//! thread begins to have something to give back.
+//! A crate that keeps state for each thread adds a [`Hook`] once, and calls [`arm`] whenever a
+//! thread gets state that must be given back.
 
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -30,18 +30,18 @@ pub struct Hook {
     next: AtomicPtr<Self>,
 }
 
-/// The hooks that were added, the last one first.
+/// List of the hooks that were added, the last one first.
 static HOOKS: AtomicPtr<Hook> = AtomicPtr::new(null_mut());
 
 impl Hook {
-    /// Makes a hook for `run`, which must not unwind. It may use stores and pools.
+    /// Creates a hook for `run`, which must not unwind. It may use stores and pools.
     #[must_use]
     pub const fn new(run: fn()) -> Self {
         Self { run, added: AtomicBool::new(false), next: AtomicPtr::new(null_mut()) }
     }
 
-    /// Adds the hook, unless that was done. Hooks run before the library gives back the thread's
-    /// own number and pin, so a hook may use both.
+    /// Adds the hook, unless it was added before. Hooks run before the library gives back the
+    /// thread's slot and pin, so a hook may use both.
     pub fn add(&'static self) {
         if self.added.swap(true, Ordering::Relaxed) {
             return;
@@ -50,7 +50,7 @@ impl Hook {
         let mut first = HOOKS.load(Ordering::Relaxed);
         loop {
             self.next.store(first, Ordering::Relaxed);
-            // Release: a thread that finds the hook finds what it hangs on.
+            // Release: a thread that finds the hook also finds those behind it in the list.
             match HOOKS.compare_exchange(first, hook, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => first = now,
@@ -59,7 +59,7 @@ impl Hook {
     }
 }
 
-/// Runs the hooks that were added, for a thread which ends or changes its number.
+/// Runs the hooks that were added, for a thread that ends or changes its slot.
 pub(crate) fn run_hooks() {
     let mut pointer = HOOKS.load(Ordering::Acquire);
     // SAFETY: only `add` puts hooks on the list, and they are static.
@@ -77,11 +77,11 @@ fn give_back() {
     crate::sync::thread_slot::release_slot();
 }
 
-/// Has the hooks run when the calling thread ends. Costs a few instructions if that was done
-/// before.
+/// Arranges that the hooks run when the calling thread ends. Costs a few instructions if the thread
+/// is armed already.
 ///
 /// Returns false if that cannot be arranged: there is no memory for it, or the thread's last round
-/// of destructors has begun. Nothing may be kept for the thread then.
+/// of destructors has begun. Then no state may be kept for the thread.
 #[must_use]
 #[inline]
 pub fn arm() -> bool {
@@ -97,20 +97,20 @@ mod key {
 
     use libc::{pthread_key_create, pthread_key_delete, pthread_key_t, pthread_setspecific};
 
-    /// Rounds in which the key's destructor surely runs for a thread whose values are set in each
-    /// of them. POSIX has four rounds at least, and one may have begun before the first value was
-    /// set.
+    /// Number of rounds in which the key's destructor surely runs for a thread that sets the value
+    /// in each of them. POSIX has at least four rounds, and one may have begun before the first
+    /// value was set.
     const ROUNDS: u32 = 3;
 
-    /// No key was made yet.
+    /// Value of [`KEY`] before the key is created.
     const NONE: u64 = u64::MAX;
-    /// The library is being unloaded, or the process ends.
+    /// Value of [`KEY`] when the library is being unloaded, or the process ends.
     const GONE: u64 = u64::MAX - 1;
 
     /// The key, or [`NONE`] or [`GONE`].
     static KEY: AtomicU64 = AtomicU64::new(NONE);
 
-    // Neither has a destructor: to register one could end the process.
+    // Neither has a destructor: registering one could end the process.
     thread_local! {
         static ARMED: Cell<bool> = const { Cell::new(false) };
         static ROUND: Cell<u32> = const { Cell::new(0) };
@@ -127,13 +127,13 @@ mod key {
             return false;
         }
         let Some(key) = key() else { return false };
-        // SAFETY: the key was made by `pthread_key_create`; its value is never read through.
+        // SAFETY: `pthread_key_create` made the key; its value is never dereferenced.
         let set = unsafe { pthread_setspecific(key, without_provenance::<c_void>(1)) } == 0;
         ARMED.set(set);
         set
     }
 
-    /// Returns the key, which the first call makes.
+    /// Returns the key. The first call creates it.
     fn key() -> Option<pthread_key_t> {
         match KEY.load(Ordering::Acquire) {
             GONE => None,
@@ -149,16 +149,16 @@ mod key {
             return None;
         }
         let known = KEY.compare_exchange(NONE, key.into(), Ordering::AcqRel, Ordering::Acquire);
-        // A C library that has no memory for another function to call at the end says so. The code
-        // then has to stay loaded, which it does in a program; the key is kept only if it can be
-        // deleted. SAFETY: `unloaded` stays loaded until it is called.
+        // `atexit` reports if there is no memory to register the function. The key is kept only if
+        // it can be deleted when the library is unloaded. SAFETY: `unloaded` does not unwind, and
+        // is called before its code is unloaded.
         if known.is_ok() && unsafe { libc::atexit(unloaded) } != 0 {
             let _ = KEY.compare_exchange(key.into(), NONE, Ordering::AcqRel, Ordering::Relaxed);
         } else if known.is_ok() {
             return Some(key);
         }
-        // SAFETY: another thread's key is in its place, or none; a value that a thread set under
-        // this one meanwhile is forgotten.
+        // SAFETY: `pthread_key_create` made the key, and it is deleted only here: `KEY` holds
+        // another key, or none. If a thread has set a value of this key, the value is forgotten.
         unsafe { pthread_key_delete(key) };
         known.err().and_then(|key| pthread_key_t::try_from(key).ok())
     }
@@ -166,12 +166,13 @@ mod key {
     /// Runs when the library is unloaded, and when the process ends.
     extern "C" fn unloaded() {
         if let Ok(key) = pthread_key_t::try_from(KEY.swap(GONE, Ordering::AcqRel)) {
-            // SAFETY: made by `pthread_key_create`, and deleted once.
+            // SAFETY: `pthread_key_create` made the key, and the exchange above lets only one call
+            // delete it.
             unsafe { pthread_key_delete(key) };
         }
     }
 
-    /// Runs when a thread ends that has armed the key, once for each round in which it did.
+    /// Runs when a thread ends that has set its value, once for each round in which it did.
     unsafe extern "C" fn thread_ends(_: *mut c_void) {
         ROUND.set(ROUND.get() + 1);
         ARMED.set(false);

@@ -1,11 +1,11 @@
-//! A small number for each live thread.
+//! Slots: a small number for each live thread.
 //!
-//! Counters and pools keep one record for each slot, so threads do not write the same cache line.
-//! Each of the first [`OWNED`] live threads has a slot that no other live thread has; the record
-//! can be written with a plain load and store. The threads beyond share a few slots.
+//! Counters and pools keep one record for each slot, so that threads do not write the same cache
+//! line. Each of the first [`OWNED`] live threads owns a slot: no other live thread has it, so the
+//! thread can write the record with a plain load and store. All other threads share a few slots.
 //!
-//! When a thread ends, its slot passes to the next thread that needs one: a thread that starts, or
-//! one that shares a slot because it started while all slots were taken.
+//! When a thread ends, its slot passes to the next thread that needs one. This is a thread that
+//! starts, or one that shares a slot because it started while all slots were taken.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -13,23 +13,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::thread_exit;
 
-/// Number of live threads that have a slot of their own.
+/// Number of live threads that own a slot.
 pub const OWNED: usize = 64;
 
 /// Number of slots that all other threads share. A power of two.
 pub(crate) const SHARED: usize = 16;
 
-/// The slots below [`OWNED`] that live threads have, a bit for each.
+/// Bit set of the slots that live threads own.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
-/// Spreads threads without a slot of their own over the shared slots.
+/// Counter that spreads threads over the shared slots.
 static NEXT_SHARED: AtomicUsize = AtomicUsize::new(0);
 
-/// Stands for "this thread has no slot yet".
+/// Value of [`SLOT`] for a thread without a slot.
 const UNASSIGNED: usize = usize::MAX;
 
 thread_local! {
-    // Without a destructor, so that reading it costs no check, and the first use takes no memory.
+    // It has no destructor, so reading it costs no check, and the first use allocates no memory.
     static SLOT: Cell<usize> = const { Cell::new(UNASSIGNED) };
 }
 
@@ -44,7 +44,7 @@ pub fn thread_slot() -> usize {
 
 #[cold]
 fn assign_slot() -> usize {
-    // A thread whose end would go unnoticed keeps no number. It asks again with its next call.
+    // A thread whose end would go unnoticed keeps no slot. It tries again with its next call.
     if !thread_exit::arm() {
         return next_shared();
     }
@@ -58,7 +58,7 @@ fn take_owned() -> Option<usize> {
     let mut taken = TAKEN.load(Relaxed);
     while taken != u64::MAX {
         let lowest = (!taken).trailing_zeros();
-        // Acquire: what the last thread with this number wrote to its stripes is seen.
+        // Acquire: this thread sees what the slot's last owner wrote to its records.
         match TAKEN.compare_exchange_weak(taken, taken | 1 << lowest, Acquire, Relaxed) {
             Ok(_) => return Some(lowest as usize),
             Err(now) => taken = now,
@@ -75,11 +75,12 @@ fn next_shared() -> usize {
 /// thread must be in no call of a pool, since pools keep records by slot.
 #[cold]
 pub(crate) fn improve_slot() {
-    // One that has no number yet, or may keep none, gets what there is anyway.
+    // A thread that has no slot yet, or may keep none, asks for one with its next call anyway.
     if SLOT.get() != UNASSIGNED
         && let Some(owned) = take_owned()
     {
-        // What pools keep under the shared number would otherwise wait for another thread with it.
+        // The hooks give back what pools keep under the shared slot. Otherwise it would wait there
+        // for another thread with that slot.
         thread_exit::run_hooks();
         SLOT.set(owned);
     }
@@ -93,7 +94,7 @@ pub(crate) fn release_slot() {
     }
 }
 
-/// Returns the calling thread's slot if no other live thread has it.
+/// Returns the calling thread's slot if the thread owns it.
 #[inline(always)]
 pub(crate) fn owned_slot() -> Option<usize> {
     let slot = SLOT.get();
@@ -110,7 +111,7 @@ mod tests {
     fn threads_one_after_another_reuse_numbers() {
         let lowest =
             (0..500).map(|_| std::thread::spawn(thread_slot).join().unwrap()).min().unwrap();
-        // Other tests run beside this one and hold numbers too, but never all of them for long.
+        // Other tests run beside this one and own slots too, but never all of them for long.
         assert!(lowest < OWNED, "{lowest}");
     }
 
@@ -120,14 +121,14 @@ mod tests {
             (std::sync::Barrier::new(OWNED + 17), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             let last = scope.spawn(|| {
-                // The crowd has taken all numbers when this thread takes one.
+                // The crowd has taken all owned slots when this thread takes one.
                 while TAKEN.load(Relaxed) != u64::MAX {
                     std::thread::yield_now();
                 }
                 let before = thread_slot();
                 crowded.wait();
                 dispersed.wait();
-                // Other tests run beside this one and have numbers too.
+                // Other tests run beside this one and own slots too.
                 let end = Instant::now() + Duration::from_secs(30);
                 while thread_slot() >= OWNED && Instant::now() < end {
                     improve_slot();
