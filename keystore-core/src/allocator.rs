@@ -1,4 +1,4 @@
-//! Where nodes come from: the trait that every pool implements, and [`Global`], the trivial one.
+//! The memory of nodes: the trait that every pool implements, and [`Global`], the trivial pool.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -7,21 +7,19 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::stats::PoolStats;
 
-/// Hands out the memory of nodes and takes it back. Any backend runs on any implementation.
+/// Allocates and frees the memory of nodes. Any backend runs on any implementation.
 ///
-/// A node is allocated and freed with the layout it was allocated with, so a pool needs no header
-/// to know a block's size. A store that is shared between threads frees on one thread what another
-/// allocated.
+/// A node is freed with the layout it was allocated with, so a pool needs no header to know a
+/// block's size. If threads share a store, one thread frees what another allocated.
 ///
-/// No method calls a store: a backend with locks allocates and frees while it holds one.
+/// No method may call a store: a backend with locks allocates and frees while it holds a lock.
 ///
 /// # Safety
 /// An implementation promises that
 /// - a block that [`allocate`](Self::allocate) returned has the layout's size and alignment,
-///   overlaps no other live block, and stays valid at its address until it is deallocated, also
-///   while the allocator itself is moved;
-/// - blocks outlive neither the allocator nor its last clone: freeing the allocator with live
-///   blocks may invalidate them, and nothing else may;
+///   overlaps no other live block, and stays valid at its address until it is deallocated, also if
+///   the allocator itself is moved;
+/// - only the end of the allocator and of its last clone may invalidate live blocks;
 /// - no method unwinds.
 pub unsafe trait NodeAllocator {
     /// A block of at least `layout.size()` bytes at `layout.align()`. Its content is undefined.
@@ -32,25 +30,25 @@ pub unsafe trait NodeAllocator {
     /// not offer. Nothing is lost: a later call may succeed.
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>>;
 
-    /// Takes a block back.
+    /// Frees a block.
     ///
     /// # Safety
-    /// `block` came from [`allocate`](Self::allocate) of this allocator (or a clone that shares
-    /// its memory) with this same `layout`, has not been deallocated since, and nobody uses it
-    /// from here on.
+    /// `block` came from [`allocate`](Self::allocate) of this allocator (or a clone that shares its
+    /// memory) with this same `layout`, has not been deallocated since, and nobody uses it from
+    /// here on.
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout);
 
-    /// What the pool holds and has handed out. Exact while no other thread allocates or frees.
+    /// Returns what the pool holds and has handed out. Exact while no other thread allocates or
+    /// frees.
     fn stats(&self) -> PoolStats;
 }
 
-/// The process's global allocator, and nothing more: stateless, of no size, and without counts (its
-/// [`stats`](NodeAllocator::stats) are all zero; `SystemPool` of keystore-pool counts).
+/// The process's global allocator. It has no state and no size, and does not count: its
+/// [`stats`](NodeAllocator::stats) are all zero. `SystemPool` of keystore-pool counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Global;
 
-// SAFETY: the global allocator keeps the promises of `NodeAllocator` for every layout that has a
-// size.
+// SAFETY: the global allocator keeps the promises of `NodeAllocator` for every layout with a size.
 unsafe impl NodeAllocator for Global {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -64,8 +62,8 @@ unsafe impl NodeAllocator for Global {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller hands back a block that `allocate` got from the global allocator with
-        // this layout.
+        // SAFETY: the caller promises that `allocate` returned this block for this layout, and
+        // `allocate` got it from the global allocator.
         unsafe { std::alloc::dealloc(block.as_ptr(), layout) }
     }
 
@@ -74,11 +72,10 @@ unsafe impl NodeAllocator for Global {
     }
 }
 
-/// A pool behind a reference or an `Arc` is the same pool: several stores may share one.
+/// A pool behind a pointer is the same pool, so several stores can share one.
 macro_rules! forward_node_allocator {
     ($($shared:ty),*) => {$(
-        // SAFETY: every call goes to the one allocator behind the pointer, which keeps the
-        // promises.
+        // SAFETY: every call goes to the allocator behind the pointer, which keeps the promises.
         unsafe impl<A: NodeAllocator + ?Sized> NodeAllocator for $shared {
             #[inline]
             fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
@@ -87,7 +84,8 @@ macro_rules! forward_node_allocator {
 
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promises are those of the allocator behind the pointer.
+                // SAFETY: the caller promises that the allocator behind the pointer allocated the
+                // block with this layout, and that nobody uses it any more.
                 unsafe { (**self).deallocate(block, layout) }
             }
 
@@ -115,7 +113,8 @@ mod tests {
         let shared = Arc::new(Global);
         let layout = Layout::from_size_align(88, 8).unwrap();
         let block = shared.allocate(layout).unwrap();
-        // SAFETY: allocated just above with this layout, and not used again.
+        // SAFETY: `shared` is `Global` and allocated the block with this layout; it is not used
+        // again.
         unsafe { Global.deallocate(block, layout) };
     }
 }

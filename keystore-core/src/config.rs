@@ -1,11 +1,11 @@
-//! How a store is opened: sizes, limits, and whether it is shared between threads.
+//! The options of a store: sizes, limits, and whether threads share it.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// What a store is opened with. Every field has a default that suits a store of unknown size. Later
-/// versions may add fields: end with `..Config::default()`.
+/// Options for opening a store. The defaults suit a store of unknown size. Later versions may add
+/// fields, so end with `..Config::default()`.
 ///
 /// ```
 /// use keystore_core::Config;
@@ -19,33 +19,32 @@ use crate::error::{Error, Result};
     serde(default, deny_unknown_fields)
 )]
 pub struct Config {
-    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). Tables grow from
-    /// there with their content.
+    /// Number of buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). The
+    /// table grows from there with its content.
     pub initial_buckets: usize,
-    /// The share of the initial buckets for which a pool reserves a node up front: 0 (none) to 1
-    /// (one node for each). Pools that preallocate read it; a table does not.
+    /// Share of the initial buckets for which a pool reserves a node up front: 0 (none) to 1 (one
+    /// node for each bucket). Pools that preallocate read it; a table does not.
     pub preallocation: f64,
     /// The most bytes that live entries may take (headers, keys and values); `None` is no limit. A
     /// operation that would pass it returns -10 and changes nothing. Removed entries no longer
     /// count, even if readers that are still looking at them delay the return of their memory.
     /// The table comes on top: some 12 to 28 bytes an entry.
     pub memory_limit: Option<u64>,
-    /// Whether threads share the store.
+    /// Sharing of the store between threads.
     pub concurrency: Concurrency,
     /// Whether large tables, and the chunks of pools that are made from this configuration, are to
     /// lie in huge pages, if the system has them (Linux; elsewhere it makes no difference).
     /// Fewer waits for memory; memory is taken 2 MiB at a time.
     pub huge_pages: bool,
-    /// How long a call of a backend with locks waits for one that others hold, before it fails with
-    /// [`Error::LockTimeout`], -30, and has done nothing; `None` is as long as it takes. During a
-    /// resize, a call may wait this long several times. `for_each`, `retain`, `clear`, `reserve`
-    /// and `shrink` have done what they did until then. The lock-free backend has no locks to wait
-    /// for.
+    /// Longest time that a call waits for a lock that others hold; `None` is no limit. After that
+    /// time the call returns [`Error::LockTimeout`], -30, and has changed nothing; `for_each`,
+    /// `retain`, `clear`, `reserve` and `shrink` have done part of their work. During a resize, a
+    /// call may wait this long several times. The lock-free backend has no locks to wait for.
     pub lock_timeout: Option<Duration>,
-    /// When a table gives memory back after entries were removed.
+    /// Time at which a table gives memory back after entries were removed.
     pub shrinking: Shrinking,
-    /// Whether each operation is counted for [`Stats`](crate::Stats). The number of entries is
-    /// always counted.
+    /// Counting of each operation for [`Stats`](crate::Stats). The number of entries is always
+    /// counted.
     pub counters: bool,
 }
 
@@ -58,13 +57,13 @@ pub struct Config {
 )]
 #[non_exhaustive]
 pub enum Shrinking {
-    /// When [`shrink`](crate::Keystore::shrink) is called. What the table has grown to serves the
-    /// next entries.
+    /// When [`shrink`](crate::Keystore::shrink) is called. Until then the table keeps its size for
+    /// the entries to come.
     #[default]
     OnRequest,
-    /// Also when entries are removed and few are left, an eighth of what the table has room for:
-    /// the threads that remove share the work (the lock-free backend), or one of them does it (the
-    /// others). Never below the initial buckets.
+    /// Also when entries are removed and few are left: an eighth of what the table has room for. In
+    /// the lock-free backend the threads that remove share the work; in the others one of them does
+    /// it. The table never shrinks below the initial buckets.
     Automatic,
 }
 
@@ -80,13 +79,13 @@ pub enum Concurrency {
     #[default]
     MultiThreaded,
     /// One thread at a time: the locked backend takes no locks and initialises its buckets when
-    /// they are first used. Such a store is not [`Sync`], so the compiler lets no two threads use
-    /// it at once; open it with [`open_local`](crate::open_local).
+    /// they are first used. Such a store is not [`Sync`], so the compiler prevents two threads from
+    /// using it at once. [`open_local`](crate::open_local) opens it.
     SingleThreaded,
 }
 
 impl Config {
-    /// The most buckets that a store can be opened with.
+    /// Largest number of buckets that a store can be opened with.
     pub const MAX_INITIAL_BUCKETS: usize = match 1_usize.checked_shl(32) {
         Some(buckets) => buckets,
         None => 1 << 24,
@@ -95,8 +94,8 @@ impl Config {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] names the first field that is outside its limits, its value and
-    /// the limit.
+    /// Returns [`Error::InvalidConfig`], -21, if a field is outside its limits. The error names the
+    /// first such field, its value and the limit.
     pub fn validate(&self) -> Result<()> {
         if !self.initial_buckets.is_power_of_two()
             || self.initial_buckets > Self::MAX_INITIAL_BUCKETS

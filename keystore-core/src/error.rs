@@ -1,42 +1,42 @@
-//! What can go wrong, and the stable code of each.
+//! Errors and their stable codes.
 //!
-//! A code is a negative number that never changes its meaning, the same in Rust ([`Error::code`])
-//! and in the C library; 0 is success. An error carries what a person needs to act on it: the
-//! value that was wrong and the limit it broke. The whole table, with the codes that are only
-//! reserved, is in `docs/error-codes.md`.
+//! A code is a negative number that never changes its meaning. It is the same in Rust
+//! ([`Error::code`]) and in the C library; 0 is success. An error carries what a person needs to
+//! act on it: the value that was wrong and the limit it broke. `docs/error-codes.md` lists all
+//! codes, those that are only reserved too.
 
 use std::fmt::{self, Display, Write};
 
 /// The result of every operation of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Stable error codes, as numbers: what crosses a language border.
+/// Stable error codes as numbers, for use across a language border.
 pub mod code {
     /// Success.
     pub const OK: i32 = 0;
-    /// Something failed that has no code of its own: a panic inside the library, caught at the
+    /// A failure without a more specific code: a panic inside the library that was caught at the
     /// border to C.
     pub const GENERAL: i32 = -1;
-    /// Memory could not be had, from the system or within the configured limit.
+    /// The system refused memory, or the configured memory limit would be exceeded.
     pub const OUT_OF_MEMORY: i32 = -10;
     /// An argument is outside its limits.
     pub const INVALID_ARGUMENT: i32 = -20;
     /// A configuration value is outside its limits.
     pub const INVALID_CONFIG: i32 = -21;
-    /// A lock was not taken: that would have meant waiting for the caller itself, or took too long.
-    /// Or a closure wrote the key that it decides about.
+    /// A lock was not taken, because the caller may itself hold up the lock's holder, or because
+    /// the wait took too long. Or a closure wrote the key that it decides about.
     pub const LOCK_NOT_ACQUIRED: i32 = -30;
     /// The store has not been opened, or was closed.
     pub const NOT_INITIALISED: i32 = -40;
     /// The key is not in the store.
     pub const KEY_NOT_FOUND: i32 = -41;
-    /// The key is in the store already.
+    /// The key is already in the store.
     pub const KEY_EXISTS: i32 = -42;
     /// This backend or this build cannot do that.
     pub const UNSUPPORTED: i32 = -43;
-    /// A pool with a hard capacity has none left.
+    /// A pool with a hard capacity has no capacity left.
     pub const POOL_EXHAUSTED: i32 = -51;
-    /// A pool was handed a pointer that is not one of its live nodes (found in debug builds).
+    /// A pool got a pointer that is not one of its live nodes (checked in debug builds).
     pub const POOL_CORRUPT: i32 = -52;
     /// A file does not exist.
     pub const FILE_NOT_FOUND: i32 = -60;
@@ -57,38 +57,39 @@ pub enum Error {
         /// Bytes asked for by the call that failed.
         requested: usize,
     },
-    /// The store would pass the memory limit of its [`Config`](crate::Config).
+    /// The store would exceed the memory limit of its [`Config`](crate::Config).
     #[error(
-        "out of memory: {requested} more bytes would pass the store's memory limit of {limit} bytes ({used} in use)"
+        "out of memory: {requested} more bytes would exceed the store's memory limit of {limit} \
+         bytes ({used} in use)"
     )]
     MemoryLimit {
-        /// Bytes asked for by the call that failed.
+        /// Bytes requested by the call that failed.
         requested: usize,
-        /// Bytes in use when it was asked.
+        /// Bytes in use at the time of the call.
         used: u64,
-        /// The configured limit, bytes.
+        /// Configured limit in bytes.
         limit: u64,
     },
     /// A key that is empty or too long.
     #[error("a key of {length} bytes: keys have 1 to {max} bytes")]
     KeyLength {
-        /// The key's length, bytes.
+        /// Length of the key in bytes.
         length: usize,
-        /// The longest key there can be, bytes.
+        /// Greatest length of a key in bytes.
         max: usize,
     },
     /// A value that is too long.
     #[error("a value of {length} bytes: values have at most {max} bytes")]
     ValueLength {
-        /// The value's length, bytes.
+        /// Length of the value in bytes.
         length: usize,
-        /// The longest value there can be, bytes.
+        /// Greatest length of a value in bytes.
         max: usize,
     },
     /// An argument that is outside its limits.
     #[error("{argument} is {value}: it must be {expected}")]
     InvalidArgument {
-        /// The argument's name.
+        /// Name of the argument.
         argument: &'static str,
         /// What it was.
         value: String,
@@ -145,7 +146,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable code: negative, the same in every release and in C.
+    /// Returns the stable code: negative, and the same in every release and in C.
     #[must_use]
     pub const fn code(&self) -> i32 {
         match self {
@@ -160,7 +161,7 @@ impl Error {
         }
     }
 
-    /// An [`Error::InvalidArgument`] for `argument`.
+    /// Returns an [`Error::InvalidArgument`] for `argument`.
     pub fn invalid_argument(
         argument: &'static str,
         value: impl Display,
@@ -169,7 +170,7 @@ impl Error {
         Self::InvalidArgument { argument, value: shown(value), expected }
     }
 
-    /// An [`Error::InvalidConfig`] for `field`.
+    /// Returns an [`Error::InvalidConfig`] for `field`.
     pub fn invalid_config(
         field: &'static str,
         value: impl Display,
@@ -179,9 +180,9 @@ impl Error {
     }
 }
 
-/// The text of `value`, as much of it as there is memory for: an error must not end the process.
+/// Returns `value` as text, cut short if memory runs out: an error must not end the process.
 fn shown(value: impl Display) -> String {
-    /// A text that stops growing when there is no memory.
+    /// A text that stops growing if there is no memory.
     struct Fallible(String);
     impl Write for Fallible {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -192,7 +193,7 @@ fn shown(value: impl Display) -> String {
     }
 
     let mut text = Fallible(String::new());
-    // An error means that memory ran out, and what was written until then is kept.
+    // An error means that memory ran out. The text keeps what was written before.
     let _ = write!(text, "{value}");
     text.0
 }
@@ -202,9 +203,9 @@ fn shown(value: impl Display) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {index} of the batch: {error}")]
 pub struct BatchError {
-    /// Position, from 0, of the entry that failed.
+    /// Position of the entry that failed, from 0.
     pub index: usize,
-    /// Why it failed.
+    /// Reason why it failed.
     #[source]
     pub error: Error,
 }

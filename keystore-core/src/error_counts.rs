@@ -1,16 +1,16 @@
-//! How many calls failed, by error code.
+//! Counts of failed calls, by error code.
 
 use std::fmt;
 
 use crate::error::code;
 
-/// Codes that can be counted: more than a store returns.
+/// Number of codes that can be counted: more than a store returns.
 const CODES: usize = 16;
 
 /// Counts of failed calls by error code, from [`Stats::errors`](crate::Stats::errors).
 ///
-/// It lies in place and takes no memory, so that a store which ran out of memory can still tell how
-/// often.
+/// It lies in place and allocates no memory, so a store that ran out of memory can still report how
+/// often that happened.
 ///
 /// ```
 /// use keystore_core::{ErrorCounts, code};
@@ -22,7 +22,7 @@ const CODES: usize = 16;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ErrorCounts {
-    /// Codes with their counts, ascending; after the first `length` only zeros.
+    /// Codes with their counts, ascending. Zeros follow the first `length`.
     counts: [(i32, u64); CODES],
     length: usize,
 }
@@ -34,31 +34,31 @@ impl Default for ErrorCounts {
 }
 
 impl ErrorCounts {
-    /// Returns how many calls failed with this code.
+    /// Returns the number of calls that failed with this code.
     #[must_use]
     pub fn get(&self, code: i32) -> u64 {
         self.iter().find(|count| count.0 == code).map_or(0, |count| count.1)
     }
 
-    /// Returns how many calls failed, with whatever code.
+    /// Returns the number of calls that failed, over all codes.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.iter().map(|count| count.1).sum()
     }
 
-    /// Whether no call failed.
+    /// Returns true if no call failed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Returns the codes of calls that failed, ascending, each with its count.
+    /// Returns the codes with which calls failed, ascending, each with its count.
     pub fn iter(&self) -> impl Iterator<Item = (i32, u64)> {
         self.counts[..self.length].iter().copied()
     }
 
-    /// Adds calls that failed with this code. Calls with a seventeenth code are counted under
-    /// [`code::GENERAL`].
+    /// Adds calls that failed with this code. If sixteen other codes have counts already, the calls
+    /// are counted under [`code::GENERAL`].
     pub fn add(&mut self, code: i32, calls: u64) {
         if calls == 0 {
             return;

@@ -2,14 +2,14 @@
 //!
 //! `Box::new` and `Vec::push` end the process if there is no memory. The functions of this module
 //! return [`Error::OutOfMemory`] instead, and leave everything as it was. They are public so that
-//! the pools use them, too, and are no part of the documented interface.
+//! the pools can use them too. They are no part of the documented interface.
 
 use crate::error::{Error, Result};
 
 /// Puts a value in a box.
 ///
 /// # Errors
-/// -10 if there is no memory for it. The value is dropped.
+/// Returns -10 if there is no memory for it. The value is dropped.
 pub fn try_box<T>(value: T) -> Result<Box<T>> {
     let mut one = try_vec(1)?;
     one.push(value);
@@ -21,7 +21,7 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
 /// Returns an empty vector with memory for exactly `capacity` elements.
 ///
 /// # Errors
-/// -10 if there is no memory for them.
+/// Returns -10 if there is no memory for them.
 #[inline]
 pub fn try_vec<T>(capacity: usize) -> Result<Vec<T>> {
     let mut vector = Vec::new();
@@ -31,20 +31,20 @@ pub fn try_vec<T>(capacity: usize) -> Result<Vec<T>> {
     }
 }
 
-/// Returns a boxed slice of `length` elements, made by `element` from their indices.
+/// Returns a boxed slice of `length` elements, which `element` makes from their indices.
 ///
 /// # Errors
-/// -10 if there is no memory for them.
+/// Returns -10 if there is no memory for them.
 pub fn try_boxed_slice<T>(length: usize, element: impl FnMut(usize) -> T) -> Result<Box<[T]>> {
     let mut elements = try_vec(length)?;
     elements.extend((0..length).map(element));
     Ok(elements.into_boxed_slice())
 }
 
-/// Makes sure that `additional` elements more can be pushed without an allocation.
+/// Makes sure that `additional` more elements can be pushed without an allocation.
 ///
 /// # Errors
-/// -10 if there is no memory for them. The vector is unchanged.
+/// Returns -10 if there is no memory for them. The vector is unchanged.
 #[inline]
 pub fn try_reserve<T>(vector: &mut Vec<T>, additional: usize) -> Result<()> {
     vector.try_reserve(additional).map_err(|_| out_of_memory::<T>(additional))
@@ -53,8 +53,8 @@ pub fn try_reserve<T>(vector: &mut Vec<T>, additional: usize) -> Result<()> {
 /// Appends a value to a vector.
 ///
 /// # Errors
-/// -10 if the vector is full and there is no memory for more. The vector is unchanged, and the
-/// value is dropped.
+/// Returns -10 if the vector is full and there is no memory for more. The vector is unchanged, and
+/// the value is dropped.
 #[inline]
 pub fn try_push<T>(vector: &mut Vec<T>, value: T) -> Result<()> {
     try_reserve(vector, 1)?;

@@ -22,8 +22,8 @@ use std::sync::OnceLock;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
-/// The hasher of a store that names none: foldhash, with a random seed. Which algorithm it is may
-/// change in any version, so do not store what it gives.
+/// The default hasher of a store: foldhash with a random seed. Do not store its hashes: the
+/// algorithm may change in any version.
 #[derive(Clone)]
 pub struct DefaultHasher(SeedableRandomState);
 
@@ -32,7 +32,8 @@ pub struct DefaultHasher(SeedableRandomState);
 pub struct KeyHasher(<SeedableRandomState as BuildHasher>::Hasher);
 
 impl Default for DefaultHasher {
-    /// A hasher with a seed of its own. It takes no memory, as foldhash's own random seed would.
+    /// Returns a hasher with a random seed. It allocates no memory, which foldhash's own random
+    /// seed would.
     fn default() -> Self {
         static SHARED: OnceLock<SharedSeed> = OnceLock::new();
         let shared = SHARED.get_or_init(|| SharedSeed::from_u64(random()));
@@ -40,8 +41,8 @@ impl Default for DefaultHasher {
     }
 }
 
-/// Returns a number that cannot be foreseen: SipHash of nothing, under keys that the standard
-/// library takes from the system.
+/// Returns an unpredictable number: SipHash of no bytes, with keys that the standard library takes
+/// from the system.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -67,7 +68,7 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// Never shows the seed: who knows it can choose keys that collide.
+/// Does not print the seed: someone who knows it can choose keys that collide.
 impl fmt::Debug for DefaultHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DefaultHasher")
@@ -80,30 +81,31 @@ impl fmt::Debug for KeyHasher {
     }
 }
 
-/// The hash of `key`: all 64 bits are used, so a hasher has to be good in all of them.
+/// Returns the hash of `key`. The store uses all 64 bits, so a hasher must be good in all of them.
 #[inline]
 pub(crate) fn hash_key(hasher: &impl BuildHasher, key: &[u8]) -> u64 {
-    // A key is the whole input: the length prefix that `Hash for [u8]` adds to keep neighbours
-    // apart would only cost.
+    // `Hash for [u8]` adds a length to separate neighbours. A key is the whole input and needs
+    // none.
     let mut state = hasher.build_hasher();
     state.write(key);
     state.finish()
 }
 
-/// The part of a hash that a slot keeps: 16 bits.
+/// Number of bits of the hash that a slot keeps as its tag.
 pub(crate) const TAG_BITS: u32 = 16;
 
-/// The lowest bit of the hash that stands in the tag.
+/// Lowest bit of the hash that is in the tag.
 pub(crate) const TAG_SHIFT: u32 = 14;
 
-/// The tag of a hash.
+/// Returns the tag of a hash.
 #[inline]
 pub(crate) const fn tag(hash: u64) -> u16 {
     (hash >> TAG_SHIFT) as u16
 }
 
-/// Whether a write to a key with this hash asks how many entries the table has: one in 32 does,
-/// for the number is a sum over all threads. By bits that choose neither bucket nor tag.
+/// Returns true for one hash in 32. Only a write to a key with such a hash asks how many entries
+/// the table has, since the number is a sum over all threads. The choice rests on bits that choose
+/// neither the bucket nor the tag.
 #[inline]
 pub(crate) const fn samples_entries(hash: u64) -> bool {
     hash >> 59 == 0

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::{BatchError, Result};
 use crate::stats::Stats;
 
-/// What a write did to its key.
+/// The effect of a write on its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -28,7 +28,7 @@ pub enum Change {
     Deleted,
 }
 
-/// What the closure of [`Keystore::update`] wants done with the key it was shown.
+/// The answer of the closure of [`Keystore::update`]: what to do with the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
     /// Leave the key as it is.
@@ -39,12 +39,12 @@ pub enum Update {
     Delete,
 }
 
-/// What [`Keystore::compare_exchange`] found.
+/// The result of [`Keystore::compare_exchange`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exchange {
-    /// The key was as expected and has been changed.
+    /// The key had the expected value, and was changed.
     Exchanged,
-    /// The key was different, as given (`None`: absent), and is unchanged.
+    /// The key had this other value (`None`: absent), and is unchanged.
     Differs(Option<Vec<u8>>),
 }
 
@@ -115,7 +115,8 @@ pub trait Keystore {
     /// `visit`, or `None` if the key is absent.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, [-10](#the-error--10), [-30](#the-error--30).
+    /// Returns -20 if the key's length is outside its limits; see also [-10](#the-error--10) and
+    /// [-30](#the-error--30).
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>>
     where
         Self: Sized;
@@ -123,43 +124,45 @@ pub trait Keystore {
     /// [`read`](Self::read) for `dyn Keystore`. Returns whether the key is present.
     ///
     /// # Errors
-    /// The errors of [`read`](Self::read).
+    /// Returns the errors of [`read`](Self::read).
     fn read_dyn(&self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
     /// Returns a copy of the value of `key`.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, -10 if the copy cannot be allocated,
-    /// [-30](#the-error--30).
+    /// Returns -20 if the key's length is outside its limits, and -10 if the copy cannot be
+    /// allocated; see also [-30](#the-error--30).
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// Returns whether `key` is present.
     ///
     /// # Errors
-    /// -20 for a key outside its limits, [-10](#the-error--10), [-30](#the-error--30).
+    /// Returns -20 if the key's length is outside its limits; see also [-10](#the-error--10) and
+    /// [-30](#the-error--30).
     fn contains(&self, key: &[u8]) -> Result<bool>;
 
-    /// Gives `key` the value `value`, present or not: [`Change::Created`] or [`Change::Replaced`].
+    /// Sets the value of `key`, whether it is present or not. Returns [`Change::Created`] or
+    /// [`Change::Replaced`].
     ///
     /// # Errors
-    /// -20 for a key or value outside its limits; -10 or -51 if memory cannot be allocated, or the
-    /// memory limit would be passed; -43 if the node lies above the 48 bits of address that a table
-    /// has room for; [-30](#the-error--30).
+    /// Returns -20 if the length of the key or the value is outside its limits, -10 or -51 if
+    /// memory cannot be allocated, -10 if the memory limit would be exceeded, and -43 if the node's
+    /// address has more than the 48 bits that a table has room for; see also [-30](#the-error--30).
     fn set(&self, key: &[u8], value: &[u8]) -> Result<Change>;
 
     /// Gives `key` the value `value` if the key is absent. Returns whether it was absent.
     ///
     /// # Errors
-    /// The errors of [`set`](Self::set).
+    /// Returns the errors of [`set`](Self::set).
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool>;
 
     /// Shows the value of `key` (`None`: absent) to `decide`, and does with the key what it
-    /// answers, as one step: no other write to the key comes between. If another thread changes
-    /// the key or resizes the table meanwhile, `decide` may be called again with the newest value,
-    /// and only its last answer counts.
+    /// answers, as one step: no other write to the key comes between. If another thread changes the
+    /// key or resizes the table in the meantime, `decide` may be called again with the newest
+    /// value, and only its last answer counts.
     ///
     /// # Errors
-    /// The errors of [`set`](Self::set).
+    /// Returns the errors of [`set`](Self::set).
     fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change>
     where
         Self: Sized;
@@ -167,7 +170,7 @@ pub trait Keystore {
     /// [`update`](Self::update) for `dyn Keystore`.
     ///
     /// # Errors
-    /// The errors of [`set`](Self::set).
+    /// Returns the errors of [`set`](Self::set).
     fn update_dyn(
         &self,
         key: &[u8],
@@ -179,7 +182,8 @@ pub trait Keystore {
     /// value.
     ///
     /// # Errors
-    /// The errors of [`set`](Self::set). -10 also if the value that differs cannot be copied.
+    /// Returns the errors of [`set`](Self::set). -10 also if the value that differs cannot be
+    /// copied.
     fn compare_exchange(
         &self,
         key: &[u8],
@@ -190,15 +194,15 @@ pub trait Keystore {
     /// Removes `key`, and returns whether it was present.
     ///
     /// # Errors
-    /// -20 for a key outside its limits; -10 if the key's bucket must be migrated and there is no
-    /// memory for that; [-30](#the-error--30).
+    /// Returns -20 if the key's length is outside its limits, and -10 if the key's bucket must be
+    /// migrated and there is no memory for that; see also [-30](#the-error--30).
     fn delete(&self, key: &[u8]) -> Result<bool>;
 
     /// Removes `key` and returns a copy of the value it had.
     ///
     /// # Errors
-    /// The errors of [`delete`](Self::delete). -10 also if the copy cannot be allocated: then the
-    /// key stays.
+    /// Returns the errors of [`delete`](Self::delete). -10 also if the copy cannot be allocated:
+    /// then the key stays.
     fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// [`read`](Self::read) for each key, in order: `visit` gets the key's position and its value
@@ -206,7 +210,7 @@ pub trait Keystore {
     /// several keys overlap.
     ///
     /// # Errors
-    /// The errors of [`read`](Self::read), with the position of the key.
+    /// Returns the errors of [`read`](Self::read), with the position of the key.
     fn read_many(
         &self,
         keys: &[&[u8]],
@@ -218,7 +222,7 @@ pub trait Keystore {
     /// [`read_many`](Self::read_many) for `dyn Keystore`.
     ///
     /// # Errors
-    /// The errors of [`read_many`](Self::read_many).
+    /// Returns the errors of [`read_many`](Self::read_many).
     fn read_many_dyn(
         &self,
         keys: &[&[u8]],
@@ -228,26 +232,26 @@ pub trait Keystore {
     /// [`set`](Self::set) for each entry, in order. Returns the number of keys that were created.
     ///
     /// # Errors
-    /// The errors of [`set`](Self::set), with the position of the entry.
+    /// Returns the errors of [`set`](Self::set), with the position of the entry.
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError>;
 
     /// [`delete`](Self::delete) for each key, in order. Returns the number of keys that were
     /// present.
     ///
     /// # Errors
-    /// The errors of [`delete`](Self::delete), with the position of the key.
+    /// Returns the errors of [`delete`](Self::delete), with the position of the key.
     fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError>;
 
     /// Returns the number of entries. Exact while nobody writes.
     ///
     /// # Errors
-    /// No backend of today has any; a store behind a network would.
+    /// No backend returns an error today; a store behind a network would.
     fn len(&self) -> Result<usize>;
 
     /// Returns whether there is no entry. Exact while nobody writes.
     ///
     /// # Errors
-    /// The errors of [`len`](Self::len).
+    /// Returns the errors of [`len`](Self::len).
     fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
     }
@@ -266,16 +270,16 @@ pub trait Keystore {
     /// [`for_each`](Self::for_each) for `dyn Keystore`.
     ///
     /// # Errors
-    /// The errors of [`for_each`](Self::for_each).
+    /// Returns the errors of [`for_each`](Self::for_each).
     fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>;
 
     /// Removes every entry for which `keep` returns false. Returns the number of removed entries.
     /// Entries are visited as by [`for_each`](Self::for_each), and an entry is removed only with
-    /// the value that `keep` saw. If another thread replaces the value meanwhile, `keep` is called
-    /// again.
+    /// the value that `keep` saw. If another thread replaces the value in the meantime, `keep` is
+    /// called again.
     ///
     /// # Errors
-    /// The errors of [`for_each`](Self::for_each).
+    /// Returns the errors of [`for_each`](Self::for_each).
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize>
     where
         Self: Sized;
@@ -283,30 +287,31 @@ pub trait Keystore {
     /// [`retain`](Self::retain) for `dyn Keystore`.
     ///
     /// # Errors
-    /// The errors of [`for_each`](Self::for_each).
+    /// Returns the errors of [`for_each`](Self::for_each).
     fn retain_dyn(&self, keep: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<usize>;
 
     /// Removes every entry that is there throughout the call. The table keeps its size: see
     /// [`shrink`](Self::shrink).
     ///
     /// # Errors
-    /// The errors of [`for_each`](Self::for_each).
+    /// Returns the errors of [`for_each`](Self::for_each).
     fn clear(&self) -> Result<()>;
 
     /// Makes the table large enough for `additional` more entries.
     ///
     /// # Errors
-    /// -10 if the table cannot be allocated. If this process can never have so much memory, the
-    /// table stays as it is; else it is as large as could be allocated. [-30](#the-error--30).
+    /// Returns -10 if the table cannot be allocated. If this process can never have so much memory,
+    /// the table stays as it is; otherwise it is as large as could be allocated. See also
+    /// [-30](#the-error--30).
     fn reserve(&self, additional: usize) -> Result<()>;
 
-    /// Makes the table as small as its entries allow, and no smaller than it was opened, and gives
-    /// its memory back. (The locked backend gives back its overflow buckets, and keeps the rest
-    /// for when it grows again.)
+    /// Makes the table as small as its entries allow, though not smaller than it was opened, and
+    /// gives memory back. (The locked backend gives back its overflow buckets, and keeps the other
+    /// buckets for the next growth.)
     ///
     /// # Errors
-    /// -10 if moving entries together needs memory that cannot be allocated: the table is then as
-    /// small as it could be made. [-30](#the-error--30).
+    /// Returns -10 if moving entries together needs memory that cannot be allocated: the table is
+    /// then as small as it could be made. See also [-30](#the-error--30).
     fn shrink(&self) -> Result<()>;
 
     /// Returns a picture of the store. O(n): it looks at every bucket and entry. If the numbers of
@@ -314,7 +319,7 @@ pub trait Keystore {
     /// bytes.
     ///
     /// # Errors
-    /// The errors of [`for_each`](Self::for_each).
+    /// Returns the errors of [`for_each`](Self::for_each).
     fn stats(&self) -> Result<Stats>;
 
     /// Returns the bytes of the table's arrays, without the overflow buckets and the nodes that
@@ -343,7 +348,7 @@ pub trait Keystore {
     }
 }
 
-/// A store behind `dyn` prints as a line, whichever it is.
+/// A store behind `dyn` prints as one line, whatever its backend.
 macro_rules! print_as_a_line {
     ($($store:ty),*) => {$(
         impl fmt::Debug for $store {
@@ -361,7 +366,7 @@ print_as_a_line!(
     dyn Keystore + Send + Sync + '_
 );
 
-/// A store behind a pointer is that store. Closures go through the `dyn` twins, for the store may
+/// A store behind a pointer is that store. Closures go through the `dyn` twins, since the store may
 /// be `dyn`.
 macro_rules! forward_keystore {
     ($($pointer:ty),*) => {$(

@@ -1,38 +1,14 @@
-//! keystore-core: a concurrent, in-process key-value store, byte keys to byte values.
+//! A concurrent, in-process key-value store: byte keys to byte values.
 //!
-//! # The idea
+//! An entry is a *node*: one allocation that holds the key and the value side by side. A *table* is
+//! an array of *buckets*, and a bucket is one cache line of *slots*. A slot is one word: a 16-bit
+//! tag of the key's hash, and the node's address. A lookup hashes the key once, waits for one cache
+//! line of the table, compares tags, and waits for one node. That is two waits for memory; a map of
+//! boxed keys and values has four.
 //!
-//! An entry is a *node*: one allocation that holds key and value side by side. A *table* is an
-//! array of buckets, each one cache line of slots; a slot is a 16-bit tag of the key's hash and the
-//! node's address in one word. A lookup hashes the key once, waits for one line of the table,
-//! compares tags, and waits for one node: two waits for memory, where a map of boxed keys and
-//! values has four. Tables grow with their content. With the first two backends that is a bucket or
-//! a few at a time, and no call waits for a whole table to be copied. dashmap copies one of its
+//! Tables grow with their content. The `rwlock` and `epoch` backends move one bucket or a few at a
+//! time, so no call waits until a whole table is copied. The `dashmap` backend copies one of its
 //! shards at a time, within one call.
-//!
-//! Two traits stand between the parts:
-//!
-//! - [`Keystore`] is what a store can do, whatever is behind it. The *backends* implement it.
-//! - [`NodeAllocator`] is where nodes come from. The *pools* of keystore-pool implement it;
-//!   [`Global`] is the trivial one, so this crate is useful alone.
-//!
-//! Any backend runs on any allocator.
-//!
-//! # Choosing a backend
-//!
-//! | | [`RwLockKeystore`] | [`EpochKeystore`] | [`DashMapKeystore`] |
-//! |---|---|---|---|
-//! | readers | share a bucket's lock | wait for nobody | share a shard's lock |
-//! | writers | lock one bucket | lock-free | lock one shard |
-//! | overwriting | in place if it fits | a new node each time | in place if it fits |
-//! | removed memory | at once | when no reader can see it any more | at once |
-//! | the table grows | one bucket at a time | some buckets at a time | one shard at a time, under its lock |
-//! | a closure that calls the store | refused (-30) if it would wait | answered, but for a write to the key it decides about (-30) | refused (-30) if it would wait |
-//!
-//! Begin with [`RwLockKeystore`]: it is good at everything, best at overwriting and counting, and
-//! gives memory back at once. Take [`EpochKeystore`] if many threads mostly read, or read in
-//! batches, and [`LocalKeystore`] on a single thread. [`DashMapKeystore`] is there if dashmap is
-//! what you know. Then measure with your own load: `cargo xtask bench` compares them all.
 //!
 //! ```
 //! # #[cfg(feature = "rwlock")] fn main() -> keystore_core::Result<()> {
@@ -58,32 +34,72 @@
 //! # #[cfg(not(feature = "rwlock"))] fn main() {}
 //! ```
 //!
-//! At run time, [`open`] takes a [`BackendKind`] and gives a boxed store.
+//! # Two traits
+//!
+//! - [`Keystore`] is what a store can do, whatever is behind it. The *backends* implement it.
+//! - [`NodeAllocator`] is where nodes come from. The *pools* of keystore-pool implement it.
+//!   [`Global`] is a trivial implementation, so this crate is useful alone.
+//!
+//! Any backend runs on any allocator.
+//!
+//! # Choosing a backend
+//!
+//! | | [`RwLockKeystore`] | [`EpochKeystore`] | [`DashMapKeystore`] |
+//! |---|---|---|---|
+//! | readers | share a bucket's lock | wait for nobody | share a shard's lock |
+//! | writers | lock one bucket | lock-free | lock one shard |
+//! | overwriting | in place if it fits | a new node each time | in place if it fits |
+//! | removed memory | freed at once | freed when no reader can see it any more | freed at once |
+//! | growth | one bucket at a time | some buckets at a time | one shard at a time, locked |
+//!
+//! Start with [`RwLockKeystore`]: it is good at everything, best at overwriting and counting, and
+//! frees memory at once. Take [`EpochKeystore`] if many threads mostly read, or read in batches,
+//! and [`LocalKeystore`] on a single thread. [`DashMapKeystore`] is for those who know dashmap.
+//! Then measure with your own load: `cargo xtask bench` compares them all.
+//!
+//! A closure may call the store that called it. In the backends with locks, the inner call returns
+//! [`Error::Busy`] (-30) if it would have to wait for a lock. In the lock-free backend the inner
+//! call is refused (-30) only if it writes the key that the closure decides about.
+//!
+//! [`open`] chooses the backend at run time: it takes a [`BackendKind`] and returns a boxed store.
 //!
 //! # Forking
 //!
-//! A child of `fork` has a copy of each store, apart from the parent's and as good, if no thread
-//! was inside a call of any store of the process at that instant, had a session open, or was just
-//! ending (Linux, if the program's allocator works in a child, as that of glibc does).
-//! Otherwise what that thread held is held without end. docs/backends.md in the repository says
-//! what that means for each backend and pool, and what a child needs to start threads of its own.
+//! A child of `fork` has a copy of each store, which works and is separate from the parent's. This
+//! holds on Linux if the program's allocator works in a child, as glibc's does, and if at the
+//! instant of the fork no thread of the process was inside a call of any store, had a session open,
+//! or was just ending. Otherwise the locks and pins of such a thread are never released in the
+//! child. docs/backends.md in the repository says what that means for each backend and pool, and
+//! what a child needs to start threads.
 //!
 //! # Features
 //!
-//! `rwlock`, `epoch`: these backends, on by default. `dashmap`: that backend, off by default, since
-//! it brings dashmap and what that depends on. A build without a backend does not compile it or
-//! what only it depends on; [`open`] then refuses it by the name of its feature. `serde`:
-//! `Serialize` and `Deserialize` for the configuration, the statistics and the kinds.
+//! - `rwlock`, `epoch`: these backends, on by default.
+//! - `dashmap`: that backend, off by default, since it brings dashmap and what that depends on.
+//! - `serde`: `Serialize` and `Deserialize` for the configuration, the statistics and the kinds.
+//!
+//! A build without a backend compiles neither the backend nor what only it depends on; [`open`]
+//! then returns an error that names the feature.
 //!
 //! # Where things are
 //!
-//! `keystore` the trait and its promises · `store` the operations, written once for all backends,
-//! batches and sessions · `table` what a backend provides · `backend` the three backends, `open`
-//! the choice between them · `node` an entry's bytes · `hash` how the bits of a hash are used ·
-//! `account` limits and counts · `sync` what threads share. The whole map is docs/architecture.md
-//! in the repository.
+//! | module | content |
+//! |---|---|
+//! | `keystore` | the trait [`Keystore`]: the operations and their promises |
+//! | `config`, `open` | how a store is opened |
+//! | `error`, `error_counts`, `stats` | error codes and statistics |
+//! | `store` | [`Store`]: each operation, made once for all backends; sessions; batches |
+//! | `table` | the trait that a backend implements |
+//! | `backend` | the three backends: `rwlock`, `epoch`, `dashmap`, and what they share |
+//! | `node`, `hash` | an entry's bytes; how the bits of a hash are used |
+//! | `allocator` | the trait [`NodeAllocator`], and [`Global`] |
+//! | `account` | a store's node heap with its memory limit, and its counters |
+//! | `sync` | atomics for the model checker, thread slots, thread exit, reentrancy |
+//! | `fallible`, `huge_pages`, `system_memory` | allocation without aborts; the system's limits |
+//!
+//! docs/architecture.md in the repository has the whole map.
 
-// On docs.rs: which feature brings an item.
+// docs.rs shows which feature enables an item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "rwlock", feature = "epoch", feature = "dashmap")),

@@ -20,10 +20,10 @@ use crate::allocator::NodeAllocator;
 use crate::error::{Error, Result};
 use crate::sync::primitive::access;
 
-/// The longest key, bytes.
+/// The greatest length of a key in bytes.
 pub const MAX_KEY_LEN: usize = u16::MAX as usize;
 
-/// The longest value, bytes: 4 GiB less one.
+/// The greatest length of a value in bytes: 4 GiB - 1.
 pub const MAX_VALUE_LEN: usize = u32::MAX as usize;
 
 #[repr(C)]
@@ -42,7 +42,7 @@ const HEADER: usize = size_of::<Header>();
 pub(crate) struct Node(NonNull<u8>);
 
 impl Node {
-    /// Checks the length of a key.
+    /// Checks the length of a key. Returns -20 if it is outside its limits.
     #[inline]
     pub(crate) fn check_key(key: &[u8]) -> Result<()> {
         if key.is_empty() || key.len() > MAX_KEY_LEN {
@@ -51,7 +51,7 @@ impl Node {
         Ok(())
     }
 
-    /// Checks the length of a value.
+    /// Checks the length of a value. Returns -20 if it is outside its limits.
     #[inline]
     pub(crate) fn check_value(value: &[u8]) -> Result<()> {
         if value.len() > MAX_VALUE_LEN {
@@ -60,11 +60,11 @@ impl Node {
         Ok(())
     }
 
-    /// The layout of a node for lengths that passed the checks above.
+    /// Returns the layout of a node for lengths that passed the checks above.
     #[inline]
     pub(crate) fn layout(key_len: usize, value_len: usize) -> Result<Layout> {
-        // On 64-bit targets the sum is far from overflowing; on 32-bit ones a value of nearly 4
-        // GiB is not.
+        // The sum cannot overflow on 64-bit targets. On 32-bit targets a value of nearly 4 GiB can
+        // make it overflow.
         HEADER
             .checked_add(key_len)
             .and_then(|size| size.checked_add(value_len))
@@ -72,14 +72,14 @@ impl Node {
             .ok_or(Error::OutOfMemory { requested: value_len })
     }
 
-    /// A new node with copies of `key` and `value`, whose lengths the caller has checked.
+    /// Allocates a node with copies of `key` and `value`, whose lengths the caller has checked.
     #[inline]
     pub(crate) fn create(allocator: &impl NodeAllocator, key: &[u8], value: &[u8]) -> Result<Self> {
         debug_assert!(key.len() <= MAX_KEY_LEN && value.len() <= MAX_VALUE_LEN);
         let block = allocator.allocate(Self::layout(key.len(), value.len())?)?;
         let header = Header { value_len: value.len() as u32, key_len: key.len() as u16, spare: 0 };
-        // SAFETY: the block is ours alone, aligned to 8, and as long as header, key and value
-        // together.
+        // SAFETY: the allocator promises a block that nobody else uses, aligned to 8 and as long as
+        // header, key and value together.
         unsafe {
             block.cast::<Header>().write(header);
             let bytes = block.as_ptr().add(HEADER);
@@ -90,14 +90,15 @@ impl Node {
         Ok(Self(block))
     }
 
-    /// Gives the node's memory back.
+    /// Frees the node.
     ///
     /// # Safety
     /// The node came from [`Node::create`] with this allocator, is alive, and nobody uses it from
     /// here on.
     #[inline]
     pub(crate) unsafe fn destroy(self, allocator: &impl NodeAllocator) {
-        // SAFETY: the node is alive, so its header tells the layout that it was allocated with.
+        // SAFETY: the caller promises that the node is alive, so its header tells the layout that
+        // it was allocated with, and that nobody else uses it.
         unsafe {
             let layout = Layout::from_size_align_unchecked(self.size(), 8);
             access::freed(self.as_ptr());
@@ -105,22 +106,25 @@ impl Node {
         }
     }
 
+    /// Returns a copy of the header.
+    ///
     /// # Safety
-    /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
+    /// The node is alive, and no [`Node::overwrite`] runs at the same time.
     #[inline]
     unsafe fn header(self) -> Header {
         access::read(self.as_ptr());
-        // SAFETY: a live node begins with its header; the caller excludes a writer.
+        // SAFETY: the caller promises that the node is alive and not written. It begins with its
+        // header.
         unsafe { self.0.cast::<Header>().read() }
     }
 
-    /// Bytes of the whole allocation.
+    /// Returns the size of the allocation in bytes.
     ///
     /// # Safety
-    /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
+    /// The node is alive, and no [`Node::overwrite`] runs at the same time.
     #[inline]
     pub(crate) unsafe fn size(self) -> usize {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the node is alive and not written.
         let header = unsafe { self.header() };
         HEADER + usize::from(header.key_len) + header.value_len as usize + usize::from(header.spare)
     }
@@ -131,7 +135,8 @@ impl Node {
     /// The node stays alive for `'a`, and no [`Node::overwrite`] runs during `'a`.
     #[inline]
     pub(crate) unsafe fn key<'a>(self) -> &'a [u8] {
-        // SAFETY: the caller's promise; the key follows the header.
+        // SAFETY: the caller promises that the node is alive and not written for `'a`. The key
+        // follows the header.
         unsafe {
             let length = usize::from(self.header().key_len);
             std::slice::from_raw_parts(self.0.as_ptr().add(HEADER), length)
@@ -141,20 +146,22 @@ impl Node {
     /// Returns whether the node's key is `key`.
     ///
     /// # Safety
-    /// The node is alive, and no [`Node::overwrite`] runs meanwhile.
+    /// The node is alive, and no [`Node::overwrite`] runs at the same time.
     #[inline]
     pub(crate) unsafe fn has_key(self, key: &[u8]) -> bool {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the node is alive and not written; the key is not used
+        // after this call.
         equal(unsafe { self.key() }, key)
     }
 
-    /// The value.
+    /// Returns the value.
     ///
     /// # Safety
     /// The node stays alive for `'a`, and no [`Node::overwrite`] runs during `'a`.
     #[inline]
     pub(crate) unsafe fn value<'a>(self) -> &'a [u8] {
-        // SAFETY: the caller's promise; the value follows the key.
+        // SAFETY: the caller promises that the node is alive and not written for `'a`. The value
+        // follows the key.
         unsafe {
             let header = self.header();
             let bytes = self.0.as_ptr().add(HEADER + usize::from(header.key_len));
@@ -167,11 +174,11 @@ impl Node {
     /// not hold a long one's memory.
     ///
     /// # Safety
-    /// The node is alive and nobody else uses it meanwhile.
+    /// The node is alive and nobody else uses it at the same time.
     #[inline]
     pub(crate) unsafe fn overwrite(self, value: &[u8]) -> bool {
-        // SAFETY: the node is the caller's alone, and if it can be given the value's length,
-        // `value` fits behind the key, within the allocation.
+        // SAFETY: the caller promises that nobody else uses the node. If the header can state the
+        // value's length, `value` fits behind the key, within the allocation.
         unsafe {
             let header = self.header();
             if header.value_len as usize != value.len() && !self.resize(header, value.len()) {
@@ -187,7 +194,7 @@ impl Node {
     /// whether it did.
     ///
     /// # Safety
-    /// The node is alive, nobody else uses it meanwhile, and `header` is its header.
+    /// The node is alive, nobody else uses it at the same time, and `header` is its header.
     unsafe fn resize(self, mut header: Header, length: usize) -> bool {
         let capacity = header.value_len as usize + usize::from(header.spare);
         let Some(spare) = capacity.checked_sub(length) else { return false };
@@ -196,28 +203,28 @@ impl Node {
         }
         header.value_len = length as u32;
         header.spare = spare as u16;
-        // SAFETY: the node is the caller's alone.
+        // SAFETY: the caller promises that the node is alive and that nobody else uses it.
         unsafe { self.0.cast::<Header>().write(header) };
         true
     }
 
-    /// The address, for packing into a slot.
+    /// Returns the address, for packing into a slot.
     #[inline]
     pub(crate) fn as_ptr(self) -> *mut u8 {
         self.0.as_ptr()
     }
 
-    /// The node at an address that [`Node::as_ptr`] gave.
+    /// Returns the node at an address that [`Node::as_ptr`] returned.
     #[inline]
     pub(crate) fn from_ptr(node: NonNull<u8>) -> Self {
         Self(node)
     }
 }
 
-// SAFETY: a `Node` is an address; using it is unsafe and asks for the promises that make it right
-// on any thread.
+// SAFETY: a `Node` is only an address. To use it is unsafe, and the functions that do demand the
+// promises that make it right on any thread.
 unsafe impl Send for Node {}
-// SAFETY: as above.
+// SAFETY: a shared `Node` gives no more than a copy of the address, which is `Send`.
 unsafe impl Sync for Node {}
 
 /// Returns whether two keys are equal. It compares words and calls no function, since a call would
@@ -227,7 +234,7 @@ fn equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    // The first eight bytes and the last eight are all of a key of 8 to 16.
+    // The first eight bytes and the last eight cover a key of 8 to 16 bytes.
     match (ends::<8>(one), ends::<8>(other)) {
         (Some(ends), Some(others)) => {
             let inner = |key| <[u8]>::as_chunks::<8>(key).0.iter().skip(1);
@@ -249,13 +256,14 @@ fn short_equal(one: &[u8], other: &[u8]) -> bool {
     ends::<1>(one) == ends::<1>(other) && one.get(middle) == other.get(middle)
 }
 
-/// Copies a key: one of 8 to 16 bytes without a call.
+/// Copies a key to `to`. A key of 8 to 16 bytes needs no call.
 ///
 /// # Safety
-/// There is room for it, and it does not lie there.
+/// `key.len()` bytes may be written at `to`, and `key` does not overlap them.
 #[inline]
 unsafe fn copy_key(key: &[u8], to: *mut u8) {
-    // SAFETY: the caller's promise, and the ends are within the key.
+    // SAFETY: the caller promises that the key's length may be written at `to`, and that the key
+    // does not overlap it. The two ends lie within that length.
     unsafe {
         match ends::<8>(key) {
             Some((first, last)) if key.len() <= 16 => {
@@ -267,7 +275,7 @@ unsafe fn copy_key(key: &[u8], to: *mut u8) {
     }
 }
 
-/// The first `N` bytes and the last `N`, which may overlap.
+/// Returns the first `N` bytes and the last `N` bytes, which may overlap.
 #[inline]
 fn ends<const N: usize>(key: &[u8]) -> Option<([u8; N], [u8; N])> {
     Some((*key.first_chunk()?, *key.last_chunk()?))
@@ -303,7 +311,10 @@ mod tests {
             assert!(node.overwrite(&[2; 40]));
             assert_eq!(node.value(), [2; 40]);
             assert_eq!(node.size(), size);
-            assert!(node.overwrite(&[3; 64]), "the room of the shorter value is used again");
+            assert!(
+                node.overwrite(&[3; 64]),
+                "the spare bytes of the shorter value are used again"
+            );
             assert_eq!(node.value(), [3; 64]);
             assert!(!node.overwrite(&[4; 65]));
             assert_eq!(node.value(), [3; 64], "a refused overwrite changes nothing");

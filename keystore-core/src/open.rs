@@ -1,4 +1,6 @@
 //! Choosing a backend at run time.
+//!
+//! A new backend gets a [`BackendKind`], and an arm in [`open`] that opens its store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +10,9 @@ use crate::config::{Concurrency, Config};
 use crate::error::{Error, Result};
 use crate::keystore::Keystore;
 
-/// A backend, by name. Parses from and prints as `rwlock`, `epoch`, `dashmap`, also those that are
-/// not compiled in: [`open`] refuses these. The default is the one to take unless there is a
-/// reason not to; docs/backends.md in the repository says why.
+/// A backend, by name. Parses from and prints as `rwlock`, `epoch` or `dashmap`. It may name a
+/// backend that is not compiled in: [`open`] refuses such a backend. Take the default unless there
+/// is a reason not to; docs/backends.md in the repository says why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(
     feature = "serde",
@@ -29,10 +31,10 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// All of them. A later version may have more: do not rely on the length.
+    /// All kinds. Do not rely on the length: a later version may have more.
     pub const ALL: [Self; 3] = [Self::RwLock, Self::Epoch, Self::DashMap];
 
-    /// The name it parses from and prints as.
+    /// Returns the name that it parses from and prints as.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,15 +61,17 @@ impl FromStr for BackendKind {
     }
 }
 
-/// A store that is chosen at run time and may go to any thread.
+/// A store whose backend was chosen at run time, and which may go to any thread.
 pub type BoxedKeystore = Box<dyn Keystore + Send + Sync>;
 
 /// Opens a store of this kind over this allocator.
 ///
 /// # Errors
-/// -21 names what is wrong with the configuration, single-threaded mode included (a box that goes
-/// to any thread cannot be that: see [`open_local`]); -43 names the feature of a backend that is
-/// not compiled in; -10 if the first table cannot be allocated.
+/// Returns
+/// - -21 if a field of the configuration is outside its limits, or asks for single-threaded mode: a
+///   box that goes to any thread cannot have it, see [`open_local`];
+/// - -43 if the backend is not compiled in; the error names its feature;
+/// - -10 if the first table cannot be allocated.
 pub fn open<A>(kind: BackendKind, config: &Config, allocator: A) -> Result<BoxedKeystore>
 where
     A: NodeAllocator + Send + Sync + 'static,

@@ -1,30 +1,30 @@
-//! What a store tells about itself: its content, how it lies in the buckets, its memory, its
-//! operations.
+//! Statistics of a store: its entries, their distribution over buckets, its memory, its operations.
 //!
-//! Numbers are exact while no other thread writes. While others write, each number is one that the
-//! store passed through, but two of them need not be of the same instant.
+//! Numbers are exact while no other thread writes. While others write, each number was true at some
+//! instant, but two numbers need not be from the same instant.
 //!
-//! Later versions may add numbers. Who makes statistics, as a store or pool of another crate does,
-//! begins with `Stats::default()` and sets the fields that it has.
+//! Later versions may add numbers. A store or pool of another crate that makes statistics begins
+//! with `Stats::default()` and sets the fields that it has.
 
 use crate::error::Result;
 use crate::error_counts::ErrorCounts;
 use crate::fallible::try_reserve;
 
-/// A picture of a store, from [`Keystore::stats`](crate::Keystore::stats).
+/// The statistics of a store, from [`Keystore::stats`](crate::Keystore::stats).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct Stats {
-    /// When the store was opened and last cleaned up.
+    /// Times at which the store was opened and last cleaned up.
     pub metadata: Metadata,
-    /// Entries and how they lie in the buckets.
+    /// Number of entries, and their distribution over the buckets.
     pub entries: EntryStats,
     /// Buckets that hold more than one entry.
     pub collisions: CollisionStats,
     /// Bytes that the table and its entries take.
     pub memory: MemoryStats,
-    /// The pool that the nodes come from. A pool that several stores share counts for all of them.
+    /// Numbers of the pool that the nodes come from. A pool that several stores share counts for
+    /// all of them.
     pub pool: PoolStats,
     /// Calls by operation. Zero if [`Config::counters`](crate::Config::counters) is off.
     pub operations: OperationStats,
@@ -41,10 +41,10 @@ pub struct Stats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct Metadata {
-    /// When the store was opened.
+    /// Time at which the store was opened.
     pub opened_at: u64,
-    /// When [`clear`](crate::Keystore::clear) or [`shrink`](crate::Keystore::shrink) last
-    /// finished; 0 for never.
+    /// Time at which [`clear`](crate::Keystore::clear) or [`shrink`](crate::Keystore::shrink) last
+    /// finished; 0 if neither did.
     pub cleaned_up_at: u64,
 }
 
@@ -53,26 +53,25 @@ pub struct Metadata {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct EntryStats {
-    /// Entries in the store.
+    /// Number of entries in the store.
     pub count: u64,
-    /// Buckets of the table. dashmap's shards count as its buckets: they are what a lock covers
-    /// there.
+    /// Number of buckets of the table. For dashmap, its shards count as buckets: each has one lock.
     pub buckets: u64,
-    /// Buckets that hold an entry.
+    /// Number of buckets that hold an entry.
     pub nonempty_buckets: u64,
-    /// Buckets that hold none.
+    /// Number of buckets that hold no entry.
     pub empty_buckets: u64,
-    /// The most entries in one bucket.
+    /// Greatest number of entries in one bucket.
     pub max_in_bucket: u64,
-    /// The fewest entries in one bucket.
+    /// Smallest number of entries in one bucket.
     pub min_in_bucket: u64,
-    /// Entries to a bucket that holds any.
+    /// Mean number of entries in a bucket, over the buckets that hold an entry.
     pub mean_per_nonempty_bucket: f64,
-    /// Standard deviation of the entries in a bucket, over all buckets.
+    /// Standard deviation of the number of entries in a bucket, over all buckets.
     pub stddev_per_bucket: f64,
-    /// Median of the entries in a bucket, over all buckets.
+    /// Median of the number of entries in a bucket, over all buckets.
     pub median_per_bucket: f64,
-    /// Empty buckets in percent of all.
+    /// Empty buckets in percent of all buckets.
     pub empty_bucket_percent: f64,
 }
 
@@ -81,13 +80,13 @@ pub struct EntryStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct CollisionStats {
-    /// Buckets with two entries or more.
+    /// Number of buckets with two entries or more.
     pub buckets: u64,
-    /// Those in percent of all buckets.
+    /// Buckets with two entries or more in percent of all buckets.
     pub percent: f64,
-    /// The most collisions in one bucket.
+    /// Greatest number of collisions in one bucket.
     pub max_in_bucket: u64,
-    /// Collisions to a bucket that holds any entry.
+    /// Mean number of collisions in a bucket, over the buckets that hold an entry.
     pub mean_per_nonempty_bucket: f64,
 }
 
@@ -96,44 +95,44 @@ pub struct CollisionStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct MemoryStats {
-    /// Bytes of live nodes: headers, keys, values and the room left in them.
+    /// Bytes of live nodes: headers, keys, values and spare bytes.
     pub node_bytes: u64,
     /// Bytes of the table: buckets, overflow buckets, directories.
     pub table_bytes: u64,
-    /// Bytes of nodes and tables that were removed and wait until no reader can be looking at them.
+    /// Bytes of nodes and tables that were removed and wait until no reader can see them.
     pub garbage_bytes: u64,
-    /// Bytes of the table that huge pages were asked for. Whether the system gave them is its own
-    /// affair.
+    /// Bytes of the table for which huge pages were requested. The system may not have given them.
     pub huge_page_bytes: u64,
 }
 
-/// What a pool holds and has handed out.
+/// The numbers of a pool: the memory that it holds and has handed out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// Nodes handed out and not yet taken back.
+    /// Number of nodes handed out and not yet freed.
     pub live_nodes: u64,
-    /// Bytes that those nodes asked for.
+    /// Bytes requested for the live nodes.
     pub live_bytes: u64,
-    /// Bytes that the pool holds of the system's memory, in use or not.
+    /// Bytes of the system's memory that the pool holds, in use or not.
     pub held_bytes: u64,
-    /// Of those, bytes that huge pages were asked for.
+    /// Bytes within `held_bytes` for which huge pages were requested.
     pub huge_page_bytes: u64,
-    /// Nodes that the pool could not serve from its own memory and took from the system, ever.
+    /// Number of nodes that the pool could not serve from its own memory and took from the system,
+    /// since the pool was made.
     pub fallbacks: u64,
-    /// Bytes of those nodes that are still live. They count in `live_bytes` and `held_bytes` too.
+    /// Bytes of such nodes that are still live. They count in `live_bytes` and `held_bytes` too.
     pub fallback_bytes: u64,
 }
 
 impl PoolStats {
-    /// Bytes held and not asked for by a live node, in percent of the bytes held.
+    /// Returns the bytes held that no live node requested, in percent of the bytes held.
     #[must_use]
     pub fn fragmentation_percent(&self) -> f64 {
         percent(self.held_bytes.saturating_sub(self.live_bytes), self.held_bytes)
     }
 
-    /// Bytes asked for by live nodes in percent of the bytes held.
+    /// Returns the bytes requested for live nodes, in percent of the bytes held.
     #[must_use]
     pub fn utilization_percent(&self) -> f64 {
         percent(self.live_bytes, self.held_bytes)
@@ -146,40 +145,40 @@ impl PoolStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct OperationStats {
-    /// Calls that write: `set`, `insert`, `update`, `compare_exchange`, and each entry of their
-    /// batches.
+    /// Number of calls that write: `set`, `insert`, `update`, `compare_exchange`, and each entry of
+    /// their batches.
     pub adds: u64,
-    /// Calls that read: `read`, `get`, `contains`, and each key of their batches.
+    /// Number of calls that read: `read`, `get`, `contains`, and each key of their batches.
     pub finds: u64,
-    /// Calls that remove: `delete`, `take`, each key of their batches, and each entry that
-    /// `retain` or `clear` removed.
+    /// Number of calls that remove: `delete`, `take`, each key of their batches, and each entry
+    /// that `retain` or `clear` removed.
     pub deletes: u64,
-    /// Failed adds.
+    /// Number of failed adds.
     pub failed_adds: u64,
-    /// Failed finds.
+    /// Number of failed finds.
     pub failed_finds: u64,
-    /// Failed deletes.
+    /// Number of failed deletes.
     pub failed_deletes: u64,
 }
 
-/// What calls did to nodes.
+/// Effects of calls on nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct NodeOperationStats {
-    /// Entries that came into being.
+    /// Number of entries that were created.
     pub creates: u64,
-    /// Values that were replaced.
+    /// Number of values that were replaced.
     pub updates: u64,
-    /// Values that were read.
+    /// Number of values that were read.
     pub reads: u64,
-    /// Entries that were removed.
+    /// Number of entries that were removed.
     pub deletes: u64,
     /// Adds that failed if the key was absent, or before that was known.
     pub failed_creates: u64,
 }
 
-/// `part` in percent of `whole`; 0 of nothing.
+/// Returns `part` in percent of `whole`; 0 if `whole` is 0.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
@@ -188,12 +187,13 @@ fn percent(part: u64, whole: u64) -> f64 {
 /// that hold how many entries.
 #[derive(Debug, Default)]
 pub(crate) struct Distribution {
-    /// Pairs of entries and buckets that hold so many, by entries.
+    /// Pairs of a number of entries and the number of buckets that hold so many, in ascending
+    /// order.
     buckets_with: Vec<(usize, u64)>,
 }
 
 impl Distribution {
-    /// Counts a bucket that holds `entries`.
+    /// Counts a bucket that holds `entries` entries. Returns -10 if there is no memory to count it.
     pub(crate) fn add(&mut self, entries: usize) -> Result<()> {
         match self.buckets_with.binary_search_by_key(&entries, |&(entries, _)| entries) {
             Ok(at) => self.buckets_with[at].1 += 1,
@@ -205,7 +205,7 @@ impl Distribution {
         Ok(())
     }
 
-    /// The statistics of what was counted.
+    /// Returns the statistics of the buckets that were counted.
     pub(crate) fn summarise(&self) -> (EntryStats, CollisionStats) {
         let sum = |part: fn(u64, u64) -> u64| {
             self.buckets_with.iter().map(|&(n, b)| part(n as u64, b)).sum()
@@ -245,7 +245,8 @@ impl Distribution {
         (entries, collisions)
     }
 
-    /// The entries of the bucket at `rank` when buckets are ordered by their entries.
+    /// Returns the number of entries of the bucket at `rank`, if buckets are ordered by their
+    /// entries.
     fn nth(&self, rank: u64) -> u64 {
         let mut seen = 0;
         for &(entries, buckets) in &self.buckets_with {

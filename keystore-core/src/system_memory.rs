@@ -1,28 +1,27 @@
-//! How much memory the system can give this process, and refusing at once what exceeds it.
+//! The upper bound of this process's memory. Requests that exceed it are refused at once.
 //!
-//! An allocator's answer says little: a system that overcommits hands out addresses for more than
-//! it has, and kills the process when it touches them. What can be known is an upper bound: the
-//! memory and swap of the machine, the limits of the control groups that the process is in, and its
-//! own resource limits. What exceeds the bound can never fit.
+//! An allocator's answer says little: a system that overcommits hands out addresses for more memory
+//! than it has, and kills the process when it touches them. But the system tells an upper bound:
+//! the memory and swap of the machine, the limits of the process's control groups, and its resource
+//! limits. A request that exceeds the bound can never fit.
 //!
-//! The bound is read from the system each time, for it may change while the process runs. That
-//! takes microseconds, so it is asked only for requests of [`CHECKED_FROM`] bytes and more. It is
-//! known on Linux; elsewhere there is none.
+//! The bound is read from the system each time, since it may change while the process runs. Reading
+//! it takes microseconds, so only requests of [`CHECKED_FROM`] bytes and more are checked. The
+//! bound is known on Linux; elsewhere there is none.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::hint::black_box;
 
 use crate::error::{Error, Result};
 
-/// Requests of fewer bytes than this, 16 MiB, are not checked.
+/// Smallest request in bytes that is checked: 16 MiB.
 pub const CHECKED_FROM: usize = 16 << 20;
 
-/// Refuses `requested` bytes if the system can never give this process so many. It allocates
-/// nothing of that size, and says nothing of what is free now: a request that passes may still be
-/// refused by the allocator.
+/// Refuses `requested` bytes if the system can never give this process so many. The check says
+/// nothing about the memory that is free now: the allocator may still refuse a request that passes.
 ///
 /// # Errors
-/// [`Error::OutOfMemory`], -10, names the bytes requested.
+/// Returns [`Error::OutOfMemory`], -10, if the request can never fit.
 pub fn check_fits(requested: usize) -> Result<()> {
     if requested < CHECKED_FROM || requested as u64 <= system::bound(requested as u64) {
         Ok(())
@@ -31,12 +30,13 @@ pub fn check_fits(requested: usize) -> Result<()> {
     }
 }
 
-/// Whether the allocator has a block of `bytes` bytes now. For calls into crates that take memory
-/// and end the process if there is none: the block is given back, so that they find it there.
+/// Returns whether the allocator has a block of `bytes` bytes now. Use it before a call into a
+/// crate that ends the process if there is no memory: the block is freed, so that the crate can get
+/// it.
 pub(crate) fn allocator_has(bytes: usize) -> bool {
     let Ok(layout) = Layout::from_size_align(bytes.max(1), 16) else { return false };
-    // SAFETY: the layout has a size; a block is given back with it. The compiler may not leave the
-    // pair out, for it does not know what `black_box` does with the block.
+    // SAFETY: the layout has a size, and the block is freed with the same layout. `black_box` keeps
+    // the compiler from removing the pair of calls.
     unsafe {
         let block = black_box(alloc(layout));
         if !block.is_null() {
@@ -66,8 +66,8 @@ mod system {
         if cheap < needed { cheap } else { cheap.min(group_bound(swap)) }
     }
 
-    /// The most bytes that the control groups of this process allow it, if they may swap `swap`
-    /// bytes besides.
+    /// Returns the most bytes that the control groups of this process allow it, `swap` bytes of
+    /// swap included.
     fn group_bound(swap: u64) -> u64 {
         let (Some(groups), Some(mounts)) =
             (read("/proc/self/cgroup"), read("/proc/self/mountinfo"))
@@ -79,7 +79,7 @@ mod system {
             .map_or(u64::MAX, |limit| limit.saturating_add(swap))
     }
 
-    /// The content of a file, if there is one and there is memory for it.
+    /// Returns the content of a file, if it exists and there is memory for its content.
     fn read(path: &str) -> Option<String> {
         let mut content = String::new();
         File::open(path).ok()?.read_to_string(&mut content).ok()?;
@@ -94,17 +94,17 @@ mod system {
     }
 }
 
-/// Bytes of a path that the standard library opens without allocating, which it could not do
-/// without the risk of an abort.
+/// Greatest length of a path that the standard library opens without an allocation, which could
+/// abort.
 #[cfg(any(test, all(target_os = "linux", not(miri))))]
 const PATH_BYTES: usize = 383;
 
-/// The smallest memory limit of the control groups that a process is in, and of those around them,
-/// bytes.
+/// Returns the smallest memory limit in bytes of the control groups that a process is in, and of
+/// the groups that contain them.
 ///
-/// `groups` and `mounts` are what `/proc/self/cgroup` and `/proc/self/mountinfo` say, and `number`
-/// reads a file that holds a number. Both versions of control groups are looked at, as a system may
-/// have both.
+/// `groups` and `mounts` are the content of `/proc/self/cgroup` and `/proc/self/mountinfo`, and
+/// `number` reads a file that holds a number. A system may have both versions of control groups, so
+/// this looks at both.
 #[cfg(any(test, all(target_os = "linux", not(miri))))]
 fn group_limit(groups: &str, mounts: &str, number: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     let mut limit: Option<u64> = None;
@@ -126,7 +126,7 @@ fn group_limit(groups: &str, mounts: &str, number: impl Fn(&str) -> Option<u64>)
         let Some((root, point)) = mounts.lines().find_map(|mount| mount_of(mount, kind)) else {
             continue;
         };
-        // Seen from inside a container the mount may begin below the root of the hierarchy.
+        // Inside a container, the mount may begin below the root of the hierarchy.
         let inside =
             path.strip_prefix(root.trim_end_matches('/')).filter(|rest| !rest.contains(".."));
         let mut group = inside.unwrap_or("").trim_end_matches('/');
@@ -145,8 +145,8 @@ fn group_limit(groups: &str, mounts: &str, number: impl Fn(&str) -> Option<u64>)
     limit
 }
 
-/// The group at which a mount of control groups of this kind begins, and the directory that it is
-/// mounted on, if a line of `mountinfo` is one of it that has the memory controller.
+/// Parses a line of `mountinfo`. If it mounts control groups of this kind with the memory
+/// controller, returns the group at which the mount begins and the directory that it is mounted on.
 #[cfg(any(test, all(target_os = "linux", not(miri))))]
 fn mount_of<'m>(line: &'m str, kind: &str) -> Option<(&'m str, &'m str)> {
     // "35 31 0:32 /root /mount/point options - type source super,options"
@@ -203,7 +203,7 @@ mod tests {
         ];
         assert_eq!(limit("0::/docker/1234\n", mounts, &files), Some(1_000));
         assert_eq!(limit("0::/docker/1234/inner\n", mounts, &files), Some(500));
-        // From another namespace the path leads out of the mount.
+        // In another namespace, the path leads out of the mount.
         assert_eq!(limit("0::/../../other\n", mounts, &files), Some(1_000));
         let namespaced = "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         assert_eq!(limit("0::/\n", namespaced, &files), Some(1_000));

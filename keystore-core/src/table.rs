@@ -20,20 +20,20 @@ use crate::sync::reentrancy::Closure;
 /// Action on a key that [`Table::update_entry`] has looked up.
 #[derive(Debug)]
 pub(crate) enum Action<'v> {
-    /// Leave it as it is.
+    /// Leave the key as it is.
     Keep,
-    /// Give it this value.
+    /// Set this value.
     Set(Cow<'v, [u8]>),
-    /// Remove it.
+    /// Remove the key.
     Delete,
 }
 
 /// A backend's table. `hash` is always the hash of `key` by the table's own account, and the
 /// length of `key` was checked.
 pub(crate) trait Table {
-    /// Where nodes come from.
+    /// The allocator of the nodes.
     type Allocator: NodeAllocator;
-    /// What hashes keys.
+    /// The hasher of the keys.
     type Hasher: BuildHasher;
     /// The backend of this table.
     const BACKEND: BackendKind;
@@ -42,30 +42,31 @@ pub(crate) trait Table {
 
     fn account(&self) -> &Account<Self::Allocator, Self::Hasher>;
 
-    /// Enters the table, or returns `None` if there is no memory for what a thread needs at first.
+    /// Enters the table, or returns `None` if there is no memory to register the thread.
     fn enter(&self) -> Option<Self::Session>;
 
-    /// Lets go of what the session holds back, between two operations of a long session. No
-    /// reference into the table is held at that time.
+    /// Renews the session between two operations, so that garbage which it holds back can be freed.
+    /// The thread holds no reference into the table at that time.
     #[inline]
     fn refresh(&self, _session: &mut Self::Session) {}
 
-    /// Leaves the table after a write. (A session of reads is just dropped.)
+    /// Leaves the table after a write. (A session that only reads is dropped instead.)
     #[inline]
     fn leave(&self, session: Self::Session) {
         drop(session);
     }
 
-    /// Asks the processor for the bucket of `hash`. Only a hint.
+    /// Prefetches the bucket of `hash`. Only a hint.
     #[inline]
     fn prefetch_bucket(&self, _session: &Self::Session, _hash: u64) {}
 
-    /// Asks the processor for the node that a key with this hash likely has. Its bucket has been
-    /// asked for before. Only a hint.
+    /// Prefetches the node that a key with this hash likely has. Its bucket was prefetched before.
+    /// Only a hint.
     #[inline]
     fn prefetch_node(&self, _session: &Self::Session, _hash: u64) {}
 
-    /// Shows the value of `key` to `visit`. `C` tells whose closure it is.
+    /// Passes the value of `key` to `visit` and returns the closure's result. `C` says whether the
+    /// closure is the user's or the crate's.
     fn read<C: Closure, R>(
         &self,
         session: &Self::Session,
@@ -157,7 +158,7 @@ pub(crate) fn describe<T: Table>(table: &T, name: &str, f: &mut fmt::Formatter<'
     line.finish_non_exhaustive()
 }
 
-/// Bytes that a table takes besides its live nodes.
+/// The memory that a table takes besides its live nodes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Footprint {
     pub(crate) table_bytes: u64,
@@ -173,7 +174,7 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Counts a bucket whose nodes have these sizes.
+    /// Counts a bucket whose nodes have these sizes. Returns -10 if there is no memory to count it.
     pub(crate) fn add_bucket(&mut self, node_sizes: impl Iterator<Item = usize>) -> Result<()> {
         let mut entries = 0;
         for size in node_sizes {
