@@ -161,6 +161,16 @@ impl Error {
         }
     }
 
+    /// Returns the error with the name of the operation that the caller asked for, if the error
+    /// names one. An operation made of others uses it.
+    #[must_use]
+    pub(crate) fn of_operation(mut self, name: &'static str) -> Self {
+        if let Self::Busy { operation } | Self::LockTimeout { operation, .. } = &mut self {
+            *operation = name;
+        }
+        self
+    }
+
     /// Returns an [`Error::InvalidArgument`] for `argument`.
     pub fn invalid_argument(
         argument: &'static str,

@@ -226,7 +226,10 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
-        let removed = self.table.retain(&mut enter_table(&self.table)?, keep)?;
+        let removed = self
+            .table
+            .retain(&mut enter_table(&self.table)?, keep)
+            .map_err(|error| error.of_operation("retain"))?;
         if removed > 0 && self.shrinking == Shrinking::Automatic {
             // The scan took O(n), and so does this. Lack of memory only delays it.
             let _ = self.table.shrink();
@@ -239,7 +242,7 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn clear(&self) -> Result<()> {
-        self.retain(|_, _| false)?;
+        self.retain(|_, _| false).map_err(|error| error.of_operation("clear"))?;
         self.mark_cleaned_up();
         Ok(())
     }

@@ -19,7 +19,8 @@ pub(crate) const CHECKS: &[Check] = checks![
         a_closure_may_read_what_it_is_shown,
         closures_three_deep_end,
         a_walk_that_inserts_into_its_store_ends,
-        a_closure_uses_another_store_freely;
+        a_closure_uses_another_store_freely,
+        a_refused_call_is_named_as_the_caller_named_it;
     shared:
         two_threads_that_call_across_each_other_end,
         two_stores_that_call_across_each_other_end,
@@ -105,6 +106,26 @@ fn assert_answered<T>(combination: &Combination, name: &str, result: &Result<T, 
 /// Whether the closure of this operation decides what becomes of a key.
 fn decides(outer: &str) -> bool {
     outer.starts_with("update") || outer.starts_with("retain")
+}
+
+fn a_refused_call_is_named_as_the_caller_named_it(combination: &Combination) {
+    type Call = fn(&dyn Keystore) -> Result<(), Error>;
+    let calls: [(&str, Call); 3] = [
+        ("clear", |store| store.clear()),
+        ("retain", |store| store.retain_dyn(&mut |_, _| false).map(drop)),
+        ("for_each", |store| store.for_each_dyn(&mut |_, _| ControlFlow::Continue(()))),
+    ];
+    for (name, call) in calls {
+        let store = combination.open(&one_bucket());
+        fill(&*store, 3);
+        let mut inside = Ok(());
+        update(&*store, &key(1), &mut || inside = call(&*store), Update::Keep).unwrap();
+        match inside {
+            Ok(()) => assert_eq!(combination.backend, BackendKind::Epoch, "{name}"),
+            Err(Error::Busy { operation }) => assert_eq!(operation, name),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
 }
 
 fn every_verb_inside_every_closure_ends(combination: &Combination) {
