@@ -14,6 +14,7 @@
 //! changes only through [`Node::overwrite`], which needs exclusive access to the node.
 
 use std::alloc::Layout;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::allocator::NodeAllocator;
@@ -226,6 +227,46 @@ impl Node {
 unsafe impl Send for Node {}
 // SAFETY: a shared `Node` gives no more than a copy of the address, which is `Send`.
 unsafe impl Sync for Node {}
+
+/// A node that stays alive, and that nobody writes to, for `'a`. So it may be read without further
+/// promises.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeRef<'a> {
+    node: Node,
+    _borrowed: PhantomData<&'a [u8]>,
+}
+
+impl<'a> NodeRef<'a> {
+    /// Borrows a node.
+    ///
+    /// # Safety
+    /// The node stays alive for `'a`, and no [`Node::overwrite`] runs during `'a`.
+    #[inline]
+    pub(crate) unsafe fn new(node: Node) -> Self {
+        Self { node, _borrowed: PhantomData }
+    }
+
+    /// Returns the key.
+    #[inline]
+    pub(crate) fn key(self) -> &'a [u8] {
+        // SAFETY: the promise of `new`.
+        unsafe { self.node.key() }
+    }
+
+    /// Returns the value.
+    #[inline]
+    pub(crate) fn value(self) -> &'a [u8] {
+        // SAFETY: the promise of `new`.
+        unsafe { self.node.value() }
+    }
+
+    /// Returns the size of the allocation in bytes.
+    #[inline]
+    pub(crate) fn size(self) -> usize {
+        // SAFETY: the promise of `new`.
+        unsafe { self.node.size() }
+    }
+}
 
 /// Returns whether two keys are equal. It compares words and calls no function, since a call would
 /// spill everything that a lookup has in registers.

@@ -1,21 +1,26 @@
 //! A bucket: a lock, a word for its depth and its chain of overflow buckets, and six slots, on one
 //! cache line.
 //!
-//! The methods on [`Entries`] want the bucket's lock: that is what their `# Safety` sections mean
-//! by "held". A bucket of zeros is an unlocked, empty bucket of depth 0.
+//! The slots are reached through [`LockedBucket`], which owns the bucket's lock: to look needs
+//! either side of it, to change needs the exclusive side. A search gives a [`Lookup`], which owns
+//! the lock too. So no slot or node outlives the lock that protects it.
+//!
+//! A bucket of zeros is an unlocked, empty bucket of depth 0.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::mem::offset_of;
+use std::ops::Deref;
 use std::ptr::{self, NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use super::lock::BucketLock;
+use super::lock::{BucketLock, Exclusive, ExclusiveAccess, Shared, Sole};
 use crate::backend::common::tagged_ptr::TaggedPtr;
 use crate::backend::common::tags::Matches;
 use crate::backend::common::zeroed_array::{CACHE_LINE, Zeroable};
 use crate::error::{Error, Result};
-use crate::node::Node;
+use crate::node::{Node, NodeRef};
 
 /// Number of slots in the bucket itself.
 const SLOTS: usize = 6;
@@ -23,41 +28,32 @@ const SLOTS: usize = 6;
 /// Number of slots in an overflow bucket.
 const OVERFLOW_SLOTS: usize = 7;
 
+/// A bucket. Chain and slots are written under the exclusive side of the lock only.
 #[repr(C, align(64))]
 pub(super) struct Bucket<L> {
-    pub(super) lock: L,
-    pub(super) entries: Entries,
-}
-
-/// Data that the lock protects. It is written under the exclusive side only, and read under
-/// either. The depth may be read without the lock.
-#[repr(C)]
-pub(super) struct Entries {
+    lock: L,
     /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the
     /// bucket's depth.
     chain: AtomicUsize,
     slots: [Slot; SLOTS],
 }
 
-/// A slot. It is written under the exclusive side of the lock only; but [`Bucket::hint`] reads it
-/// without.
+/// A slot. It is atomic because [`Bucket::hint`] reads it without the lock.
 #[repr(transparent)]
-pub(super) struct Slot(AtomicU64);
-
-/// The slot that a key was found in, and the key's node.
-pub(super) type Found<'a> = (&'a Slot, Node);
+struct Slot(AtomicU64);
 
 impl Slot {
     #[inline]
-    pub(super) fn get(&self) -> TaggedPtr {
+    fn get(&self) -> TaggedPtr {
         TaggedPtr(self.0.load(Ordering::Relaxed))
     }
 
     #[inline]
-    pub(super) fn set(&self, word: TaggedPtr) {
+    fn set(&self, word: TaggedPtr) {
         self.0.store(word.0, Ordering::Relaxed);
     }
 
+    #[inline]
     fn take(&self) -> TaggedPtr {
         let word = self.get();
         self.set(TaggedPtr::EMPTY);
@@ -65,7 +61,7 @@ impl Slot {
     }
 }
 
-/// The bits of `Entries::chain` that are the depth.
+/// The bits of `Bucket::chain` that are the depth.
 const DEPTH: usize = align_of::<Overflow>() - 1;
 
 /// Overflow bucket: more slots, on another cache line.
@@ -75,47 +71,87 @@ struct Overflow {
     next: *mut Overflow,
 }
 
-/// Empty overflow buckets without an owner. [`Entries::push`] takes one of them before it
+/// Empty overflow buckets without an owner. [`LockedBucket::push`] takes one of them before it
 /// allocates.
 pub(super) struct Spare(*mut Overflow);
+
+/// A bucket whose lock is held, on the side that the guard `G` says.
+pub(super) struct LockedBucket<'a, L, G> {
+    bucket: &'a Bucket<L>,
+    _guard: G,
+}
+
+/// A bucket whose lock is held by readers.
+pub(super) type ReadLocked<'a, L> = LockedBucket<'a, L, Shared<'a, L>>;
+
+/// A bucket whose lock is held by one writer.
+pub(super) type WriteLocked<'a, L> = LockedBucket<'a, L, Exclusive<'a, L>>;
+
+/// What a search for a key in a locked bucket has found, with the lock.
+pub(super) struct Lookup<'a, L, G> {
+    bucket: LockedBucket<'a, L, G>,
+    /// The slot of the key, in the bucket or in its chain, and the node in it.
+    found: Option<(NonNull<Slot>, Node)>,
+}
 
 // SAFETY: zeros are empty slots, null pointers, and by the promise of `BucketLock` an unlocked
 // lock.
 unsafe impl<L: BucketLock> Zeroable for Bucket<L> {}
 
 impl<L: BucketLock> Bucket<L> {
+    /// Index of the first slot, in words.
+    const FIRST: usize = offset_of!(Self, slots) / size_of::<TaggedPtr>();
+
+    /// Locks the bucket for reading if it need not wait.
+    #[inline]
+    pub(super) fn try_read(&self) -> Option<ReadLocked<'_, L>> {
+        Shared::try_lock(&self.lock).map(|guard| LockedBucket { bucket: self, _guard: guard })
+    }
+
+    /// Locks the bucket for reading. See [`Shared::lock`].
+    #[inline]
+    pub(super) fn read(&self, lock_timeout: Option<Duration>) -> Option<ReadLocked<'_, L>> {
+        let guard = Shared::lock(&self.lock, lock_timeout)?;
+        Some(LockedBucket { bucket: self, _guard: guard })
+    }
+
+    /// Locks the bucket for writing if its lock is free.
+    #[inline]
+    pub(super) fn try_write(&self) -> Option<WriteLocked<'_, L>> {
+        Exclusive::try_lock(&self.lock).map(|guard| LockedBucket { bucket: self, _guard: guard })
+    }
+
+    /// Locks the bucket for writing. See [`Exclusive::lock`].
+    #[inline]
+    pub(super) fn write(&self, lock_timeout: Option<Duration>) -> Option<WriteLocked<'_, L>> {
+        let guard = Exclusive::lock(&self.lock, lock_timeout)?;
+        Some(LockedBucket { bucket: self, _guard: guard })
+    }
+
+    /// Returns the bucket as if it were locked for writing.
+    ///
+    /// # Safety
+    /// Nobody else uses the bucket while the result is used.
+    pub(super) unsafe fn assume_locked(&self) -> LockedBucket<'_, L, Sole> {
+        LockedBucket { bucket: self, _guard: Sole }
+    }
+
     /// Touches the bucket, so that the system provides its memory now.
     pub(super) fn touch(&self) {
-        let state = self.lock.lock_exclusive();
-        // SAFETY: locked in the line above.
-        unsafe { self.lock.unlock_exclusive(state) }
+        drop(self.try_write());
     }
 
-    /// Returns the slot of `key`, and its node.
-    ///
-    /// # Safety
-    /// The lock is held, either side, and stays so while the result is used.
-    pub(super) unsafe fn find(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
-        // SAFETY: the caller's promise.
-        unsafe { self.find_in_line(tag, key).or_else(|| self.entries.find_in_chain(tag, key)) }
-    }
-
-    /// [`find`](Self::find) among the bucket's own slots, without the overflow buckets.
-    ///
-    /// # Safety
-    /// As for [`find`](Self::find).
+    /// Returns the number of levels that the bucket lies below the initial one, as it was last
+    /// set; 0 if it never was.
     #[inline]
-    pub(super) unsafe fn find_in_line(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
-        // All at once: which of the slots it is cannot be guessed, and a wrong guess is found out
-        // only when the bucket has come from memory, and all that was begun meanwhile is in vain.
-        for slot in self.with_tag(tag) {
-            let Some(node) = slot.get().node() else { continue };
-            // SAFETY: a node in a bucket is alive as long as the bucket's lock is held.
-            if unsafe { node.has_key(key) } {
-                return Some((slot, node));
-            }
-        }
-        None
+    pub(super) fn depth(&self) -> usize {
+        self.chain.load(Ordering::Acquire) & DEPTH
+    }
+
+    /// Returns the first overflow bucket, or null.
+    #[inline]
+    fn overflow(&self) -> *mut Overflow {
+        ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !DEPTH)
     }
 
     /// Returns the first node whose tag is `tag`: most likely the one that a lookup needs. Only
@@ -136,10 +172,6 @@ impl<L: BucketLock> Bucket<L> {
         // SAFETY: the words that were looked at are the slots of this bucket.
         matches.map(move |word| unsafe { &*line.cast::<Slot>().add(word) })
     }
-
-    /// Index of the first slot, in words.
-    const FIRST: usize =
-        (offset_of!(Self, entries) + offset_of!(Entries, slots)) / size_of::<TaggedPtr>();
 }
 
 impl Overflow {
@@ -177,9 +209,11 @@ impl Spare {
     }
 
     /// Adds an emptied overflow bucket.
-    fn put(&mut self, overflow: *mut Overflow) {
-        // SAFETY: the overflow bucket was unlinked by the caller and is owned by this list from
-        // here on.
+    ///
+    /// # Safety
+    /// The overflow bucket was unlinked, and nobody uses it from here on.
+    unsafe fn put(&mut self, overflow: *mut Overflow) {
+        // SAFETY: the caller's promise: the list owns the overflow bucket from here on.
         unsafe {
             (*overflow).next = self.0;
         }
@@ -212,7 +246,7 @@ struct Slots<'a> {
     slot: *const Slot,
     left: usize,
     next: *mut Overflow,
-    _locked: PhantomData<&'a Entries>,
+    _locked: PhantomData<&'a Slot>,
 }
 
 impl<'a> Iterator for Slots<'a> {
@@ -222,7 +256,7 @@ impl<'a> Iterator for Slots<'a> {
     fn next(&mut self) -> Option<&'a Slot> {
         if self.left == 0 {
             let overflow = NonNull::new(self.next)?.as_ptr();
-            // SAFETY: the maker of the iterator holds the lock, so the chain stays as it is.
+            // SAFETY: the iterator borrows the locked bucket, so the chain stays as it is.
             unsafe {
                 self.slot = (&raw const (*overflow).slots).cast();
                 self.next = (*overflow).next;
@@ -240,92 +274,85 @@ impl<'a> Iterator for Slots<'a> {
     }
 }
 
-impl Entries {
+impl<L, G> Deref for LockedBucket<'_, L, G> {
+    type Target = Bucket<L>;
+
+    #[inline]
+    fn deref(&self) -> &Bucket<L> {
+        self.bucket
+    }
+}
+
+impl<'a, L: BucketLock, G> LockedBucket<'a, L, G> {
     #[inline]
     fn slots(&self) -> Slots<'_> {
         Slots {
-            slot: self.slots.as_ptr(),
+            slot: self.bucket.slots.as_ptr(),
             left: SLOTS,
             next: self.overflow(),
             _locked: PhantomData,
         }
     }
 
-    /// Returns whether all entries are in the bucket's own slots.
+    /// Returns the nodes of the bucket and its chain.
     #[inline]
-    pub(super) fn are_in_line(&self) -> bool {
-        self.overflow().is_null()
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeRef<'_>> {
+        // SAFETY: a node in a bucket stays alive and unwritten while the lock is held and this
+        // borrow of it lasts.
+        self.slots().filter_map(|slot| slot.get().node().map(|node| unsafe { NodeRef::new(node) }))
     }
 
-    /// Returns the first overflow bucket, or null.
-    #[inline]
-    fn overflow(&self) -> *mut Overflow {
-        ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !DEPTH)
+    /// Returns the number of overflow buckets.
+    pub(super) fn overflow_buckets(&self) -> usize {
+        self.slots().skip(SLOTS).count() / OVERFLOW_SLOTS
     }
 
-    /// # Safety
-    /// The lock is held exclusively.
-    unsafe fn set_overflow(&self, overflow: *mut Overflow) {
+    /// Looks for `key`, in the bucket and its chain.
+    pub(super) fn find(self, tag: u16, key: &[u8]) -> Lookup<'a, L, G> {
+        let lookup = self.find_in_line(tag, key);
+        if lookup.is_complete() { lookup } else { lookup.find_in_chain(tag, key) }
+    }
+
+    /// Looks for `key` among the bucket's own slots, without the overflow buckets.
+    #[inline(always)]
+    pub(super) fn find_in_line(self, tag: u16, key: &[u8]) -> Lookup<'a, L, G> {
+        let found = self.search_line(tag, key);
+        Lookup { bucket: self, found }
+    }
+
+    #[inline(always)]
+    fn search_line(&self, tag: u16, key: &[u8]) -> Option<(NonNull<Slot>, Node)> {
+        // Tags are compared all at once: which slot it is cannot be predicted. A wrong prediction
+        // is noticed only when the bucket has come from memory, and all work begun since is lost.
+        for slot in self.bucket.with_tag(tag) {
+            let Some(node) = slot.get().node() else { continue };
+            // SAFETY: a node in a bucket is alive and unwritten while the bucket's lock is held.
+            if unsafe { node.has_key(key) } {
+                return Some((NonNull::from_ref(slot), node));
+            }
+        }
+        None
+    }
+}
+
+impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
+    fn set_overflow(&mut self, overflow: *mut Overflow) {
         let depth = self.chain.load(Ordering::Relaxed) & DEPTH;
         self.chain.store(overflow.expose_provenance() | depth, Ordering::Release);
     }
 
-    /// Returns the number of levels that the bucket lies below the initial one, as it was last
-    /// set; 0 if it never was.
-    #[inline]
-    pub(super) fn depth(&self) -> usize {
-        self.chain.load(Ordering::Acquire) & DEPTH
-    }
-
-    /// Sets the number of levels that the bucket lies below the initial one.
-    ///
-    /// # Safety
-    /// The lock is held exclusively, and the bucket has the entries of those hashes.
-    pub(super) unsafe fn set_depth(&self, depth: usize) {
+    /// Sets the number of levels that the bucket lies below the initial one. The bucket must have
+    /// the entries of those hashes.
+    pub(super) fn set_depth(&mut self, depth: usize) {
         debug_assert!(depth <= DEPTH);
         // Release: a thread that finds the bucket made finds its entries.
         self.chain.store(self.overflow().expose_provenance() | depth, Ordering::Release);
     }
 
-    /// Returns the pointers that have a node.
-    ///
-    /// # Safety
-    /// The lock is held, either side, while the iterator is used.
-    #[inline]
-    pub(super) unsafe fn words(&self) -> impl Iterator<Item = TaggedPtr> {
-        // SAFETY: the caller's promise.
-        unsafe { self.occupied() }.map(|(_, word)| word)
-    }
-
-    /// Returns the slots that hold a node, with their contents.
-    ///
-    /// # Safety
-    /// The lock is held, either side, while the iterator is used; a slot is written only under the
-    /// exclusive side.
-    #[inline]
-    pub(super) unsafe fn occupied(&self) -> impl Iterator<Item = (&Slot, TaggedPtr)> {
-        self.slots().map(|slot| (slot, slot.get())).filter(|&(_, word)| word != TaggedPtr::EMPTY)
-    }
-
-    /// Returns the slot of `key` in the overflow buckets, and its node.
-    ///
-    /// # Safety
-    /// As for [`Bucket::find`].
-    pub(super) unsafe fn find_in_chain(&self, tag: u16, key: &[u8]) -> Option<Found<'_>> {
-        let tagged = self.slots().skip(SLOTS).filter(|slot| slot.get().tag() == tag);
-        // SAFETY: the caller's promise: the bucket is locked, so its nodes are alive.
-        tagged
-            .filter_map(|slot| Some((slot, slot.get().node()?)))
-            .find(|(_, node)| unsafe { node.has_key(key) })
-    }
-
     /// Puts a pointer into an empty slot. If all are full, it takes an overflow bucket from
     /// `spare` or allocates one. Returns whether the slot is in an overflow bucket.
-    ///
-    /// # Safety
-    /// The lock is held exclusively.
     #[inline]
-    pub(super) unsafe fn push(&self, word: TaggedPtr, spare: &mut Spare) -> Result<bool> {
+    pub(super) fn push(&mut self, word: TaggedPtr, spare: &mut Spare) -> Result<bool> {
         for (at, slot) in self.slots().enumerate() {
             if slot.get() == TaggedPtr::EMPTY {
                 slot.set(word);
@@ -336,86 +363,129 @@ impl Entries {
             Some(overflow) => overflow,
             None => Overflow::allocate()?,
         };
-        // SAFETY: the overflow bucket is ours, and under the exclusive lock so is the chain.
+        // SAFETY: the overflow bucket is ours until it is linked.
         unsafe {
             (*overflow).slots[0].set(word);
             (*overflow).next = self.overflow();
-            self.set_overflow(overflow);
         }
+        self.set_overflow(overflow);
         Ok(true)
+    }
+
+    /// Takes out each node that `is_unwanted`, one at a time, as the iterator is asked for it.
+    pub(super) fn extract_if(
+        &mut self,
+        mut is_unwanted: impl FnMut(NodeRef<'_>) -> bool,
+    ) -> impl Iterator<Item = Node> {
+        self.slots().filter_map(move |slot| {
+            let node = slot.get().node()?;
+            // SAFETY: a node in a bucket is alive and unwritten while the lock is held.
+            let unwanted = is_unwanted(unsafe { NodeRef::new(node) });
+            unwanted.then(|| {
+                slot.set(TaggedPtr::EMPTY);
+                node
+            })
+        })
     }
 
     /// Writes into each word whether it goes to the second half of a split, as `second` says.
     /// `second` may panic, as it may call the user's hasher: nothing has moved then. What it leaves
     /// in the words means nothing, and the next split writes it anew.
-    ///
-    /// # Safety
-    /// The lock is held exclusively.
-    pub(super) unsafe fn divide(&self, second: impl Fn(TaggedPtr) -> bool) {
-        let divide = |slots: &[Slot]| {
-            for slot in slots.iter().filter(|slot| slot.get() != TaggedPtr::EMPTY) {
-                slot.set(slot.get().going_to_second(second(slot.get())));
+    pub(super) fn divide(&mut self, second: impl Fn(TaggedPtr, NodeRef<'_>) -> bool) {
+        for slot in self.slots() {
+            let word = slot.get();
+            if let Some(node) = word.node() {
+                // SAFETY: a node in a bucket is alive and unwritten while the lock is held.
+                slot.set(word.going_to_second(second(word, unsafe { NodeRef::new(node) })));
             }
-        };
-        divide(&self.slots);
-        let mut overflow = self.overflow();
-        // SAFETY: under the exclusive lock slots and chain are ours.
-        while let Some(further) = unsafe { overflow.as_ref() } {
-            divide(&further.slots);
-            overflow = further.next;
         }
     }
 
-    /// Takes every word out and hands it to `place`, with the overflow buckets that have become
-    /// free so far. Moving words to this bucket or one other never needs more of them than that: n
-    /// words of a bucket with f overflow buckets emptied are at most 6 + 7f, and two buckets with
-    /// 12 slots of their own hold so many in f more.
+    /// Takes every word out. Hands it to `place`, with this bucket and the overflow buckets that
+    /// have become free so far. Moving words to this bucket or one other never needs more of them
+    /// than that: n words of a bucket with f overflow buckets emptied are at most 6 + 7f, and two
+    /// buckets with 12 slots of their own hold so many in f more.
     ///
-    /// # Safety
-    /// The lock is held exclusively, and `place` takes none and does not panic: a word that it has
-    /// not placed would be lost.
-    pub(super) unsafe fn drain(
-        &self,
+    /// `place` must not panic: the words that it has not placed would be lost.
+    pub(super) fn drain(
+        &mut self,
         mut spare: Spare,
-        mut place: impl FnMut(TaggedPtr, &mut Spare),
+        mut place: impl FnMut(&mut Self, TaggedPtr, &mut Spare),
     ) {
-        let mut place_all = |words: &[TaggedPtr], spare: &mut Spare| {
-            words
-                .iter()
-                .filter(|&&word| word != TaggedPtr::EMPTY)
-                .for_each(|&word| place(word, spare));
+        let mut place_all = |bucket: &mut Self, words: &[TaggedPtr], spare: &mut Spare| {
+            for &word in words.iter().filter(|&&word| word != TaggedPtr::EMPTY) {
+                place(bucket, word, spare);
+            }
         };
         // Each array is emptied before any of its words is placed, so `place` may push to this
         // same bucket.
-        let words = self.slots.each_ref().map(Slot::take);
+        let words = self.bucket.slots.each_ref().map(Slot::take);
         let mut overflow = self.overflow();
-        // SAFETY: under the exclusive lock slots and chain are ours.
-        unsafe {
-            self.set_overflow(null_mut());
-            place_all(&words, &mut spare);
-            while let Some(emptied) = overflow.as_ref() {
-                let words = emptied.slots.each_ref().map(Slot::take);
-                let next = emptied.next;
-                spare.put(overflow);
-                place_all(&words, &mut spare);
-                overflow = next;
-            }
+        self.set_overflow(null_mut());
+        place_all(self, &words, &mut spare);
+        // SAFETY: the chain is unlinked, so it is ours.
+        while let Some(emptied) = unsafe { overflow.as_ref() } {
+            let words = emptied.slots.each_ref().map(Slot::take);
+            let next = emptied.next;
+            // SAFETY: as above, and nobody uses this part of it from here on.
+            unsafe { spare.put(overflow) };
+            place_all(self, &words, &mut spare);
+            overflow = next;
         }
     }
+}
 
-    /// Returns the number of overflow buckets.
-    ///
-    /// # Safety
-    /// The lock is held, either side.
-    pub(super) unsafe fn overflow_buckets(&self) -> usize {
-        let mut overflow = self.overflow();
-        let mut count = 0;
-        while !overflow.is_null() {
-            count += 1;
-            // SAFETY: under the lock the chain stays as it is.
-            overflow = unsafe { (*overflow).next };
-        }
-        count
+impl<L: BucketLock, G> Lookup<'_, L, G> {
+    /// Returns whether the search is over: the key was found, or there is no overflow bucket.
+    #[inline]
+    pub(super) fn is_complete(&self) -> bool {
+        self.found.is_some() || self.bucket.overflow().is_null()
+    }
+
+    /// Goes on with the search, in the overflow buckets.
+    pub(super) fn find_in_chain(mut self, tag: u16, key: &[u8]) -> Self {
+        let tagged = self.bucket.slots().skip(SLOTS).filter(|slot| slot.get().tag() == tag);
+        // SAFETY: a node in a bucket is alive and unwritten while the lock is held.
+        self.found = tagged
+            .filter_map(|slot| Some((NonNull::from_ref(slot), slot.get().node()?)))
+            .find(|(_, node)| unsafe { node.has_key(key) });
+        self
+    }
+
+    /// Returns the key's node, or `None` if the key was not found.
+    #[inline]
+    pub(super) fn node(&self) -> Option<NodeRef<'_>> {
+        // SAFETY: a node in a bucket stays alive and unwritten while the lock is held and this
+        // borrow of it lasts.
+        self.found.map(|(_, node)| unsafe { NodeRef::new(node) })
+    }
+}
+
+impl<'a, L: BucketLock, G: ExclusiveAccess> Lookup<'a, L, G> {
+    /// Writes `value` over the old one if the key was found and its node has space for it. Returns
+    /// whether it did. See [`Node::overwrite`].
+    #[inline]
+    pub(super) fn overwrite(&mut self, value: &[u8]) -> bool {
+        // SAFETY: the lock is held exclusively and no borrow of the node is left, so nobody else
+        // uses it.
+        self.found.is_some_and(|(_, node)| unsafe { node.overwrite(value) })
+    }
+
+    /// Puts `word` into the slot of the found key. Returns the node that was there, which nobody
+    /// else uses from here on; or `None` if the key was not found.
+    #[inline]
+    pub(super) fn replace(self, word: TaggedPtr) -> Option<(LockedBucket<'a, L, G>, Node)> {
+        let (slot, node) = self.found?;
+        // SAFETY: the slot is part of the bucket or its chain, which stays as it is while the lock
+        // is held.
+        unsafe { slot.as_ref() }.set(word);
+        Some((self.bucket, node))
+    }
+
+    /// Returns the bucket.
+    #[inline]
+    pub(super) fn into_bucket(self) -> LockedBucket<'a, L, G> {
+        self.bucket
     }
 }
 

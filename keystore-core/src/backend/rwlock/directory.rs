@@ -20,8 +20,8 @@ use std::num::NonZeroUsize;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use super::bucket::Bucket;
-use super::lock::BucketLock;
+use super::bucket::{Bucket, LockedBucket};
+use super::lock::{BucketLock, ExclusiveAccess};
 use crate::backend::common::zeroed_array::ZeroedArray;
 use crate::error::{Error, Result};
 use crate::fallible::try_box;
@@ -218,21 +218,21 @@ impl<L: BucketLock> Directory<L> {
     /// Returns the level of `bucket`, whose index is `index`.
     #[inline]
     pub(super) fn level_of(&self, index: usize, bucket: &Bucket<L>) -> Option<u32> {
-        match bucket.entries.depth() {
+        match bucket.depth() {
             0 if index >= self.initial.get() => None,
             depth => Some(self.initial_level + depth as u32),
         }
     }
 
-    /// Sets the level of `bucket`, or `None` if it was merged into another.
-    ///
-    /// # Safety
-    /// The bucket's lock is held exclusively, and it has the entries of the hashes that are its
-    /// own then.
-    pub(super) unsafe fn set_level(&self, bucket: &Bucket<L>, level: Option<u32>) {
+    /// Sets the level of `bucket`, or `None` if it was merged into another. The bucket must have
+    /// the entries of the hashes that are its own then.
+    pub(super) fn set_level(
+        &self,
+        bucket: &mut LockedBucket<'_, L, impl ExclusiveAccess>,
+        level: Option<u32>,
+    ) {
         let depth = level.map_or(0, |level| level - self.initial_level);
-        // SAFETY: the caller's promise.
-        unsafe { bucket.entries.set_depth(depth as usize) }
+        bucket.set_depth(depth as usize);
     }
 
     /// Bucket `index`, which is within the deepest level that [`levels`](Self::levels) gave.
@@ -335,11 +335,8 @@ mod tests {
             directory.raise(directory.levels()).unwrap();
         }
         assert_eq!(directory.owner(0b1111).0, 0b1, "no other bucket has been made");
-        // SAFETY: nobody else has the directory.
-        unsafe {
-            directory.set_level(directory.bucket(0b1), Some(2));
-            directory.set_level(directory.bucket(0b11), Some(2));
-        }
+        directory.set_level(&mut directory.bucket(0b1).try_write().unwrap(), Some(2));
+        directory.set_level(&mut directory.bucket(0b11).try_write().unwrap(), Some(2));
         assert_eq!(directory.owner(0b1111).0, 0b11);
         assert_eq!(directory.owner(0b1101).0, 0b1);
         assert_eq!(directory.owner(0b1110).0, 0b0);

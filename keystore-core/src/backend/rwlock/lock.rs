@@ -125,6 +125,21 @@ pub(super) struct Exclusive<'a, L: BucketLock> {
     state: ManuallyDrop<L::ExclusiveGuard>,
 }
 
+/// Proof that nobody else uses what a lock protects, though the lock is not held.
+pub(super) struct Sole;
+
+/// A guard that keeps everybody else out.
+///
+/// # Safety
+/// While a value of the type exists, nobody else uses what it protects.
+pub(super) unsafe trait ExclusiveAccess {}
+
+// SAFETY: the exclusive side of a lock keeps readers and writers out.
+unsafe impl<L: BucketLock> ExclusiveAccess for Exclusive<'_, L> {}
+
+// SAFETY: the maker of a `Sole` promises that (`Bucket::assume_locked`).
+unsafe impl ExclusiveAccess for Sole {}
+
 impl<'a, L: BucketLock> Shared<'a, L> {
     /// Takes the lock if it need not wait.
     #[inline]
@@ -154,8 +169,8 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
         lock.try_lock_exclusive().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock; waits for it, no longer than `lock_timeout`, unless the thread is inside a
-    /// closure of a store: `None` there, and if that was not enough.
+    /// Takes the lock, and waits for it up to `lock_timeout`. Returns `None` after that time, and
+    /// at once if the thread is inside a closure of a store.
     pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
             let state = reentrancy::wait_for_lock(

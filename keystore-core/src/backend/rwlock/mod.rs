@@ -35,7 +35,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use self::bucket::{Bucket, Found, OVERFLOW_BYTES, Slot, Spare};
+use self::bucket::{Bucket, LockedBucket, Lookup, OVERFLOW_BYTES, ReadLocked, Spare, WriteLocked};
 use self::directory::{Directory, mask};
 pub use self::lock::{BucketLock, NoLock, SharedLock};
 use self::lock::{Exclusive, Shared};
@@ -50,7 +50,7 @@ use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
 use crate::huge_pages::Pages;
 use crate::keystore::Change;
-use crate::node::Node;
+use crate::node::{Node, NodeRef};
 use crate::open::BackendKind;
 use crate::store::Store;
 use crate::sync::reentrancy::{self, Closure};
@@ -170,143 +170,124 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     fn locked_at_once<'a, G>(
         &'a self,
         hash: u64,
-        lock: impl FnOnce(&'a L) -> Option<G>,
-    ) -> Option<(G, &'a Bucket<L>)> {
+        lock: impl FnOnce(&'a Bucket<L>) -> Option<LockedBucket<'a, L, G>>,
+    ) -> Option<LockedBucket<'a, L, G>> {
         let (bucket, depth) = self.directory.likely_owner(hash);
-        let guard = lock(&bucket.lock)?;
-        (bucket.entries.depth() == depth).then_some((guard, bucket))
+        let bucket = lock(bucket)?;
+        (bucket.depth() == depth).then_some(bucket)
     }
 
-    /// Locks the bucket that has `hash` for reading. Returns the guard and the bucket.
-    fn locked_to_read<'a>(&'a self, hash: u64) -> Result<(Shared<'a, L>, &'a Bucket<L>)> {
-        let locked = self.locked(hash, |lock| Shared::lock(lock, self.lock_timeout));
-        locked.map(|(guard, _, bucket, _)| (guard, bucket)).ok_or_else(|| self.refused("read"))
+    /// Locks the bucket that has `hash` for reading.
+    fn locked_to_read(&self, hash: u64) -> Result<ReadLocked<'_, L>> {
+        let locked = self.locked(hash, |bucket| bucket.read(self.lock_timeout));
+        locked.map(|(bucket, ..)| bucket).ok_or_else(|| self.refused("read"))
     }
 
     /// Locks the bucket that has `hash` for writing, and splits it first if it is below the target
-    /// level. Returns the guard and the bucket.
-    fn locked_to_write<'a>(&'a self, hash: u64) -> Result<(Exclusive<'a, L>, &'a Bucket<L>)> {
+    /// level.
+    fn locked_to_write(&self, hash: u64) -> Result<WriteLocked<'_, L>> {
         loop {
-            let locked = self.locked(hash, |lock| Exclusive::lock(lock, self.lock_timeout));
-            let Some((guard, index, bucket, level)) = locked else {
+            let locked = self.locked(hash, |bucket| bucket.write(self.lock_timeout));
+            let Some((mut bucket, index, level)) = locked else {
                 return Err(self.refused("write"));
             };
             if level >= self.directory.levels().target || reentrancy::is_inside() {
-                return Ok((guard, bucket));
+                return Ok(bucket);
             }
-            self.split(index, bucket);
-            let level = self.directory.level_of(index, bucket);
+            self.split(index, &mut bucket);
+            let level = self.directory.level_of(index, &bucket);
             if level.is_some_and(|level| hash as usize & mask(level) == index) {
-                return Ok((guard, bucket));
+                return Ok(bucket);
             }
         }
     }
 
-    /// Locks the bucket that has `hash`, by `lock`. Returns the guard, the bucket's index, the
-    /// bucket, and its level.
+    /// Locks the bucket that has `hash`, by `lock`. Returns the bucket, its index and its level.
     #[inline(never)]
     fn locked<'a, G>(
         &'a self,
         hash: u64,
-        lock: impl Fn(&'a L) -> Option<G>,
-    ) -> Option<(G, usize, &'a Bucket<L>, u32)> {
+        lock: impl Fn(&'a Bucket<L>) -> Option<LockedBucket<'a, L, G>>,
+    ) -> Option<(LockedBucket<'a, L, G>, usize, u32)> {
         loop {
             let (index, bucket) = self.directory.owner(hash);
-            let guard = lock(&bucket.lock)?;
+            let bucket = lock(bucket)?;
             // Before it was locked, the bucket may have been split or merged.
-            let level = self.directory.level_of(index, bucket);
+            let level = self.directory.level_of(index, &bucket);
             if let Some(level) = level.filter(|&level| hash as usize & mask(level) == index) {
-                return Some((guard, index, bucket, level));
+                return Some((bucket, index, level));
             }
         }
     }
 
-    /// Does the action that `decide` returns for a key whose bucket is locked and searched: the
-    /// rest of [`update_entry`](Table::update_entry).
-    ///
-    /// # Safety
-    /// The guard belongs to the bucket, which has the key's hash, and the key is where it was
-    /// found.
+    /// Does the action that `decide` returns for a key that was looked up: the rest of
+    /// [`update_entry`](Table::update_entry).
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
-    unsafe fn write<'v, C: Closure>(
+    fn write<'v, C: Closure>(
         &self,
-        guard: Exclusive<'_, L>,
-        bucket: &Bucket<L>,
-        found: Option<Found<'_>>,
+        mut lookup: Lookup<'_, L, Exclusive<'_, L>>,
         hash: u64,
         key: &[u8],
         mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        // SAFETY: the lock is held exclusively until it is dropped, so slots and nodes of the
-        // bucket are ours.
-        unsafe {
-            let change = match found {
-                Some((slot, node)) => match C::inside(|| decide(Some(node.value()))) {
-                    Action::Keep => Change::Kept,
-                    Action::Set(value) if node.overwrite(&value) => Change::Replaced,
-                    Action::Set(value) => {
-                        return self.replace(guard, slot, node, hash, key, &value, on_effect);
-                    }
-                    Action::Delete => {
-                        slot.set(TaggedPtr::EMPTY);
-                        self.account.heap.destroy_node(node);
-                        Change::Deleted
-                    }
-                },
-                None => match C::inside(|| decide(None)) {
-                    Action::Set(value) => {
-                        return self.create(guard, bucket, hash, key, &value, on_effect);
-                    }
-                    Action::Keep | Action::Delete => Change::Absent,
-                },
-            };
-            // Before the result is made, so that it need not be kept in memory meanwhile.
-            drop(guard);
-            on_effect(change);
-            Ok(change)
+        let change = match lookup.node() {
+            Some(node) => match C::inside(|| decide(Some(node.value()))) {
+                Action::Keep => Change::Kept,
+                Action::Set(value) if lookup.overwrite(&value) => Change::Replaced,
+                Action::Set(value) => return self.replace(lookup, hash, key, &value, on_effect),
+                Action::Delete => {
+                    self.destroy_replaced(lookup, TaggedPtr::EMPTY);
+                    on_effect(Change::Deleted);
+                    return Ok(Change::Deleted);
+                }
+            },
+            None => match C::inside(|| decide(None)) {
+                Action::Set(value) => return self.create(lookup, hash, key, &value, on_effect),
+                Action::Keep | Action::Delete => Change::Absent,
+            },
+        };
+        // Before the result is made, so that it need not be kept in memory meanwhile.
+        drop(lookup);
+        on_effect(change);
+        Ok(change)
+    }
+
+    /// Puts `word` into the slot of the found key, and destroys the node that was there.
+    #[inline]
+    fn destroy_replaced(&self, lookup: Lookup<'_, L, Exclusive<'_, L>>, word: TaggedPtr) {
+        if let Some((_bucket, node)) = lookup.replace(word) {
+            // SAFETY: the node was taken out of its slot under the exclusive lock, so nobody else
+            // uses it.
+            unsafe { self.account.heap.destroy_node(node) };
         }
     }
 
-    /// Replaces `node`, in `slot`, by a node with this value, for a key with this hash. It is a
-    /// function of its own, as [`create`](Self::create) is, since an overwrite in place is fast
-    /// because it is short.
-    ///
-    /// # Safety
-    /// The guard is that of the bucket with the slot, and the node is the one in it.
+    /// Replaces the found node by one with this value, for a key with this hash. It is a function
+    /// of its own, as [`create`](Self::create) is, since an overwrite in place is fast because it
+    /// is short.
     #[inline(never)]
-    #[expect(clippy::too_many_arguments, reason = "what was found, and what is to be done with it")]
-    unsafe fn replace(
+    fn replace(
         &self,
-        guard: Exclusive<'_, L>,
-        slot: &Slot,
-        node: Node,
+        lookup: Lookup<'_, L, Exclusive<'_, L>>,
         hash: u64,
         key: &[u8],
         value: &[u8],
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        // SAFETY: the lock is held exclusively, so the slot and its node are ours.
-        unsafe {
-            let new = self.account.heap.create_node(key, value, node.size())?;
-            slot.set(self.word(tag(hash), new)?);
-            self.account.heap.destroy_node(node);
-        }
-        drop(guard);
+        let replaced = lookup.node().map_or(0, NodeRef::size);
+        let new = self.account.heap.create_node(key, value, replaced)?;
+        let word = self.word(tag(hash), new)?;
+        self.destroy_replaced(lookup, word);
         on_effect(Change::Replaced);
         Ok(Change::Replaced)
     }
 
-    /// Adds a key with this hash and value.
-    ///
-    /// # Safety
-    /// The guard belongs to the bucket, which has this hash and not the key.
+    /// Adds a key with this hash and value, which was not found.
     #[inline(never)]
-    unsafe fn create(
+    fn create(
         &self,
-        guard: Exclusive<'_, L>,
-        bucket: &Bucket<L>,
+        lookup: Lookup<'_, L, Exclusive<'_, L>>,
         hash: u64,
         key: &[u8],
         value: &[u8],
@@ -314,10 +295,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     ) -> Result<Change> {
         let node = self.account.heap.create_node(key, value, 0)?;
         let word = self.word(tag(hash), node)?;
-        // SAFETY: the lock is held exclusively.
-        match unsafe { bucket.entries.push(word, &mut Spare::none()) } {
+        let mut bucket = lookup.into_bucket();
+        match bucket.push(word, &mut Spare::none()) {
             Ok(in_overflow) => {
-                drop(guard);
+                drop(bucket);
                 on_effect(Change::Created);
                 if samples_load(hash, in_overflow, || self.directory.levels().target) {
                     self.grow_if_crowded();
@@ -333,30 +314,29 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Visits every bucket once, under the lock that `lock` takes. `visit` gets a function that
-    /// tells which of its entries are still ahead of the cursor.
+    /// Visits every bucket once, locked by `lock`. `visit` gets a function that tells which of its
+    /// entries are still ahead of the cursor.
     fn scan_buckets<'a, G>(
         &'a self,
         operation: &'static str,
-        lock: impl Fn(&'a L) -> Option<G>,
-        mut visit: impl FnMut(&Bucket<L>, &dyn Fn(TaggedPtr) -> bool) -> ControlFlow<()>,
+        lock: impl Fn(&'a Bucket<L>) -> Option<LockedBucket<'a, L, G>>,
+        mut visit: impl FnMut(
+            &mut LockedBucket<'a, L, G>,
+            &dyn Fn(NodeRef<'_>) -> bool,
+        ) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut cursor = Cursor::default();
         while let Some(hash) = cursor.next_hash() {
-            let Some((_guard, _, bucket, level)) = self.locked(hash, &lock) else {
+            let Some((mut bucket, _, level)) = self.locked(hash, &lock) else {
                 return Err(self.refused(operation));
             };
             let whole = cursor.whole_bucket_ahead(level);
-            let is_ahead = |word: TaggedPtr| {
-                whole
-                    || word.node().is_some_and(|node| {
-                        // SAFETY: a node in a locked bucket is alive.
-                        let key = unsafe { node.key() };
-                        // The user's code, under a lock: what it calls of a store must not wait.
-                        cursor.is_ahead(reentrancy::inside(|| self.account.hash(key)))
-                    })
+            let is_ahead = |node: NodeRef<'_>| {
+                // The user's code, under a lock: what it calls of a store must not wait.
+                let hash_of = || self.account.hash(node.key());
+                whole || cursor.is_ahead(reentrancy::inside(hash_of))
             };
-            if visit(bucket, &is_ahead).is_break() {
+            if visit(&mut bucket, &is_ahead).is_break() {
                 break;
             }
             cursor.pass_bucket(level);
@@ -366,20 +346,14 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 }
 
 /// Shows the value of the found key to `visit`, and unlocks its bucket.
-///
-/// # Safety
-/// The guard belongs to the bucket in which the key was found.
 #[inline]
-unsafe fn show<C: Closure, L: BucketLock, R>(
-    guard: Shared<'_, L>,
-    found: Option<Found<'_>>,
+fn show<C: Closure, L: BucketLock, R>(
+    lookup: Lookup<'_, L, Shared<'_, L>>,
     visit: impl FnOnce(&[u8]) -> R,
 ) -> Option<R> {
-    // SAFETY: the lock is held until it is dropped, and a node in a locked bucket is alive and not
-    // overwritten.
-    let shown = found.map(|(_, node)| C::inside(|| visit(unsafe { node.value() })));
+    let shown = lookup.node().map(|node| C::inside(|| visit(node.value())));
     // Before there is a result: so it need not be kept in memory meanwhile.
-    drop(guard);
+    drop(lookup);
     shown
 }
 
@@ -413,8 +387,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     #[inline]
     fn prefetch_node(&self, (): &(), hash: u64) {
         let (likely, depth) = self.directory.likely_owner(hash);
-        let bucket =
-            if likely.entries.depth() == depth { likely } else { self.directory.owner(hash).1 };
+        let bucket = if likely.depth() == depth { likely } else { self.directory.owner(hash).1 };
         if let Some(node) = bucket.hint(tag(hash)) {
             prefetch(node);
         }
@@ -428,25 +401,17 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         key: &[u8],
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where
-        // the finding goes.
-        let Some((guard, bucket)) = self.locked_at_once(hash, Shared::try_lock) else {
+        let Some(bucket) = self.locked_at_once(hash, Bucket::try_read) else {
             return cold(move || {
-                let (guard, bucket) = self.locked_to_read(hash)?;
-                // SAFETY: see above.
-                Ok(unsafe { show::<C, _, _>(guard, bucket.find(tag(hash), key), visit) })
+                let lookup = self.locked_to_read(hash)?.find(tag(hash), key);
+                Ok(show::<C, _, _>(lookup, visit))
             });
         };
-        // SAFETY: see above.
-        let found = unsafe { bucket.find_in_line(tag(hash), key) };
-        if found.is_none() && !bucket.entries.are_in_line() {
-            // SAFETY: see above.
-            return cold(move || unsafe {
-                Ok(show::<C, _, _>(guard, bucket.entries.find_in_chain(tag(hash), key), visit))
-            });
+        let lookup = bucket.find_in_line(tag(hash), key);
+        if !lookup.is_complete() {
+            return cold(move || Ok(show::<C, _, _>(lookup.find_in_chain(tag(hash), key), visit)));
         }
-        // SAFETY: see above.
-        Ok(unsafe { show::<C, _, _>(guard, found, visit) })
+        Ok(show::<C, _, _>(lookup, visit))
     }
 
     #[inline]
@@ -459,29 +424,20 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        // SAFETY, below: a bucket that was looked through is locked by the guard, which goes where
-        // the finding goes.
-        let Some((guard, bucket)) = self.locked_at_once(hash, Exclusive::try_lock) else {
+        let Some(bucket) = self.locked_at_once(hash, Bucket::try_write) else {
             return cold(move || {
-                let (guard, bucket) = self.locked_to_write(hash)?;
-                // SAFETY: see above.
-                unsafe {
-                    let found = bucket.find(tag(hash), key);
-                    self.write::<C>(guard, bucket, found, hash, key, decide, on_effect)
-                }
+                let lookup = self.locked_to_write(hash)?.find(tag(hash), key);
+                self.write::<C>(lookup, hash, key, decide, on_effect)
             });
         };
-        // SAFETY: see above.
-        let found = unsafe { bucket.find_in_line(tag(hash), key) };
-        if found.is_none() && !bucket.entries.are_in_line() {
-            // SAFETY: see above.
-            return cold(move || unsafe {
-                let found = bucket.entries.find_in_chain(tag(hash), key);
-                self.write::<C>(guard, bucket, found, hash, key, decide, on_effect)
+        let lookup = bucket.find_in_line(tag(hash), key);
+        if !lookup.is_complete() {
+            return cold(move || {
+                let lookup = lookup.find_in_chain(tag(hash), key);
+                self.write::<C>(lookup, hash, key, decide, on_effect)
             });
         }
-        // SAFETY: see above.
-        unsafe { self.write::<C>(guard, bucket, found, hash, key, decide, on_effect) }
+        self.write::<C>(lookup, hash, key, decide, on_effect)
     }
 
     fn scan(
@@ -491,18 +447,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     ) -> Result<()> {
         self.scan_buckets(
             "for_each",
-            |lock| Shared::lock(lock, self.lock_timeout),
+            |bucket| bucket.read(self.lock_timeout),
             |bucket, is_ahead| {
-                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-                unsafe {
-                    for node in bucket
-                        .entries
-                        .words()
-                        .filter(|&word| is_ahead(word))
-                        .filter_map(TaggedPtr::node)
-                    {
-                        reentrancy::inside(|| visit(node.key(), node.value()))?;
-                    }
+                for node in bucket.nodes().filter(|&node| is_ahead(node)) {
+                    reentrancy::inside(|| visit(node.key(), node.value()))?;
                 }
                 ControlFlow::Continue(())
             },
@@ -513,20 +461,17 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let mut removed = 0;
         self.scan_buckets(
             "retain",
-            |lock| Exclusive::lock(lock, self.lock_timeout),
+            |bucket| bucket.write(self.lock_timeout),
             |bucket, is_ahead| {
-                // SAFETY: the walk holds the bucket's lock exclusively, so slots and nodes of the
-                // bucket are ours.
-                unsafe {
-                    for (slot, word) in bucket.entries.occupied() {
-                        let Some(node) = word.node().filter(|_| is_ahead(word)) else { continue };
-                        if !reentrancy::inside(|| keep(node.key(), node.value())) {
-                            slot.set(TaggedPtr::EMPTY);
-                            self.account.heap.destroy_node(node);
-                            self.account.counters.record(Event::DeleteHit);
-                            removed += 1;
-                        }
-                    }
+                let is_unwanted = |node: NodeRef<'_>| {
+                    is_ahead(node) && !reentrancy::inside(|| keep(node.key(), node.value()))
+                };
+                for node in bucket.extract_if(is_unwanted) {
+                    // SAFETY: the node was taken out of its slot under the exclusive lock, so
+                    // nobody else uses it.
+                    unsafe { self.account.heap.destroy_node(node) };
+                    self.account.counters.record(Event::DeleteHit);
+                    removed += 1;
                 }
                 ControlFlow::Continue(())
             },
@@ -561,13 +506,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         let mut outcome = Ok(());
         self.scan_buckets(
             "stats",
-            |lock| Shared::lock(lock, self.lock_timeout),
+            |bucket| bucket.read(self.lock_timeout),
             |bucket, _| {
-                // SAFETY: the walk holds the bucket's lock, and a node in a locked bucket is alive.
-                let sizes = unsafe {
-                    bucket.entries.words().filter_map(TaggedPtr::node).map(|node| node.size())
-                };
-                outcome = survey.add_bucket(sizes);
+                outcome = survey.add_bucket(bucket.nodes().map(NodeRef::size));
                 if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
         )?;
@@ -583,10 +524,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         // Inside a closure a held bucket ends the walk: the chains behind it are left out.
         let _ = self.scan_buckets(
             "stats",
-            |lock| Shared::lock(lock, self.lock_timeout),
+            |bucket| bucket.read(self.lock_timeout),
             |bucket, _| {
-                // SAFETY: the walk holds the bucket's lock.
-                table_bytes += unsafe { bucket.entries.overflow_buckets() } * OVERFLOW_BYTES;
+                table_bytes += bucket.overflow_buckets() * OVERFLOW_BYTES;
                 ControlFlow::Continue(())
             },
         );
@@ -607,16 +547,13 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Drop for RwLockTable<A, L, S> {
     fn drop(&mut self) {
         for index in 0..=mask(self.directory.levels().deepest) {
-            let entries = &self.directory.bucket(index).entries;
-            // SAFETY: the table is the caller's alone, so every bucket is as good as locked, and
-            // its nodes are ours.
-            unsafe {
-                entries.drain(Spare::none(), |word, _| {
-                    if let Some(node) = word.node() {
-                        self.account.heap.destroy_node(node);
-                    }
-                });
+            // SAFETY: the table is being dropped, so nobody else uses it.
+            let mut bucket = unsafe { self.directory.bucket(index).assume_locked() };
+            for node in bucket.extract_if(|_| true) {
+                // SAFETY: the node was taken out of its slot, and nobody else has the table.
+                unsafe { self.account.heap.destroy_node(node) };
             }
+            bucket.drain(Spare::none(), |_, _, _| ());
         }
     }
 }

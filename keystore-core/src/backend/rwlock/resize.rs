@@ -15,7 +15,7 @@ use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
 use super::RwLockTable;
-use super::bucket::{Bucket, Spare};
+use super::bucket::{Bucket, Spare, WriteLocked};
 use super::directory::{MAX_LEVEL, mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
 use crate::allocator::NodeAllocator;
@@ -23,6 +23,7 @@ use crate::backend::common::load_factor;
 use crate::backend::common::tagged_ptr::TaggedPtr;
 use crate::backend::common::zeroed_array::ZeroedArray;
 use crate::error::{Error, Result};
+use crate::node::NodeRef;
 use crate::sync::reentrancy;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
@@ -56,41 +57,35 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         let index = self.directory.next_to_split.fetch_add(1, Ordering::Relaxed);
         if index <= mask(target) && self.directory.level(index).is_some_and(|level| level < target)
         {
-            let bucket = self.directory.bucket(index);
             // A bucket that is in use is split by its users.
-            if let Some(_low) = Exclusive::try_lock(&bucket.lock) {
-                self.split(index, bucket);
+            if let Some(mut low) = self.directory.bucket(index).try_write() {
+                self.split(index, &mut low);
             }
         }
     }
 
-    /// Splits bucket `index` until it is at the target level. Its lock is held exclusively, and
-    /// the thread is inside no closure.
-    pub(super) fn split(&self, index: usize, low: &Bucket<L>) {
+    /// Splits bucket `index`, which is `low`, until it is at the target level. The thread is inside
+    /// no closure.
+    pub(super) fn split<'a>(&'a self, index: usize, low: &mut WriteLocked<'a, L>) {
         // Read under the lock: a thread that shrinks lowers the target before it locks the buckets
         // to merge.
         let target = self.directory.levels().target;
-        while let Some(level) = self.directory.level(index).filter(|&level| level < target) {
+        while let Some(level) = self.directory.level_of(index, low).filter(|&level| level < target)
+        {
             let high = self.directory.bucket(index + (1 << level));
-            let Some(_high) = Exclusive::lock(&high.lock, self.lock_timeout) else { return };
+            let Some(mut high) = high.write(self.lock_timeout) else { return };
             // The hasher is asked before a word is taken out of its place: if it panics, nothing
             // has moved. It is the user's code, under a lock: what it calls of a store must not
             // wait.
-            // SAFETY: both locks are held exclusively.
-            reentrancy::inside(|| unsafe { low.entries.divide(|word| self.hash_bit(word, level)) });
-            // SAFETY: as above, and `push` takes no lock and does not panic: what `drain` frees
-            // suffices for it.
-            unsafe {
-                low.entries.drain(Spare::none(), |word, spare| {
-                    let to = if word.goes_to_second() { high } else { low };
-                    to.entries
-                        .push(word.bare(), spare)
-                        .expect("a split needs no more overflow buckets than it empties");
-                });
-                // The new bucket last: a thread that finds it made finds its entries.
-                self.directory.set_level(low, Some(level + 1));
-                self.directory.set_level(high, Some(level + 1));
-            }
+            reentrancy::inside(|| low.divide(|word, node| self.hash_bit(word, node, level)));
+            low.drain(Spare::none(), |low, word, spare| {
+                let to = if word.goes_to_second() { &mut high } else { low };
+                to.push(word.bare(), spare)
+                    .expect("a split needs no more overflow buckets than it empties");
+            });
+            // The new bucket last: a thread that finds it made finds its entries.
+            self.directory.set_level(low, Some(level + 1));
+            self.directory.set_level(&mut high, Some(level + 1));
         }
     }
 
@@ -111,11 +106,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
         for index in 0..=mask(self.directory.levels().target) {
             if self.directory.level(index).is_some() {
-                let bucket = self.directory.bucket(index);
-                let _low = Exclusive::lock(&bucket.lock, self.lock_timeout)
-                    .ok_or_else(|| self.refused("reserve"))?;
+                let low = self.directory.bucket(index).write(self.lock_timeout);
+                let mut low = low.ok_or_else(|| self.refused("reserve"))?;
                 if !reentrancy::is_inside() {
-                    self.split(index, bucket);
+                    self.split(index, &mut low);
                 }
             }
         }
@@ -157,40 +151,31 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
     /// Merges bucket `index`, of `level` + 1, with the bucket of `level` that it was split from.
     fn merge(&self, index: usize, level: u32) -> Result<()> {
-        let parent = parent_of(index);
-        let (low, high) = (self.directory.bucket(parent), self.directory.bucket(index));
-        let _low =
-            Exclusive::lock(&low.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
-        let _high =
-            Exclusive::lock(&high.lock, self.lock_timeout).ok_or_else(|| self.refused("shrink"))?;
-        if self.directory.level(index) != Some(level + 1) || self.directory.levels().target > level
+        let lock = |index| {
+            let locked = self.directory.bucket(index).write(self.lock_timeout);
+            locked.ok_or_else(|| self.refused("shrink"))
+        };
+        let mut low = lock(parent_of(index))?;
+        let mut high = lock(index)?;
+        if self.directory.level_of(index, &high) != Some(level + 1)
+            || self.directory.levels().target > level
         {
             return Ok(());
         }
         // The last bucket's own six entries may need an overflow bucket more than it empties.
         let mut spare = Spare::none();
         spare.stock()?;
-        // SAFETY: both locks are held exclusively, and `push` takes none. What `drain` frees and
-        // the one in stock suffice.
-        unsafe {
-            high.entries.drain(spare, |word, spare| {
-                low.entries
-                    .push(word, spare)
-                    .expect("a merge needs one overflow bucket more than it empties");
-            });
-            self.directory.set_level(high, None);
-            self.directory.set_level(low, Some(level));
-        }
+        high.drain(spare, |_, word, spare| {
+            low.push(word, spare).expect("a merge needs one overflow bucket more than it empties");
+        });
+        self.directory.set_level(&mut high, None);
+        self.directory.set_level(&mut low, Some(level));
         Ok(())
     }
 
-    /// Bit `bit` of the hash of a word's key. The lock of the word's bucket is held. May ask the
+    /// Returns bit `bit` of the hash of the key of `node`, whose pointer is `word`. May call the
     /// user's hasher, which may panic.
-    fn hash_bit(&self, word: TaggedPtr, bit: u32) -> bool {
-        word.hash_bit(bit).unwrap_or_else(|| {
-            let node = word.node().expect("only words with a node are moved");
-            // SAFETY: a node in a locked bucket is alive.
-            self.account.hash(unsafe { node.key() }) >> bit & 1 == 1
-        })
+    fn hash_bit(&self, word: TaggedPtr, node: NodeRef<'_>, bit: u32) -> bool {
+        word.hash_bit(bit).unwrap_or_else(|| self.account.hash(node.key()) >> bit & 1 == 1)
     }
 }
