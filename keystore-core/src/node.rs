@@ -14,6 +14,7 @@
 //! changes only through [`Node::overwrite`], which needs exclusive access to the node.
 
 use std::alloc::Layout;
+#[cfg(any(feature = "rwlock", feature = "dashmap"))]
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -230,12 +231,14 @@ unsafe impl Sync for Node {}
 
 /// A node that stays alive, and that nobody writes to, for `'a`. So it may be read without further
 /// promises.
+#[cfg(any(feature = "rwlock", feature = "dashmap"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeRef<'a> {
     node: Node,
     _borrowed: PhantomData<&'a [u8]>,
 }
 
+#[cfg(any(feature = "rwlock", feature = "dashmap"))]
 impl<'a> NodeRef<'a> {
     /// Borrows a node.
     ///
@@ -258,6 +261,13 @@ impl<'a> NodeRef<'a> {
     pub(crate) fn value(self) -> &'a [u8] {
         // SAFETY: the promise of `new`.
         unsafe { self.node.value() }
+    }
+
+    /// Returns whether the node's key is `key`.
+    #[inline]
+    #[cfg(feature = "dashmap")]
+    pub(crate) fn has_key(self, key: &[u8]) -> bool {
+        equal(self.key(), key)
     }
 
     /// Returns the size of the allocation in bytes.

@@ -240,6 +240,30 @@ fn no_public_signature_names_a_type_of_a_dependency() {
     }
 }
 
+/// Unsafe blocks are short, so that each can be checked against the promise above it. The tests
+/// of the two crates are left out: what they check is the safe code.
+#[test]
+fn no_unsafe_block_of_core_or_pool_is_longer_than_ten_lines() {
+    let mut long = Vec::new();
+    for path in
+        ["keystore-core/src", "keystore-pool/src"].iter().flat_map(|s| sources(&root().join(s)))
+    {
+        let text = fs::read_to_string(&path).expect("the file can be read");
+        let lines: Vec<&str> =
+            text.split("#[cfg(test)]").next().unwrap_or_default().lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.ends_with("unsafe {")) {
+            let indent = line.len() - line.trim_start().len();
+            let is_end =
+                |line: &&str| line.starts_with('}') || line.get(indent..indent + 1) == Some("}");
+            let length = lines[at + 1..].iter().take_while(|line| !is_end(line)).count();
+            if length > 10 && !path.components().any(|part| part.as_os_str() == "tests") {
+                long.push(format!("{}:{}: {length} lines", path.display(), at + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
 #[test]
 fn every_published_crate_says_what_a_registry_shows() {
     let manifest = read("Cargo.toml");

@@ -54,6 +54,7 @@ mod tests;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
+use std::ptr::{self, null_mut};
 
 use self::array::BucketArray;
 use self::bucket::{Bucket, TOMBSTONE};
@@ -531,47 +532,58 @@ where
 {
     fn drop(&mut self) {
         let guard = &*owner();
-        // SAFETY: the table is the caller's alone: nobody is in it, so its memory is ours. Of a
-        // unit that is being moved, the array that has the entries is the one whose nodes and
-        // chains are freed; the other has copies of their words, or chains that are in the
-        // garbage.
-        unsafe {
-            let mut from: Option<&BucketArray> = None;
-            let mut pointer = self.array.load(Ordering::Relaxed);
-            while let Some(array) = pointer.as_ref() {
-                let next = array.next(guard);
-                for (index, bucket) in array.buckets().iter().enumerate() {
-                    let hash = index as u64;
-                    let arrived = from.is_none_or(|from| from.unit(array, hash).is_migrated());
-                    let departed = next.is_some_and(|next| array.unit(next, hash).is_migrated());
-                    if arrived && !departed {
-                        for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
-                            word.node()
-                                .into_iter()
-                                .for_each(|node| self.account().heap.destroy_node(node));
-                        }
-                    }
-                    if !departed {
-                        let first =
-                            bucket.link().overflow().map_or(std::ptr::null_mut(), |first| {
-                                std::ptr::from_ref(first).cast_mut()
-                            });
-                        Bucket::free_chain(first);
-                    }
-                }
-                from = Some(array);
-                pointer =
-                    next.map_or(std::ptr::null_mut(), |next| std::ptr::from_ref(next).cast_mut());
-            }
-            let mut pointer = self.array.load(Ordering::Relaxed);
-            while let Some(array) = pointer.as_ref() {
-                let next = array
-                    .next(guard)
-                    .map_or(std::ptr::null_mut(), |next| std::ptr::from_ref(next).cast_mut());
+        let mut from = None;
+        let mut array = Some(self.current(guard));
+        while let Some(current) = array {
+            // SAFETY: the table is being dropped, so nobody is in it, and each array comes once.
+            unsafe { self.free_contents(from, current, guard) };
+            from = array;
+            array = current.next(guard);
+        }
+        let mut pointer = self.array.load(Ordering::Relaxed);
+        while !pointer.is_null() {
+            // SAFETY: as above. The link to the next array is read before this one goes.
+            unsafe {
+                let next = (*pointer).next(guard);
+                let next = next.map_or(null_mut(), |next| ptr::from_ref(next).cast_mut());
                 BucketArray::free(pointer);
                 pointer = next;
             }
-            self.garbage.free_all();
+        }
+        // SAFETY: as above.
+        unsafe { self.garbage.free_all() }
+    }
+}
+
+impl<A, S> EpochTable<A, S>
+where
+    A: NodeAllocator + Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Frees nodes and overflow buckets of `array`, which follows the array `from`, if any. Of a
+    /// unit that is being moved, this frees what the array with the entries has. The other array
+    /// has copies of their words, or chains that are in the garbage.
+    ///
+    /// # Safety
+    /// Nobody is in the table from here on, and the contents of `array` have not been freed.
+    unsafe fn free_contents(&self, from: Option<&BucketArray>, array: &BucketArray, guard: &Guard) {
+        let next = array.next(guard);
+        for (hash, bucket) in (0..).zip(array.buckets()) {
+            let arrived = from.is_none_or(|from| from.unit(array, hash).is_migrated());
+            let departed = next.is_some_and(|next| array.unit(next, hash).is_migrated());
+            if arrived && !departed {
+                let live = bucket.words(guard).filter(|(_, word)| word.is_live());
+                for node in live.filter_map(|(_, word)| word.node()) {
+                    // SAFETY: the caller's promise, and this array has the entry.
+                    unsafe { self.account().heap.destroy_node(node) };
+                }
+            }
+            if !departed {
+                let first = bucket.link().overflow();
+                let first = first.map_or(null_mut(), |first| ptr::from_ref(first).cast_mut());
+                // SAFETY: the caller's promise, and the chain is this array's own.
+                unsafe { Bucket::free_chain(first) };
+            }
         }
     }
 }

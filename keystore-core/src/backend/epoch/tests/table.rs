@@ -63,9 +63,9 @@ fn a_bucket_whose_unit_has_moved_is_not_looked_into() {
     let new = old.next(&guard).unwrap();
     table.migrate_unit(old.unit(new, hash), &guard).unwrap();
 
-    assert!(std::ptr::eq(table.current(&guard), old), "the other units have not moved");
+    assert!(ptr::eq(table.current(&guard), old), "the other units have not moved");
     let (array, bucket) = table.bucket_to_read(hash, &guard);
-    assert!(std::ptr::eq(array, new));
+    assert!(ptr::eq(array, new));
     assert_eq!(bucket.chain(&guard).count(), old_chain);
     for key in &keys[..20] {
         assert_eq!(
