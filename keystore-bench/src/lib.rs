@@ -78,10 +78,9 @@ pub use measure::null_store::NullStore;
 pub use measure::plan::{Plan, Progress};
 pub use measure::proof::{Proof, Verification};
 pub use results::advice::{self, Advice, Standing};
+pub use results::compare::{Compared, Comparison, Verdict};
 pub use results::lead::{self, Lead};
-pub use results::{
-    Compared, Comparison, Growth, Measured, Results, Row, SCHEMA, Verdict, Winner, write_whole,
-};
+pub use results::{Growth, Measured, Results, Row, SCHEMA, Winner, write_whole};
 pub use workload::distribution::KeyDistribution;
 pub use workload::keys::{KeySource, Keys, MAX_KEYS};
 pub use workload::operation::{Kind, Mix};

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::tables::Table;
 use crate::format::threads_text;
-use crate::results::{Compared, Comparison, Verdict};
+use crate::results::compare::{Compared, Comparison, Verdict};
 
 /// Returns a table of the rows that both results have, those with a difference first, the greatest
 /// first; and what it comes to.

@@ -5,8 +5,8 @@ use crate::measure::limit::{LineRate, Pages};
 use crate::measure::metrics::{Latency, Spread};
 use crate::peers::PeerKind;
 use crate::plot::tests::{with_peer, with_scenarios};
-use crate::results::Comparison;
 use crate::results::Row;
+use crate::results::compare::Comparison;
 use crate::results::tests::tiny;
 
 fn rate(median: f64, spread: f64) -> Spread {

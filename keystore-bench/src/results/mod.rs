@@ -5,7 +5,7 @@
 //! older reader would misunderstand.
 
 pub mod advice;
-mod compare;
+pub(crate) mod compare;
 mod file;
 pub mod lead;
 mod row;
@@ -13,7 +13,6 @@ mod winners;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::compare::{Compared, Comparison, Verdict};
 pub use self::file::write_whole;
 pub use self::row::Row;
 pub use self::winners::{Growth, Winner};

@@ -93,11 +93,14 @@ impl TaggedPtr {
         (self.0 >> ADDRESS_BITS) as u16
     }
 
-    /// Returns bit `bit` of the hash of the key, if the tag has it.
+    /// Returns whether bit `bit` of the hash of the key is set. If the tag does not hold that bit,
+    /// `hash` gives the whole hash.
     #[inline]
-    pub(crate) fn hash_bit(self, bit: u32) -> Option<bool> {
-        let in_tag = bit.checked_sub(TAG_SHIFT).filter(|&in_tag| in_tag < TAG_BITS)?;
-        Some(self.tag() >> in_tag & 1 == 1)
+    pub(crate) fn hash_bit(self, bit: u32, hash: impl FnOnce() -> u64) -> bool {
+        match bit.checked_sub(TAG_SHIFT).filter(|&in_tag| in_tag < TAG_BITS) {
+            Some(in_tag) => self.tag() >> in_tag & 1 == 1,
+            None => hash() >> bit & 1 == 1,
+        }
     }
 }
 
@@ -129,8 +132,13 @@ mod tests {
         let hash = 0x1234_5678_9abc_def0_u64;
         let word = TaggedPtr::new(tag(hash), node).unwrap();
         for bit in 0..64 {
-            let known = (14..30).contains(&bit).then_some(hash >> bit & 1 == 1);
-            assert_eq!(word.hash_bit(bit), known, "bit {bit}");
+            let mut asked = false;
+            let is_set = word.hash_bit(bit, || {
+                asked = true;
+                hash
+            });
+            assert_eq!(is_set, hash >> bit & 1 == 1, "bit {bit}");
+            assert_eq!(asked, !(14..30).contains(&bit), "bit {bit}");
         }
         // SAFETY: created above, and not used again.
         unsafe { node.destroy(&Global) };

@@ -182,14 +182,14 @@ where
         Ok(())
     }
 
-    /// Bit `bit` of the hash of a word's key. The word is live, and the thread has been pinned
-    /// since before it could have been removed. May ask the user's hasher, which may panic, and
-    /// may answer otherwise when it is asked again.
+    /// Returns whether bit `bit` of the hash of a word's key is set. The word is live, and the
+    /// thread has been pinned since before it could have been removed. May call the user's hasher,
+    /// which may panic, and may give another hash at each call.
     fn hash_bit(&self, word: TaggedPtr, bit: u32) -> bool {
-        word.hash_bit(bit).unwrap_or_else(|| {
+        word.hash_bit(bit, || {
             let node = word.node().expect("a live word has a node");
-            // SAFETY: the node is alive, by what the caller knows.
-            self.account().hash(unsafe { node.key() }) >> bit & 1 == 1
+            // SAFETY: the node is alive, by the caller's knowledge.
+            self.account().hash(unsafe { node.key() })
         })
     }
 }

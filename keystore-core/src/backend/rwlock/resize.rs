@@ -20,10 +20,8 @@ use super::directory::{MAX_LEVEL, mask, parent_of};
 use super::lock::{BucketLock, Exclusive};
 use crate::allocator::NodeAllocator;
 use crate::backend::common::load_factor;
-use crate::backend::common::tagged_ptr::TaggedPtr;
 use crate::backend::common::zeroed_array::ZeroedArray;
 use crate::error::{Error, Result};
-use crate::node::NodeRef;
 use crate::sync::reentrancy;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
@@ -77,7 +75,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             // The hasher is asked before a word is taken out of its place: if it panics, nothing
             // has moved. It is the user's code, under a lock: what it calls of a store must not
             // wait.
-            reentrancy::inside(|| low.divide(|word, node| self.hash_bit(word, node, level)));
+            reentrancy::inside(|| {
+                low.divide(|word, node| word.hash_bit(level, || self.account.hash(node.key())))
+            });
             low.drain(Spare::none(), |low, word, spare| {
                 let to = if word.goes_to_second() { &mut high } else { low };
                 to.push(word.bare(), spare)
@@ -171,11 +171,5 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         self.directory.set_level(&mut high, None);
         self.directory.set_level(&mut low, Some(level));
         Ok(())
-    }
-
-    /// Returns bit `bit` of the hash of the key of `node`, whose pointer is `word`. May call the
-    /// user's hasher, which may panic.
-    fn hash_bit(&self, word: TaggedPtr, node: NodeRef<'_>, bit: u32) -> bool {
-        word.hash_bit(bit).unwrap_or_else(|| self.account.hash(node.key()) >> bit & 1 == 1)
     }
 }
