@@ -85,7 +85,7 @@ mod checked {
         static THREAD: Cell<usize> = Cell::new(0);
     }
 
-    /// Sets the calling thread's index in the model. The first thread has index 0 unasked.
+    /// Sets the calling thread's index in the model. The first thread has index 0 without a call.
     #[cfg(test)]
     pub(crate) fn set_thread(thread: usize) {
         THREAD.with(|index| index.set(thread));

@@ -275,8 +275,8 @@ fn symlink(file: &str, at: &Path) -> io::Result<()> {
     fs::copy(at.with_file_name(file), at).map(drop)
 }
 
-/// Makes a file under a temporary name in the target's directory, and then renames it to `to`.
-/// Nobody ever sees half a file, and a program that runs with the old library keeps it.
+/// Makes a file under a temporary name in the target's directory, and then renames it to `to`. So
+/// no program ever sees half a file, and a program that runs with the old library keeps it.
 fn put(to: &Path, mut make: impl FnMut(&Path) -> io::Result<()>) -> Result<PathBuf, String> {
     let directory = to.parent().unwrap_or(Path::new("."));
     let make = |path: &Path| {

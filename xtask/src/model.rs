@@ -2,7 +2,7 @@
 //! checker loom.
 //!
 //! The models are tests in the crates whose code they run, compiled only with `--cfg loom`. The
-//! profile `model` keeps this build in a folder of its own. The commands are printed; to run one
+//! profile `model` keeps this build in a separate folder. The commands are printed; to run one
 //! model, put its name in place of `models::`.
 
 use std::path::Path;
