@@ -7,7 +7,7 @@
 //! shipped.
 //!
 //! Atomics that only the thread in a slot writes (magazines, counts, the arena's next byte) stay
-//! the standard library's, for they order nothing.
+//! the standard library's, because they order nothing.
 //!
 //! *Blocks* are plain memory, which loom does not track. Models report each use of a block to
 //! [`access`]. A use fails the model if it does not happen after all earlier uses of the memory, or

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Returns the commands for the models of the table and for those of the pools.
+/// Returns the commands for the models of the table and for the models of the pools.
 fn commands(args: &Args) -> [CommandLine; 2] {
     ["keystore-core --no-default-features --features epoch", "keystore-pool"].map(|package| {
         let command = CommandLine::cargo(&format!(

@@ -3,10 +3,10 @@
 //! Classes are 8 bytes apart up to 256 bytes, so a node wastes less than 8 bytes. Above, there are
 //! four to a doubling, so it wastes less than a fifth. A layout over [`LARGEST`] has no class.
 //!
-//! Blocks are aligned as follows. Those of a span start at a cache line, 64 bytes. A layout's size
-//! is rounded up to its alignment, and to 8, to choose a class. Up to 256 bytes the class has
-//! exactly that size. Above, every class is a multiple of 64 bytes. So blocks are aligned in both
-//! cases.
+//! Blocks are aligned as follows. The first block of a span starts at a cache line of 64 bytes. A
+//! layout's size is rounded up to its alignment, and to 8, to choose a class. Up to 256 bytes the
+//! class has exactly that size. Above, every class is a multiple of 64 bytes. So blocks are aligned
+//! in both cases.
 
 use std::alloc::Layout;
 

@@ -238,10 +238,10 @@ impl SlabPool {
 
     /// Returns free memory to the system.
     ///
-    /// It empties the calling thread's magazines and those of all depots. Then it returns the
-    /// chunks that have no live block and no block in another thread's magazine, preallocated ones
-    /// included. It takes time in proportion to the free blocks. Other threads can use the pool
-    /// during that.
+    /// It empties the calling thread's magazines and the magazines of all depots. Then it returns
+    /// the chunks that have no live block and no block in another thread's magazine, preallocated
+    /// ones included. It takes time in proportion to the free blocks. Other threads can use the
+    /// pool during that.
     pub fn trim(&self) {
         let core = &*self.core;
         core.caches.with(|cache| {

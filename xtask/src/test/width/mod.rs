@@ -1,8 +1,8 @@
 //! Checks that comments and Markdown pages end at [`LIMIT`] columns. rustfmt wraps code, but
 //! neither comments nor pages.
 //!
-//! Every tracked file of a known language takes part. Exempt are lines that nobody can wrap: table
-//! rows, a URL that stands alone, link definitions, output in a page, and generated blocks.
+//! Every tracked file of a known language takes part. Lines that cannot be wrapped are exempt:
+//! table rows, a URL that stands alone, link definitions, output in a page, and generated blocks.
 
 mod comments;
 mod markdown;
