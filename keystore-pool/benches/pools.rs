@@ -1,8 +1,8 @@
-//! The cost of a block: each pool beside mimalloc, which is the global allocator here. So
-//! `SystemPool` is mimalloc with counters, and `Global` is mimalloc without them: the one for a
-//! pool to beat.
+//! Measures the cost of a block for each pool, and for mimalloc, which is the global allocator
+//! here. So `SystemPool` is mimalloc with counters. `Global` is mimalloc without them, and a good
+//! pool is faster than that.
 //!
-//! If a run reports a time for many blocks, that is for allocating and freeing all of them.
+//! If a run reports a time for many blocks, it is the time to allocate and to free all of them.
 
 use std::alloc::Layout;
 use std::hint::black_box;
@@ -19,7 +19,7 @@ use keystore_pool::{AnyPool, ArenaPool, PoolKind, SlabPool, SystemPool};
 #[global_allocator]
 static MIMALLOC: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A node of a 16-byte key and a 64-byte value.
+/// Size of a node with a 16-byte key and a 64-byte value, bytes.
 const NODE: usize = 88;
 
 /// A group of measurements.
@@ -66,7 +66,7 @@ fn pair(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator) {
 const FACTOR: u64 = 6_364_136_223_846_793_005;
 const INCREMENT: u64 = 1_442_695_040_888_963_407;
 
-/// Replaces a random one of many live blocks, as a store does that overwrites.
+/// Replaces a random one of many live blocks, as an overwriting store does.
 fn churn(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, live: usize) {
     group.bench_function(name, |bencher| {
         let mut blocks: Vec<_> = (0..live).map(|_| allocate(pool)).collect();
@@ -96,8 +96,8 @@ fn bulk(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, count: usi
     });
 }
 
-/// Measures allocating alone. Few blocks lie in memory that the pool has; for many it must get
-/// more.
+/// Measures allocating alone. The pool has memory for the few blocks, and must get more for the
+/// many.
 fn grow(group: &mut Group<'_>, name: &str, pool: &impl NodeAllocator, count: usize) {
     group.throughput(Throughput::Elements(count as u64));
     let mut blocks = Vec::with_capacity(count);

@@ -16,8 +16,8 @@ use crate::system::SystemPool;
 
 /// The name of a pool: `slab`, `arena` or `system`.
 ///
-/// It parses and prints also the names of pools that are not compiled in; [`AnyPool::new`] refuses
-/// these. The default is the pool to take unless there is a reason for another.
+/// It also parses and prints the names of pools that are not compiled in, but [`AnyPool::new`]
+/// refuses these. The default is the pool to take unless there is a reason for another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]

@@ -11,7 +11,7 @@ use keystore_core::{Error, Result};
 
 use crate::primitive::access;
 
-/// Bytes of a chunk, and its alignment.
+/// Size and alignment of a chunk, bytes.
 pub(crate) const CHUNK: usize = HUGE_PAGE;
 
 /// Chunks that were mapped together and are handed out one by one.

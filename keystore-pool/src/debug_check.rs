@@ -1,8 +1,8 @@
 //! Debug-build check: a freed block must be currently allocated.
 //!
-//! Safe code cannot free a block twice, or free one of another allocator. If unsafe code does so, a
-//! debug build ends the process at the call, with a message that has the code -52. Continuing would
-//! corrupt memory, and a pool's methods do not unwind.
+//! Safe code cannot free a block twice, or free a block of another allocator. If unsafe code does
+//! so, a debug build ends the process at that call, with a message that has the code -52.
+//! Continuing would corrupt memory, and a pool's methods do not unwind.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -45,14 +45,14 @@
 //!
 //! # Faults
 //!
-//! A lack of memory is an error of the call that needed it, and has no other effect. Safe code
-//! cannot free a block twice, with another layout, or to another pool. In debug builds slab and
-//! arena detect this, and end the process at the call with a message that has the code -52.
+//! If there is no memory, the call that needed it returns an error, and nothing else changes. Safe
+//! code cannot free a block twice, with another layout, or to another pool. In debug builds slab
+//! and arena detect this, and end the process at the call with a message that has the code -52.
 //!
 //! # Features
 //!
-//! `slab`, `arena`: the pools, on by default. A build without one does not compile it. `serde`:
-//! `Serialize` and `Deserialize` for [`PoolKind`] and the options.
+//! `slab` and `arena` are the pools, on by default. A build without one of them does not compile
+//! it. `serde` adds `Serialize` and `Deserialize` to [`PoolKind`] and the options.
 //!
 //! # Modules
 //!
@@ -109,7 +109,8 @@ pub use shared::Shared;
 pub use slab::{SlabOptions, SlabPool, WhenFull};
 pub use system::SystemPool;
 
-/// Formats a pool for debugging: what it holds and has allocated, without addresses.
+/// Formats a pool for debugging. The output has what the pool holds and has allocated, and no
+/// addresses.
 fn describe(pool: &impl NodeAllocator, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let stats = pool.stats();
     f.debug_struct(name)

@@ -1,4 +1,4 @@
-//! An intrusive doubly linked list: the links lie in the elements. Adding and removing an element
+//! An intrusive doubly linked list, whose links lie in the elements. Adding and removing an element
 //! takes constant time and allocates nothing.
 
 use std::ptr::{NonNull, null_mut};

@@ -7,7 +7,7 @@
 //! shipped.
 //!
 //! Atomics that only the thread in a slot writes (magazines, counts, the arena's next byte) stay
-//! the standard library's, for they order nothing.
+//! the standard library's, because they order nothing.
 //!
 //! *Blocks* are plain memory, which loom does not track. Models report each use of a block to
 //! [`access`]. A use fails the model if it does not happen after all earlier uses of the memory, or
@@ -85,7 +85,7 @@ mod checked {
         static THREAD: Cell<usize> = Cell::new(0);
     }
 
-    /// Sets the calling thread's index in the model. The first thread has index 0 unasked.
+    /// Sets the calling thread's index in the model. The first thread has index 0 without a call.
     #[cfg(test)]
     pub(crate) fn set_thread(thread: usize) {
         THREAD.with(|index| index.set(thread));

@@ -27,14 +27,14 @@ use crate::list::{Linked, Links, List};
 use crate::primitive::Mutex;
 use crate::registry::Registry;
 
-/// Bytes of a span, and its alignment.
+/// Size and alignment of a span, bytes.
 pub(crate) const SPAN: usize = 64 << 10;
 
 const SPANS: u32 = (CHUNK / SPAN) as u32;
 const ALL_VACANT: u32 = u32::MAX;
 const _: () = assert!(SPANS == u32::BITS);
 
-/// The largest alignment of a block, bytes: a cache line.
+/// Largest alignment of a block, bytes. It is a cache line.
 pub(crate) const MAX_ALIGN: usize = 64;
 
 /// The start of every span. A pool's own header follows it.
@@ -112,7 +112,7 @@ pub(crate) struct Spans {
     capacity: usize,
     pages: Pages,
     registry: Option<Registry>,
-    /// Makes the system refuse memory, for tests.
+    /// Flag by which tests make the system refuse memory.
     #[cfg(test)]
     pub(crate) refuse: AtomicBool,
 }
@@ -274,7 +274,7 @@ impl Spans {
     }
 
     /// Returns true if a live block of the pool lies in a span, and false if the pool got its
-    /// memory elsewhere. Without a registry the answer is always true.
+    /// memory elsewhere. Without a registry the result is always true.
     #[inline]
     pub(crate) fn owns(&self, block: NonNull<u8>) -> bool {
         self.registry.as_ref().is_none_or(|registry| registry.contains(block.addr().get()))
@@ -445,8 +445,8 @@ impl Spans {
                 crate::debug_check::corrupt(address, "is not of this pool");
             }
             // SAFETY: the registry has the chunk, so it is mapped. A span that was never used has a
-            // header of undefined content. A wrong address may then pass the check, which does no
-            // harm that would not be done without the check.
+            // header of undefined content. A wrong address may then pass the check, and the harm is
+            // the same as without the check.
             unsafe {
                 let header = span_of(block).cast::<SpanHeader>().as_ptr();
                 (*header).live.remove(address);

@@ -1,18 +1,18 @@
-//! A backend on a pool, by name.
+//! The combination of a backend and a pool, by name.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{AnyPool, BackendKind, BoxedKeystore, Config, Error, PoolKind, Result};
 
-/// A backend on a pool. Parses from and prints as `rwlock+slab`. The default is the combination to
-/// take unless there is a reason not to.
+/// A backend on a pool. It parses from its name and prints as its name, for example `rwlock+slab`.
+/// Take the default unless you have a reason for another combination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Combination {
-    /// The backend.
+    /// Backend of the combination.
     pub backend: BackendKind,
-    /// The pool.
+    /// Pool that the backend runs on.
     pub pool: PoolKind,
 }
 

@@ -1,4 +1,4 @@
-//! keystore: a concurrent, in-process key-value store, byte keys to byte values.
+//! keystore: a concurrent, in-process key-value store that maps byte keys to byte values.
 //!
 //! This is the crate to start from. It re-exports [`keystore_core`] (the trait [`Keystore`] and its
 //! three backends) and [`keystore_pool`] (the pools that entries come from), and names each backend
@@ -33,10 +33,11 @@
 //! # Features
 //!
 //! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All
-//! are on by default. A build without one compiles neither it nor what only it depends on. `serde`
-//! adds `Serialize` and `Deserialize` to the configuration, the statistics and the kinds.
+//! are on by default. A build without one of them does not compile it, nor the dependencies that
+//! only it has. `serde` adds `Serialize` and `Deserialize` to the configuration, the statistics and
+//! the kinds.
 
-// On docs.rs: which feature brings an item.
+// On docs.rs, show which feature each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod combination;
@@ -47,7 +48,8 @@ pub use keystore_core::*;
 #[doc(inline)]
 pub use keystore_pool::*;
 
-// By name too: if a feature is off, the compiler names it to a program that lacks it.
+// These items are re-exported by name, too. So if a program uses one whose feature is off, the
+// compiler's error names that feature.
 #[cfg(feature = "rwlock")]
 pub use keystore_core::{
     BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock,

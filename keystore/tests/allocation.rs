@@ -1,16 +1,19 @@
-//! Every allocation fails once: a short life of a store, with the first allocation refused, then
-//! with the second, and so on until none is left to refuse. Whatever it was for (a node, a table,
-//! an overflow bucket, a pool's books, garbage), the operation returns an error or does without,
-//! every entry is there, and the same call succeeds the next time. The idea is that of SQLite's
-//! tests of running out of memory.
+//! Tests that refuse each allocation once. A fixed sequence of calls runs on a new store with its
+//! first allocation refused, then on another with the second refused, and so on until no allocation
+//! is left to refuse. The refused allocation may be for a node, a table, an overflow bucket, a
+//! pool's tables, or a list of garbage. In each case the operation returns an error or succeeds
+//! without that memory, every entry is still there, and the same call succeeds the next time.
+//! SQLite tests its behaviour without memory in the same way.
 //!
-//! And a thread gets no memory at all, from its first call on. Nothing is passed over then: the
-//! process ends if anything asks for memory that cannot do without.
+//! Other tests refuse a thread every allocation, from its first call on. These tests make no
+//! exceptions. If code asks for memory and cannot report that it got none, the process ends and the
+//! test fails.
 //!
-//! The refusal is the global allocator's, for the thread under test and while it is within a call.
-//! What closures and the test itself allocate is never refused; nor is what a dependency allocates
-//! without a way to report that it failed: see [`CANNOT_REPORT`]. A pool's chunks are not the
-//! global allocator's but the system's.
+//! The global allocator of this program refuses. It refuses only the thread under test, and only
+//! within a call of the store. It never refuses an allocation of a closure or of the test itself.
+//! The first kind of test also spares allocations of dependencies that cannot report a failure: see
+//! [`CANNOT_REPORT`]. The chunks of a pool come from the system and not from the global allocator,
+//! so they are not refused.
 
 #[path = "support/check.rs"]
 mod check;
@@ -42,14 +45,14 @@ use self::combination::{Combination, Scribbling};
 use self::script::script;
 use self::steps::{Model, Step};
 
-/// What ends the process where memory cannot be had, since it has no way to report that, and so is
-/// not refused: by how the function's name begins, or the folder or file of its source, where that
-/// is what our code calls.
+/// Code that ends the process if it gets no memory, because it cannot report that. Its allocations
+/// are not refused. An entry is the start of a function's name, or the start of the name of a
+/// folder or file of its source.
 const CANNOT_REPORT: [&str; 4] = [
-    // Its entry for a thread, and its queue of bags.
+    // crossbeam-epoch's entry for a thread, and its queue of bags.
     "crossbeam_epoch::",
     "crossbeam-epoch-",
-    // Its array of shards, when a store is opened.
+    // dashmap's array of shards, when a store is opened.
     "dashmap::",
     "dashmap-",
 ];
@@ -65,22 +68,22 @@ fn main() -> ExitCode {
 }
 
 thread_local! {
-    /// Allocations until the one that is refused; 0 for none.
+    /// Number of allocations up to and including the one to refuse; 0 to refuse none.
     static LEFT: Cell<u64> = const { Cell::new(0) };
-    /// Whether the thread is within a call of the store, and not in a closure of it.
+    /// True while the thread is within a call of the store and not in a closure that the call runs.
     static WITHIN: Cell<bool> = const { Cell::new(false) };
-    /// Whether every allocation within a call is refused, whoever asks.
+    /// True if every allocation within a call is refused, without exception.
     static STARVED: Cell<bool> = const { Cell::new(false) };
 }
 
 #[global_allocator]
 static REFUSING: Refusing = Refusing;
 
-/// The system's allocator, less what is refused.
+/// The system's allocator, which refuses what the variables above say.
 struct Refusing;
 
 impl Refusing {
-    /// Whether this is the allocation to refuse.
+    /// Returns true if this is an allocation to refuse.
     fn refuses(&self) -> bool {
         if !WITHIN.get() {
             return false;
@@ -96,18 +99,18 @@ impl Refusing {
         if left > 1 {
             return false;
         }
-        // To look who is asking takes memory as well, which is not refused: nothing is left to
-        // refuse now.
+        // Capturing a backtrace allocates, too. These allocations are not refused, because `LEFT`
+        // is 0 now.
         let refuses = !cannot_report(&Backtrace::force_capture().to_string());
-        // What cannot be refused is passed over: the next one is.
+        // An allocation that must not be refused is skipped, and the next one is refused instead.
         LEFT.set(u64::from(!refuses));
         refuses
     }
 }
 
-/// Whether what asks for memory cannot report that there is none: by a backtrace, whose first
-/// lines are the innermost, each function's name before the place in the source, where that is
-/// known.
+/// Returns true if the code that asks for memory cannot report that it got none. It looks at the
+/// functions of the backtrace from the innermost one to the first one of ours. Each function has a
+/// line with its name and, if it is known, a line with its place in the source.
 fn cannot_report(backtrace: &str) -> bool {
     let is_ours = |line: &&str| line.contains("keystore-core/src") || line.starts_with("at ./src");
     backtrace
@@ -149,7 +152,7 @@ unsafe impl GlobalAlloc for Refusing {
     }
 }
 
-/// Does `work` with `WITHIN` set to `within`, and sets it back.
+/// Runs `work` with `WITHIN` set to `within`, and restores `WITHIN` afterwards.
 fn with<R>(within: bool, work: impl FnOnce() -> R) -> R {
     let before = WITHIN.replace(within);
     let result = work();
@@ -157,7 +160,7 @@ fn with<R>(within: bool, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// A store whose calls may be refused memory, and whose closures may not.
+/// A store whose calls can be refused memory. The closures that it runs are never refused.
 struct Within<'a>(&'a dyn Keystore);
 
 impl Keystore for Within<'_> {
@@ -261,7 +264,7 @@ impl Keystore for Within<'_> {
     }
 }
 
-/// Whether the allocation was refused that was to be.
+/// Returns true if the allocation that was to be refused has been refused.
 fn was_refused() -> bool {
     LEFT.get() == 0
 }
@@ -286,7 +289,7 @@ fn whichever_allocation_fails_the_store_goes_on(combination: &Combination) {
         let mut model = Model::default();
         for step in &steps {
             if matches!(step, Step::Check) {
-                // It is made of calls that are not to fail.
+                // This step must not fail, so it bypasses the refusing store.
                 model.check(&*store);
                 continue;
             }
@@ -297,7 +300,7 @@ fn whichever_allocation_fails_the_store_goes_on(combination: &Combination) {
                     "{step:?}: {error}"
                 );
                 model.check(&*store);
-                // The same again, which succeeds now.
+                // The same call succeeds the second time.
                 assert_eq!(model.take(&Within(&*store), step), Ok(()), "{step:?} again");
             }
         }
@@ -316,7 +319,7 @@ fn a_thread_that_gets_no_memory_at_all_is_answered_or_refused(combination: &Comb
     const KEYS: u32 = 300;
     let config = Config { initial_buckets: 1, ..Config::default() };
     let key = |n: u32| n.to_be_bytes();
-    // Each of these is the first call of a thread.
+    // A thread that gets no memory makes one of these as its first call.
     let first_calls: [fn(&BoxedKeystore) -> Result<()>; 12] = [
         |store| store.get(b"absent").map(drop),
         |store| store.contains(b"absent").map(drop),
@@ -361,7 +364,8 @@ fn a_thread_that_gets_no_memory_at_all_is_answered_or_refused(combination: &Comb
                 answer
             };
             fed(&starving(&|| first_call(&store)));
-            // More than garbage has places for without memory.
+            // These writes remove more nodes than the thread's bag of garbage can hold without new
+            // memory.
             let mut answers = [0; 2];
             for round in 0..20 {
                 for n in 0..KEYS {
@@ -412,7 +416,7 @@ fn a_thread_that_gets_no_memory_waits_for_a_held_lock(combination: &Combination)
         };
         assert_eq!(store.read(b"key", look), Ok(Some(())));
         let deleted = waiter.join().unwrap();
-        // Only the lock-free backend has to put the removed node somewhere.
+        // Only the lock-free backend needs memory to delete: it puts the removed node into a bag.
         let refused = deleted.as_ref().is_err_and(|error| error.code() == code::OUT_OF_MEMORY);
         assert!(
             deleted == Ok(true) || refused && combination.backend == BackendKind::Epoch,

@@ -1,4 +1,5 @@
-//! What the fuzzer found worth keeping, replayed: see `cargo xtask fuzz` and the folder `fuzz`.
+//! Replays the inputs of the fuzzer that the repository keeps: see `cargo xtask fuzz` and the
+//! folder `fuzz`.
 
 #[path = "support/packed.rs"]
 mod packed;
@@ -9,7 +10,7 @@ mod steps;
 
 use std::collections::BTreeSet;
 
-/// The corpus, packed.
+/// The packed corpus.
 const CORPUS: &str = include_str!("corpus.hex");
 
 #[test]

@@ -1,8 +1,8 @@
-//! What the process can never have is refused at once: by stores for their tables, and by pools for
-//! what they preallocate.
+//! Tests that memory which the process can never have is refused at once: by stores for their
+//! tables, and by pools for their preallocation.
 //!
-//! Each test runs again as a child of its own with a limit on its address space. So a store that
-//! takes what it should refuse fails its test, and not the machine.
+//! Each test runs itself again in a child process with a limited address space. So if a store fails
+//! to refuse such memory, only its test fails, and the machine does not run out of memory.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
@@ -12,7 +12,7 @@ use keystore::{
     Keystore, LocalKeystore, PoolKind, RwLockKeystore, code, open, open_local,
 };
 
-/// The variable that tells a child which test it is to run.
+/// Environment variable that names the test that a child runs.
 const CHILD: &str = "KEYSTORE_LIMITED_TEST";
 
 const MIB: u64 = 1 << 20;
@@ -20,11 +20,11 @@ const MIB: u64 = 1 << 20;
 /// Limits the address space of this process.
 fn limit_address_space(bytes: u64) {
     let most = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: a limit of this process, from a value that lives during the call.
+    // SAFETY: the call sets a limit of this process, from a value that lives during the call.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const most) }, 0);
 }
 
-/// The most memory that this process ever held, bytes.
+/// Returns the most memory that this process ever held, in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -46,7 +46,7 @@ fn limited(test: &str, work: impl FnOnce()) {
     assert!(output.status.success() && text[0].contains("1 passed"), "{}", text.concat());
 }
 
-/// A store of each backend, with the number of bytes for each entry that a table has at least.
+/// Returns a store of each backend, with its name.
 fn stores() -> Vec<(&'static str, Box<dyn Keystore>)> {
     let local = LocalKeystore::open_local(&Config::default(), Global).unwrap();
     vec![
@@ -66,7 +66,7 @@ fn a_reserve_that_can_never_fit_is_refused_at_once_and_the_table_stays_as_it_is(
             for additional in [1 << 29, 1 << 33, 1 << 41] {
                 let error = store.reserve(additional).unwrap_err();
                 let Error::OutOfMemory { requested } = error else { panic!("{name}: {error}") };
-                // Of the smallest table, a quarter is free.
+                // Every table has at least 8 bytes for each entry.
                 assert!(
                     requested >= additional * 8,
                     "{name}: {requested} bytes for {additional} entries"
@@ -108,7 +108,7 @@ fn more_initial_buckets_than_can_ever_fit_are_refused_at_once() {
 #[test]
 fn a_pool_preallocates_no_more_than_can_ever_fit_by_the_limit_of_now() {
     limited("a_pool_preallocates_no_more_than_can_ever_fit_by_the_limit_of_now", || {
-        // 3 GiB, of which nothing is touched.
+        // This preallocates 3 GiB, which nothing touches.
         let config = Config { initial_buckets: 1 << 25, preallocation: 1.0, ..Config::default() };
         for kind in [PoolKind::Slab, PoolKind::Arena] {
             limit_address_space(2048 * MIB);

@@ -1,8 +1,8 @@
-//! Random sequences of calls, compared with a `HashMap` call by call.
+//! Compares random sequences of calls with a `HashMap`, call by call.
 //!
-//! The keys are few, so that they meet again and again. The hashers run from good to useless:
-//! where a thousand keys share one bucket, one tag, or one whole hash, every answer still has to
-//! be right.
+//! The keys are few, so that the calls of a sequence often use the same key. The hashers range from
+//! good to useless. Every answer must be right even if many keys share a bucket, a tag, or the
+//! whole hash.
 
 #[path = "support/check.rs"]
 mod check;
@@ -36,7 +36,7 @@ fn main() -> std::process::ExitCode {
     check::run(&[("model", CHECKS)])
 }
 
-/// Keys that a sequence uses: few, or more than a small table holds without growing.
+/// Numbers of keys that a sequence uses: few, or more than a small table holds without growing.
 const FEW: usize = 12;
 const MANY: usize = 250;
 
@@ -72,7 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Takes random sequences on stores from `open`.
+/// Runs random sequences on stores from `open`.
 fn run(cases: u32, open: impl Fn(usize) -> Box<dyn Keystore>) {
     let runs = Runs { cases, failure_persistence: None, ..Runs::default() };
     let sequence = (0..7_u32, vec(step(), 1..120));
@@ -94,13 +94,13 @@ fn any_sequence_does_what_a_map_does(combination: &Combination) {
     run(300, |initial_buckets| combination.open(&Config { initial_buckets, ..Config::default() }));
 }
 
-/// A hasher of which only some bits are left.
+/// A hasher whose hashes keep only the bits of a mask.
 #[derive(Clone, Copy, Debug)]
 struct Weak {
     mask: u64,
 }
 
-/// Its state: a good hasher, and the bits to leave.
+/// The state of the hasher: a good hasher, and the mask.
 struct WeakState(DefaultHasher, u64);
 
 impl BuildHasher for Weak {
@@ -121,8 +121,9 @@ impl Hasher for WeakState {
     }
 }
 
-/// Nothing is left; four buckets; one bucket of a small table and all tags; all buckets and one
-/// tag; what neither bucket nor tag knows; four bits from everywhere.
+/// The weak hashers, in this order: one hash for all keys; four buckets; one bucket of a small
+/// table and all tags; all buckets and one tag; only bits that choose neither bucket nor tag; four
+/// bits from all parts of the hash.
 const WEAK: [Weak; 6] = [
     Weak { mask: 0 },
     Weak { mask: 0b11 },

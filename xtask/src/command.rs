@@ -31,7 +31,7 @@ impl CommandLine {
         Self::new("cargo", arguments)
     }
 
-    /// Makes a `cargo xtask` command, which runs in a process of its own.
+    /// Makes a `cargo xtask` command, which runs in a separate process.
     pub(crate) fn xtask(arguments: &str) -> Self {
         Self::new(XTASK, arguments)
     }

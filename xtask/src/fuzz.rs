@@ -3,7 +3,8 @@
 //!
 //! The fuzzer is LLVM's libFuzzer, by cargo-fuzz, under AddressSanitizer. It begins with the corpus
 //! of the repository, which the tests replay, and keeps what it finds beyond that in
-//! `target/fuzz-corpus`. `--keep` adds to the corpus what reaches code that the corpus does not.
+//! `target/fuzz-corpus`. `--keep` adds to the corpus the inputs that reach code which the corpus
+//! does not reach.
 //!
 //! The repository has the corpus as one file: see [`packed`]. libFuzzer reads a folder of files. So
 //! a run unpacks the corpus to `target/fuzz-kept`, and `--keep` packs that folder again.
@@ -78,7 +79,7 @@ fn fuzz(root: &Path, args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes every input of the file `corpus` to a file in `folder`, which is made anew.
+/// Deletes `folder`, makes it again, and writes every input of the file `corpus` to a file in it.
 fn unpack(corpus: &Path, folder: &Path) -> Result<(), String> {
     let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     let text = fs::read_to_string(corpus).map_err(|error| failed(corpus, error))?;
@@ -165,7 +166,7 @@ mod tests {
         let (corpus, folder) = (directory.path().join("corpus.hex"), directory.path().join("kept"));
         fs::copy(root.join(CORPUS), &corpus).unwrap();
         let before = fs::read_to_string(&corpus).unwrap();
-        // The second time, what the first left behind goes.
+        // The second call deletes what the first one left behind.
         for stale in [false, true] {
             if stale {
                 fs::write(folder.join("stale"), "stale").unwrap();

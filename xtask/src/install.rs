@@ -3,11 +3,11 @@
 //! cargo-c does the same on more systems (`cargo cinstall --package keystore-ffi`). This command
 //! needs only cargo and the system's `strip`, so the checks use it.
 //!
-//! An installed library differs from the one that `cargo build` makes: it has a soname and no
-//! debug symbols. It is built in a target directory of its own, so that the two builds never
-//! overwrite each other's file. It also has another name: cargo names a library after its crate,
-//! and the crate `keystore` is the Rust library. So cargo builds `libkeystore_ffi`, and this
-//! command installs it as `libkeystore`.
+//! An installed library differs from the one that `cargo build` makes: it has a soname and no debug
+//! symbols. It is built in a separate target directory, so that the two builds never overwrite each
+//! other's file. It also has another name: cargo names a library after its crate, and the crate
+//! `keystore` is the Rust library. So cargo builds `libkeystore_ffi`, and this command installs it
+//! as `libkeystore`.
 
 use std::fs;
 use std::io;
@@ -269,14 +269,15 @@ fn symlink(file: &str, at: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(file, at)
 }
 
-/// Copies the file. Never called: `Names::here` refuses such systems first.
+/// Copies the file. It is never called, because `Names::here` refuses systems other than Unix
+/// first.
 #[cfg(not(unix))]
 fn symlink(file: &str, at: &Path) -> io::Result<()> {
     fs::copy(at.with_file_name(file), at).map(drop)
 }
 
-/// Makes a file under a temporary name in the target's directory, and then renames it to `to`.
-/// Nobody ever sees half a file, and a program that runs with the old library keeps it.
+/// Makes a file under a temporary name in the target's directory, and then renames it to `to`. So
+/// no program ever sees half a file, and a program that runs with the old library keeps it.
 fn put(to: &Path, mut make: impl FnMut(&Path) -> io::Result<()>) -> Result<PathBuf, String> {
     let directory = to.parent().unwrap_or(Path::new("."));
     let make = |path: &Path| {

@@ -2,7 +2,7 @@
 //! checker loom.
 //!
 //! The models are tests in the crates whose code they run, compiled only with `--cfg loom`. The
-//! profile `model` keeps this build in a folder of its own. The commands are printed; to run one
+//! profile `model` keeps this build in a separate folder. The commands are printed; to run one
 //! model, put its name in place of `models::`.
 
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Returns the commands for the models of the table and for those of the pools.
+/// Returns the commands for the models of the table and for the models of the pools.
 fn commands(args: &Args) -> [CommandLine; 2] {
     ["keystore-core --no-default-features --features epoch", "keystore-pool"].map(|package| {
         let command = CommandLine::cargo(&format!(

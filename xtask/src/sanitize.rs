@@ -1,12 +1,13 @@
 //! `cargo xtask sanitize`: runs the tests of every store under AddressSanitizer (with
 //! LeakSanitizer) or ThreadSanitizer, with the nightly toolchain.
 //!
-//! AddressSanitizer reports a use of freed or foreign memory, and at the end memory that leaked.
+//! AddressSanitizer reports any use of freed or foreign memory. At the end of the program,
+//! LeakSanitizer reports leaked memory.
 //!
 //! ThreadSanitizer reports data races: accesses of two threads to the same memory that nothing
-//! orders. It must see all code, with two consequences. The standard library is built with it. And
-//! rustix calls the C library instead of the system, because otherwise memory that the system takes
-//! back and maps again would look like the same memory.
+//! orders. It must see all code. So the standard library is built with it, too. And rustix calls
+//! the C library, whose calls ThreadSanitizer sees, and not the system. Otherwise memory that was
+//! unmapped and mapped again would look like the same memory.
 //!
 //! ThreadSanitizer does not understand fences. crossbeam-epoch avoids them in this build and our
 //! own code does not depend on one, so no report is suppressed.
@@ -106,7 +107,7 @@ fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
 }
 
 /// Adds the compiler flags that insert the checks, and the options of the sanitizer. An allocation
-/// that is too large must fail, not end the process: some tests expect the failure.
+/// that is too large must fail and not end the process, because some tests expect the failure.
 fn with_options(sanitizer: Sanitizer, command: &str) -> CommandLine {
     let command = nightly::command(command);
     match sanitizer {

@@ -30,7 +30,7 @@ impl BiasedCount {
         Self { count: AtomicUsize::new(BIAS), span: Region::new() }
     }
 
-    /// Subtracts a block that is freed, and returns true if the span is free by that.
+    /// Subtracts a block that is freed. Returns true if no block of the span is live any more.
     ///
     /// If it returns true, the caller owns the span. All uses of it, on any thread, happened
     /// before.
@@ -39,8 +39,8 @@ impl BiasedCount {
         self.subtract(1)
     }
 
-    /// Removes the bias when the thread that allocated this number of blocks leaves the span. The
-    /// result is that of [`decrement`](Self::decrement).
+    /// Removes the bias when the thread that allocated this number of blocks leaves the span.
+    /// Returns true in the same case as [`decrement`](Self::decrement).
     #[inline(always)]
     pub(super) fn remove_bias(&self, allocated: usize) -> bool {
         self.subtract(BIAS - allocated)
@@ -53,8 +53,8 @@ impl BiasedCount {
             return false;
         }
         // Every use of a block happens before the span's next use. This is a load and not a fence,
-        // because ThreadSanitizer does not understand fences. It reads the value of the last
-        // subtraction. Each subtraction continues the release sequence of the earlier ones.
+        // because ThreadSanitizer does not understand fences. The load reads the value of the last
+        // subtraction, and each subtraction continues the release sequence of the earlier ones.
         self.count.load(Acquire);
         self.span.end();
         true

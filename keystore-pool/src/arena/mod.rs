@@ -1,9 +1,9 @@
 //! The arena pool: bump allocation. Memory is reused when all blocks in it are dead.
 //!
 //! A thread has a span of 64 KiB and a pointer to its first unused byte. Allocating moves the
-//! pointer. For a block nothing is kept, and for a span one number: the count of its live blocks.
-//! The thread that decrements it to 0 frees the span. Allocating does not touch that count: see
-//! [`biased`].
+//! pointer. The arena keeps no record of a block. It keeps one number for each span, the count of
+//! its live blocks. The thread that decrements this count to 0 frees the span. Allocating does not
+//! touch that count: see [`biased`].
 
 use std::alloc::Layout;
 use std::fmt;
@@ -21,8 +21,8 @@ mod biased;
 
 use biased::BiasedCount;
 
-/// The largest block, bytes. It is an eighth of a span, so no more is wasted at the end of a span
-/// that the next block does not fit.
+/// Size of the largest block, bytes. It is an eighth of a span. So if the next block does not fit
+/// at the end of a span, less than an eighth of the span is wasted.
 const LARGEST: usize = SPAN / 8;
 
 /// Options of an [`ArenaPool`].
@@ -100,8 +100,9 @@ const FIRST_BLOCK: usize = size_of::<ArenaSpan>().next_multiple_of(MAX_ALIGN);
 /// here. Others read the counts.
 #[derive(Debug, Default)]
 struct Bump {
-    /// The first unused byte of the span, or its end if it is full. Null without a span. A span
-    /// ends at a multiple of its size, so this gives the number of unused bytes, too.
+    /// Address of the first unused byte of the span, or of its end if it is full. It is null
+    /// without a span. A span ends at a multiple of its size, so the address also gives the number
+    /// of unused bytes.
     next: AtomicPtr<u8>,
     live: LiveCount,
     /// Number of blocks ever allocated here when the thread started on its span.
@@ -141,7 +142,7 @@ impl Bump {
     /// Stops allocating from the span and returns it, if there is one.
     fn leave(&self) -> Option<NonNull<u8>> {
         let next = NonNull::new(self.next.swap(null_mut(), Relaxed))?;
-        // One byte back: the end of a full span is the start of the next one.
+        // Subtract one byte, because the end of a full span is the start of the next one.
         Some(span_of(NonNull::new(next.as_ptr().wrapping_sub(1))?))
     }
 }

@@ -1,4 +1,4 @@
-//! Models of a span that becomes free: exactly one thread must find that none of its blocks is
+//! Models of a span that becomes free. Exactly one thread must find that no block of the span is
 //! live.
 //!
 //! At the start, a thread is on a span that is full, and the first two of its blocks are live. They
@@ -26,7 +26,8 @@ fn full_span() -> (Arc<ArenaPool>, Block, Block) {
     (pool, live.pop().unwrap(), second)
 }
 
-/// Returns the outcome: for each thread, if its blocks are in the same span or in another.
+/// Returns the outcome, which says for each thread if its blocks are in the same span or in
+/// another.
 fn outcome(span: usize, got: &[Vec<Block>]) -> String {
     let is_same = |blocks: &Vec<Block>| blocks[0].address() / SPAN == span;
     got.iter().map(|blocks| if is_same(blocks) { "same " } else { "other " }).collect()

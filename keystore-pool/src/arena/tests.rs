@@ -39,7 +39,8 @@ fn one_live_block_keeps_its_span_and_no_other() {
     let mut live: Vec<_> = (0..nodes).map(|_| allocate(3)).collect();
     let first = live.swap_remove(0);
     live.into_iter().for_each(|block| block.free(&pool));
-    // As many blocks again fit where the others were, but not in the span of the first one.
+    // The same number of blocks fits again where the others were, but not in the first block's
+    // span.
     for _ in 0..10 {
         let span = first.address() & !(SPAN - 1);
         let again: Vec<_> = (0..nodes).map(|_| allocate(4)).collect();

@@ -1,12 +1,12 @@
-//! Size classes: the sizes of blocks, and which of them a layout gets.
+//! Size classes: the sizes of blocks, and the choice of one for a layout.
 //!
 //! Classes are 8 bytes apart up to 256 bytes, so a node wastes less than 8 bytes. Above, there are
 //! four to a doubling, so it wastes less than a fifth. A layout over [`LARGEST`] has no class.
 //!
-//! Blocks are aligned as follows. Those of a span start at a cache line, 64 bytes. A layout's size
-//! is rounded up to its alignment, and to 8, to choose a class. Up to 256 bytes the class has
-//! exactly that size. Above, every class is a multiple of 64 bytes. So blocks are aligned in both
-//! cases.
+//! Blocks are aligned as follows. The first block of a span starts at a cache line of 64 bytes. A
+//! layout's size is rounded up to its alignment, and to 8, to choose a class. Up to 256 bytes the
+//! class has exactly that size. Above, every class is a multiple of 64 bytes. So blocks are aligned
+//! in both cases.
 
 use std::alloc::Layout;
 
@@ -24,7 +24,8 @@ const FINE_CLASSES: usize = FINE / 8;
 const STEPS: usize = 4;
 pub(super) const CLASSES: usize = FINE_CLASSES + STEPS * (LARGEST / FINE).ilog2() as usize;
 
-/// The most bytes of the blocks in a magazine, unless two blocks have more.
+/// Most bytes of the blocks in a magazine. It may have two blocks even if these are larger
+/// together.
 const MAGAZINE_BYTES: usize = 8192;
 
 /// The index of a size class, below [`CLASSES`].
@@ -82,8 +83,9 @@ const fn size_of_class(index: ClassIndex) -> usize {
     base + base / STEPS * (step % STEPS + 1)
 }
 
-/// Returns the class of a layout of up to 256 bytes, aligned to at most 8. For others it is `None`,
-/// and [`class_of`] knows. This one is inlined where blocks are allocated and freed.
+/// Returns the class of a layout of up to 256 bytes, aligned to at most 8. For any other layout it
+/// returns `None`, and [`class_of`] must be called. This one is inlined where blocks are allocated
+/// and freed.
 #[inline(always)]
 pub(super) fn fine_class_of(layout: Layout) -> Option<ClassIndex> {
     let below = layout.size().wrapping_sub(1);

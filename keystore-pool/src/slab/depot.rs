@@ -19,13 +19,13 @@ use crate::list::List;
 use crate::primitive::Mutex;
 use crate::span::Spans;
 
-/// While a class shrinks, a thread may cache one in this many of its blocks. So a thread that frees
-/// the last blocks has none in its magazines at the end, where each would keep a chunk from going
-/// back to the system.
+/// While a class shrinks, a thread may cache one in this many of the class's blocks. So a thread
+/// that frees the last blocks has none in its magazines at the end. Each block there would keep a
+/// chunk from going back to the system.
 const SHRINKING_SHARE: usize = 16;
 
-/// A class with at most this many spans returns no blocks, for they could keep few chunks from
-/// going back to the system.
+/// A class with at most this many spans returns no blocks, because its blocks can keep only few
+/// chunks from going back to the system.
 const SPANS_NEVER_SHRUNK: usize = 2;
 
 #[derive(Debug)]
@@ -176,9 +176,9 @@ impl Depot {
         }
         if let Some(filled) = pair.loaded.take() {
             if let Some(spare) = pair.spare.replace(filled) {
-                // The spare one is full, too: a magazine becomes the spare one when it is full or
-                // empty, and `overflow` would have loaded an empty one.
-                // SAFETY: the magazine was just removed from the pair, so nothing uses it.
+                // The spare magazine is full, too. A magazine is full or empty when it becomes the
+                // spare one, and `overflow` would have loaded an empty one. SAFETY: the magazine
+                // was just removed from the pair, so nothing uses it.
                 unsafe { state.full.push(spare) };
             }
             pair.spare_rounds = pair.rounds;
@@ -186,8 +186,8 @@ impl Depot {
         pair.rounds = 0;
         pair.loaded = state.empty_magazine();
         if pair.loaded.is_none() {
-            // There is no memory for another magazine: empty the one that there is.
-            // SAFETY: the caller promises that only it uses the pair, and that the spans fit it.
+            // There is no memory for another magazine, so empty the present one. SAFETY: the caller
+            // promises that only it uses the pair, and that the spans fit it.
             unsafe { self.return_pair(state, pair, spans) };
             pair.swap();
         }
@@ -236,8 +236,8 @@ impl Depot {
         }
     }
 
-    /// Takes the magazines of a thread that ends. Their blocks return to their spans, where none
-    /// keeps a chunk from going back to the system. The magazines serve other threads.
+    /// Takes the magazines of a thread that ends. Their blocks return to their spans, so that they
+    /// do not keep a chunk from going back to the system. Other threads use the magazines again.
     ///
     /// # Safety
     /// The caller is the only thread that uses `cache`, which is of this class. `spans` are this
@@ -260,8 +260,8 @@ impl Depot {
         cache.set_pair(MagazinePair::default());
     }
 
-    /// Returns as much memory as possible: all blocks in the thread's and in the depot's magazines
-    /// to their spans, and the depot's magazines to the system.
+    /// Returns as much memory as possible. All blocks in the thread's and in the depot's magazines
+    /// return to their spans, and the depot's magazines to the system.
     ///
     /// # Safety
     /// The caller is the only thread that uses `cache`, which is of this class. `spans` are this
@@ -297,14 +297,14 @@ impl Depot {
     /// Fills `rounds` from its beginning with free blocks of the spans, and returns how many it
     /// took: at least one.
     ///
-    /// The last round is used first, and has the lowest address. So a thread walks through memory
-    /// upwards.
+    /// The last round is used first, and has the lowest address. So a thread gets blocks in the
+    /// order of their addresses.
     fn fill(&self, state: &mut State, spans: &Spans, rounds: &mut [NonNull<u8>]) -> Result<usize> {
         let mut left = rounds.len();
         while left > 0 {
             let span = match state.usable.first() {
                 Some(span) => span,
-                // A magazine need not be full: it is not worth another span.
+                // The magazine need not be full. Filling it is not worth another span.
                 None if left < rounds.len() => break,
                 None => self.add_span(state, spans)?,
             };
@@ -383,7 +383,7 @@ impl Depot {
         }
     }
 
-    /// Frees all magazines, when the pool ends: the depot's, and those of the class in all slots.
+    /// Frees all magazines of the class when the pool ends: the depot's, and those in all slots.
     pub(super) fn free_magazines<'a>(&mut self, caches: impl Iterator<Item = &'a ClassCache>) {
         let state = self.state.get_mut();
         for cache in caches {

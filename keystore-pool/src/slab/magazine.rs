@@ -10,10 +10,10 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 
-/// The most blocks in a magazine: with its link, 512 bytes.
+/// Most blocks in a magazine. With its link, a magazine takes 512 bytes.
 pub(super) const MAX_ROUNDS: usize = 63;
 
-/// An array of blocks, the *rounds*. Its holder knows how many there are; the other elements are
+/// An array of blocks, the *rounds*. Its holder knows the number of rounds. The other elements are
 /// unused.
 #[repr(C)]
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Stack {
         Some(magazine)
     }
 
-    /// Frees all magazines. It does nothing with the blocks in them.
+    /// Frees all magazines, but not the blocks in them.
     pub(super) fn free_all(&mut self) {
         while let Some(magazine) = self.pop() {
             // SAFETY: `push` got a magazine of `allocate`, and this call owns it since `pop`.

@@ -138,7 +138,7 @@ struct Core {
 }
 
 impl Core {
-    /// Returns the flag that tells if a slot's list of pools has this one.
+    /// Returns the flag that is true if this pool is on a slot's list of pools.
     fn is_registered(&self, slot: usize) -> &AtomicBool {
         &self.caches.get(slot).is_registered
     }
@@ -162,7 +162,7 @@ impl Core {
 /// The content of a thread's slot.
 #[derive(Debug)]
 struct Cache {
-    /// True if this slot's list of pools ([`thread_exit`]) has the pool.
+    /// True if the pool is on this slot's list of pools ([`thread_exit`]).
     is_registered: AtomicBool,
     live: LiveCount,
     classes: [ClassCache; CLASSES],
@@ -238,10 +238,10 @@ impl SlabPool {
 
     /// Returns free memory to the system.
     ///
-    /// It empties the calling thread's magazines and those of all depots. Then it returns the
-    /// chunks that have no live block and no block in another thread's magazine, preallocated ones
-    /// included. It takes time in proportion to the free blocks. Other threads can use the pool
-    /// during that.
+    /// It empties the calling thread's magazines and the magazines of all depots. Then it returns
+    /// the chunks that have no live block and no block in another thread's magazine, preallocated
+    /// ones included. It takes time in proportion to the free blocks. Other threads can use the
+    /// pool during that.
     pub fn trim(&self) {
         let core = &*self.core;
         core.caches.with(|cache| {
@@ -284,8 +284,8 @@ impl SlabPool {
                 }
                 Err(Error::PoolExhausted { .. }) if self.when_full == WhenFull::UseSystem => {
                     let block = self.system.allocate_fallback(layout)?;
-                    // A thread that frees the block got it from this one, and sees the store:
-                    // passing the block on orders the two.
+                    // If another thread frees the block, it sees this store, because the block
+                    // passed to it from this thread.
                     self.fell_back.store(true, Relaxed);
                     Ok(block)
                 }
@@ -346,7 +346,7 @@ impl SlabPool {
         self.system.allocate_fallback(layout).inspect_err(|_| self.uncharge_large(layout))
     }
 
-    /// Undoes the charge for such a block, in a pool that counts them.
+    /// Undoes the charge for a block without a class, in a pool that charges for such blocks.
     fn uncharge_large(&self, layout: Layout) {
         if self.when_full == WhenFull::Refuse {
             self.core.spans.uncharge(layout.size());

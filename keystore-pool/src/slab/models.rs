@@ -37,7 +37,7 @@ fn live(pool: &SlabPool) -> u64 {
     out - pool.core.caches.iter().map(cached).sum::<u64>()
 }
 
-/// One thread frees until a full magazine is at the depot. Another allocates: it gets both blocks
+/// One thread frees until a full magazine is at the depot. Another allocates, and gets both blocks
 /// of the magazine, or fresh ones.
 #[test]
 fn freeing_against_allocating() {
@@ -59,8 +59,8 @@ fn freeing_against_allocating() {
     expect(&outcomes, &["0", "2"]);
 }
 
-/// Both threads free until a full magazine is at the depot. Then they allocate until they need one:
-/// the magazine that they freed into, or the other thread's.
+/// Both threads free until a full magazine is at the depot. Then each allocates until it needs a
+/// full magazine from the depot. It gets the one that it filled, or the other thread's.
 #[test]
 fn trading_both_ways() {
     let outcomes = explore("full magazines both ways", [All, All], || {
@@ -104,14 +104,15 @@ fn two_take_what_one_frees() {
     expect(&outcomes, &["00", "01", "10"]);
 }
 
-/// A thread ends with blocks in its magazines, while another allocates. That one gets these blocks
-/// or others.
+/// A thread ends with blocks in its magazines while another allocates. The other thread gets these
+/// blocks or others.
 #[test]
 fn ending_against_allocating() {
     end_against_allocating("a thread that ends against allocating", 3, &["0", "2", "4"]);
 }
 
-/// The same with all blocks of a span, which returns to the pool when all of them are free.
+/// A thread ends with all blocks of a span, while another allocates. The span returns to the pool
+/// when all of its blocks are free.
 #[test]
 fn ending_with_a_span_against_allocating() {
     let name = "a thread that ends with a span against allocating";

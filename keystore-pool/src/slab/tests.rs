@@ -50,7 +50,7 @@ fn a_full_pool_takes_blocks_from_the_system_and_counts_them() {
     assert_eq!((stats.live_nodes, stats.fallback_bytes), (live.len() as u64, 100 * size as u64));
     assert_eq!(stats.live_bytes, (live.len() * size) as u64);
     assert_eq!(stats.held_bytes, CHUNK as u64 + stats.fallback_bytes);
-    // Frees blocks of both kinds in turns. Each must go back to where it came from.
+    // Frees blocks of both kinds in turns. Each must go back to the allocator that it came from.
     live.rotate_left(50);
     live.into_iter().for_each(|block| block.free(&pool));
     let stats = pool.stats();
@@ -148,7 +148,7 @@ fn chunks_go_back() {
     let mut live = blocks(&pool, 500_000, 88);
     let held = pool.stats().held_bytes;
     assert!(held < 500_000 * 88 * 11 / 10, "{held}");
-    // An order that visits all chunks in turns: 7919 is a prime.
+    // This order visits all chunks in turns, because 7919 is a prime.
     for number in 0..live.len() {
         let other = number * 7919 % live.len();
         live.swap(number, other);
@@ -214,13 +214,14 @@ fn a_thousand_threads_that_come_and_go_strand_no_more_than_64_kib_each() {
     const STRANDED: u64 = 1000 * (64 << 10);
     let pool = SlabPool::new().unwrap();
     for round in 0..2 {
-        // Blocks of one size. Those of all threads are live at once, so they lie in many spans.
+        // Each thread allocates blocks of one size. The blocks of all threads are live at once, so
+        // they lie in many spans.
         run_on_1000_threads(&pool, |pool, barrier| {
             let live = blocks(pool, 500, 88);
             barrier.wait();
             live.into_iter().for_each(|block| block.free(pool));
         });
-        // Blocks of all sizes, enough to fill magazines of each.
+        // Each thread allocates blocks of all sizes, enough to fill magazines of each.
         run_on_1000_threads(&pool, |pool, barrier| {
             barrier.wait();
             for class in TABLE {

@@ -29,7 +29,7 @@ struct Registered(NonNull<Core>);
 
 const fn assert_sync<T: Sync>() {}
 const _: () = assert_sync::<Core>();
-// SAFETY: any thread may use a `Core` by reference, for it is `Sync`.
+// SAFETY: any thread may use a `Core` by reference, because it is `Sync`.
 unsafe impl Send for Registered {}
 
 /// Locks the list of a slot. Nothing unwinds under the lock.
@@ -39,7 +39,7 @@ fn list(slot: usize) -> MutexGuard<'static, Vec<Registered>> {
 
 /// Has `pool` drain the calling thread's slot when the thread ends.
 ///
-/// A caller registers after the thread may have got a magazine, and outside of
+/// Call it after the thread may have got a magazine, and outside of
 /// [`PerThread::with_slot`](crate::per_thread::PerThread::with_slot): the end of a thread locks the
 /// list first and the slot second.
 ///
@@ -55,7 +55,8 @@ pub(super) unsafe fn register_thread(pool: &Core, slot: usize) {
 
 #[cold]
 fn add(pool: NonNull<Core>, is_registered: &AtomicBool, slot: usize) {
-    // All threads of a model run on one thread of the system, whose end is not theirs.
+    // All threads of a model run on one thread of the system, so its end is not the end of any of
+    // them.
     if cfg!(loom) {
         return;
     }
@@ -75,8 +76,8 @@ fn drain_current_slot() {
         // SAFETY: a pool is unregistered before it ends, and that takes the lock which is held
         // here.
         let pool = unsafe { pool.0.as_ref() };
-        // Cleared before draining: a thread that shares the slot and fills it afterwards registers
-        // the pool again.
+        // The flag is cleared before draining. So a thread that shares the slot and fills it
+        // afterwards registers the pool again.
         pool.is_registered(slot).store(false, Relaxed);
         pool.drain_slot(slot);
     }
@@ -111,7 +112,7 @@ mod tests {
     static HAS_ENDED: AtomicBool = AtomicBool::new(false);
     static HAD_ENDED: AtomicBool = AtomicBool::new(false);
 
-    /// Makes draining take a while, and notes if the pool ends during it.
+    /// Makes draining take a while, and records if the pool ends during that time.
     fn drain_slowly() {
         DRAINING.wait();
         sleep(Duration::from_millis(50));

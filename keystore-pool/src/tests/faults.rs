@@ -1,4 +1,5 @@
-//! Debug builds detect broken promises. Each test breaks one in another process, which ends.
+//! Tests that debug builds detect broken promises. Each test breaks a promise in another process,
+//! and checks that this process ends.
 #![cfg(debug_assertions)]
 
 use std::ptr::NonNull;
@@ -10,7 +11,7 @@ use crate::{AnyPool, PoolKind};
 
 const FAULT: &str = "KEYSTORE_POOL_TEST_FAULT";
 
-/// Breaks the promise that the environment names, if it names one.
+/// Breaks the promise that the environment variable names, if it is set.
 #[test]
 fn commit_the_fault_that_is_asked_for() {
     let Ok(asked) = std::env::var(FAULT) else { return };
@@ -19,8 +20,8 @@ fn commit_the_fault_that_is_asked_for() {
     let block = pool.allocate(layout(88)).unwrap();
     let _keep = pool.allocate(layout(88)).unwrap();
     let free = |block: NonNull<u8>, size| {
-        // SAFETY: there is none: the promises are broken on purpose. The pool ends the process
-        // before that does harm.
+        // SAFETY: none. The promises are broken on purpose, and the pool ends the process before
+        // that does harm.
         unsafe { pool.deallocate(block, layout(size)) };
     };
     match fault {

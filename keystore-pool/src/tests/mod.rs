@@ -156,7 +156,7 @@ fn a_pool_that_is_dropped_returns_all_its_memory() {
             let pool = AnyPool::new(kind, &config).unwrap();
             for number in 0..100_000 {
                 let block = Block::allocate(&pool, layout(88), number as u8).unwrap();
-                // Two of three blocks stay live. The pool frees their memory.
+                // Two of three blocks stay live. Dropping the pool frees their memory.
                 if number % 3 == 0 {
                     block.free(&pool);
                 }

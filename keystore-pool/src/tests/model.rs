@@ -19,7 +19,7 @@ enum Step {
     },
     /// Frees the live block at this position.
     Free(prop::sample::Index),
-    /// Frees all but one in this many.
+    /// Frees all live blocks except for one in this many.
     FreeMost(usize),
     Trim,
 }
@@ -85,7 +85,7 @@ fn run_steps(pool: &AnyPool, steps: &[Step], repeat: usize) {
     assert_eq!(pool.stats().held_bytes, 0, "all memory is back");
 }
 
-/// Limits of the number of steps. Miri is slow, so it gets fewer.
+/// Limits of the number of steps. Miri is slow, so it runs fewer.
 const MANY: usize = if cfg!(miri) { 30 } else { 300 };
 const FEW: usize = if cfg!(miri) { 4 } else { 60 };
 

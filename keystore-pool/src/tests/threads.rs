@@ -86,8 +86,8 @@ fn threads_that_come_and_go_leak_nothing() {
 fn threads_that_swap_blocks_keep_them_apart() {
     let (threads, steps, shelf) = if cfg!(miri) { (3, 60, 20) } else { (8, 50_000, 1000) };
     for pool in pools() {
-        // Every thread puts blocks on a shelf, and frees those that it replaces. Any thread may
-        // have allocated them.
+        // Every thread puts blocks on a shelf, and frees the blocks that it replaces there. Any
+        // thread may have allocated these.
         let places: Vec<_> = (0..shelf).map(|_| std::sync::Mutex::new(None::<Block>)).collect();
         thread::scope(|scope| {
             for seed in 0..threads {

@@ -1,5 +1,5 @@
-//! Any bytes, taken as a sequence of calls, do on every backend what they do to a map of the
-//! standard library.
+//! Fuzz target that turns any bytes into a sequence of calls. Every backend must answer the calls
+//! as a map of the standard library does.
 #![no_main]
 
 #[path = "../../tests/support/sequence.rs"]

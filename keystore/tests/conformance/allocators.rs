@@ -1,5 +1,5 @@
-//! Allocators that a store has to bear: one that keeps the books on every block, one that refuses
-//! on demand, one that dawdles.
+//! Allocators that help to test a store: one records every block, one refuses on demand, and one
+//! lets other threads run first.
 
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use keystore::{AnyPool, Config, Error, NodeAllocator, PoolStats, Result};
 
 use crate::combination::{Combination, Scribbling};
 
-/// Keeps the books on every block of the pool inside: what is live, whether blocks overlap, and
-/// whether each comes back once and with its own layout.
+/// An allocator that records every block of the pool inside. It checks that live blocks do not
+/// overlap, and that each block is returned once, with its own layout.
 #[derive(Debug)]
 pub(crate) struct Audit {
     pool: Scribbling<AnyPool>,
@@ -21,13 +21,13 @@ pub(crate) struct Audit {
 
 #[derive(Debug, Default)]
 struct Books {
-    /// The layouts of live blocks by address.
+    /// Layouts of the live blocks, by address.
     live: BTreeMap<usize, Layout>,
     live_bytes: u64,
     most_live_bytes: u64,
     allocations: u64,
-    /// What went against the promises of `NodeAllocator`, on either side. Kept until somebody
-    /// asks, for an allocator must not unwind.
+    /// Broken promises of `NodeAllocator`, by the pool or by the store. They are kept until a check
+    /// reads them, because an allocator must not unwind.
     violations: Vec<String>,
 }
 
@@ -40,22 +40,22 @@ impl Audit {
         look(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Live blocks and their bytes.
+    /// Returns the number of live blocks, and of their bytes.
     pub(crate) fn live(&self) -> (u64, u64) {
         self.with_books(|books| (books.live.len() as u64, books.live_bytes))
     }
 
-    /// The most bytes that were live at once, ever.
+    /// Returns the most bytes that were ever live at once.
     pub(crate) fn most_live_bytes(&self) -> u64 {
         self.with_books(|books| books.most_live_bytes)
     }
 
-    /// Blocks handed out, ever.
+    /// Returns the number of blocks ever allocated.
     pub(crate) fn allocations(&self) -> u64 {
         self.with_books(|books| books.allocations)
     }
 
-    /// Checks that every block has come back, and that nothing was ever wrong with one.
+    /// Checks that every block was returned, and that no promise was broken.
     #[track_caller]
     pub(crate) fn assert_all_returned(&self) {
         self.assert_in_order();
@@ -64,7 +64,7 @@ impl Audit {
         assert_eq!((pool.live_nodes, pool.live_bytes), (0, 0), "what the pool counts as live");
     }
 
-    /// Checks that nothing was ever wrong with a block.
+    /// Checks that no promise was broken.
     #[track_caller]
     pub(crate) fn assert_in_order(&self) {
         let violations = self.with_books(|books| std::mem::take(&mut books.violations));
@@ -93,7 +93,7 @@ impl Books {
         self.allocations += 1;
     }
 
-    /// Whether the block may go back to the pool.
+    /// Removes a block from the live ones. Returns true if the block may go back to the pool.
     fn strike_out(&mut self, address: usize, layout: Layout) -> bool {
         let Some(entered) = self.live.remove(&address) else {
             self.violations.push(format!("a block of {layout:?} is returned that is not live"));
@@ -108,8 +108,8 @@ impl Books {
     }
 }
 
-// SAFETY: every block is the pool's, which keeps the promises; one that is returned wrongly is not
-// passed on.
+// SAFETY: every block is the pool's, which keeps the promises. A block that is returned with a
+// wrong address or layout is not passed on.
 unsafe impl NodeAllocator for Audit {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         let block = self.pool.allocate(layout)?;
@@ -119,8 +119,8 @@ unsafe impl NodeAllocator for Audit {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if self.with_books(|books| books.strike_out(block.as_ptr().addr(), layout)) {
-            // SAFETY: the books say that the block is live and has this layout; nobody uses it by
-            // the caller's promise.
+            // SAFETY: the record says that the block is live and has this layout. The caller
+            // promises that nothing uses it.
             unsafe { self.pool.deallocate(block, layout) }
         }
     }
@@ -130,19 +130,19 @@ unsafe impl NodeAllocator for Audit {
     }
 }
 
-/// Refuses allocations on demand.
+/// An allocator that refuses allocations on demand.
 #[derive(Debug)]
 pub(crate) struct Refusing {
     audit: Arc<Audit>,
-    /// Allocations until the next refusal; 0 for none.
+    /// Number of allocations up to and including the next refused one; 0 to refuse none.
     countdown: AtomicU64,
-    /// What the countdown starts from again after a refusal.
+    /// Value that the countdown starts again from after a refusal.
     again: AtomicU64,
     refusals: AtomicU64,
 }
 
 impl Refusing {
-    /// Over `audit`, and refusing nothing yet.
+    /// Makes an allocator over `audit`, which refuses nothing yet.
     pub(crate) fn over(audit: &Arc<Audit>) -> Arc<Self> {
         Arc::new(Self {
             audit: Arc::clone(audit),
@@ -152,19 +152,19 @@ impl Refusing {
         })
     }
 
-    /// Refuses the `n`th allocation from now on, and only that. 0: none.
+    /// Refuses only the `n`th allocation from now on. If `n` is 0, it refuses none.
     pub(crate) fn refuse_nth(&self, n: u64) {
         self.again.store(0, Relaxed);
         self.countdown.store(n, Relaxed);
     }
 
-    /// Refuses each `n`th allocation from now on; with `n` = 1 all of them.
+    /// Refuses each `n`th allocation from now on. If `n` is 1, it refuses all.
     pub(crate) fn refuse_each_nth(&self, n: u64) {
         self.again.store(n, Relaxed);
         self.countdown.store(n, Relaxed);
     }
 
-    /// How many allocations were refused, ever.
+    /// Returns the number of allocations ever refused.
     pub(crate) fn refusals(&self) -> u64 {
         self.refusals.load(Relaxed)
     }
@@ -196,9 +196,9 @@ unsafe impl NodeAllocator for Refusing {
     }
 }
 
-/// Lets other threads go first, now and then, before it answers: a write that allocates has looked
-/// at the table already and has not yet changed it, so this is where another thread's write comes
-/// between.
+/// An allocator that lets other threads run first now and then. A write that allocates has looked
+/// at the table already and has not yet changed it. So another thread's write can now come between
+/// the two.
 #[derive(Debug)]
 pub(crate) struct Dawdling {
     pool: Scribbling<AnyPool>,
@@ -217,7 +217,8 @@ impl Dawdling {
     }
 }
 
-// SAFETY: every call goes to the allocator inside, which keeps the promises, sooner or later.
+// SAFETY: every call goes to the allocator inside, which keeps the promises. It goes there at once
+// or after other threads have run.
 unsafe impl NodeAllocator for Dawdling {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         self.dawdle();

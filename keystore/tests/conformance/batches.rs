@@ -1,4 +1,5 @@
-//! A batch is one operation for each entry, in order, and stops at the first that fails.
+//! Checks that a batch is one operation for each entry, in order, and stops at the first that
+//! fails.
 
 use keystore::{BatchError, Config, Error, Keystore, MAX_KEY_LEN};
 
@@ -17,7 +18,7 @@ pub(crate) const CHECKS: &[Check] = checks![
         a_batch_stops_at_the_memory_limit
 ];
 
-/// Sizes of batches, around the sizes of the groups that a store may work in.
+/// Sizes of batches, around the sizes of the groups into which a store may split a batch.
 const SIZES: [usize; 13] = [1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 64, 65, 500];
 
 fn a_batch_of_nothing_does_nothing(combination: &Combination) {
@@ -33,7 +34,7 @@ fn reads_come_in_order_with_their_positions(combination: &Combination) {
         let store = combination.open(&config);
         let present = fill(&*store, 400);
         for size in SIZES {
-            // Every third is absent.
+            // Every third key is absent.
             let keys: Vec<_> = (0..size)
                 .map(|n| if n % 3 == 0 { key(n + 10_000) } else { key(n % 400) })
                 .collect();
@@ -108,7 +109,7 @@ fn what_stands_before_a_bad_key_is_in_effect_and_nothing_after_it(combination: &
             );
             let mut keys: Vec<_> = (0..100).map(key).collect();
             keys[index] = bad.clone();
-            // A second bad key further on is not reached.
+            // The batch stops before it reaches this second bad key.
             keys.push(vec![]);
             let batch: Vec<_> =
                 keys.iter().enumerate().map(|(n, key)| (key.clone(), bytes(n, 10))).collect();
@@ -133,7 +134,7 @@ fn what_stands_before_a_bad_key_is_in_effect_and_nothing_after_it(combination: &
 }
 
 fn a_batch_stops_at_the_memory_limit(combination: &Combination) {
-    // Room for some 50 entries of 100 bytes.
+    // The limit has space for some 50 entries of 100 bytes.
     let store = combination.open(&Config { memory_limit: Some(5_600), ..one_bucket() });
     let batch: Vec<_> = (0..100).map(|n| (format!("{n:04}").into_bytes(), bytes(n, 100))).collect();
     let BatchError { index, error } = store.set_many(&pairs(&batch)).unwrap_err();

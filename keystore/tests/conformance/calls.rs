@@ -1,4 +1,4 @@
-//! Every operation as a plain call that drops its answer, for the checks that try them all.
+//! Every operation as a function that drops the result, for checks that try all operations.
 
 use std::ops::ControlFlow;
 

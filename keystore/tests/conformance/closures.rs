@@ -1,4 +1,4 @@
-//! A closure that panics leaves the store whole, and no lock held.
+//! Checks that a closure that panics leaves the store whole and no lock held.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,11 +27,12 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("a panic of a caller's closure"))
 }
 
-/// An operation whose closure, called on present or absent keys, panics as soon as `count` calls
-/// have gone well.
+/// An operation whose closure panics after `count` calls of it have returned. The closure is called
+/// for present and for absent keys.
 type Panicking = (&'static str, fn(&dyn Keystore, count: usize));
 
-/// All that have a closure, but retain, which changes something before it panics.
+/// All operations with a closure, except for `retain`, which changes entries before its closure
+/// panics.
 const VERBS: [Panicking; 7] = [
     ("read", |store, _| drop(store.read_dyn(&key(3), &mut |_| panic_quietly()))),
     ("update of a present key", |store, _| {
@@ -85,7 +86,8 @@ fn a_panic_leaves_the_store_whole(combination: &Combination) {
             let outcome = catch_unwind(AssertUnwindSafe(|| verb(&*store, count)));
             assert!(outcome.is_err(), "{name}: the panic reaches the caller");
             assert_holds(&*store, &expected);
-            // Every entry can be written: a lock that was left held would stop this without end.
+            // Every entry can still be written. If the panic had left a lock held, this would never
+            // end.
             for n in 0..60 {
                 let value = bytes(round + n, (round * 37 + n) % 120);
                 assert_eq!(store.set(&key(n), &value), Ok(Change::Replaced), "after {name}");
@@ -121,7 +123,7 @@ fn a_panic_in_retain_keeps_what_was_not_yet_asked_about(combination: &Combinatio
         for key in &unwanted {
             expected.remove(key);
         }
-        // The entries told to go are gone and counted, all others are there.
+        // The entries that the closure rejected are gone and counted, and all others are there.
         assert_holds(&*store, &expected);
         let stats = store.stats().unwrap();
         assert_eq!((stats.operations.deletes, stats.nodes.deletes), (good as u64, good as u64));
@@ -138,12 +140,12 @@ fn a_panic_within_a_closure_within_a_closure_is_no_harm(combination: &Combinatio
     let outer = store.update(&key(1), |old| {
         let before = old.map(<[u8]>::to_vec);
         let inner = catch_unwind(AssertUnwindSafe(|| store.read(&key(2), |_| panic_quietly())));
-        // Where it was not refused for a lock, the inner closure ran, and its panic was caught
-        // here.
+        // Either the call was refused because of a lock, or its closure ran and the panic was
+        // caught here.
         assert!(
             inner.is_err() || inner.is_ok_and(|refused: Result<Option<()>, _>| refused.is_err())
         );
-        // This closure still has its value, and still may not wait.
+        // The outer closure still sees its value, and its calls still may not wait for a lock.
         assert_eq!(old.map(<[u8]>::to_vec), before);
         for n in 2..20 {
             let _ = store.contains(&key(n));
@@ -192,7 +194,8 @@ fn panics_do_not_disturb_other_threads(combination: &Combination) {
     assert_holds(&*store, &left);
 }
 
-/// On the locked backends a write may be refused from inside a closure. Then it is not made.
+/// Writes from inside a closure, and returns true if the write was made. The locked backends may
+/// refuse it.
 fn write_unless_refused(store: &dyn Keystore, key: &[u8]) -> bool {
     match store.set(key, b"nested") {
         Ok(_) => true,
@@ -243,7 +246,7 @@ fn writes_from_inside_closures_let_the_table_grow(combination: &Combination) {
             .unwrap();
     }
     let entries = store.stats().unwrap().entries;
-    // dashmap's buckets are its shards, which do not become more.
+    // In dashmap's statistics the buckets are its shards, whose number is fixed.
     if combination.backend != keystore::BackendKind::DashMap {
         assert!(entries.max_in_bucket < 100, "{entries:?}");
     }

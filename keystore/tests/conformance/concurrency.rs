@@ -1,4 +1,4 @@
-//! Threads that share a store see each operation on a key as one step.
+//! Checks that threads which share a store see each operation on a key as one step.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ pub(crate) const CHECKS: &[Check] = checks![
         threads_come_and_go
 ];
 
-/// Runs `run` on `threads` threads that start together, each with its number.
+/// Runs `run` on `threads` threads that start together. Each call gets the number of its thread.
 fn together(threads: usize, run: impl Fn(usize) + Sync) {
     let barrier = Barrier::new(threads);
     std::thread::scope(|scope| {
@@ -51,7 +51,7 @@ fn updates_of_many_threads_add_up(combination: &Combination) {
     together(THREADS, |thread| {
         for n in 0..EACH {
             let counter = key((n + thread) % KEYS);
-            // Now and then the counter has more room than it needs, so that it changes its node.
+            // Some values are longer than the counter needs, so that the entry changes its node.
             let length = 8 + if n % 10 == 0 { n % 300 } else { 0 };
             let change = store.update(&counter, |old| {
                 let count = as_number(old.map(|old| &old[..8])) + 1;
@@ -115,7 +115,7 @@ fn an_insert_has_one_winner(combination: &Combination) {
                 }
             };
             if won {
-                // The winner's value is there to stay.
+                // No other thread replaces the winner's value.
                 assert_eq!(store.get(&key(n)), Ok(Some(bytes(thread, 20))));
                 winners.fetch_add(1, Relaxed);
             }
@@ -160,9 +160,9 @@ fn a_removal_has_one_winner(combination: &Combination) {
 }
 
 fn whoever_inserts_a_key_owns_it_until_it_is_removed(combination: &Combination) {
-    // Few keys, which come and go all the time: insertions meet insertions and removals in the
-    // same slots. With one bucket all of them meet; with more the table has room to go on growing
-    // under them.
+    // The keys are few, and are inserted and removed all the time. So insertions meet other
+    // insertions and removals in the same slots. The table starts with one bucket, in which all
+    // keys meet, and grows during the check.
     const KEYS: usize = 4;
     for round in 0..6 {
         let store = combination.open_shared(&one_bucket());
@@ -283,8 +283,8 @@ fn a_value_is_never_torn(combination: &Combination) {
             while !stop.load(Relaxed) {
                 let key = key(rng.random_range(0..KEYS));
                 seen(&key, store.get(&key).unwrap().as_deref());
-                // Looks twice, with time in between: what it is shown must not change under its
-                // eyes.
+                // Looks at the value twice and lets other threads run in between: the value must
+                // not change.
                 let stayed = store.read(&key, |value| {
                     seen(&key, Some(value));
                     std::thread::yield_now();
@@ -325,7 +325,7 @@ fn a_key_that_is_always_there_is_always_found(combination: &Combination) {
     }
     std::thread::scope(|scope| {
         let resizer = scope.spawn(|| {
-            // The table goes up and down by some five doublings, by content and by request.
+            // The table grows and shrinks by a factor of about 2^5, by its content and by request.
             for round in 0..8_usize {
                 let other = |n: usize| format!("other {round} {n}").into_bytes();
                 (0..6_000)
@@ -381,8 +381,8 @@ fn a_reader_never_goes_back_in_time(combination: &Combination) {
                 let store = &store;
                 scope.spawn(move || {
                     for n in 1..=WRITES {
-                        // Each key has one writer, which counts up; the length changes the node
-                        // now and then.
+                        // Each key has one writer, which counts up. The lengths of the values
+                        // differ, so that the entry sometimes changes its node.
                         let key = key(n as usize % (KEYS / 2) * 2 + writer);
                         let mut value = number(n);
                         value.resize(8 + n as usize % 60, 0);
@@ -412,8 +412,8 @@ fn a_reader_never_goes_back_in_time(combination: &Combination) {
 }
 
 fn one_write_is_seen_before_the_next(combination: &Combination) {
-    // A thread writes first one key and then the other, the same number; whoever sees the number
-    // on the second must see it, or a later one, on the first.
+    // One thread writes a number to the first key and then to the second. A thread that reads a
+    // number from the second key must then read this number or a later one from the first.
     let store = combination.open_shared(&Config::default());
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -422,8 +422,7 @@ fn one_write_is_seen_before_the_next(combination: &Combination) {
                 store.set(b"first", &number(n)).unwrap();
                 store.set(b"second", &number(n)).unwrap();
                 if n % 7 == 0 {
-                    // A new node, and a deletion which a reader sees as 0: both of the first only,
-                    // after the second.
+                    // An empty value, which a reader sees as 0.
                     store.set(b"second", &[]).unwrap();
                 }
             }
@@ -451,8 +450,8 @@ fn threads_come_and_go(combination: &Combination) {
     const THREADS: usize = 200;
     let store = combination.open_shared(&one_bucket());
     let ids = std::sync::Mutex::new(HashSet::new());
-    // At most twenty at once, each new as an old one ends, in all more than a store has counters
-    // for.
+    // At most twenty threads run at once, and a new one starts when an old one ends. In all there
+    // are more threads than a store has shards of counters.
     std::thread::scope(|scope| {
         let mut running = std::collections::VecDeque::new();
         for thread in 0..THREADS {
@@ -478,7 +477,7 @@ fn threads_come_and_go(combination: &Combination) {
         }
     });
     assert_eq!(ids.into_inner().unwrap().len(), THREADS);
-    // And all at once.
+    // The same number of threads at once.
     together(THREADS, |_| {
         for _ in 0..20 {
             store.update(b"counter", |old| Update::Set(number(as_number(old) + 1))).unwrap();

@@ -1,4 +1,4 @@
-//! Every count is exact, on one thread and on many.
+//! Checks that every count is exact, on one thread and on many.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,7 +25,8 @@ pub(crate) const CHECKS: &[Check] = checks![
         the_length_is_exact_when_writers_have_ended
 ];
 
-/// Calls that add, find and delete, and those of them that failed.
+/// Returns the statistics of these numbers of calls that add, find and delete. `failed` has the
+/// numbers of failed calls in the same order.
 fn operations_of([adds, finds, deletes]: [u64; 3], failed: [u64; 3]) -> OperationStats {
     let mut operations = OperationStats::default();
     (operations.adds, operations.finds, operations.deletes) = (adds, finds, deletes);
@@ -33,7 +34,8 @@ fn operations_of([adds, finds, deletes]: [u64; 3], failed: [u64; 3]) -> Operatio
     operations
 }
 
-/// What was done to nodes: created, updated, read, deleted, not created.
+/// Returns the statistics of these numbers of nodes: created, updated, read, deleted, and failed to
+/// be created.
 fn nodes_of(counts: [u64; 5]) -> NodeOperationStats {
     let mut nodes = NodeOperationStats::default();
     [nodes.creates, nodes.updates, nodes.reads, nodes.deletes, nodes.failed_creates] = counts;
@@ -47,7 +49,7 @@ fn operations(store: &dyn Keystore) -> OperationStats {
 fn each_verb_is_counted_for_what_it_is(combination: &Combination) {
     let store = combination.open(&Config::default());
     assert_eq!(operations(&*store), OperationStats::default());
-    // Adds: four that create, two that replace, one that deletes, three that leave things alone.
+    // Adds: four that create, two that replace, one that deletes, and three that change nothing.
     store.set(b"a", b"1").unwrap();
     store.insert(b"b", b"1").unwrap();
     store.update(b"c", |_| Update::Set(vec![1])).unwrap();
@@ -165,7 +167,7 @@ fn node_bytes_are_what_the_allocator_handed_out(combination: &Combination) {
         let memory = &stats.memory;
         let known = memory.node_bytes + memory.garbage_bytes;
         assert!(memory.node_bytes <= bytes, "{when}: {memory:?}, and {bytes} bytes live");
-        // Garbage may be of the table too, so that the sum may come out larger.
+        // Garbage may include buckets and arrays of the table, so the sum can be larger.
         assert!(known >= bytes, "{when}: {memory:?}, and {bytes} bytes live");
         if memory.garbage_bytes == 0 {
             assert_eq!((stats.entries.count, memory.node_bytes), (live, bytes), "{when}");
@@ -181,7 +183,8 @@ fn node_bytes_are_what_the_allocator_handed_out(combination: &Combination) {
         "headers of 8 bytes, keys and values"
     );
     for n in 0..1_000 {
-        // Shorter, in place where the backend does so, and longer.
+        // Some new values are shorter and some are longer. A backend may write the shorter ones in
+        // place.
         store.set(&key(n), &bytes(n, (n * 7) % 110)).unwrap();
     }
     compare("overwritten");
@@ -201,9 +204,9 @@ fn the_pool_counts_what_it_handed_out(combination: &Combination) {
         let audit = Audit::new(combination, &config);
         let store = combination.open_over(&config, audit.clone()).unwrap();
         let compare = |when: &str| {
-            // The pool has been asked for nothing but nodes. Any thread of the process may be just
-            // freeing what the lock-free backend has removed, so the two may be apart for an
-            // instant.
+            // The pool serves only nodes, so both counts must agree. They can differ for an
+            // instant, because another thread of the process may be freeing removed nodes of the
+            // lock-free backend.
             let mut looks = 0;
             let pool = loop {
                 let pool = store.stats().unwrap().pool;
@@ -256,7 +259,7 @@ fn the_distribution_adds_up(combination: &Combination) {
         ));
         assert_eq!(collisions.max_in_bucket, entries.max_in_bucket.saturating_sub(1));
         assert!(collisions.buckets <= entries.nonempty_buckets);
-        // What is in a bucket beyond its first entry.
+        // Number of entries beyond the first one of their bucket.
         let colliding = collisions.mean_per_nonempty_bucket * entries.nonempty_buckets as f64;
         assert!(close(colliding, (entries.count - entries.nonempty_buckets) as f64));
     }
@@ -318,7 +321,7 @@ fn the_length_is_exact_when_writers_have_ended(combination: &Combination) {
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let store = &store;
-                // All threads create and remove the same keys, so that most calls lose a race.
+                // All threads create and remove the same keys, so most calls lose a race.
                 scope.spawn(move || {
                     for n in 0..300 {
                         let n = (n * 7 + thread * 13 + round) % 300;

@@ -1,4 +1,4 @@
-//! Keys and values to check with, and whole contents to compare.
+//! Keys and values for the checks, and comparison of a store's whole content.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -8,27 +8,28 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use keystore::{Config, Keystore};
 use rand::{Rng, RngExt};
 
-/// What a store holds.
+/// The content of a store.
 pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A table of one bucket at the start, so that everything collides and growth begins at once.
+/// Returns a configuration with one initial bucket, so that all entries collide and growth begins
+/// at once.
 pub(crate) fn one_bucket() -> Config {
     Config { initial_buckets: 1, ..Config::default() }
 }
 
-/// The key of number `n`.
+/// Returns the key of number `n`.
 pub(crate) fn key(n: usize) -> Vec<u8> {
     format!("key {n}").into_bytes()
 }
 
-/// Bytes that differ from place to place and from `seed` to `seed`.
+/// Returns bytes that depend on their position and on `seed`.
 pub(crate) fn bytes(seed: usize, length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| (at.wrapping_mul(31) ^ at >> 8).wrapping_add(seed.wrapping_mul(101)) as u8)
         .collect()
 }
 
-/// All entries of `store`, each of which `for_each` shows once.
+/// Returns all entries of `store`, and checks that `for_each` shows each of them once.
 pub(crate) fn contents(store: &dyn Keystore) -> Entries {
     let mut entries = Entries::new();
     store
@@ -43,7 +44,7 @@ pub(crate) fn contents(store: &dyn Keystore) -> Entries {
     entries
 }
 
-/// Checks that the store holds exactly `expected`, asking in every way there is.
+/// Checks that the store holds exactly `expected`, by every operation that reads.
 pub(crate) fn assert_holds(store: &dyn Keystore, expected: &Entries) {
     for (key, value) in expected {
         assert_eq!(store.get(key).as_ref().map(Option::as_ref), Ok(Some(value)), "get of {key:?}");
@@ -60,7 +61,7 @@ pub(crate) fn assert_holds(store: &dyn Keystore, expected: &Entries) {
     assert_eq!(entries.count, expected.len() as u64, "entries in stats");
 }
 
-/// Fills a store with `count` entries and says what it holds then.
+/// Adds `count` entries to a store and returns them.
 pub(crate) fn fill(store: &dyn Keystore, count: usize) -> Entries {
     (0..count)
         .map(|n| {
@@ -71,11 +72,11 @@ pub(crate) fn fill(store: &dyn Keystore, count: usize) -> Entries {
         .collect()
 }
 
-/// Bytes of a sealed value that are its checksum.
+/// Length of the checksum at the start of a sealed value, bytes.
 const SEAL: usize = 8;
 
-/// A value for `key` that shows whether it is whole: a checksum over the key and the rest, and the
-/// rest at random. Mostly under 300 bytes, sometimes 10 KiB.
+/// Returns a value for `key` that shows if it is whole. It has random bytes, after a checksum over
+/// the key and these bytes. Most values are under 300 bytes, and some have 10 KiB.
 pub(crate) fn sealed(key: &[u8], rng: &mut impl Rng) -> Vec<u8> {
     let length = if rng.random_ratio(1, 64) { 10 << 10 } else { rng.random_range(SEAL..300) };
     let mut value = vec![0; length];
@@ -85,7 +86,7 @@ pub(crate) fn sealed(key: &[u8], rng: &mut impl Rng) -> Vec<u8> {
     value
 }
 
-/// Checks that `value` was made by [`sealed`] for `key`, and has not been torn.
+/// Checks that `value` was made by [`sealed`] for `key`, and is not torn.
 #[track_caller]
 pub(crate) fn assert_whole(key: &[u8], value: &[u8]) {
     let whole = value.len() >= SEAL && value[..SEAL] == seal(key, &value[SEAL..]);
@@ -104,17 +105,18 @@ fn seal(key: &[u8], rest: &[u8]) -> [u8; SEAL] {
     hasher.finish().to_le_bytes()
 }
 
-/// A number as a value.
+/// Returns a number as a value.
 pub(crate) fn number(n: u64) -> Vec<u8> {
     n.to_le_bytes().to_vec()
 }
 
-/// A value as a number; an absent one is 0.
+/// Returns a value as a number, and 0 if there is no value.
 pub(crate) fn as_number(value: Option<&[u8]>) -> u64 {
     value.map_or(0, |value| u64::from_le_bytes(value.try_into().expect("eight bytes")))
 }
 
-/// Tells threads to stop, also where the check that started them fails.
+/// Guard that tells threads to stop when it is dropped. So they also stop if the check that started
+/// them fails.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {

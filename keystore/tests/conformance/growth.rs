@@ -1,4 +1,4 @@
-//! The table grows with its content and shrinks on request, and no entry is lost on the way.
+//! Checks that the table grows with its content and shrinks on request, without losing an entry.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -21,15 +21,15 @@ pub(crate) const CHECKS: &[Check] = checks![
         many_threads_grow_one_table
 ];
 
-/// Checks that no bucket is out of proportion.
+/// Checks that no bucket has far more entries than the others.
 fn assert_even(combination: &Combination, store: &dyn Keystore, count: usize) {
     let stats = store.stats().unwrap();
     let (entries, collisions) = (&stats.entries, &stats.collisions);
     assert_eq!(entries.count, count as u64);
     assert_eq!(entries.nonempty_buckets + entries.empty_buckets, entries.buckets);
     let mean = count as f64 / entries.buckets as f64;
-    // Twelve standard deviations of a Poisson distribution, which even one bucket in a million
-    // does not reach.
+    // Twelve standard deviations of a Poisson distribution. Not even one bucket in a million
+    // exceeds the mean by that much.
     let most = mean + 12.0 * mean.sqrt() + 12.0;
     assert!(
         (entries.max_in_bucket as f64) < most,
@@ -43,7 +43,7 @@ fn assert_even(combination: &Combination, store: &dyn Keystore, count: usize) {
     }
 }
 
-/// Checks that the table is not large for its entries.
+/// Checks that the table is not too large for its entries.
 fn assert_lean(store: &dyn Keystore) {
     let stats = store.stats().unwrap();
     let per_entry = stats.memory.table_bytes as f64 / stats.entries.count as f64;
@@ -84,7 +84,7 @@ fn from_the_largest_reasonable_start_nothing_needs_to_grow(combination: &Combina
     let before = store.stats().unwrap().entries.buckets;
     store.clear().unwrap();
     store.shrink().unwrap();
-    // No smaller than it was opened.
+    // The table does not become smaller than when it was opened.
     assert_eq!(store.stats().unwrap().entries.buckets, before);
 }
 
@@ -117,7 +117,8 @@ fn a_table_that_shrinks_by_itself_gives_its_memory_back(combination: &Combinatio
     }
     expected.retain(|key, _| left(key));
     assert_holds(&*store, &expected);
-    // What the locked backend grew to stays at hand for the next time; its buckets tell.
+    // The locked backend keeps the memory of its buckets for the next growth. So its number of
+    // buckets shows that it has shrunk.
     let buckets = store.stats().unwrap().entries.buckets;
     match combination.backend {
         BackendKind::RwLock => assert!(buckets < 1_000, "{buckets} buckets for 100 entries"),
@@ -159,8 +160,8 @@ fn an_emptied_table_gives_its_memory_back(combination: &Combination) {
     assert_even(combination, &*store, 1_000);
     let shrunk = store.stats().unwrap().memory.table_bytes;
     if combination.backend == BackendKind::RwLock {
-        // Threads may be waiting for a bucket's lock, so buckets stay where they are, for when the
-        // table grows again.
+        // The memory of buckets stays, because threads may be waiting for the lock of one. It
+        // serves when the table grows again.
         assert!(
             shrunk <= full,
             "{full} bytes of table became {shrunk} with a hundredth of the entries"
@@ -193,7 +194,7 @@ fn growing_and_shrinking_again_and_again_loses_nothing(combination: &Combination
             expected.insert(key(n), value);
         }
         next += 3_000;
-        // Another share of the entries goes each time, down to none.
+        // Each round removes another share of the entries, and one round removes all.
         let removed = store.retain(|key, _| key[key.len() - 1] as usize % 4 > round % 5).unwrap();
         let before = expected.len();
         expected.retain(|key, _| key[key.len() - 1] as usize % 4 > round % 5);
@@ -220,7 +221,7 @@ fn many_threads_grow_one_table(combination: &Combination) {
                     if store.set(&key(n), &bytes(n, n % 50)) == Ok(Change::Created) {
                         created.fetch_add(1, Relaxed);
                     }
-                    // The one just set, and one from before the table last grew.
+                    // Reads the key that was just set, and one from before the table last grew.
                     for n in [n, (n / THREADS / 2) * THREADS + thread] {
                         assert_eq!(store.get(&key(n)), Ok(Some(bytes(n, n % 50))), "key {n}");
                     }

@@ -1,8 +1,8 @@
-//! A hasher may answer as it likes, panic, or call the store: it may hide keys, and does no other
-//! harm.
+//! Checks that a faulty hasher may hide keys and does no other harm. It may give any hash, panic,
+//! or call the store.
 //!
-//! A hasher is safe code, so no promise about memory may rest on what it answers. What it may cost
-//! is written at each check.
+//! A hasher is safe code, so no promise about memory may depend on its answers. The documentation
+//! of each check says what such a hasher costs.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -34,31 +34,31 @@ pub(crate) const CHECKS: &[Check] = checks![
         threads_whose_hashers_panic_lose_nothing
 ];
 
-/// How a hasher goes wrong.
+/// The fault of a hasher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// It answers anew at each call.
+    /// It returns another hash at each call.
     Random,
-    /// Each second answer has all its bits turned over.
+    /// It inverts all bits of every second hash.
     Turning,
-    /// It turns one bit over in each second answer.
+    /// It inverts one bit of every second hash.
     OneBit(u32),
-    /// It gives each answer other high bits, which choose neither the bucket nor the tag.
+    /// It changes the high bits of every hash, which choose neither the bucket nor the tag.
     HighBits,
-    /// It gives the same answer for all keys.
+    /// It returns the same hash for all keys.
     Constant(u64),
-    /// It panics in one call out of so many.
+    /// It panics in one call out of this many.
     Panic(u64),
 }
 
-/// A hasher that goes wrong while it is told to.
+/// A hasher whose fault can be turned on and off.
 #[derive(Clone, Debug)]
 struct Faulty(Arc<Orders>);
 
 #[derive(Debug)]
 struct Orders {
     fault: Fault,
-    /// Whether it goes wrong: 0 or 1.
+    /// 1 if the fault is on, else 0.
     on: AtomicU64,
     calls: AtomicU64,
 }
@@ -112,8 +112,8 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("a panic of a caller's hasher"))
 }
 
-/// Hashers whose answers for one key differ. Of the bits that are turned over, 0 and 3 choose the
-/// bucket of small tables, 14 and 20 stand in the tag too, and 40 does neither.
+/// Faults by which two hashes of one key differ. Of the inverted bits, 0 and 3 choose the bucket in
+/// small tables, 14 and 20 are part of the tag, and 40 does neither.
 const FICKLE: [Fault; 8] = [
     Fault::Random,
     Fault::Turning,
@@ -125,8 +125,7 @@ const FICKLE: [Fault; 8] = [
     Fault::HighBits,
 ];
 
-/// Checks that the table has as many entries as were created and not removed, and that walks over
-/// it end.
+/// Checks that the table has as many entries as were created and not removed, and that scans end.
 #[track_caller]
 fn assert_counted(store: &dyn Keystore, entries: usize, what: impl std::fmt::Debug) {
     assert_eq!(store.len(), Ok(entries), "{what:?}: entries by the count");
@@ -142,7 +141,8 @@ fn assert_counted(store: &dyn Keystore, entries: usize, what: impl std::fmt::Deb
     assert!(shown <= entries, "{what:?}: {shown} shown of {entries}");
 }
 
-/// It may hide keys: a key that is set is not found, and set again it is there twice.
+/// Such a hasher may hide keys: a key that was set is not found, and is there twice after it is set
+/// again.
 fn a_hasher_that_changes_its_mind_loses_and_doubles_no_node(combination: &Combination) {
     for fault in FICKLE {
         for shrinking in [Shrinking::OnRequest, Shrinking::Automatic] {
@@ -179,7 +179,7 @@ fn a_hasher_that_changes_its_mind_loses_and_doubles_no_node(combination: &Combin
     }
 }
 
-/// It costs time.
+/// Such a hasher costs time only.
 fn a_hasher_that_gives_one_answer_keeps_keys_apart(combination: &Combination) {
     for answer in [0, u64::MAX, 0x3fff_c000] {
         let audit = Audit::new(combination, &one_bucket());
@@ -202,7 +202,7 @@ fn a_hasher_that_gives_one_answer_keeps_keys_apart(combination: &Combination) {
     }
 }
 
-/// What a call that panicked did is known to the caller only by looking.
+/// After a call that panicked, the caller must look at the store to learn if the call took effect.
 fn a_hasher_that_panics_loses_nothing_and_what_took_effect_is_counted(combination: &Combination) {
     for every in [2, 3, 5, 50, 1_000] {
         let audit = Audit::new(combination, &one_bucket());
@@ -233,7 +233,7 @@ fn a_hasher_that_panics_loses_nothing_and_what_took_effect_is_counted(combinatio
                     "one in {every}: key {n}"
                 );
             }
-            // Each entry is shown once, and counted.
+            // A scan shows each entry once, and the count agrees.
             let now = contents(&*store);
             assert_holds(&*store, &now);
         };
@@ -317,7 +317,7 @@ thread_local! {
     static IS_CALLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A hasher that uses the store which uses it.
+/// A hasher that calls the store that it hashes for.
 #[derive(Clone, Copy, Debug)]
 struct Calling;
 
@@ -361,8 +361,9 @@ fn a_hasher_that_calls_its_store_is_answered_or_refused(combination: &Combinatio
     audit.assert_all_returned();
 }
 
-/// A closure that decides about a key, and whose key was written meanwhile, is asked again. If it
-/// wrote the key itself, and that were allowed, there would be no end.
+/// If a key is written while a closure decides about it, the closure is called again. A closure
+/// that writes this key itself would therefore be called without end, if the store allowed that
+/// write.
 fn a_closure_that_writes_its_own_key_comes_to_an_end(combination: &Combination) {
     for fault in FICKLE {
         let config = Config::default();
@@ -386,7 +387,7 @@ fn a_closure_that_writes_its_own_key_comes_to_an_end(combination: &Combination) 
     }
 }
 
-/// It may hide keys.
+/// Such hashers may hide keys.
 fn threads_whose_hashers_disagree_lose_and_double_no_node(combination: &Combination) {
     for fault in FICKLE {
         let config = Config { shrinking: Shrinking::Automatic, ..one_bucket() };

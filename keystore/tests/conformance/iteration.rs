@@ -1,5 +1,5 @@
-//! A walk shows each entry that is there throughout, and none twice, also while others write and
-//! the table changes its size.
+//! Checks that a scan shows each entry that is there throughout, and none twice, also while other
+//! threads write and the table is resized.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -49,16 +49,16 @@ fn a_walk_ends_where_the_closure_breaks_off(combination: &Combination) {
     assert_eq!(store.set(b"after", b""), Ok(Change::Created), "no lock is left behind");
 }
 
-/// Keys that stay, under the churn of [`churn`].
+/// Number of keys that are never removed while [`churn`] runs.
 const STABLE: usize = 3_000;
 
 fn stable_key(n: usize) -> Vec<u8> {
     format!("stable {n}").into_bytes()
 }
 
-/// Runs `check` while one thread overwrites the stable entries with values of other lengths, and
-/// another one adds new keys, removes them again, and has the table grow and shrink. No volatile
-/// key ever comes back, so none can rightly be shown twice.
+/// Runs `check` while two threads write. One overwrites the stable entries with values of other
+/// lengths. The other adds volatile keys and removes them again, so that the table grows and
+/// shrinks. No volatile key is added a second time, so a scan must not show any of them twice.
 fn churn(store: &BoxedKeystore, check: impl FnOnce()) {
     for n in 0..STABLE {
         store.set(&stable_key(n), &sealed(&stable_key(n), &mut rand::rng())).unwrap();
@@ -90,14 +90,14 @@ fn churn(store: &BoxedKeystore, check: impl FnOnce()) {
                 }
                 store.reserve(20_000).unwrap();
                 for n in wave {
-                    // A retain of the check may have been here first.
+                    // A `retain` of the check may have removed the key already.
                     store.delete(&volatile(n)).unwrap();
                 }
                 store.shrink().unwrap();
                 waves.fetch_add(1, Relaxed);
             }
         });
-        // Both are at work before the check begins.
+        // The check begins when both threads have done some work.
         while overwritten.load(Relaxed) == 0 || waves.load(Relaxed) == 0 {
             std::thread::yield_now();
         }
@@ -164,8 +164,8 @@ fn retain_removes_only_the_value_it_saw(combination: &Combination) {
         for n in 0..KEYS {
             store.set(&key(n), b"unwanted").unwrap();
         }
-        // One thread saves what it still finds; whatever it has saved must be there in the end,
-        // whatever it came too late for must be gone.
+        // One thread overwrites the entries that `retain` has not removed yet. In the end, exactly
+        // the overwritten entries must be there.
         let saved: Vec<bool> = std::thread::scope(|scope| {
             let saver = scope.spawn(|| {
                 (0..KEYS)
@@ -225,7 +225,7 @@ fn stats_answers_while_others_write(combination: &Combination) {
             let stats = store.stats().unwrap();
             let entries = &stats.entries;
             assert_eq!(entries.nonempty_buckets + entries.empty_buckets, entries.buckets);
-            // Stable entries are always there; a wave of volatile ones comes on top.
+            // The stable entries are always there, and up to one wave of volatile ones.
             let range = STABLE as u64..=STABLE as u64 + 8_000;
             assert!(range.contains(&entries.count), "{} entries", entries.count);
             let len = store.len().unwrap() as u64;

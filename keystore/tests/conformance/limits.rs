@@ -1,4 +1,5 @@
-//! What is outside a limit is an error that names the value and the limit, and changes nothing.
+//! Checks that a value outside a limit is an error that names the value and the limit, and that it
+//! changes nothing.
 
 use std::sync::OnceLock;
 
@@ -39,8 +40,8 @@ fn a_key_outside_its_limits_is_refused_by_every_verb(combination: &Combination) 
     }
 }
 
-/// 4 GiB of zeros, one byte more than a value may have. The system provides no memory for it, for
-/// nobody touches it.
+/// Returns 4 GiB of zeros, one byte more than a value may have. The system provides no memory for
+/// them, because nothing touches them.
 fn too_long() -> &'static [u8] {
     static ZEROS: OnceLock<Vec<u8>> = OnceLock::new();
     ZEROS.get_or_init(|| vec![0; MAX_VALUE_LEN + 1])

@@ -1,11 +1,11 @@
-//! The conformance suite: what every store promises, whatever backend and pool it is made of.
+//! The conformance suite: checks what every store promises, on each backend and pool.
 //!
-//! Each module is named after what must hold. A check is a function that takes a
-//! [`Combination`](combination::Combination) and opens its stores through it; it is written once,
-//! against `dyn Keystore`, and runs as a test of its own on every combination there is:
-//! `closures::a_panic_leaves_the_store_whole::epoch_slab`. A backend or pool that joins
-//! `BackendKind::ALL` or `PoolKind::ALL` is checked from that moment on. docs/testing.md tells
-//! which promise is shown where.
+//! Each module is named after its subject. A check is a function that takes a
+//! [`Combination`](combination::Combination) and opens its stores through it. It is written once,
+//! against `dyn Keystore`, and runs as a separate test on every combination, for example
+//! `closures::a_panic_leaves_the_store_whole::epoch_slab`. A new backend or pool is checked as soon
+//! as it is in `BackendKind::ALL` or `PoolKind::ALL`. docs/testing.md says which check shows which
+//! promise.
 
 #[path = "../support/check.rs"]
 mod check;
@@ -43,7 +43,8 @@ use keystore::{BoxedKeystore, Config, open};
 use self::allocators::Dawdling;
 
 impl combination::Combination {
-    /// A store of this combination that threads share, in which they get into each other's way.
+    /// Opens a store of this combination for several threads. Its allocator makes their calls
+    /// overlap more often.
     fn open_shared(&self, config: &Config) -> BoxedKeystore {
         open(self.backend, config, Dawdling::new(self, config)).expect("the store opens")
     }

@@ -1,4 +1,4 @@
-//! All memory comes back, garbage is bounded, and the memory limit holds.
+//! Checks that all memory is returned, that garbage is bounded, and that the memory limit holds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -126,7 +126,8 @@ fn deleted_and_overwritten_memory_is_used_again(combination: &Combination) {
             }
         }
     }
-    // 2000 entries of at most 320 bytes, and garbage within its bound of 16 MiB.
+    // The live bytes are those of 2000 entries of at most 320 bytes, and of garbage within its
+    // bound of 16 MiB.
     assert!(audit.allocations() > 60_000, "{} blocks handed out", audit.allocations());
     assert!(
         audit.most_live_bytes() < (17 << 20),
@@ -139,7 +140,7 @@ fn deleted_and_overwritten_memory_is_used_again(combination: &Combination) {
     audit.assert_all_returned();
 }
 
-/// Bytes that an entry takes against the memory limit.
+/// Returns the bytes of an entry that count against the memory limit.
 fn size(key: &[u8], value: &[u8]) -> u64 {
     8 + key.len() as u64 + value.len() as u64
 }
@@ -165,7 +166,7 @@ fn at_the_memory_limit_writers_fail_and_readers_go_on(combination: &Combination)
     for number in [requested, used, LIMIT] {
         assert!(text.contains(&number.to_string()), "{text} names {number}");
     }
-    // Every operation that would add is refused, and changes nothing; everything else goes on.
+    // Every operation that would add bytes is refused, and changes nothing. All others succeed.
     let large = [7; 500];
     let refused =
         |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);
@@ -178,7 +179,7 @@ fn at_the_memory_limit_writers_fail_and_readers_go_on(combination: &Combination)
     assert_holds(&*store, &expected);
     assert_eq!(store.set(&key(1), &bytes(9, 100)), Ok(Change::Replaced), "no longer than it was");
     expected.insert(key(1), bytes(9, 100));
-    // Deletes make room, of exactly their size, whatever waits to be reclaimed.
+    // A delete frees exactly the size of its entry, even while garbage waits to be reclaimed.
     assert_eq!(store.delete(&key(2)), Ok(true));
     assert_eq!(store.take(&key(3)), Ok(expected.remove(&key(3))));
     expected.remove(&key(2));
@@ -192,7 +193,7 @@ fn at_the_memory_limit_writers_fail_and_readers_go_on(combination: &Combination)
 }
 
 fn the_memory_limit_counts_each_byte_once(combination: &Combination) {
-    // Exactly one entry fits, again and again, however it came and went.
+    // Exactly one entry fits, in every round, whichever operations add and remove it.
     let store = combination.open(&Config { memory_limit: Some(8 + 3 + 100), ..Config::default() });
     for round in 0..300 {
         assert_eq!(store.set(b"key", &bytes(round, 100)), Ok(Change::Created), "round {round}");
@@ -237,7 +238,7 @@ fn everything_comes_back_after_threads_have_overwritten(combination: &Combinatio
         let audit = Audit::new(combination, &config);
         let store = keystore::open(combination.backend, &config, audit.clone()).unwrap();
         let store = Arc::new(store);
-        // Threads of their own, which end while the store and its garbage live on.
+        // These threads end while the store and its garbage remain.
         let threads: Vec<_> = (0..6)
             .map(|thread| {
                 let store = Arc::clone(&store);
@@ -274,7 +275,7 @@ fn garbage_is_bounded_while_threads_overwrite(combination: &Combination) {
         for thread in 0..3 {
             let (store, written) = (&store, &written);
             scope.spawn(move || {
-                // 50 MB each: in all nine times the bound.
+                // Each thread writes 50 MB, so together they write nine times the bound.
                 for n in 0..12_500 {
                     let key = key((n * 31 + thread) % KEYS);
                     store.set(&key, &vec![n as u8; LENGTH + n % 7]).unwrap();
@@ -290,7 +291,7 @@ fn garbage_is_bounded_while_threads_overwrite(combination: &Combination) {
             }
         });
     });
-    // The bound, the live entries, and what the threads held in their hands.
+    // The sum of the bound, the live entries, and the nodes of writes that are under way.
     let most = audit.most_live_bytes();
     assert!(
         most < (16 << 20) + 2 * (KEYS * LENGTH) as u64,
@@ -300,7 +301,7 @@ fn garbage_is_bounded_while_threads_overwrite(combination: &Combination) {
     audit.assert_all_returned();
 }
 
-/// Has four threads fill the store and empty it again, and end.
+/// Runs four threads that fill the store, empty it again, and end.
 fn fill_and_empty_by_threads(store: &(dyn Keystore + Send + Sync)) {
     for _ in 0..2 {
         let threads = (0..4).map(|thread| {
@@ -321,7 +322,8 @@ fn garbage_of_threads_that_have_ended_is_freed_by_those_that_go_on(combination: 
     let store = combination.open_shared(&Config::default());
     fill_and_empty_by_threads(&*store);
     let garbage = || store.stats().unwrap().memory.garbage_bytes;
-    // A bag of each of 16 waits to be full, and some batches for the next grace period.
+    // Some garbage remains: 16 bags that are not full yet, and some batches that wait for their
+    // grace period.
     for n in 0..400_000 {
         store.set(&key(n % 10), &bytes(n, 40)).unwrap();
         if n % 10_000 == 0 && garbage() < 256 << 10 {
@@ -378,7 +380,7 @@ fn the_memory_limit_holds_against_many_writers(combination: &Combination) {
     let used: u64 = now.iter().map(|(key, value)| size(key, value)).sum();
     assert!(used <= LIMIT, "{used} bytes of entries");
     assert_holds(&*store, &now);
-    // Nothing was counted twice or forgotten: the whole limit is free again.
+    // The whole limit is free again, so no byte was counted twice or forgotten.
     store.clear().unwrap();
     let value = vec![0; LIMIT as usize - 8 - 3];
     assert_eq!(store.set(b"all", &value), Ok(Change::Created));
@@ -401,10 +403,10 @@ fn a_refused_writer_takes_no_room_from_others(combination: &Combination) {
             });
         }
         let _stop = Stop(&stop);
-        // Not more: where the keys share a lock with the two, this thread has to get it from those
-        // who always want it.
+        // There are not more rounds, because a key may share a lock with the two threads' keys.
+        // Then this thread competes with them for the lock in every call.
         for n in 0..20_000 {
-            // There is always room for this.
+            // The limit always has space for this entry.
             let key = format!("small {}", n % 10);
             let set = store.set(key.as_bytes(), &[0; 10]);
             assert!(set.is_ok(), "after {n} small writes: {set:?}");

@@ -1,4 +1,4 @@
-//! Every operation does what it says, for every kind of key and value.
+//! Checks that every operation does what its documentation says, for every kind of key and value.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -88,7 +88,7 @@ fn update_does_what_the_closure_says(combination: &Combination) {
             answer.clone()
         });
         assert_eq!(result, Ok(change), "{before:?} and {answer:?}");
-        // Nobody else writes, so there is no reason to ask twice.
+        // No other thread writes, so the closure is called only once.
         assert_eq!(seen, [before.map(<[u8]>::to_vec)]);
         expected.extend(after.map(|value| (b"key".to_vec(), value.to_vec())));
         assert_holds(&*store, &expected);
@@ -100,7 +100,7 @@ fn compare_exchange_changes_only_what_is_as_expected(combination: &Combination) 
     let exchange =
         |expected: Option<&[u8]>, new: Option<&[u8]>| store.compare_exchange(b"key", expected, new);
     let differs = |found: Option<&[u8]>| Ok(Exchange::Differs(found.map(<[u8]>::to_vec)));
-    // Absent.
+    // The key is absent.
     assert_eq!(exchange(None, None), Ok(Exchange::Exchanged));
     assert_eq!(exchange(Some(b"a"), None), differs(None));
     assert_eq!(exchange(Some(b"a"), Some(b"b")), differs(None));
@@ -112,7 +112,7 @@ fn compare_exchange_changes_only_what_is_as_expected(combination: &Combination) 
     assert_eq!(store.len(), Ok(0));
     assert_eq!(exchange(None, Some(b"a")), Ok(Exchange::Exchanged));
     assert_eq!(store.get(b"key"), Ok(Some(b"a".to_vec())));
-    // Present.
+    // The key is present.
     assert_eq!(exchange(None, Some(b"c")), differs(Some(b"a")));
     assert_eq!(exchange(None, None), differs(Some(b"a")));
     assert_eq!(exchange(Some(b"ab"), Some(b"c")), differs(Some(b"a")), "longer by a byte");
@@ -189,7 +189,8 @@ fn the_dyn_twins_do_the_same(combination: &Combination) {
 fn keys_are_told_apart_byte_by_byte(combination: &Combination) {
     let store = combination.open(&one_bucket());
     let mut keys: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
-    // Nothing but zeros, of many lengths; prefixes of each other; a NUL in every place; no UTF-8.
+    // Keys of zeros in many lengths, keys that are prefixes of each other, keys with a NUL in every
+    // place, and keys that are not UTF-8.
     keys.extend((2..40).map(|length| vec![0; length]));
     keys.extend((2..40).map(|length| vec![b'a'; length]));
     keys.extend(

@@ -1,5 +1,5 @@
-//! `{:?}` of a store, a session or a pool is one line, and tells no address, no key and nothing of
-//! the hasher.
+//! Checks that `{:?}` of a store, a session or a pool is one line, which shows no address, no key
+//! and nothing of the hasher.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -18,7 +18,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     shared: a_boxed_store_that_threads_share_prints_as_one_line
 ];
 
-/// A hasher that gives its seed away if it is asked to print itself.
+/// A hasher whose `Debug` output shows its seed.
 #[derive(Clone, Default)]
 struct Talkative(RandomState);
 
@@ -36,7 +36,7 @@ impl BuildHasher for Talkative {
     }
 }
 
-/// Checks that a line has no more than it should, and what it says.
+/// Checks that a line contains `says`, and that it shows no more than it should.
 #[track_caller]
 fn assert_line(line: &str, says: &[&str]) {
     assert!(line.len() < 120 && !line.contains('\n'), "{line}");
@@ -94,7 +94,7 @@ fn a_boxed_store_that_threads_share_prints_as_one_line(combination: &Combination
     fill(&*store, 3);
     let says = ["Keystore { backend: ", combination.backend.name(), "entries: 3"];
     assert_line(&format!("{store:?}"), &says);
-    // Also from inside a closure, which holds a lock of the store.
+    // The same from inside a closure, which holds a lock of the store.
     store.read(&key(2), |_| assert_line(&format!("{store:?}"), &says)).unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! A closure that calls the store gets its answer, or `Busy` at once: no call waits for itself, or
-//! for a circle.
+//! Checks that a closure that calls the store gets its answer, or `Busy` at once. No call
+//! deadlocks, with itself or with other threads.
 //!
 //! The watchdog that every check runs under turns a deadlock into a failure.
 
@@ -81,7 +81,7 @@ fn update(
     store.update_dyn(key, &mut decide).map(drop)
 }
 
-/// Checks what a call from inside a closure came to: an answer, or `Busy`.
+/// Checks the result of a call from inside a closure: it is an answer, or `Busy`.
 #[track_caller]
 fn assert_ended<T>(name: &str, result: &Result<T, Error>) {
     assert!(
@@ -91,8 +91,8 @@ fn assert_ended<T>(name: &str, result: &Result<T, Error>) {
     );
 }
 
-/// The same for a call that touches no key which a closure around it is deciding about: a store
-/// without locks answers it.
+/// Checks the result of a call that touches no key which an outer closure decides about. A store
+/// without locks must answer it.
 #[track_caller]
 fn assert_answered<T>(combination: &Combination, name: &str, result: &Result<T, Error>) {
     match combination.backend {
@@ -103,7 +103,7 @@ fn assert_answered<T>(combination: &Combination, name: &str, result: &Result<T, 
     }
 }
 
-/// Whether the closure of this operation decides what becomes of a key.
+/// Returns true if the closure of this operation decides what happens to a key.
 fn decides(outer: &str) -> bool {
     outer.starts_with("update") || outer.starts_with("retain")
 }
@@ -129,7 +129,8 @@ fn a_refused_call_is_named_as_the_caller_named_it(combination: &Combination) {
 }
 
 fn every_verb_inside_every_closure_ends(combination: &Combination) {
-    // One bucket: all entries share a lock. Many: the walks pass through buckets that nobody holds.
+    // With one bucket, all entries share a lock. With many, scans also visit buckets that are not
+    // locked.
     for config in [one_bucket(), Config { initial_buckets: 64, ..Config::default() }] {
         for (outer_name, outer) in OUTER {
             let run = |name: &str, call: &dyn Fn(&dyn Keystore) -> Result<(), Error>| {
@@ -165,7 +166,7 @@ fn every_verb_inside_every_closure_ends(combination: &Combination) {
     }
 }
 
-/// Checks that all ways of asking agree, and that every operation works.
+/// Checks that all operations that read agree, and that every operation works.
 fn assert_usable(store: &dyn Keystore) {
     let now = contents(store);
     assert_holds(store, &now);
@@ -180,7 +181,7 @@ fn assert_usable(store: &dyn Keystore) {
 fn a_closure_may_read_what_it_is_shown(combination: &Combination) {
     let store = combination.open(&one_bucket());
     let expected = fill(&*store, 8);
-    // Readers share, in every backend, as long as no writer waits.
+    // In every backend, readers share a lock as long as no writer waits.
     let value = store.read(&key(3), |outer| {
         let inner = store.get(&key(3));
         assert_eq!(inner, Ok(Some(outer.to_vec())));
@@ -223,7 +224,8 @@ fn a_walk_that_inserts_into_its_store_ends(combination: &Combination) {
     store
         .for_each(|key, _| {
             shown.push(key.to_vec());
-            // The walk may meet some of what it inserts, so this has to end by itself.
+            // The scan may show some of the inserted entries, so the number of insertions is
+            // limited.
             for _ in 0..if next < 20_000 { 100 } else { 0 } {
                 let new = format!("new {next}").into_bytes();
                 let result = store.set(&new, b"value");
@@ -247,7 +249,7 @@ fn a_closure_uses_another_store_freely(combination: &Combination) {
     let (one, other) = (combination.open(&one_bucket()), combination.open(&one_bucket()));
     let mut expected = Entries::new();
     fill(&*one, 2_000);
-    // A copy from store to store: nobody holds a lock of the other one.
+    // The entries are copied to another store, of which no thread holds a lock.
     one.for_each(|key, value| {
         assert_eq!(other.set(key, value), Ok(Change::Created));
         expected.insert(key.to_vec(), value.to_vec());
@@ -261,7 +263,7 @@ fn a_closure_uses_another_store_freely(combination: &Combination) {
     assert_eq!(other.set(b"key", b"value"), Ok(Change::Created));
 }
 
-/// Runs `first` and `second` a number of times on a thread each, starting together.
+/// Runs `first` and `second` many times, each on its own thread. Both threads start together.
 fn side_by_side(first: impl Fn() + Sync, second: impl Fn() + Sync) {
     const TIMES: usize = 3_000;
     let barrier = Barrier::new(2);

@@ -1,5 +1,5 @@
-//! Where the allocator refuses, the operation returns the error, and the store stays whole and
-//! usable.
+//! Checks that an operation returns the error if the allocator refuses, and that the store stays
+//! whole and usable.
 
 use keystore::{Change, Config, Error, Keystore, Update, code};
 
@@ -31,15 +31,15 @@ fn whichever_allocation_is_refused_nothing_is_lost(combination: &Combination) {
             if let Err(error) = model.take(&*store, step) {
                 assert_eq!(error.code(), code::OUT_OF_MEMORY, "{step:?}: {error}");
                 model.check(&*store);
-                // The same again, which succeeds now.
+                // The same call succeeds the second time.
                 assert_eq!(model.take(&*store, step), Ok(()), "{step:?} again");
                 errors += 1;
             }
         }
         model.check(&*store);
         let refusals = refusing.refusals();
-        // Moving entries may do without what it was refused; an operation may not answer one
-        // refusal with two errors.
+        // One refusal causes at most one error. It may cause none, because moving entries can be
+        // put off.
         assert!(errors <= refusals, "{errors} errors from {refusals} refusals");
         drop(store);
         audit.assert_all_returned();
@@ -63,7 +63,7 @@ fn a_store_that_is_refused_every_third_allocation_goes_on(combination: &Combinat
         let mut refused = 0;
         for round in 0..20 {
             for step in &script() {
-                // Clearing would leave nothing to lose.
+                // The step `Clear` is left out, because an empty store has nothing to lose.
                 if matches!(step, Step::Clear) {
                     continue;
                 }
@@ -103,7 +103,7 @@ fn without_any_memory_what_needs_none_still_works(combination: &Combination) {
     let batch = store.set_many(&[(b"new", b"value")]).unwrap_err();
     assert_eq!((batch.index, batch.error.code()), (0, code::OUT_OF_MEMORY));
     assert_holds(&*store, &expected);
-    // Reading, keeping and removing need no node.
+    // Operations that read, keep or remove an entry need no new node.
     assert_eq!(store.insert(&key(1), b"value"), Ok(false));
     assert_eq!(store.update(&key(1), |_| Update::Keep), Ok(Change::Kept));
     for n in (0..1_000).step_by(2) {
@@ -144,8 +144,8 @@ fn refusals_among_many_threads_lose_nothing(combination: &Combination) {
             scope.spawn(move || {
                 let mut rng = rand::rng();
                 for n in 0..5_000 {
-                    // The first hundred keys are only ever overwritten, the others also come and
-                    // go.
+                    // The first hundred keys are only overwritten. The others are also removed and
+                    // added again.
                     let key = key((n * 7 + thread * 31) % KEYS);
                     let set = store.set(&key, &sealed(&key, &mut rng));
                     assert!(

@@ -1,4 +1,4 @@
-//! The same operations as a generic, without a dynamic call, on every type of store.
+//! Checks the operations in generic code, without a dynamic call, on every type of store.
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     shared: stores_in_an_arc_and_on_the_global_allocator_work
 ];
 
-/// Most operations, on a type that is known.
+/// Calls most operations on a store of a known type.
 fn exercise<K: Keystore>(store: K) {
     assert_eq!(store.set(b"key", b"value"), Ok(Change::Created));
     assert_eq!(store.read(b"key", <[u8]>::len), Ok(Some(5)));

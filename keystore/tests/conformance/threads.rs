@@ -1,5 +1,5 @@
-//! Threads as people have them: ten thousand one after another, some that sleep at the worst
-//! moment, some that end in mid-work.
+//! Checks with threads as programs use them: ten thousand one after another, some that sleep while
+//! they look at a value, and some that end in the middle of their work.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -47,8 +47,8 @@ fn ten_thousand_threads_one_after_another(combination: &Combination) {
     }
     assert_eq!(store.get(b"counter"), Ok(Some(number(THREADS as u64))));
     assert_holds(&*store, &contents(&*store));
-    // What a thread kept for itself serves the next: 500 entries do not take what 10,000 would,
-    // even with garbage.
+    // Memory that a thread cached is used by the next thread. So 500 entries and the garbage take
+    // far less memory than 10,000 entries would.
     let held = store.stats().unwrap().pool.held_bytes;
     assert!(held < 24 << 20, "the pool holds {held} bytes for 500 small entries");
     drop(store);
@@ -74,8 +74,9 @@ fn a_value_stays_whole_while_its_reader_sleeps(combination: &Combination) {
             assert_eq!(read, Ok(Some(())));
         });
         looking.wait();
-        // A writer of this key may have to wait, and does so for no longer than the reader sleeps;
-        // growth takes its old bucket away, and the lock-free backend replaces the value at once.
+        // A writer of this key may have to wait, but only while the reader sleeps. The lock-free
+        // backend replaces the value at once. Further down, the table grows and the key's old
+        // bucket goes away while the reader may still look at the value.
         assert_eq!(store.set(b"looked at", b"replaced"), Ok(Change::Replaced));
         let waited = woken.load(Relaxed);
         assert_eq!(waited, combination.backend != BackendKind::Epoch, "only locks are waited for");
@@ -119,7 +120,7 @@ fn threads_that_end_in_mid_work_leave_nothing_behind(combination: &Combination) 
 
 fn threads_that_end_with_a_session_open_leave_nothing_behind(combination: &Combination) {
     let audit = Audit::new(combination, &Config::default());
-    // A session is of a store whose type is named.
+    // Only a store whose type is named has sessions.
     macro_rules! check {
         ($store:ty) => {{
             let store = <$store>::open(&Config::default(), audit.clone()).unwrap();
@@ -134,7 +135,7 @@ fn threads_that_end_with_a_session_open_leave_nothing_behind(combination: &Combi
                             drop(session.update(&key(round), |_| resume_unwind(Box::new("ends"))));
                         }));
                         assert!(panicked.is_err());
-                        // And one that is open when its thread ends.
+                        // This session is open when its thread ends.
                         let mut session = store.session();
                         session.set(b"last", &number(round as u64)).unwrap();
                     });
@@ -154,8 +155,8 @@ fn threads_that_end_with_a_session_open_leave_nothing_behind(combination: &Combi
     audit.assert_all_returned();
 }
 
-/// The places of ended threads are passed over. When they were not, one thread overwrote at a tenth
-/// of its rate after a thousand threads had been there together.
+/// Checks that the participants of ended threads are skipped. Before they were, a thread overwrote
+/// at a tenth of its rate after a thousand threads had used the store at once.
 fn a_crowd_of_threads_that_has_ended_costs_no_speed(combination: &Combination) {
     const CROWD: usize = 1_000;
     let store = keystore::open(combination.backend, &one_bucket(), combination.pool(&one_bucket()))

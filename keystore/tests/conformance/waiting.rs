@@ -1,4 +1,5 @@
-//! With a lock time-out, a call waits no longer than it says, and then has done nothing.
+//! Checks that a call waits no longer than the lock time-out, and has changed nothing if it gives
+//! up.
 
 use std::ops::ControlFlow;
 use std::sync::Barrier;
@@ -25,8 +26,8 @@ fn impatient() -> Config {
     Config { lock_timeout: Some(PATIENCE), ..one_bucket() }
 }
 
-/// Makes a call while a lock that it needs is held: the locked backends give up in time, and the
-/// other answers.
+/// Makes a call while another thread holds a lock that it needs. The locked backends must give up
+/// in time, and the lock-free one must answer.
 #[track_caller]
 fn assert_gives_up<T>(
     combination: &Combination,
@@ -46,7 +47,8 @@ fn assert_gives_up<T>(
     assert!(begun.elapsed() >= PATIENCE, "{operation} gave up early");
 }
 
-/// Runs `meanwhile` while another thread is in the middle of `hold`, which calls what it is given.
+/// Runs `meanwhile` while another thread is inside `hold`, in the function that it passes to
+/// `hold`.
 fn while_held(hold: impl FnOnce(&mut dyn FnMut()) + Send, meanwhile: impl FnOnce()) {
     let (held, done) = (Barrier::new(2), Barrier::new(2));
     thread::scope(|scope| {
@@ -66,7 +68,7 @@ fn a_time_out_changes_nothing_for_one_thread(combination: &Combination) {
     let store = combination.open(&impatient());
     assert_eq!(store.set(&key(1), b"one"), Ok(Change::Created));
     assert_eq!(store.set(&key(1), b"two"), Ok(Change::Replaced));
-    // What would wait for its own thread is refused as without.
+    // A call that would wait for its own thread is refused at once, as it is without a time-out.
     let mut inside = Ok(Change::Kept);
     store.read_dyn(&key(1), &mut |_| inside = store.set(&key(1), b"three")).unwrap();
     match combination.backend {

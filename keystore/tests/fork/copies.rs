@@ -1,4 +1,4 @@
-//! A child has a copy of the store, of its own, as whole as the parent's.
+//! Checks that a child has its own copy of the store, which works as the parent's does.
 
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,7 +27,7 @@ pub(crate) const CHECKS: &[Check] = checks![
         a_lock_that_another_thread_held_stays_held
 ];
 
-/// Every operation, each answer checked.
+/// Calls every operation and checks each answer.
 fn every_verb(store: &dyn Keystore) {
     store.clear().unwrap();
     let mut model = Model::default();
@@ -36,7 +36,7 @@ fn every_verb(store: &dyn Keystore) {
     }
 }
 
-/// Gives the first `count` keys values that no other `seed` gives.
+/// Sets the first `count` keys to values that depend on `seed`, and returns the entries.
 fn overwrite(store: &dyn Keystore, count: usize, seed: usize) -> Entries {
     (0..count)
         .map(|n| {
@@ -55,7 +55,7 @@ fn the_copies_of_parent_and_child_are_apart(combination: &Combination) {
         let (mut told, mut tell) = io::pipe().unwrap();
         let child = fork(|| {
             let store = store.take().unwrap();
-            // Until the parent has changed its copy.
+            // Waits until the parent has changed its copy.
             told.read_exact(&mut [0]).unwrap();
             assert_holds(&*store, &at_fork);
             let mut own = overwrite(&*store, 12_000, 1);
@@ -101,8 +101,8 @@ fn a_child_may_fork_again(combination: &Combination) {
     assert_holds(&*store, &first);
 }
 
-/// Runs `check` while threads that have used the store, and will go on to, are doing something
-/// else and only know where it is.
+/// Runs `check` beside idle threads: they have used the store and will use it again, and do
+/// something else during the check. They hold only a weak reference to the store.
 fn beside_idle_threads(store: &Weak<BoxedKeystore>, check: impl FnOnce()) {
     const THREADS: usize = 3;
     let (idle, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
@@ -132,8 +132,8 @@ fn beside_idle_threads(store: &Weak<BoxedKeystore>, check: impl FnOnce()) {
     });
 }
 
-/// Waits until a thread has ended, the destructors of its thread-local variables included: a scope
-/// alone does not wait for these, and the next check forks.
+/// Waits until a thread has ended, including the destructors of its thread-local variables. A scope
+/// alone does not wait for these destructors, and none may run when the next check forks.
 fn end(thread: ScopedJoinHandle<'_, ()>) {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
@@ -142,8 +142,8 @@ fn with(store: &Weak<BoxedKeystore>, work: impl FnOnce(&dyn Keystore)) {
     work(&**store.upgrade().expect("the check has it"));
 }
 
-/// Forks beside idle threads. The child does `work`, and drops its copy, of which nothing may be
-/// left.
+/// Forks beside idle threads. The child runs `work` and drops its copy of the store, which must
+/// leave no memory behind.
 fn fork_beside_idle_threads(combination: &Combination, work: impl FnOnce(&BoxedKeystore)) {
     let config = Config::default();
     let pool = combination.pool(&config);
@@ -166,7 +166,7 @@ fn fork_beside_idle_threads(combination: &Combination, work: impl FnOnce(&BoxedK
 fn idle_threads_of_the_parent_keep_no_garbage_in_the_child(combination: &Combination) {
     const KEYS: usize = 200;
     fork_beside_idle_threads(combination, |store| {
-        // 50 MB: three times what may be garbage.
+        // The child writes 50 MB, three times the bound of garbage.
         for n in 0..12_500 {
             store.set(&key(n % KEYS), &vec![n as u8; 4_000 + n % 7]).unwrap();
             if n % 100 == 0 {
@@ -203,7 +203,8 @@ fn a_child_may_start_threads_of_its_own(combination: &Combination) {
     });
 }
 
-/// What is not promised, and why: the child has no thread that would give the lock back.
+/// Shows a case that is not promised: another thread holds a lock at the fork. The child does not
+/// have that thread, so nothing releases the lock there.
 fn a_lock_that_another_thread_held_stays_held(combination: &Combination) {
     let patience = Duration::from_millis(20);
     let config = Config { lock_timeout: Some(patience), ..Config::default() };

@@ -1,10 +1,10 @@
-//! What a child of `fork` may do with its copy of a store: the promise of docs/backends.md,
-//! "Forking", on every combination.
+//! Checks what a child of `fork` may do with its copy of a store, on every combination. The section
+//! "Forking" of docs/backends.md makes the promise.
 //!
-//! The promise is about what other threads are doing at the instant of the fork, so a check has
-//! the process to itself: they run one after another, whatever the arguments say. What is left
-//! beside the thread of a check is the harness's, which sleeps until the check is done. Elsewhere
-//! than on Linux nothing is promised, and there are no checks.
+//! The promise depends on what other threads do at the instant of the fork. So the checks run one
+//! after another, even if the arguments ask for several at once. Beside the thread of a check there
+//! is only the harness's thread, which sleeps until the check is done. On other systems than Linux
+//! nothing is promised, and there are no checks.
 
 #[cfg(target_os = "linux")]
 #[expect(dead_code, reason = "other suites leave it to their arguments how they run")]

@@ -1,4 +1,4 @@
-//! Running each check on each combination, as a test of its own, under a watchdog.
+//! Runs each check on each combination as a separate test, under a watchdog.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,33 +12,34 @@ use parking_lot::RwLock;
 
 use crate::combination::{Combination, Sharing};
 
-/// How long a check may take before it counts as stuck. Far more than any takes on a busy machine.
+/// Time after which a check counts as stuck. No check takes nearly as long, even on a busy machine.
 const WATCHDOG: Duration = Duration::from_secs(180);
 
-/// Held by every check that runs: shared, or by itself.
+/// Lock that every running check holds. A check that must run alone holds it exclusively.
 static RUNNING: RwLock<()> = RwLock::new(());
 
-/// Which stores a check is for.
+/// The stores that a check is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stores {
-    /// All: the check uses its store on one thread.
+    /// All stores. The check uses its store on one thread.
     All,
-    /// Those that threads share.
+    /// Stores that threads can share.
     Shared,
 }
 
-/// Something that must hold of a store.
+/// A check of something that must hold for a store.
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) stores: Stores,
-    /// Whether no other check may run meanwhile.
+    /// True if no other check may run at the same time.
     pub(crate) alone: bool,
     pub(crate) run: fn(&Combination),
 }
 
-/// The checks of a module: those for all stores, those for stores that threads share, and those of
-/// the latter that no other check may run beside: what is removed from a lock-free store waits for
-/// every thread of the process that is inside one.
+/// Makes the list of a module's checks: `all` for all stores, `shared` for stores that threads
+/// share, and `alone` for checks on shared stores that must run alone. The latter measure garbage
+/// or time. Garbage of a lock-free store waits for every thread of the process that is inside such
+/// a store.
 macro_rules! checks {
     (all: $($all:ident),* $(; shared: $($shared:ident),*)? $(; alone: $($alone:ident),*)? $(,)?) => {
         &[
@@ -57,13 +58,13 @@ macro_rules! checks {
 }
 pub(crate) use checks;
 
-/// Runs every check of every module on every combination that it is for: the `main` of a test
+/// Runs every check of every module on every combination that it is for. It is the `main` of a test
 /// program.
 pub(crate) fn run(modules: &[(&str, &[Check])]) -> ExitCode {
     run_as(&Arguments::from_args(), modules)
 }
 
-/// The same, for a program that does not leave it to its arguments how.
+/// Does the same with the given arguments instead of those of the command line.
 pub(crate) fn run_as(arguments: &Arguments, modules: &[(&str, &[Check])]) -> ExitCode {
     let mut trials = Vec::new();
     for &(module, checks) in modules {
@@ -85,12 +86,12 @@ pub(crate) fn run_as(arguments: &Arguments, modules: &[(&str, &[Check])]) -> Exi
     libtest_mimic::run(arguments, trials).exit_code()
 }
 
-/// Runs `test` on a thread of its own, which is left behind where it does not come to an end.
+/// Runs `test` on a new thread. If it does not end in time, the thread is left running.
 fn watched(name: String, test: impl FnOnce() + Send + 'static) -> Result<(), Failed> {
     let (report, outcome) = mpsc::channel();
     let thread = thread::Builder::new().name(name).spawn(move || {
         let result = catch_unwind(AssertUnwindSafe(test)).map_err(|panic| message(&*panic));
-        // Nobody listens any more where the watchdog was first.
+        // If the time is over, nothing receives the result any more.
         let _ = report.send(result);
     })?;
     match outcome.recv_timeout(WATCHDOG) {

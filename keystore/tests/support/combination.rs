@@ -1,4 +1,4 @@
-//! What a check runs on: a backend over a pool, shared between threads or kept on one.
+//! The combination that a check runs on: a backend over a pool, for several threads or for one.
 
 use std::alloc::Layout;
 use std::fmt;
@@ -10,14 +10,14 @@ use keystore::{
     open_local,
 };
 
-/// Whether threads share the store.
+/// The threads that may use a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
     Shared,
     OneThread,
 }
 
-/// A backend on a pool, shared between threads or not. It derefs to the backend and the pool.
+/// A backend on a pool, for several threads or for one. It dereferences to its backend and pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Combination {
     kinds: keystore::Combination,
@@ -25,8 +25,8 @@ pub(crate) struct Combination {
 }
 
 impl Combination {
-    /// Every backend on every pool, and the locked backend without its locks on every pool. (The
-    /// other backends are the same on one thread as on many.)
+    /// Returns every backend on every pool, and the locked backend without its locks on every pool.
+    /// (The other backends run the same code on one thread as on many.)
     pub(crate) fn all() -> Vec<Self> {
         let shared = keystore::Combination::all();
         let local = shared.clone().into_iter().filter(|kinds| kinds.backend == BackendKind::RwLock);
@@ -35,7 +35,7 @@ impl Combination {
         shared.into_iter().map(with(Sharing::Shared)).chain(local).collect()
     }
 
-    /// Returns a pool of this combination's kind, whose blocks are scribbled over.
+    /// Returns a pool of this combination's kind, wrapped in [`Scribbling`].
     pub(crate) fn pool(&self, config: &Config) -> Scribbling<AnyPool> {
         Scribbling(AnyPool::new(self.pool, config).expect("the pool opens"))
     }
@@ -45,7 +45,7 @@ impl Combination {
         self.open_over(config, self.pool(config)).expect("the store opens")
     }
 
-    /// Opens a store of this combination over an allocator of the check's own.
+    /// Opens a store of this combination over the allocator of a check.
     pub(crate) fn open_over<A>(&self, config: &Config, allocator: A) -> Result<Box<dyn Keystore>>
     where
         A: NodeAllocator + Send + Sync + 'static,
@@ -77,14 +77,14 @@ impl fmt::Display for Combination {
     }
 }
 
-/// An allocator whose blocks are filled with rubbish when they are handed out and when they come
-/// back, so that a store which reads a block before it has written it, or after it has freed it,
-/// reads what no check accepts.
+/// An allocator that fills each block with a pattern when it is allocated and when it is freed. If
+/// a store reads a block before it has written it, or after it has freed it, it reads the pattern,
+/// which no check accepts.
 #[derive(Clone, Debug)]
 pub(crate) struct Scribbling<A>(pub(crate) A);
 
-// SAFETY: every call goes to the allocator inside, which keeps the promises; a block is written to
-// only where it is nobody else's, before it is handed out and after it was given back.
+// SAFETY: every call goes to the allocator inside, which keeps the promises. A block is written to
+// only while nothing else uses it: before it is handed out, and after it was given back.
 unsafe impl<A: NodeAllocator> NodeAllocator for Scribbling<A> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         let block = self.0.allocate(layout)?;

@@ -1,4 +1,4 @@
-//! Stores of every combination with a hasher of the check's own.
+//! Opens stores of every combination with the hasher of a check.
 
 use std::hash::BuildHasher;
 
@@ -12,11 +12,10 @@ use crate::combination::{Combination, Sharing};
 /// A store that threads may share.
 pub(crate) type SharedStore = Box<dyn Keystore + Send + Sync>;
 
-/// The locked store, with its own lock.
+/// The locked store, with its default lock.
 type Locked<A, S> = RwLockKeystore<A, keystore::SharedLock, S>;
 
-/// Opens a store of this combination, which is one that threads share, with this allocator and
-/// hasher.
+/// Opens a store of this combination, which threads may share, with this allocator and hasher.
 pub(crate) fn open_shared_hashing<A, S>(
     combination: &Combination,
     config: &Config,

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// First lines of the file.
+/// Comment at the start of the file.
 const HEADING: &str = "\
 # Inputs of the fuzz target `sequences`, one a line, in hexadecimal digits.
 # The test `corpus` replays them, and `cargo xtask fuzz --keep` adds to them.
@@ -35,7 +35,7 @@ pub(crate) fn unpack(text: &str) -> Result<BTreeSet<Vec<u8>>, String> {
         .collect()
 }
 
-/// Returns the bytes of a line, if it is one of pairs of hexadecimal digits.
+/// Returns the bytes of a line, or `None` if it does not consist of pairs of hexadecimal digits.
 fn bytes(line: &str) -> Option<Vec<u8>> {
     let digits = line.chars().map(|digit| Some(digit.to_digit(16)? as u8));
     let digits = digits.collect::<Option<Vec<u8>>>()?;

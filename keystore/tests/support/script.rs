@@ -1,9 +1,9 @@
-//! A short life of a store.
+//! A fixed sequence of calls for tests that refuse memory.
 
 use crate::steps::{Step, Value};
 
-/// Every operation, on keys that share buckets of a small table, through growth, overflow and
-/// shrinking.
+/// Returns a sequence with every operation, on keys that share buckets of a small table. The table
+/// grows, overflows and shrinks on the way.
 pub(crate) fn script() -> Vec<Step> {
     let mut steps: Vec<Step> = (0..12).map(|n| Step::Set(n, Value(n as u8, n * 11))).collect();
     steps.extend((0..12).map(|n| Step::Set(n, Value(1, n * 5 + 40))));

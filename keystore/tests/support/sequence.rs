@@ -1,5 +1,5 @@
-//! A sequence of calls made from any bytes, for the fuzzer and for the tests that replay what it
-//! found worth keeping.
+//! Makes a sequence of calls from any bytes, for the fuzzer and for the test that replays its
+//! corpus.
 
 use std::ops::RangeInclusive;
 
@@ -8,11 +8,11 @@ use keystore::{AnyPool, BackendKind, Config, Keystore, PoolKind, Shrinking, open
 
 use crate::steps::{Model, Step, Value};
 
-/// Calls in a sequence at most.
+/// Greatest number of calls in a sequence.
 const MOST: usize = 400;
 
-/// Takes the sequence that `bytes` make on every backend, each over the pool that they choose, and
-/// checks every answer.
+/// Makes a sequence from `bytes`, runs it on every backend, and checks every answer. The bytes also
+/// choose the pool.
 pub(crate) fn run(bytes: &[u8]) {
     let Ok((config, pool, steps)) = sequence(&mut Unstructured::new(bytes)) else { return };
     for backend in BackendKind::ALL {
@@ -29,7 +29,7 @@ pub(crate) fn run(bytes: &[u8]) {
     }
 }
 
-/// How the stores are opened, and what is done to them.
+/// Returns the configuration and the pool of the stores, and the steps of the sequence.
 fn sequence(from: &mut Unstructured<'_>) -> Result<(Config, PoolKind, Vec<Step>)> {
     let config = Config {
         initial_buckets: 1 << from.int_in_range(0..=8)?,
@@ -67,12 +67,13 @@ fn step(from: &mut Unstructured<'_>) -> Result<Step> {
     })
 }
 
-/// The number of a key. There are 256 keys; see [`key`](crate::steps::key) for their lengths.
+/// Returns the number of a key. There are 256 keys; see [`key`](crate::steps::key) for their
+/// lengths.
 fn number(from: &mut Unstructured<'_>) -> Result<usize> {
     from.int_in_range(0..=255)
 }
 
-/// A value: mostly short, sometimes beyond the largest class of the pools.
+/// Returns a value. Most are short, and some are larger than the largest block of the pools.
 fn value(from: &mut Unstructured<'_>) -> Result<Value> {
     const LENGTHS: [RangeInclusive<usize>; 4] = [0..=24, 0..=24, 0..=400, 4_000..=20_000];
     let seed = from.int_in_range(0..=255)?;
@@ -84,7 +85,7 @@ fn maybe(from: &mut Unstructured<'_>) -> Result<Option<Value>> {
     if from.ratio(2, 3)? { value(from).map(Some) } else { Ok(None) }
 }
 
-/// Up to 80 of something: more than a batch is taken in at once.
+/// Returns up to 80 of something, which is more than one group of a batch.
 fn several<T>(
     from: &mut Unstructured<'_>,
     one: impl Fn(&mut Unstructured<'_>) -> Result<T>,

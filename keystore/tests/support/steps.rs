@@ -1,11 +1,11 @@
-//! Steps of a sequence of calls, checked against a map of the standard library.
+//! The steps of a sequence of calls, checked against a map of the standard library.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use keystore::{Change, Error, Exchange, Keystore, Update};
 
-/// A value, by what it is made from: a byte and a length.
+/// A value, described by a byte and a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Value(pub(crate) u8, pub(crate) usize);
 
@@ -15,34 +15,36 @@ impl Value {
     }
 }
 
-/// A call. Keys are numbers, made into bytes by [`key`].
+/// A call. Keys are numbers, which [`key`] turns into bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Read(usize),
     Set(usize, Value),
     Insert(usize, Value),
-    /// An update to this value, or a deletion.
+    /// An update to this value, or a deletion for `None`.
     Update(usize, Option<Value>),
     UpdateKeep(usize),
-    /// A compare_exchange to this value, or to nothing, that expects what is there.
+    /// A `compare_exchange` that expects the present value, with this new value. `None` stands for
+    /// no value.
     Exchange(usize, Option<Value>),
-    /// One that expects this.
+    /// A `compare_exchange` that expects the first value, with the second as the new value.
     ExchangeFrom(usize, Option<Value>, Option<Value>),
     Delete(usize),
     Take(usize),
     ReadMany(Vec<usize>),
     SetMany(Vec<(usize, Value)>),
     DeleteMany(Vec<usize>),
-    /// Keeps the entries whose key and value lengths add up to no multiple of this.
+    /// A `retain` that removes the entries whose lengths of key and value add up to a multiple of
+    /// this.
     Retain(usize),
     Clear,
     Reserve(usize),
     Shrink,
-    /// Compares everything.
+    /// A comparison of the whole content.
     Check,
 }
 
-/// The key of number `n`: of one byte to some hundreds.
+/// Returns the key of number `n`, of one byte to some hundreds.
 pub(crate) fn key(n: usize) -> Vec<u8> {
     let length = [1, 2, 7, 8, 9, 16, 60, 300][n % 8];
     let mut key = vec![b'k'; length];
@@ -50,16 +52,16 @@ pub(crate) fn key(n: usize) -> Vec<u8> {
     key
 }
 
-/// What a store should hold.
+/// The content that a store should have.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     entries: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Model {
-    /// Takes `step` on `store`, and checks the answer against the model, which takes it too. The
-    /// store may refuse: then the model stays as it is, but for what a call on many keys has done
-    /// before, and the error is returned.
+    /// Runs `step` on `store` and on the model, and checks that the answers agree. If the store
+    /// returns an error, this returns it. The model then stays as it is, except for what a call on
+    /// many keys had done before the error.
     pub(crate) fn take(&mut self, store: &dyn Keystore, step: &Step) -> Result<(), Error> {
         let entries = &mut self.entries;
         match step {
@@ -170,7 +172,7 @@ impl Model {
         Ok(())
     }
 
-    /// Compares everything that the store holds.
+    /// Compares the whole content of the store with the model.
     pub(crate) fn check(&self, store: &dyn Keystore) {
         let mut found = HashMap::new();
         store
@@ -211,7 +213,8 @@ impl Model {
         Ok(())
     }
 
-    /// After a call that failed half-way: what it may have removed may be gone, and nothing else.
+    /// Updates the model after a call that failed half-way. Entries that the call might have
+    /// removed may be gone, and no others.
     fn forget_what_is_gone(&mut self, store: &dyn Keystore, may_go: impl Fn(&[u8], &[u8]) -> bool) {
         self.entries.retain(|key, value| {
             let there = store.contains(key).expect("contains answers");

@@ -71,8 +71,8 @@ pub(crate) struct Args {
     list: bool,
 }
 
-/// Parses a loss in percent. No row can lose 100 % or more, so such a limit would never fail. The
-/// same holds for NaN.
+/// Parses a loss in percent, above 0 and below 100. No row can lose 100 % or more, so the check of
+/// such a limit would never fail. The same holds for NaN.
 fn percent(text: &str) -> std::result::Result<f64, String> {
     let value: f64 =
         text.parse().map_err(|error| format!("{error}: a number above 0 and below 100"))?;
@@ -107,7 +107,7 @@ fn compare(args: &Args) -> Result<ExitCode> {
         list(&suite, &candidates);
         return Ok(ExitCode::SUCCESS);
     }
-    // Errors that can be found early are found before minutes of measuring.
+    // Checks what can be checked early, so that an error does not come after minutes of measuring.
     let saved = saved::Folder::new(&default_folder());
     let baseline = args.baseline.as_deref().map(|name| saved.load(name)).transpose()?;
     let save = args.save.as_deref().map(|name| saved.path(name)).transpose()?;

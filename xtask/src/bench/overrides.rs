@@ -45,8 +45,8 @@ impl Overrides {
     /// scenarios show the changes.
     ///
     /// # Errors
-    /// Returns [`Error::NoEffect`] for an option that changes no scenario, because its user would
-    /// believe that it had an effect.
+    /// Returns [`Error::NoEffect`] for an option that changes no scenario. Otherwise the user would
+    /// believe that the option had an effect.
     pub(super) fn apply(&self, suite: &mut Suite) -> Result<()> {
         let traced = |scenario: &Scenario| scenario.trace.is_some();
         let timed = |scenario: &Scenario| matches!(scenario.length, Length::Seconds(_));

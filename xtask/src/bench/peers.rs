@@ -1,4 +1,4 @@
-//! Maps of other projects. They are compiled only on request.
+//! Maps of other projects, which are compiled only on request.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -7,12 +7,13 @@ use keystore_text::errln;
 
 use crate::command::cargo;
 
-/// Returns true if this program was compiled with them.
+/// Returns true if this program was compiled with the maps of other projects.
 pub(super) const fn are_compiled() -> bool {
     cfg!(feature = "peers")
 }
 
-/// Builds this program with them, runs it with the same arguments, and returns its exit code.
+/// Builds this program with the maps of other projects, runs it with the same arguments, and
+/// returns its exit code.
 pub(super) fn run_with_peers() -> ExitCode {
     let status = Command::new(cargo())
         .args([

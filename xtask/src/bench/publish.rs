@@ -14,7 +14,7 @@ pub(super) struct Pages {
     docs: PathBuf,
 }
 
-/// The page with the tables, and the page with advice from these tables.
+/// The page with the tables, and the page with the advice that follows from these tables.
 const PAGES: [(&str, Block); 2] =
     [("benchmarks.md", Block::Figures), ("backends.md", Block::Advice)];
 

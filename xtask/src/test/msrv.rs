@@ -1,8 +1,8 @@
-//! Checks that the minimum supported Rust version (MSRV) is true.
+//! Checks the promise of a minimum supported Rust version (MSRV).
 //!
 //! A dependency that needs a newer Rust breaks the promise, and so does a workspace member that
-//! declares another version. A promise of a newer Rust than every dependency needs is refused too:
-//! it would keep users away for nothing.
+//! declares another version. The check also fails if the promised Rust is newer than every
+//! dependency needs, because that would exclude users without a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

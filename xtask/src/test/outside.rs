@@ -67,7 +67,8 @@ fn sizes(prefix: &Path) -> Result<(), String> {
                     file.len()
                 ));
             }
-            // The name alone proves nothing: the library has code that reads such sections.
+            // The name of a section alone proves nothing, because the library has code that reads
+            // such sections.
             if cfg!(target_os = "linux") {
                 let sections =
                     run(Command::new("readelf").args(["--sections", "--wide"]).arg(&path))?;

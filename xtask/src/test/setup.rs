@@ -1,4 +1,5 @@
-//! Finds the tools that the other steps need. Installs what is missing if that needs no question.
+//! Finds the tools that the other steps need. Installs missing tools if it may do so without
+//! asking.
 
 use std::path::Path;
 
@@ -54,8 +55,8 @@ const INSTALL: &str = "install one:
     Alpine           sudo apk add gcc musl-dev
     macOS            xcode-select --install";
 
-/// Returns the first line of the C compiler's version: of the compiler that `CC` names, or of the
-/// first usual name on the search path.
+/// Returns the first line of the C compiler's version. The compiler is the one that `CC` names, or
+/// the first of the usual names on the search path.
 fn find_c_compiler(root: &Path) -> Result<String, String> {
     let version = match std::env::var("CC") {
         Ok(named) => {

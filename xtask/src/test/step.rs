@@ -125,7 +125,8 @@ impl Step {
             Self::Stress => xtask("stress --threads 64 --keys 500"),
             Self::Soak => xtask("soak --minutes 0.4 --entries 10000"),
             Self::Bench => xtask("bench --suite smoke --out target/test-bench"),
-            // Without --no-verify, cargo also builds every package and all of its dependencies.
+            // Without `--no-verify`, cargo would also build every package and all of its
+            // dependencies.
             Self::Package => cargo("package --workspace --no-verify --allow-dirty"),
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::package::Package;
 
-/// Crates that have the backends and the pools: the facade, which has both, or one each.
+/// Crates that have the backends and the pools: the facade, which has both, or one crate for each.
 const CRATES: [(&str, &str); 2] = [("keystore", "keystore"), ("keystore-core", "keystore-pool")];
 
 /// Opens every backend and pool by name, and expects each error to name the missing feature.
@@ -41,8 +41,8 @@ use POOLS::{ArenaPool, SlabPool};
 fn main() {}
 ";
 
-/// Runs a program without any feature, and compiles one that uses types of missing features: each
-/// with the facade, and with the crates that it is made of.
+/// Runs a program without any feature, and compiles a program that uses types of missing features.
+/// It does both with the facade, and with the crates that the facade is made of.
 pub(super) fn check(root: &Path) -> Result<String, String> {
     for (backends, pools) in CRATES {
         package("run", backends, pools, AT_RUN_TIME).run(root)?;

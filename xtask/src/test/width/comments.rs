@@ -50,7 +50,7 @@ impl Language {
                 line_comment(rest, "//").or_else(|| block_comment(rest, false))
             }
             Self::Python | Self::Toml => line_comment(rest, "#"),
-            // In the middle of a word `#` is itself: `$#`, `${name#prefix}`.
+            // In the middle of a word, `#` starts no comment: `$#`, `${name#prefix}`.
             Self::Shell if last.is_none_or(char::is_whitespace) => line_comment(rest, "#"),
             Self::Shell => None,
         };
@@ -119,7 +119,8 @@ fn block_comment(rest: &str, nests: bool) -> Option<usize> {
 }
 
 /// Returns the length of a string between two equal quotes. In a string with escapes, a backslash
-/// takes the next character along. A string that may not have several lines ends with its line.
+/// and the next character belong together. A string that may not have several lines ends with its
+/// line.
 fn string(rest: &str, quote: &str, escapes: bool, multiline: bool) -> Option<usize> {
     if !rest.starts_with(quote) {
         return None;

@@ -11,7 +11,7 @@ const GENERATED: [&str; 2] = ["<!-- figures:", "<!-- advice:"];
 /// The end of a generated block.
 const END: &str = "<!-- end -->";
 
-/// What the lines at some place of a page are part of.
+/// The part of a page that a line belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part<'p> {
     /// Text, at the margin or in a list.
@@ -46,8 +46,8 @@ pub(super) fn wrapped_lines(page: &str) -> BTreeSet<usize> {
                 } else if indent >= margin + 4 && (part == Part::Indented || follows_blank) {
                     Part::Indented
                 } else {
-                    // A line to the left of the list's text ends the list, unless it is lazily
-                    // continued from the line above.
+                    // A line to the left of the list's text ends the list, unless it continues the
+                    // paragraph of the line above ("lazy continuation").
                     let ends_list = indent < margin && follows_blank;
                     margin =
                         list_margin(indent, content).unwrap_or(if ends_list { 0 } else { margin });

@@ -1,8 +1,8 @@
-//! Checks that comments and Markdown pages end at [`LIMIT`] columns. rustfmt wraps code, but not
-//! what people write beside it.
+//! Checks that comments and Markdown pages end at [`LIMIT`] columns. rustfmt wraps code, but
+//! neither comments nor pages.
 //!
-//! Every tracked file of a known language takes part. Exempt are lines that nobody can wrap: table
-//! rows, a URL that stands alone, link definitions, output in a page, and generated blocks.
+//! Every tracked file of a known language takes part. Lines that cannot be wrapped are exempt:
+//! table rows, a URL that stands alone, link definitions, output in a page, and generated blocks.
 
 mod comments;
 mod markdown;
@@ -65,7 +65,7 @@ fn report(checked: usize, faults: &[String]) -> Result<String, String> {
     Err(report)
 }
 
-/// How a file is checked.
+/// The check of a file, which depends on its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Check {
     /// Lines with a comment in them.
