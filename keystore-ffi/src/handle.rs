@@ -1,13 +1,12 @@
-//! Handles: what C holds of a store.
+//! Handles: the numbers that C programs hold for a store.
 //!
-//! A handle is not an address but a number: the index of a slot and the slot's generation.
-//! Slots are never freed, only used again, and a slot's generation goes up by one when its
-//! store is closed. So a handle that was closed, or that never was one, is recognised by
-//! looking at memory that is always there, at the price of one load more than an address would
-//! cost. It is the idea of the generational arena.
+//! A handle is not an address but a number: the index of a slot and the slot's generation (a
+//! generational arena). Slots are never freed, only reused, and a slot's generation goes up by one
+//! when its store is closed. So the library recognises a handle that was closed, or that never was
+//! one, by reading memory that is always there. This costs one load more than an address would.
 //!
-//! What cannot be known without making every call write to shared memory: that another thread
-//! is in the middle of a call while this one closes. That is the caller's to avoid, as with
+//! One mistake cannot be recognised without making every call write to shared memory: a thread
+//! closes a store while another is in the middle of a call. The caller must avoid that, as with
 //! `fclose`.
 
 use std::alloc::Layout;
@@ -22,19 +21,19 @@ use keystore_core::{BoxedKeystore, Error, Keystore};
 
 use crate::failure::Failure;
 
-/// An open store. A handle, not an address: never look behind it.
+/// An open store. This is a handle, not an address: never dereference it.
 ///
 /// Any number of stores can be open at once. A store that is not single-threaded may be used by
 /// any number of threads at once, in every function but ks_close.
 ///
-/// A child of fork has a copy of each open store, under the same handle, if no thread was
-/// inside a call of this library at that instant or just ending (Linux with glibc;
-/// docs/c-api.md).
+/// A child of fork has a copy of each open store, under the same handle. This holds on Linux with
+/// glibc, if at the moment of the fork no thread is inside a call of this library, and no thread
+/// that has used it is just ending. See docs/c-api.md.
 pub struct ks_store {
     _opaque: c_void,
 }
 
-/// What a handle stands for.
+/// The store behind a handle.
 pub(crate) enum Opened {
     /// A store that any thread may use.
     Shared(BoxedKeystore),
@@ -43,12 +42,12 @@ pub(crate) enum Opened {
 }
 
 impl Opened {
-    /// A store that belongs to this thread.
+    /// Wraps a store that belongs to this thread.
     pub(crate) fn local(store: Box<dyn Keystore>) -> Self {
         Self::Local { store, owner: thread_number() }
     }
 
-    /// The store, where this thread may use it.
+    /// Returns the store if this thread may use it.
     #[inline]
     pub(crate) fn keystore(&self) -> Result<&dyn Keystore, Failure> {
         match self {
@@ -59,7 +58,7 @@ impl Opened {
     }
 }
 
-/// A number that no other thread of this process has or ever had.
+/// Returns a number that no other thread of this process has or ever had.
 fn thread_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {
@@ -73,8 +72,8 @@ fn thread_number() -> u64 {
     })
 }
 
-/// A place for one open store, which lies in it: so opening a handle needs no memory of its
-/// own.
+/// A place for one open store. The store lies in the slot, so opening a handle allocates nothing
+/// more.
 struct Slot {
     /// Twice the generation of the handle that is open, and [`OPEN`]; or twice that of the next
     /// one. So one load tells whether a handle is open.
