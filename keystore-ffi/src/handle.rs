@@ -75,23 +75,24 @@ fn thread_number() -> u64 {
 /// A place for one open store. The store lies in the slot, so opening a handle allocates nothing
 /// more.
 struct Slot {
-    /// Twice the generation of the handle that is open, and [`OPEN`]; or twice that of the next
-    /// one. So one load tells whether a handle is open.
+    /// Twice the generation of the open handle, plus [`OPEN`]; or, if none is open, twice the
+    /// generation of the next handle. So one load tells whether a handle is open.
     state: AtomicUsize,
-    /// The store, if the state has [`OPEN`]. Written by the one thread that has the slot before
-    /// it sets that, and taken by the one thread that clears it.
+    /// The store, if the state has [`OPEN`]. The one thread that took the slot writes it before
+    /// that thread sets the bit. The one thread that clears the bit takes it out.
     opened: UnsafeCell<MaybeUninit<Opened>>,
 }
 
-/// The bit of a slot's state that says that a store is open there.
+/// Bit of a slot's state: a store is open there.
 const OPEN: usize = 1;
 
-/// Bits of a handle that are the slot's index; the rest is its generation.
+/// Number of low bits of a handle that are the slot's index. The other bits are its generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
-/// The most slots there can be, and the last generation of a slot: it is then used no more.
+/// Largest number of slots, and the last generation of a slot. A slot that has reached it is not
+/// used again.
 const MAX_HALF: usize = (1 << INDEX_BITS) - 1;
-/// Slots of the first segment. Each segment has twice as many as the one before, so none ever
-/// moves.
+/// Number of slots in the first segment. Each segment has twice as many as the one before, so a
+/// slot never moves.
 const FIRST_SEGMENT: usize = 32;
 const SEGMENTS: usize = (INDEX_BITS - FIRST_SEGMENT.ilog2()) as usize;
 
@@ -100,21 +101,21 @@ static UNUSED: Mutex<Unused> = Mutex::new(Unused { closed: Vec::new(), made: 0 }
 
 /// Slots that no store uses.
 struct Unused {
-    /// Slots whose store was closed. Has room for all slots made, so that closing needs no
-    /// memory.
+    /// Indices of the slots whose store was closed. The capacity covers all slots made, so that
+    /// closing a store allocates nothing.
     closed: Vec<usize>,
-    /// How many slots were ever made.
+    /// Number of slots that were ever made.
     made: usize,
 }
 
-/// The segment that a slot lies in, and where in it.
+/// Returns the segment of a slot, and the slot's offset in that segment.
 const fn place(index: usize) -> (usize, usize) {
     let shifted = index + FIRST_SEGMENT;
     let segment = (shifted.ilog2() - FIRST_SEGMENT.ilog2()) as usize;
     (segment, shifted - (FIRST_SEGMENT << segment))
 }
 
-/// The slot at `index`, where its segment has been made.
+/// Returns the slot at `index` if its segment has been allocated.
 #[inline]
 fn slot(index: usize) -> Option<&'static Slot> {
     let (segment, offset) = place(index);
@@ -125,7 +126,7 @@ fn slot(index: usize) -> Option<&'static Slot> {
 }
 
 impl Unused {
-    /// An unused slot's index: one that was closed, or a new one.
+    /// Returns the index of an unused slot: that of a closed store, or a new one.
     fn take(&mut self) -> Result<usize, Error> {
         if let Some(index) = self.closed.pop() {
             return Ok(index);
@@ -142,7 +143,7 @@ impl Unused {
         if offset == 0 {
             let layout = Layout::array::<Slot>(FIRST_SEGMENT << segment)
                 .map_err(|_| Error::OutOfMemory { requested: usize::MAX })?;
-            // SAFETY: the layout has a size.
+            // SAFETY: the size of the layout is not 0.
             let slots = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Slot>();
             if slots.is_null() {
                 return Err(Error::OutOfMemory { requested: layout.size() });
@@ -158,24 +159,23 @@ impl Unused {
     }
 }
 
-/// The state of a slot whose handle of this generation is the next one.
+/// Returns the state of a slot whose next handle has this generation.
 const fn state(generation: usize) -> usize {
     generation << 1
 }
 
-/// A handle for `opened`.
+/// Puts `opened` into a slot and returns its handle.
 pub(crate) fn open(opened: Opened) -> Result<*mut ks_store, Failure> {
     let index = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let slot = slot(index).ok_or(Error::OutOfMemory { requested: size_of::<Slot>() })?;
-    // SAFETY: an unused slot is this call's alone from `take` until its state says that it is
-    // open.
+    // SAFETY: from `take` until its state says that it is open, only this call uses the slot.
     unsafe { (*slot.opened.get()).write(opened) };
     let next = slot.state.load(Ordering::Relaxed);
     slot.state.store(next | OPEN, Ordering::Release);
     Ok(ptr::without_provenance_mut(((next >> 1) << INDEX_BITS) | index))
 }
 
-/// The slot that `store` names, if that handle is open, with its index and generation.
+/// Returns the slot that `store` names, with its index and generation, if that handle is open.
 #[inline]
 fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> {
     let handle = store.addr();
@@ -189,24 +189,23 @@ fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> 
     }
 }
 
-/// What `store` stands for.
+/// Returns what the handle `store` stands for.
 ///
 /// # Safety
-/// No thread closes `store` while the answer is in use.
+/// No thread closes `store` while the returned reference is in use.
 #[inline]
 pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Failure> {
     let (_, _, slot) = find(store)?;
-    // SAFETY: the slot is open, so its store is written, and only `close` takes it, which the
-    // caller promises is not called meanwhile.
+    // SAFETY: the slot is open, so its store is written, and only `close` takes it. The caller
+    // promises that no thread calls `close` in that time.
     Ok(unsafe { (*slot.opened.get()).assume_init_ref() })
 }
 
-/// Closes `store`: the handle is one no more, and what it stood for is the caller's to drop. Of
-/// several threads that close one store at once, one gets it.
+/// Closes `store`: invalidates the handle and returns what it stood for, which the caller drops. If
+/// several threads close one store at once, one of them gets it.
 pub(crate) fn close(store: *mut ks_store) -> Result<Opened, Failure> {
     let (index, generation, slot) = find(store)?;
-    // Generation 0 is that of no handle: a slot that has used up its generations is never open
-    // again.
+    // No handle has generation 0, so a slot that has used up its generations is never open again.
     let next = if generation == MAX_HALF { 0 } else { generation + 1 };
     let open = state(generation) | OPEN;
     slot.state
@@ -234,7 +233,7 @@ mod tests {
     }
 
     fn is_open(store: *mut ks_store) -> bool {
-        // SAFETY: the tests here close a store on the thread that asks.
+        // SAFETY: the tests here close a store on the thread that calls this.
         unsafe { opened(store) }.is_ok()
     }
 
