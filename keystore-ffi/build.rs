@@ -1,9 +1,8 @@
-//! Tells the linker that the shared library stays once it is loaded.
+//! Tells the linker that the shared library stays in memory once it is loaded.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // Threads clean up after themselves in the library's code when they end, so `dlclose` must not
-    // take it away.
+    // Threads run cleanup code of the library when they end, so `dlclose` must not unload it.
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
         println!("cargo::rustc-link-arg-cdylib=-Wl,-z,nodelete");
     }

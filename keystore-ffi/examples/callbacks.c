@@ -4,8 +4,8 @@
 #include <string.h>
 
 /*
- * Decides what becomes of a number: one more. The new value lies with the caller, for it must
- * outlive this function.
+ * Adds one to a number. The new value lies in the caller's `context`, because it must stay valid
+ * after this function has returned.
  */
 static int add_one(void *context, const void *old_value, size_t old_len, ks_bytes *new_value) {
     uint64_t *number = context;

@@ -5,12 +5,12 @@
  *     store.set("answer", "42");
  *     if (std::optional<std::string> value = store.get("answer")) std::cout << *value << '\n';
  *
- * Everything is in this header; link with libkeystore. What keystore.h says of threads, signal
- * handlers and callbacks holds here too, but that a callback may throw: the exception ends the
- * call and arrives at its caller. It still must not leave by longjmp, pthread_exit or
- * cancellation. A store that was moved from is as one that was closed: every call throws an error
- * with KS_NOT_INITIALISED. Keys and values are bytes: a std::string_view may hold any. A key that
- * is not there is an answer and not an error: std::nullopt, or false.
+ * Everything is in this header; link with libkeystore. The rules of keystore.h for threads, signal
+ * handlers and callbacks apply here too, with one exception: a callback may throw. The exception
+ * ends the call and reaches the caller of the call. A callback still must not leave by longjmp,
+ * pthread_exit or cancellation. A store that was moved from behaves like a closed one: every call
+ * throws an error with KS_NOT_INITIALISED. Keys and values are bytes: a std::string_view may hold
+ * any. An absent key is not an error: the call returns std::nullopt or false.
  */
 
 #ifndef KEYSTORE_HPP
@@ -32,37 +32,41 @@
 
 namespace keystore {
 
-/* What a call throws that fails: the code (KS_…), and what was wrong, with its limit. */
+/*
+ * The exception of a call that fails: the code (KS_…), and a message with the value and its limit.
+ */
 class error : public std::runtime_error {
 public:
     explicit error(int code) : std::runtime_error(ks_last_error_message()), code_(code) {}
 
-    /* One of KS_…, never KS_OK. */
+    /* Returns one of KS_…, never KS_OK. */
     int code() const noexcept { return code_; }
 
 private:
     int code_;
 };
 
-/* Throws where a call failed. */
+/* Throws if a call failed. */
 inline void check(int status) {
     if (status != KS_OK)
         throw error(status);
 }
 
-/* What a store is opened with: the defaults until a field is changed. */
+/* The options that a store is opened with. Each field has its default until it is changed. */
 struct options : ks_options {
     options() { check(ks_options_init(this, sizeof(ks_options))); }
 };
 
 namespace detail {
 
-/* A callback's function and what it threw: nothing may be thrown through the library. */
+/*
+ * A callback's function and the exception that it threw. No exception may pass through the library.
+ */
 template <typename Function> struct guarded {
     Function &function;
     std::exception_ptr thrown = nullptr;
 
-    /* Runs `run`; `otherwise` where it throws. */
+    /* Runs `run` and returns its result, or `otherwise` if it throws. */
     template <typename Run, typename Answer> Answer operator()(Run run, Answer otherwise) noexcept {
         try {
             return run();
@@ -72,7 +76,7 @@ template <typename Function> struct guarded {
         }
     }
 
-    /* Throws on what was thrown, or for the status of the call. */
+    /* Throws the callback's exception again, or throws an error if the call failed. */
     void check(int status) const {
         if (thrown)
             std::rethrow_exception(thrown);
@@ -86,17 +90,17 @@ inline std::string_view view(const void *data, std::size_t length) {
 
 inline ks_bytes bytes(std::string_view view) { return {view.data(), view.size()}; }
 
-/* Gives a value back to the library. */
+/* Frees a value that the library returned. */
 struct release {
     void operator()(void *value) const noexcept { ks_free(value); }
 };
 
 } // namespace detail
 
-/* An open store. Any number of threads may use one at once, but for moving and destroying it. */
+/* An open store. Any number of threads may use one at once, except to move or destroy it. */
 class store {
 public:
-    /* A store with the default options. */
+    /* Opens a store with the default options. */
     store() { check(ks_open(nullptr, &handle_)); }
 
     explicit store(const ks_options &options) { check(ks_open(&options, &handle_)); }
@@ -104,8 +108,8 @@ public:
     store(store &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
 
     /*
-     * Closes the store that was here. The other one has none from here on, as after the
-     * constructor that moves.
+     * Closes the store that was here, and takes over the other one's. The other one is then moved
+     * from.
      */
     store &operator=(store &&other) noexcept {
         store moved(std::move(other));
@@ -114,9 +118,9 @@ public:
     }
 
     /*
-     * Never while another thread is inside a call. A destructor cannot say that closing failed,
-     * and the store stays open then: inside a callback of the store, or on another thread than a
-     * single-threaded store's own. close() says so.
+     * Closes the store. Never destroy it while another thread is inside a call. A destructor cannot
+     * report a failure: the store stays open if this runs inside one of its callbacks, or if the
+     * store is single-threaded and another thread opened it. close() reports that.
      */
     ~store() {
         if (handle_ != nullptr)
@@ -124,7 +128,7 @@ public:
     }
 
     /*
-     * Closes the store. Every call after it, a second close included, throws an error with
+     * Closes the store. Every later call, a second close included, throws an error with
      * KS_NOT_INITIALISED.
      */
     void close() {
@@ -133,22 +137,22 @@ public:
     }
 
     /*
-     * The handle, for functions of keystore.h that this class does not have. It stays the
-     * store's.
+     * Returns the handle, for functions of keystore.h that this class does not have. This object
+     * still owns it.
      */
     ks_store *handle() const noexcept { return handle_; }
 
-    /* Gives a key this value, whether it has one or not. */
+    /* Sets the value of a key, whether or not it had one. */
     void set(std::string_view key, std::string_view value) {
         check(ks_set(handle_, key.data(), key.size(), value.data(), value.size()));
     }
 
-    /* Gives a key this value if it has none. Returns whether it had none. */
+    /* Sets the value of a key if it has none. Returns whether it had none. */
     bool insert(std::string_view key, std::string_view value) {
         return unless(KS_KEY_EXISTS, ks_insert(handle_, key.data(), key.size(), value.data(), value.size()));
     }
 
-    /* A copy of the value of a key. */
+    /* Returns a copy of the value of a key. */
     std::optional<std::string> get(std::string_view key) const {
         std::optional<std::string> copy;
         read(key, [&](std::string_view value) { copy.emplace(value); });
@@ -156,7 +160,7 @@ public:
     }
 
     /*
-     * Shows the value of a key to `visit(std::string_view)` in place. Returns whether there is
+     * Shows the value of a key to `visit(std::string_view)` in place. Returns whether the key has
      * one.
      */
     template <typename Visit> bool read(std::string_view key, Visit &&visit) const {
@@ -175,7 +179,7 @@ public:
         return true;
     }
 
-    /* Whether a key has a value. */
+    /* Returns whether a key has a value. */
     bool contains(std::string_view key) const {
         bool exists;
         check(ks_exists(handle_, key.data(), key.size(), &exists));
@@ -188,8 +192,8 @@ public:
     }
 
     /*
-     * Removes a key and gives the value that it had, as one step. The value is copied before the
-     * key is removed: if there is no memory for it, the key stays.
+     * Removes a key and returns the value that it had, as one atomic step. The value is copied
+     * before the key is removed. If there is no memory for the copy, the key stays.
      */
     std::optional<std::string> take(std::string_view key) {
         std::optional<std::string> taken;
@@ -215,8 +219,8 @@ public:
     }
 
     /*
-     * Changes a key from one value to another where it has the first, as one step: whether it
-     * had. std::nullopt is "no value", on either side.
+     * Changes a key from one value to another, as one atomic step, if it has the first value.
+     * Returns whether it had. std::nullopt stands for "no value", on either side.
      */
     bool compare_exchange(std::string_view key, std::optional<std::string_view> expected,
                           std::optional<std::string_view> desired) {
@@ -228,10 +232,10 @@ public:
     }
 
     /*
-     * Gives a key the value that `decide(std::optional<std::string_view>)` answers for the one
-     * that it has, as one step. It answers a std::optional<std::string>, std::nullopt to remove
-     * the key, and may be asked again where another thread changes the key meanwhile. Where it
-     * throws, the key stays as it is.
+     * Calls `decide(std::optional<std::string_view>)` with the value of a key, and gives the key
+     * the value that it returns, as one atomic step. `decide` returns a std::optional<std::string>;
+     * std::nullopt removes the key. If another thread changes the key in the meantime, `decide` is
+     * called again. If it throws, the key stays as it is.
      */
     template <typename Decide> void update(std::string_view key, Decide &&decide) {
         struct guarded : detail::guarded<std::remove_reference_t<Decide>> {
@@ -259,7 +263,7 @@ public:
         call.check(status);
     }
 
-    /* How many keys there are. Exact while nobody writes. */
+    /* Returns the number of keys. It is exact if no thread writes during the call. */
     std::size_t size() const {
         std::size_t count;
         check(ks_count(handle_, &count));
@@ -270,14 +274,14 @@ public:
 
     void clear() { check(ks_clear(handle_)); }
 
-    /* Makes room for this many more keys. */
+    /* Makes the store large enough for this many more keys. */
     void reserve(std::size_t additional) { check(ks_reserve(handle_, additional)); }
 
     void shrink_to_fit() { check(ks_shrink(handle_)); }
 
     /*
-     * Shows every entry to `visit(std::string_view key, std::string_view value)`, in no order.
-     * Where that answers a bool, false stops.
+     * Shows every entry to `visit(std::string_view key, std::string_view value)`, in no particular
+     * order. If `visit` returns a bool, false stops.
      */
     template <typename Visit> void for_each(Visit &&visit) const {
         using guarded = detail::guarded<std::remove_reference_t<Visit>>;
@@ -302,7 +306,7 @@ public:
         call.check(status);
     }
 
-    /* get for each key, in order: faster than one by one. */
+    /* Does what get does for each key, in order. It is faster than single calls. */
     std::vector<std::optional<std::string>> get_many(const std::vector<std::string_view> &keys) const {
         std::vector<std::optional<std::string>> values(keys.size());
         auto visit = [&](std::size_t index, std::string_view value) { values[index].emplace(value); };
@@ -322,8 +326,8 @@ public:
     }
 
     /*
-     * set for each pair of key and value, in order. Returns the number of keys without a value
-     * before.
+     * Does what set does for each pair of key and value, in order. Returns the number of keys that
+     * had no value before.
      */
     std::size_t set_many(const std::vector<std::pair<std::string_view, std::string_view>> &entries) {
         std::vector<ks_bytes> keys, values;
@@ -338,7 +342,7 @@ public:
         return created;
     }
 
-    /* erase for each key, in order. Returns the number of keys that had one. */
+    /* Does what erase does for each key, in order. Returns the number of keys that had a value. */
     std::size_t erase_many(const std::vector<std::string_view> &keys) {
         std::vector<ks_bytes> raw = all_bytes(keys);
         std::size_t erased;
@@ -346,7 +350,7 @@ public:
         return erased;
     }
 
-    /* A picture of the store. It looks at every entry. */
+    /* Returns the statistics of the store. It reads every entry. */
     ks_stats stats() const {
         ks_stats stats;
         check(ks_store_stats(handle_, &stats, sizeof stats));
@@ -356,7 +360,7 @@ public:
 private:
     ks_store *handle_ = nullptr;
 
-    /* True for success, false for the one failure that is an answer. */
+    /* Returns true for success, and false for the status `answer`; throws for any other failure. */
     static bool unless(int answer, int status) {
         if (status == answer)
             return false;
@@ -364,7 +368,7 @@ private:
         return true;
     }
 
-    /* NULL is "no value", so the empty value has an address. */
+    /* Returns a pointer and length, with NULL for "no value" and an address for the empty value. */
     static ks_bytes optional_bytes(std::optional<std::string_view> value) {
         if (!value)
             return {nullptr, 0};
@@ -380,7 +384,7 @@ private:
     }
 };
 
-/* What the library that runs calls itself. */
+/* Returns the version of the running library. */
 inline std::string_view version() noexcept { return ks_version(); }
 
 } // namespace keystore

@@ -1,4 +1,5 @@
-//! Reading and writing in one step: no other write to the key comes between.
+//! Operations that read and write a key in one atomic step: no other write to the key comes
+//! between.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -10,21 +11,21 @@ use crate::callback::{calling_back, function};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
-/// Answer of a ks_update_fn: leave the key as it is.
+/// Answer of a ks_update_fn: leaves the key as it is.
 pub const KS_UPDATE_KEEP: c_int = 0;
-/// Answer of a ks_update_fn: give the key the new value.
+/// Answer of a ks_update_fn: gives the key the new value.
 pub const KS_UPDATE_SET: c_int = 1;
-/// Answer of a ks_update_fn: remove the key.
+/// Answer of a ks_update_fn: removes the key.
 pub const KS_UPDATE_DELETE: c_int = 2;
 
-/// What ks_update asks what to do with a key: one of KS_UPDATE_…
+/// The callback of ks_update, which decides what happens to a key. It returns one of KS_UPDATE_…
 ///
-/// `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that
-/// belong to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value`
-/// says what the key gets: bytes that stay the caller's, that are copied before ks_update
-/// returns, and that must stay as they are until then. May be called again, with the newer
-/// value, where another thread changes the key meanwhile: only the last answer counts.
-/// Otherwise the rules of ks_read_fn.
+/// `old_value` is NULL if the key has no value. Otherwise it points to `old_len` bytes that belong
+/// to the store; read them before the callback returns. With KS_UPDATE_SET, the callback writes the
+/// new value's address and length to `new_value`. Those bytes stay the caller's. ks_update copies
+/// them before it returns, so they must not change until then. If another thread changes the key in
+/// the meantime, the callback is called again with the newer value, and only the last answer
+/// counts. Otherwise the rules of ks_read_fn apply.
 pub type ks_update_fn = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,
@@ -34,14 +35,14 @@ pub type ks_update_fn = Option<
     ) -> c_int,
 >;
 
-/// Removes `key`, and gives the value that it had as memory of its own. One step: of several
-/// threads that take one key, one succeeds. ks_store_stats counts it among the adds, as all
-/// that read and write in one step.
+/// Removes `key`, and copies the value that it had into memory that the caller owns. This is one
+/// atomic step: if several threads take one value, only one of them gets it. ks_store_stats counts
+/// it among the adds, like every operation that reads and writes in one step.
 ///
-/// @param value where the value's address goes: the caller's from here on, to be given back by
-/// ks_free. As in ks_get_owned.
+/// @param value where the value's address goes. The caller owns the memory and frees it with
+/// ks_free, as with ks_get_owned.
 /// @param value_len where the value's length goes.
-/// @return as ks_get_owned. If the value cannot be copied, the key stays.
+/// @return as ks_get_owned. If there is no memory for the copy, the key stays in the store.
 ///
 /// # Safety
 /// As for ks_get_owned.
@@ -56,11 +57,11 @@ pub unsafe extern "C" fn ks_take(
     guard(|| {
         // SAFETY: the caller promises that both are NULL or can be written.
         let out = unsafe { OwnedOut::new("value", value, value_len) }?;
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         let key = unsafe { slice("key", key, key_len) }?;
-        // Copied while the key is held, so that a value which cannot be copied is not lost.
+        // Copied before the key is removed, so that a value that cannot be copied is not lost.
         let mut taken = Err(Failure::KeyNotFound);
         store.update_dyn(key, &mut |old| {
             taken = match old {
@@ -74,21 +75,21 @@ pub unsafe extern "C" fn ks_take(
     })
 }
 
-/// Changes `key` from the value `expected` to the value `new_value` where it is `expected` now,
-/// as one step.
+/// Changes `key` from the value `expected` to the value `new_value`, as one atomic step, if its
+/// value is `expected` now.
 ///
-/// NULL with a length of 0 stands for "no value" on either side: so a key can be created only
-/// if absent, or removed only if it has a value. An address that is not NULL, with a length of
-/// 0, stands for the value of 0 bytes.
+/// NULL with a length of 0 stands for "no value", as `expected` and as `new_value`. So a call can
+/// create a key only if it is absent, or remove it only if it has a certain value. An address that
+/// is not NULL, with a length of 0, stands for the value of 0 bytes.
 ///
-/// @param exchanged where it goes whether the key was as expected and has been changed; false
-/// where the call fails.
-/// @param actual where the value goes that the key had instead, as memory of its own, to be
-/// given back by ks_free; NULL goes there where it had none, and where it was exchanged. May be
-/// NULL, together with actual_len: then the caller does not get it.
+/// @param exchanged where the answer goes: true if the key had the expected value and was changed;
+/// false otherwise, and if the call fails.
+/// @param actual where the address goes of a copy of the value that the key had instead. The caller
+/// frees the copy with ks_free. NULL goes there if the key had no value, and if it was exchanged.
+/// May be NULL together with actual_len; then there is no copy.
 /// @param actual_len where that value's length goes.
-/// @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also
-/// where `exchanged` is NULL.
+/// @return KS_OK, exchanged or not; KS_INVALID_ARGUMENT if `exchanged` is NULL; otherwise the
+/// failures of ks_set.
 ///
 /// # Safety
 /// `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths say;
@@ -117,7 +118,7 @@ pub unsafe extern "C" fn ks_compare_exchange(
             // SAFETY: the caller promises that both are NULL or can be written.
             Some(unsafe { OwnedOut::new("actual", actual, actual_len) }?)
         };
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         let key = unsafe { slice("key", key, key_len) }?;
@@ -134,15 +135,15 @@ pub unsafe extern "C" fn ks_compare_exchange(
     })
 }
 
-/// Shows the value of `key` to a callback, and does with the key what that answers, as one
-/// step.
+/// Shows the value of `key` to a callback, and keeps, sets or removes the key as the callback
+/// answers, as one atomic step.
 ///
-/// @param decide is called on this thread before ks_update returns, and again where another
-/// thread changes the key meanwhile.
-/// @param context is handed to `decide` as it is; may be NULL.
-/// @return KS_OK; KS_INVALID_ARGUMENT if `decide` is NULL, if its answer is none of
-/// KS_UPDATE_…, if its new value is NULL with a length, or for a key or value outside its
-/// limits; and the other failures of ks_set. After each of them the store is as before.
+/// @param decide is called on this thread before ks_update returns. It is called again if another
+/// thread changes the key in the meantime.
+/// @param context is passed to `decide` unchanged; may be NULL.
+/// @return KS_OK; KS_INVALID_ARGUMENT if `decide` is NULL, if its answer is none of KS_UPDATE_…, if
+/// its new value is NULL with a length, or for a key or value outside its limits; and the other
+/// failures of ks_set. After a failure the store is as before.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
@@ -157,7 +158,7 @@ pub unsafe extern "C" fn ks_update(
 ) -> c_int {
     guard(|| {
         let decide = function("decide", decide)?;
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let opened = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         let key = unsafe { slice("key", key, key_len) }?;
@@ -172,7 +173,8 @@ pub unsafe extern "C" fn ks_update(
                 KS_UPDATE_SET => {
                     // SAFETY: the callback promises that its bytes can be read.
                     let new = unsafe { slice("new_value", new.data, new.len) }?;
-                    // Before it is copied: what is too long may not even be there.
+                    // Checked before the copy: a length that is too large may be wrong, with no
+                    // such bytes there.
                     if new.len() > MAX_VALUE_LEN {
                         return Err(
                             Error::ValueLength { length: new.len(), max: MAX_VALUE_LEN }.into()

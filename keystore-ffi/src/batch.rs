@@ -1,9 +1,10 @@
-//! Many keys at once. A batch is one operation per key, in order, not a transaction; it is
-//! faster than one by one, for the waits for memory of several keys overlap.
+//! Operations on many keys at once. A batch is one operation for each key, in order. It is not a
+//! transaction. It is faster than single calls, because the waits for memory of several keys
+//! overlap.
 //!
-//! Arrays from C are turned into slices a group at a time, in an array on the stack: a batch of
-//! any length allocates nothing here. As a batch is one operation per key anyway, cutting it
-//! changes nothing that can be seen.
+//! Arrays from C are turned into slices one group at a time, in an array on the stack. So a batch
+//! of any length allocates nothing here. Since a batch is one operation for each key, no caller can
+//! tell that it was cut into groups.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -15,21 +16,21 @@ use crate::callback::{calling_back, function};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
-/// Keys that are handed to the store together: as many as it prefetches together, for more
-/// would only cost the stack.
+/// Number of keys that are passed to the store together. The store prefetches this many together,
+/// so a larger group would only use more stack.
 const GROUP: usize = 32;
 
-/// A value as memory of its own, to be given back by ks_free, address by address.
+/// A value that the caller owns. Free `data` of each with ks_free.
 #[repr(C)]
 pub struct ks_value {
-    /// The value, followed by a NUL; NULL where the key has none.
+    /// The value, followed by a NUL; NULL if the key has none.
     pub data: *mut c_void,
     /// Its length in bytes, without that NUL.
     pub len: usize,
 }
 
-/// What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is
-/// NULL where the key has none. Otherwise the rules of ks_read_fn.
+/// The callback of ks_read_many, which is shown each value. `index` is the key's position, from 0.
+/// `value` is NULL if the key has no value. Otherwise the rules of ks_read_fn apply.
 pub type ks_read_many_fn = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,
@@ -39,9 +40,9 @@ pub type ks_read_many_fn = Option<
     ),
 >;
 
-/// Runs `run` on `items` in groups, each item turned into a `T` first. `run` gets the position
-/// of the group's first item. An item that cannot be turned ends the batch, after those before
-/// it.
+/// Turns the items into `T`s with `turn`, one group at a time, and calls `run` with each group and
+/// the position of its first item. An item that cannot be turned ends the batch, after `run` got
+/// the items before it.
 fn in_groups<I, T: Copy>(
     items: &[I],
     empty: T,
@@ -70,7 +71,7 @@ fn in_groups<I, T: Copy>(
     Ok(())
 }
 
-/// The failure of a group that starts at `start`, with the position in the whole batch.
+/// Adds the position of a group's first entry to the position in a failure of that group.
 fn at(start: usize) -> impl Fn(BatchError) -> Failure {
     move |batch| BatchError { index: start + batch.index, error: batch.error }.into()
 }
@@ -80,7 +81,7 @@ fn at(start: usize) -> impl Fn(BatchError) -> Failure {
 /// # Safety
 /// As for [`slice`].
 unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], BytesError> {
-    // SAFETY: the caller promises what `slice` wants.
+    // SAFETY: the caller promises what `slice` requires.
     unsafe { slice("key", key.data, key.len) }
 }
 
@@ -88,9 +89,9 @@ unsafe fn key_of<'a>(key: &ks_bytes) -> Result<&'a [u8], BytesError> {
 ///
 /// @param keys `count` keys.
 /// @param visit is called once for each key, before ks_read_many returns, on this thread.
-/// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the
-/// position of the key in the last message: `visit` was called for those before it only.
+/// @param context is passed to `visit` unchanged; may be NULL.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_read. The last message
+/// then names the position of the key; `visit` was called only for the keys before it.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -106,7 +107,7 @@ pub unsafe extern "C" fn ks_read_many(
 ) -> c_int {
     guard(|| {
         let visit = function("visit", visit)?;
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let opened = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises `count` keys.
         let keys = unsafe { array("keys", keys, count) }?;
@@ -129,13 +130,13 @@ pub unsafe extern "C" fn ks_read_many(
     })
 }
 
-/// Gives the value of each key as memory of its own, in order.
+/// Copies the value of each key into memory that the caller owns, in order.
 ///
 /// @param keys `count` keys.
-/// @param values room for `count` values: the caller's from here on, each to be given back by
-/// ks_free. NULL and 0 go there if a key has none, and everywhere if the call fails.
-/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with
-/// the position of the key in the last message: nothing has to be freed then.
+/// @param values room for `count` values. The caller frees each with ks_free. NULL and 0 go there
+/// if a key has no value, and everywhere if the call fails.
+/// @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned. The last
+/// message then names the position of the key, and there is nothing to free.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -156,8 +157,7 @@ pub unsafe extern "C" fn ks_get_many(
     impl Drop for Values {
         fn drop(&mut self) {
             for index in 0..self.copied {
-                // SAFETY: this many places were written by the batch, each NULL or memory of
-                // `malloc`'s.
+                // SAFETY: the batch wrote this many places, each NULL or memory from `malloc`.
                 unsafe {
                     let value = self.first.add(index);
                     libc::free(value.as_ref().data);
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn ks_get_many(
             // SAFETY: the caller promises room for `count` values.
             unsafe { values.add(index).write(ks_value { data: ptr::null_mut(), len: 0 }) };
         }
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let opened = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises `count` keys.
         let keys = unsafe { array("keys", keys, count) }?;
@@ -210,15 +210,15 @@ pub unsafe extern "C" fn ks_get_many(
     })
 }
 
-/// ks_set for each entry, in order: the value at each position goes to the key at the same
-/// position.
+/// Does what ks_set does for each entry, in order: the key at each position gets the value at the
+/// same position.
 ///
 /// @param keys `count` keys.
 /// @param values `count` values.
-/// @param created where the number of keys goes that had no value before; may be NULL. Where
-/// the call fails, some of those that were set may be missing from it.
-/// @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last
-/// message: those before it are set, it and those after it are not.
+/// @param created where the number of keys goes that had no value before; may be NULL. If the call
+/// fails, the number may be too small.
+/// @return KS_OK; otherwise a failure of ks_set. The last message then names the position of the
+/// entry. The entries before it are set; this entry and those after it are not.
 ///
 /// # Safety
 /// `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
@@ -235,7 +235,7 @@ pub unsafe extern "C" fn ks_set_many(
     // SAFETY: the caller promises that `created` is NULL or can be written.
     let total = unsafe { Total::new(created) };
     guard(|| {
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let opened = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises `count` keys.
         let keys = unsafe { array("keys", keys, count) }?;
@@ -259,14 +259,14 @@ pub unsafe extern "C" fn ks_set_many(
     })
 }
 
-/// ks_delete for each key, in order.
+/// Does what ks_delete does for each key, in order.
 ///
 /// @param keys `count` keys.
-/// @param deleted where the number of keys goes that had a value; may be NULL. If the call
-/// fails, some of those that were removed may be missing from it.
-/// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
-/// position of the key in the last message: those before it are removed, it and those after it
-/// are not.
+/// @param deleted where the number of keys goes that had a value; may be NULL. If the call fails,
+/// the number may be too small.
+/// @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete. The last
+/// message then names the position of the key. The keys before it are removed; this key and those
+/// after it are not.
 ///
 /// # Safety
 /// `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -281,7 +281,7 @@ pub unsafe extern "C" fn ks_delete_many(
     // SAFETY: the caller promises that `deleted` is NULL or can be written.
     let total = unsafe { Total::new(deleted) };
     guard(|| {
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let opened = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises `count` keys.
         let keys = unsafe { array("keys", keys, count) }?;
@@ -299,7 +299,7 @@ pub unsafe extern "C" fn ks_delete_many(
     })
 }
 
-/// A number that C may or may not want to know.
+/// A running total, written to the caller's place after every step unless that is NULL.
 struct Total {
     sum: usize,
     out: Option<Out<usize>>,
@@ -307,9 +307,9 @@ struct Total {
 
 impl Total {
     /// # Safety
-    /// `out` is NULL or as [`Out::new`] wants it.
+    /// `out` is NULL or as [`Out::new`] requires.
     unsafe fn new(out: *mut usize) -> Self {
-        // SAFETY: the caller promises it; NULL means that C does not want to know.
+        // SAFETY: the caller promises it; NULL means that the caller does not want the number.
         let mut total = Self { sum: 0, out: unsafe { Out::new("total", out) }.ok() };
         total.add(0);
         total

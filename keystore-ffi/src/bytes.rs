@@ -1,19 +1,19 @@
-//! Memory at the border: byte strings that come in, and results that go out.
+//! Memory that crosses the C boundary: byte strings that come in, and results that go out.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 
 use crate::status::{KS_INVALID_ARGUMENT, KS_OUT_OF_MEMORY};
 
-/// Why bytes or a place that C named cannot be used.
+/// The reason why bytes or a place that the C caller named cannot be used.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum BytesError {
-    /// An address is NULL that must not be.
+    /// An address is NULL but must not be.
     #[error("{argument} is NULL: it must point to {expected}")]
     Null {
         /// The argument's name.
         argument: &'static str,
-        /// What it must point to.
+        /// Description of what it must point to.
         expected: &'static str,
     },
     /// A length is greater than any block of memory.
@@ -21,13 +21,13 @@ pub enum BytesError {
     Length {
         /// The argument's name.
         argument: &'static str,
-        /// Its length, bytes.
+        /// Its length in bytes.
         length: usize,
     },
     /// There is no memory for a copy.
     #[error("out of memory: {requested} more bytes could not be allocated")]
     OutOfMemory {
-        /// Bytes that the copy takes.
+        /// Bytes that the copy requires.
         requested: usize,
     },
 }
@@ -41,25 +41,25 @@ impl BytesError {
     }
 }
 
-/// A byte string that belongs to its maker: an address and a length.
+/// A byte string: an address and a length. The bytes belong to the program that fills it in.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct ks_bytes {
-    /// The first byte; may be NULL where `len` is 0.
+    /// The first byte; may be NULL if `len` is 0.
     pub data: *const c_void,
-    /// How many bytes.
+    /// Number of bytes.
     pub len: usize,
 }
 
-/// The `length` bytes at `data`; NULL is the empty string.
+/// Returns the `length` bytes at `data`; NULL with a length of 0 is the empty string.
 ///
 /// # Errors
 /// [`BytesError`] if `data` is NULL and `length` is not 0, or `length` is greater than any
 /// block of memory.
 ///
 /// # Safety
-/// `data` is NULL, or `length` bytes there can be read and nobody changes them for as long
-/// as the answer is in use.
+/// `data` is NULL, or `length` bytes there can be read and no thread changes them while the
+/// returned slice is in use.
 #[inline]
 pub unsafe fn slice<'a>(
     argument: &'static str,
@@ -81,7 +81,7 @@ pub unsafe fn slice<'a>(
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), length) })
 }
 
-/// [`slice`], where NULL stands for no byte string at all.
+/// Does what [`slice`] does, but returns `None` for NULL with a length of 0.
 ///
 /// # Safety
 /// As for [`slice`].
@@ -94,15 +94,15 @@ pub(crate) unsafe fn optional_slice<'a>(
     if data.is_null() && length == 0 {
         return Ok(None);
     }
-    // SAFETY: the caller promises what `slice` wants.
+    // SAFETY: the caller promises what `slice` requires.
     unsafe { slice(argument, data, length) }.map(Some)
 }
 
-/// The `count` items at `data`.
+/// Returns the `count` items at `data`.
 ///
 /// # Safety
-/// `data` is NULL, or `count` items of `T` there can be read, are aligned, and nobody
-/// changes them for as long as the answer is in use.
+/// `data` is NULL, or `count` items of `T` there can be read and are aligned, and no thread changes
+/// them while the returned slice is in use.
 pub(crate) unsafe fn array<'a, T>(
     argument: &'static str,
     data: *const T,
@@ -128,7 +128,7 @@ fn check_count<T>(argument: &'static str, count: usize) -> Result<(), BytesError
     }
 }
 
-/// The first of `count` places for results, checked as [`array`] checks what it reads.
+/// Returns the first of `count` places for results, after the same checks as [`array`].
 pub(crate) fn out_array<T>(
     argument: &'static str,
     places: *mut T,
@@ -142,20 +142,19 @@ pub(crate) fn out_array<T>(
     }
 }
 
-/// Where a result goes: a place of the caller's that can be written and need not hold anything
-/// yet.
+/// A place of the caller's that a result is written to. It need not be initialised.
 #[derive(Clone, Copy)]
 pub struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
-    /// The place that C named.
+    /// Wraps the place that the C caller named.
     ///
     /// # Errors
-    /// [`BytesError::Null`] if there is none.
+    /// [`BytesError::Null`] if the address is NULL.
     ///
     /// # Safety
-    /// `place` is NULL, or a `T` can be written there for as long as the answer is in use,
-    /// and nobody else reads or writes it meanwhile.
+    /// `place` is NULL, or a `T` can be written there while the returned value is in use, and no
+    /// other thread reads or writes it in that time.
     #[inline]
     pub unsafe fn new(argument: &'static str, place: *mut T) -> Result<Self, BytesError> {
         NonNull::new(place)
@@ -171,9 +170,9 @@ impl<T> Out<T> {
     }
 }
 
-/// A copy of a value, to be freed by C: memory of the system's `malloc`, with a NUL after the
-/// value, so that a value that is text can be used as a string. Freed here unless it is handed
-/// over.
+/// A copy of a value in memory from the system's `malloc`, which C can free. A NUL follows the
+/// value, so that a text can be used as a string. The copy is freed on drop unless
+/// [`Owned::into_raw`] hands it over.
 pub struct Owned {
     data: NonNull<u8>,
     length: usize,
@@ -187,7 +186,7 @@ impl Owned {
     pub fn copy(value: &[u8]) -> Result<Self, BytesError> {
         let length = value.len();
         let requested = length.saturating_add(1);
-        // SAFETY: `malloc` may be asked for any number of bytes.
+        // SAFETY: `malloc` may be called with any number of bytes.
         let data = NonNull::new(unsafe { libc::malloc(requested) }.cast::<u8>())
             .ok_or_else(|| BytesError::OutOfMemory { requested })?;
         // SAFETY: the block is fresh, so it does not overlap the value, and has room for it.
@@ -197,7 +196,8 @@ impl Owned {
         Ok(Self { data, length })
     }
 
-    /// The block and the value's length: freeing it is the caller's business from here on.
+    /// Returns the block and the value's length. From then on, freeing the block is the caller's
+    /// duty.
     pub fn into_raw(self) -> (*mut c_void, usize) {
         let raw = (self.data.as_ptr().cast(), self.length);
         std::mem::forget(self);
@@ -212,17 +212,17 @@ impl Drop for Owned {
     }
 }
 
-/// Where an owned value goes: its address and its length.
+/// The two places that an owned value is written to: its address and its length.
 pub(crate) struct OwnedOut {
     data: Out<*mut c_void>,
     length: Out<usize>,
 }
 
 impl OwnedOut {
-    /// Both places, with NULL and 0 written to them until there is a value.
+    /// Wraps both places, and writes NULL and 0 to them until there is a value.
     ///
     /// # Safety
-    /// Each is NULL or as [`Out::new`] wants it.
+    /// Each is NULL or as [`Out::new`] requires.
     pub(crate) unsafe fn new(
         argument: &'static str,
         data: *mut *mut c_void,

@@ -1,8 +1,8 @@
-//! Values shown in place: the operations that call back.
+//! Operations that show values in place to a callback.
 //!
-//! While a callback runs, the store is in use by the thread that runs it, so it must not be
-//! closed there. A thread's callbacks that are under way are kept as a list through its stack,
-//! innermost first.
+//! While a callback runs, its thread is using the store, so the callback must not close the store.
+//! The calls with callbacks that are running on a thread form a linked list on its stack, innermost
+//! first.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -13,7 +13,7 @@ use crate::bytes::{BytesError, slice};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
-/// A call under way on this thread that may run callbacks.
+/// A call that may run callbacks, while it is running on this thread.
 struct Call {
     store: *mut ks_store,
     outer: *const Call,
@@ -23,9 +23,9 @@ thread_local! {
     static INNERMOST: Cell<*const Call> = const { Cell::new(ptr::null()) };
 }
 
-/// Runs `call`, which may run callbacks of `store`.
+/// Runs `call`, which may run callbacks of `store`, with `store` on the list.
 pub(crate) fn calling_back<R>(store: *mut ks_store, call: impl FnOnce() -> R) -> R {
-    /// Takes the innermost call off the list, also when a panic passes through.
+    /// Takes the innermost call off the list, also if a panic unwinds.
     struct Leave(*const Call);
     impl Drop for Leave {
         fn drop(&mut self) {
@@ -39,7 +39,7 @@ pub(crate) fn calling_back<R>(store: *mut ks_store, call: impl FnOnce() -> R) ->
     call()
 }
 
-/// Whether this thread is inside a callback of `store`.
+/// Returns whether this thread is inside a callback of `store`.
 pub(crate) fn is_inside(store: *mut ks_store) -> bool {
     let mut next = INNERMOST.get();
     // SAFETY: the calls on the list are on this thread's stack, and each leaves the list before
@@ -53,20 +53,21 @@ pub(crate) fn is_inside(store: *mut ks_store) -> bool {
     false
 }
 
-/// What ks_read shows a value to.
+/// The callback of ks_read, which is shown a value.
 ///
 /// `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer
-/// into them past the callback's return. The callback may call any function of the store but
-/// ks_close; one that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED.
-/// It must return: an exception that leaves it ends the process, and a longjmp out of it is
-/// undefined.
+/// into them after the callback returns. The callback may call any function of the store except
+/// ks_close. A call that would have to wait for a held lock returns KS_LOCK_NOT_ACQUIRED. The
+/// callback must return: an exception that leaves it ends the process, and a longjmp out of it is
+/// undefined behaviour.
 pub type ks_read_fn = Option<
     unsafe extern "C-unwind" fn(context: *mut c_void, value: *const c_void, value_len: usize),
 >;
 
-/// What ks_for_each shows each entry to: 0 goes on to the next, anything else stops.
+/// The callback of ks_for_each, which is shown each entry. It returns 0 to go on to the next entry,
+/// or another number to stop.
 ///
-/// As for ks_read_fn, for the key and the value both.
+/// The rules of ks_read_fn apply to the key and to the value.
 pub type ks_for_each_fn = Option<
     unsafe extern "C-unwind" fn(
         context: *mut c_void,
@@ -77,20 +78,20 @@ pub type ks_for_each_fn = Option<
     ) -> c_int,
 >;
 
-/// The callback, where there is one.
+/// Returns the callback, or the failure if it is NULL.
 pub(crate) fn function<F>(argument: &'static str, callback: Option<F>) -> Result<F, Failure> {
     callback.ok_or_else(|| BytesError::Null { argument, expected: "a function" }.into())
 }
 
-/// Shows the value of `key` to a callback in place, without a copy. The callback is not called
-/// where the key has none.
+/// Shows the value of `key` to a callback in place, without a copy. If the key has no value, the
+/// callback is not called.
 ///
-/// @param visit is called once at most, before ks_read returns, on this thread.
-/// @param context is handed to `visit` as it is; may be NULL.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL
-/// or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
-/// not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
-/// store's own.
+/// @param visit is called at most once, before ks_read returns, on this thread.
+/// @param context is passed to `visit` unchanged; may be NULL.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL or for
+/// a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is
+/// inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is not
+/// open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
@@ -105,7 +106,7 @@ pub unsafe extern "C" fn ks_read(
 ) -> c_int {
     guard(|| {
         let visit = function("visit", visit)?;
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let opened = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         let key = unsafe { slice("key", key, key_len) }?;
@@ -117,19 +118,20 @@ pub unsafe extern "C" fn ks_read(
     })
 }
 
-/// Shows every entry to a callback until that stops, in no particular order: each entry that is
-/// there throughout, and none twice, also while others write. O(n).
+/// Shows entries to a callback, in no particular order, until all are shown or the callback stops.
+/// Each entry that is there during the whole call is shown, and none twice, also while other
+/// threads write. O(n).
 ///
-/// @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
-/// stops.
-/// @param context is handed to `visit` as it is; may be NULL.
+/// @param visit is called on this thread, before ks_for_each returns. It returns 0 to go on,
+/// another number to stop.
+/// @param context is passed to `visit` unchanged; may be NULL.
 /// @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL;
-/// KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is inside a callback and would
+/// have to wait for a lock; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED if the
+/// store is single-threaded and another thread opened it.
 ///
 /// # Safety
-/// `visit` keeps the rules of ks_read_fn. Any thread may call this while the
-/// store is open.
+/// `visit` keeps the rules of ks_read_fn. Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_for_each(
     store: *mut ks_store,
@@ -138,7 +140,7 @@ pub unsafe extern "C" fn ks_for_each(
 ) -> c_int {
     guard(|| {
         let visit = function("visit", visit)?;
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let opened = unsafe { handle::opened(store) }?.keystore()?;
         let mut show = |key: &[u8], value: &[u8]| {
             let (key, key_len) = (key.as_ptr().cast(), key.len());

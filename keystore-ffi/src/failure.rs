@@ -1,5 +1,5 @@
-//! Everything that can go wrong at the border, and the border itself: [`guard`], which every
-//! function of the header runs in.
+//! Everything that can go wrong at the C boundary, and [`guard`], which turns it into a status
+//! code. Every function of the header that can fail runs inside `guard`.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -14,8 +14,8 @@ use crate::status::{
     KS_LOCK_NOT_ACQUIRED, KS_NOT_INITIALISED, KS_OK, KS_UNSUPPORTED, note, note_text,
 };
 
-/// Why a call did not do its work. No variant allocates, so that a program that has run out of
-/// memory still gets its code and message.
+/// The reason why a call failed. No variant allocates, so that a program that has run out of memory
+/// still gets its code and message.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The store's own error.
@@ -24,7 +24,7 @@ pub enum Failure {
     /// The store's own error, at one entry of a batch.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// Bytes or a place that C named cannot be used.
+    /// Bytes or a place that the C caller named cannot be used.
     #[error(transparent)]
     Bytes(#[from] BytesError),
     /// One entry of a batch names bytes that cannot be used.
@@ -35,7 +35,7 @@ pub enum Failure {
         /// Why its bytes cannot be used.
         error: BytesError,
     },
-    /// The size of a struct is none that a version of this library has.
+    /// A struct size that no version of this library has.
     #[error(
         "{argument} is {size}: it must be sizeof({expected}), which is {known} in this library ({version})",
         version = env!("CARGO_PKG_VERSION")
@@ -43,40 +43,40 @@ pub enum Failure {
     StructSize {
         /// The argument's name.
         argument: &'static str,
-        /// What it was.
+        /// The size that the caller gave.
         size: usize,
         /// The struct's name.
         expected: &'static str,
         /// The struct's size in this version.
         known: usize,
     },
-    /// A later version's field is not at its default.
+    /// A field that only later versions have is not at its default.
     #[error(
         "options has a field that this library ({version}) does not know: byte {offset} is {byte}, and must be 0",
         version = env!("CARGO_PKG_VERSION")
     )]
     UnknownField {
-        /// Offset in the struct of the first byte that is not 0, bytes.
+        /// Offset in the struct, in bytes, of the first byte that is not 0.
         offset: usize,
-        /// What that byte is.
+        /// That byte.
         byte: u8,
     },
-    /// A number among the options stands for nothing.
+    /// An option has a number without a meaning.
     #[error("configuration: {field} is {value}: it must be {expected}")]
     Option {
         /// The field's name.
         field: &'static str,
-        /// What it was.
+        /// The number that the caller gave.
         value: i32,
-        /// What it may be.
+        /// Description of the allowed numbers.
         expected: &'static str,
     },
     /// The caller's buffer is too small.
     #[error("a value of {needed} bytes: the buffer has room for {capacity}")]
     BufferTooSmall {
-        /// The value's length, bytes.
+        /// The value's length in bytes.
         needed: usize,
-        /// The buffer's length, bytes.
+        /// The buffer's length in bytes.
         capacity: usize,
     },
     /// The key has no value.
@@ -94,13 +94,13 @@ pub enum Failure {
         /// The handle, as a number.
         handle: usize,
     },
-    /// Another thread than a single-threaded store's own made the call.
+    /// The store is single-threaded, and another thread than its own made the call.
     #[error("the store is single-threaded: only the thread that opened it may use it")]
     OtherThread,
     /// A callback tried to close the store that runs it.
     #[error("ks_close from inside a callback of the store: it must return first")]
     CloseInCallback,
-    /// A callback answered a number that stands for nothing.
+    /// A callback returned a number without a meaning.
     #[error(
         "the callback answered {answer}: it must be KS_UPDATE_KEEP (0), KS_UPDATE_SET (1) or KS_UPDATE_DELETE (2)"
     )]
@@ -108,7 +108,7 @@ pub enum Failure {
         /// The answer.
         answer: c_int,
     },
-    /// A reason that needs no numbers, with its code.
+    /// A failure whose message has no numbers, with its code.
     #[error("{text}")]
     Fixed {
         /// The code, one of `KS_…`.
@@ -116,10 +116,10 @@ pub enum Failure {
         /// The message.
         text: &'static str,
     },
-    /// A bug in the library, caught at the border.
+    /// A bug in the library: a panic that was caught at the C boundary.
     #[error("caught a panic inside the library: {message}")]
     Panic {
-        /// What the panic said.
+        /// The message of the panic.
         message: Cow<'static, str>,
     },
 }
@@ -156,11 +156,11 @@ impl Failure {
     }
 }
 
-/// Runs a call, and turns what came of it into a status: what failed is noted as the thread's
-/// last message, and a panic goes no further.
+/// Runs a call and returns its status. A failure becomes the thread's last message. A panic stops
+/// here and becomes a failure.
 ///
-/// `AssertUnwindSafe` rests on the store's promise that a panic leaves it whole; the library's
-/// own state (the handles and the last message) is changed by single stores.
+/// `AssertUnwindSafe` is justified by the store's promise that a panic leaves it consistent. The
+/// library's own state (the handles and the last message) is changed by single stores.
 #[inline]
 pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -170,7 +170,7 @@ pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> c_int {
     }
 }
 
-/// The failure for a panic with this payload.
+/// Returns the failure for a panic with this payload.
 #[cold]
 fn failure_of(panic: Box<dyn Any + Send>) -> Failure {
     let message = match panic.downcast::<String>() {
@@ -178,7 +178,7 @@ fn failure_of(panic: Box<dyn Any + Send>) -> Failure {
         Err(panic) => match panic.downcast::<&'static str>() {
             Ok(message) => Cow::Borrowed(*message),
             Err(unknown) => {
-                // Dropping a payload of an unknown type could panic again, outside the border.
+                // Dropping a payload of an unknown type could panic again, outside `guard`.
                 std::mem::forget(unknown);
                 Cow::Borrowed("no message")
             }
@@ -195,8 +195,7 @@ mod tests {
     use crate::status::ks_last_error_message;
 
     fn last() -> String {
-        // SAFETY: the text is one of this thread's, and nothing fails between here and the
-        // copy.
+        // SAFETY: the text is one of this thread's, and nothing fails before it is copied.
         unsafe { CStr::from_ptr(ks_last_error_message()) }.to_str().unwrap().to_owned()
     }
 

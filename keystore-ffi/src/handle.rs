@@ -1,13 +1,12 @@
-//! Handles: what C holds of a store.
+//! Handles: the numbers that C programs hold for a store.
 //!
-//! A handle is not an address but a number: the index of a slot and the slot's generation.
-//! Slots are never freed, only used again, and a slot's generation goes up by one when its
-//! store is closed. So a handle that was closed, or that never was one, is recognised by
-//! looking at memory that is always there, at the price of one load more than an address would
-//! cost. It is the idea of the generational arena.
+//! A handle is not an address but a number: the index of a slot and the slot's generation (a
+//! generational arena). Slots are never freed, only reused, and a slot's generation goes up by one
+//! when its store is closed. So the library recognises a handle that was closed, or that never was
+//! one, by reading memory that is always there. This costs one load more than an address would.
 //!
-//! What cannot be known without making every call write to shared memory: that another thread
-//! is in the middle of a call while this one closes. That is the caller's to avoid, as with
+//! One mistake cannot be recognised without making every call write to shared memory: a thread
+//! closes a store while another is in the middle of a call. The caller must avoid that, as with
 //! `fclose`.
 
 use std::alloc::Layout;
@@ -22,19 +21,19 @@ use keystore_core::{BoxedKeystore, Error, Keystore};
 
 use crate::failure::Failure;
 
-/// An open store. A handle, not an address: never look behind it.
+/// An open store. This is a handle, not an address: never dereference it.
 ///
 /// Any number of stores can be open at once. A store that is not single-threaded may be used by
 /// any number of threads at once, in every function but ks_close.
 ///
-/// A child of fork has a copy of each open store, under the same handle, if no thread was
-/// inside a call of this library at that instant or just ending (Linux with glibc;
-/// docs/c-api.md).
+/// A child of fork has a copy of each open store, under the same handle. This holds on Linux with
+/// glibc, if at the moment of the fork no thread is inside a call of this library, and no thread
+/// that has used it is just ending. See docs/c-api.md.
 pub struct ks_store {
     _opaque: c_void,
 }
 
-/// What a handle stands for.
+/// The store behind a handle.
 pub(crate) enum Opened {
     /// A store that any thread may use.
     Shared(BoxedKeystore),
@@ -43,12 +42,12 @@ pub(crate) enum Opened {
 }
 
 impl Opened {
-    /// A store that belongs to this thread.
+    /// Wraps a store that belongs to this thread.
     pub(crate) fn local(store: Box<dyn Keystore>) -> Self {
         Self::Local { store, owner: thread_number() }
     }
 
-    /// The store, where this thread may use it.
+    /// Returns the store if this thread may use it.
     #[inline]
     pub(crate) fn keystore(&self) -> Result<&dyn Keystore, Failure> {
         match self {
@@ -59,7 +58,7 @@ impl Opened {
     }
 }
 
-/// A number that no other thread of this process has or ever had.
+/// Returns a number that no other thread of this process has or ever had.
 fn thread_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {
@@ -73,26 +72,27 @@ fn thread_number() -> u64 {
     })
 }
 
-/// A place for one open store, which lies in it: so opening a handle needs no memory of its
-/// own.
+/// A place for one open store. The store lies in the slot, so opening a handle allocates nothing
+/// more.
 struct Slot {
-    /// Twice the generation of the handle that is open, and [`OPEN`]; or twice that of the next
-    /// one. So one load tells whether a handle is open.
+    /// Twice the generation of the open handle, plus [`OPEN`]; or, if none is open, twice the
+    /// generation of the next handle. So one load tells whether a handle is open.
     state: AtomicUsize,
-    /// The store, if the state has [`OPEN`]. Written by the one thread that has the slot before
-    /// it sets that, and taken by the one thread that clears it.
+    /// The store, if the state has [`OPEN`]. The one thread that took the slot writes it before
+    /// that thread sets the bit. The one thread that clears the bit takes it out.
     opened: UnsafeCell<MaybeUninit<Opened>>,
 }
 
-/// The bit of a slot's state that says that a store is open there.
+/// Bit of a slot's state: a store is open there.
 const OPEN: usize = 1;
 
-/// Bits of a handle that are the slot's index; the rest is its generation.
+/// Number of low bits of a handle that are the slot's index. The other bits are its generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
-/// The most slots there can be, and the last generation of a slot: it is then used no more.
+/// Largest number of slots, and the last generation of a slot. A slot that has reached it is not
+/// used again.
 const MAX_HALF: usize = (1 << INDEX_BITS) - 1;
-/// Slots of the first segment. Each segment has twice as many as the one before, so none ever
-/// moves.
+/// Number of slots in the first segment. Each segment has twice as many as the one before, so a
+/// slot never moves.
 const FIRST_SEGMENT: usize = 32;
 const SEGMENTS: usize = (INDEX_BITS - FIRST_SEGMENT.ilog2()) as usize;
 
@@ -101,21 +101,21 @@ static UNUSED: Mutex<Unused> = Mutex::new(Unused { closed: Vec::new(), made: 0 }
 
 /// Slots that no store uses.
 struct Unused {
-    /// Slots whose store was closed. Has room for all slots made, so that closing needs no
-    /// memory.
+    /// Indices of the slots whose store was closed. The capacity covers all slots made, so that
+    /// closing a store allocates nothing.
     closed: Vec<usize>,
-    /// How many slots were ever made.
+    /// Number of slots that were ever made.
     made: usize,
 }
 
-/// The segment that a slot lies in, and where in it.
+/// Returns the segment of a slot, and the slot's offset in that segment.
 const fn place(index: usize) -> (usize, usize) {
     let shifted = index + FIRST_SEGMENT;
     let segment = (shifted.ilog2() - FIRST_SEGMENT.ilog2()) as usize;
     (segment, shifted - (FIRST_SEGMENT << segment))
 }
 
-/// The slot at `index`, where its segment has been made.
+/// Returns the slot at `index` if its segment has been allocated.
 #[inline]
 fn slot(index: usize) -> Option<&'static Slot> {
     let (segment, offset) = place(index);
@@ -126,7 +126,7 @@ fn slot(index: usize) -> Option<&'static Slot> {
 }
 
 impl Unused {
-    /// An unused slot's index: one that was closed, or a new one.
+    /// Returns the index of an unused slot: that of a closed store, or a new one.
     fn take(&mut self) -> Result<usize, Error> {
         if let Some(index) = self.closed.pop() {
             return Ok(index);
@@ -143,7 +143,7 @@ impl Unused {
         if offset == 0 {
             let layout = Layout::array::<Slot>(FIRST_SEGMENT << segment)
                 .map_err(|_| Error::OutOfMemory { requested: usize::MAX })?;
-            // SAFETY: the layout has a size.
+            // SAFETY: the size of the layout is not 0.
             let slots = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Slot>();
             if slots.is_null() {
                 return Err(Error::OutOfMemory { requested: layout.size() });
@@ -159,24 +159,23 @@ impl Unused {
     }
 }
 
-/// The state of a slot whose handle of this generation is the next one.
+/// Returns the state of a slot whose next handle has this generation.
 const fn state(generation: usize) -> usize {
     generation << 1
 }
 
-/// A handle for `opened`.
+/// Puts `opened` into a slot and returns its handle.
 pub(crate) fn open(opened: Opened) -> Result<*mut ks_store, Failure> {
     let index = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let slot = slot(index).ok_or(Error::OutOfMemory { requested: size_of::<Slot>() })?;
-    // SAFETY: an unused slot is this call's alone from `take` until its state says that it is
-    // open.
+    // SAFETY: from `take` until its state says that it is open, only this call uses the slot.
     unsafe { (*slot.opened.get()).write(opened) };
     let next = slot.state.load(Ordering::Relaxed);
     slot.state.store(next | OPEN, Ordering::Release);
     Ok(ptr::without_provenance_mut(((next >> 1) << INDEX_BITS) | index))
 }
 
-/// The slot that `store` names, if that handle is open, with its index and generation.
+/// Returns the slot that `store` names, with its index and generation, if that handle is open.
 #[inline]
 fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> {
     let handle = store.addr();
@@ -190,24 +189,23 @@ fn find(store: *mut ks_store) -> Result<(usize, usize, &'static Slot), Failure> 
     }
 }
 
-/// What `store` stands for.
+/// Returns what the handle `store` stands for.
 ///
 /// # Safety
-/// No thread closes `store` while the answer is in use.
+/// No thread closes `store` while the returned reference is in use.
 #[inline]
 pub(crate) unsafe fn opened<'a>(store: *mut ks_store) -> Result<&'a Opened, Failure> {
     let (_, _, slot) = find(store)?;
-    // SAFETY: the slot is open, so its store is written, and only `close` takes it, which the
-    // caller promises is not called meanwhile.
+    // SAFETY: the slot is open, so its store is written, and only `close` takes it. The caller
+    // promises that no thread calls `close` in that time.
     Ok(unsafe { (*slot.opened.get()).assume_init_ref() })
 }
 
-/// Closes `store`: the handle is one no more, and what it stood for is the caller's to drop. Of
-/// several threads that close one store at once, one gets it.
+/// Closes `store`: invalidates the handle and returns what it stood for, which the caller drops. If
+/// several threads close one store at once, one of them gets it.
 pub(crate) fn close(store: *mut ks_store) -> Result<Opened, Failure> {
     let (index, generation, slot) = find(store)?;
-    // Generation 0 is that of no handle: a slot that has used up its generations is never open
-    // again.
+    // No handle has generation 0, so a slot that has used up its generations is never open again.
     let next = if generation == MAX_HALF { 0 } else { generation + 1 };
     let open = state(generation) | OPEN;
     slot.state
@@ -235,7 +233,7 @@ mod tests {
     }
 
     fn is_open(store: *mut ks_store) -> bool {
-        // SAFETY: the tests here close a store on the thread that asks.
+        // SAFETY: the tests here close a store on the thread that calls this.
         unsafe { opened(store) }.is_ok()
     }
 

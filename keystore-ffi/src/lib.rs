@@ -2,38 +2,37 @@
 //!
 //! # The idea
 //!
-//! C knows neither generics nor `Result` nor borrowing, so each thing that the Rust store says
-//! in types is said here in one plain way, the same in every function:
+//! C has no generics, no `Result` and no borrowing. So each fact that the Rust store expresses in
+//! types is expressed here in one plain way, the same in every function:
 //!
-//! - A store is a *handle* ([`ks_store`]), not an address: a number that only this library can
-//!   look up. A handle that is NULL, closed or never was one is recognised and answered with a
-//!   code, as long as no call is under way while another closes.
-//! - Keys and values go in as pointer and length, and are copied: nothing that the caller owns
-//!   is kept. A value comes out into a buffer of the caller's ([`ks_get`]), as memory of its
-//!   own that [`ks_free`] gives back ([`ks_get_owned`]), or by being shown to a callback in
-//!   place ([`ks_read`]).
+//! - A store is a *handle* ([`ks_store`]), not an address: a number that only this library can look
+//!   up. A handle that is NULL, that is closed or that never was one returns an error code. The
+//!   caller must ensure only that no thread closes a store during another thread's call.
+//! - Keys and values go in as pointer and length, and are copied: the library keeps no pointer to
+//!   the caller's memory. A value comes out in one of three ways: into the caller's buffer
+//!   ([`ks_get`]), as memory that the caller frees with [`ks_free`] ([`ks_get_owned`]), or by being
+//!   shown to a callback in place ([`ks_read`]).
 //! - Every function that can fail returns a status: [`KS_OK`] or a negative code, the same as
-//!   [`Error::code`](keystore_core::Error::code). What a person needs to act, the value that
-//!   was wrong and the limit that it broke, is in [`ks_last_error_message`], kept for each
-//!   thread apart.
-//! - A struct that may grow is passed with its size, so that programs and libraries of
-//!   different ages understand each other.
-//! - A panic never crosses the border: it becomes [`KS_GENERAL`] with its message.
+//!   [`Error::code`](keystore_core::Error::code). [`ks_last_error_message`] returns the details:
+//!   the value that was wrong and the limit that it broke. Each thread has its own last message.
+//! - A struct that may get more fields is passed with its size, so that programs and libraries of
+//!   different versions understand each other.
+//! - A panic never crosses the C boundary: it becomes [`KS_GENERAL`] with its message.
 //!
-//! The names are those of the header, `include/keystore.h`, which cbindgen makes from these
+//! The names are those of the header, `include/keystore.h`. cbindgen makes the header from these
 //! sources: `cargo xtask header` writes it, and the comments on the functions here are its
-//! documentation. So they speak to a C programmer.
+//! documentation. So they are written for a C programmer.
 //!
 //! # Where things are
 //!
 //! `status` the codes and the last message · `failure` everything that can go wrong, and the
-//! border that turns it into a code · `options` what a store is opened with · `handle` handles
-//! and what they stand for · `bytes` memory coming in and going out · `store` opening, closing
-//! and the operations on one key · `callback` values shown in place · `atomic_ops` reading and
-//! writing in one step · `batch` many keys at once · `stats` the picture of a store.
+//! function that turns it into a code · `options` the options that a store is opened with ·
+//! `handle` handles and what they stand for · `bytes` memory that comes in and goes out · `store`
+//! opening, closing and the operations on one key · `callback` values shown in place · `atomic_ops`
+//! reading and writing in one step · `batch` many keys at once · `stats` the statistics of a store.
 //!
-//! The interface of the C predecessor is a library of its own, which has this one inside:
-//! `keystore-legacy`, in the folder `legacy`.
+//! The interface of the C predecessor is in a separate library, `keystore-legacy` in the folder
+//! `legacy`, which includes this one.
 
 #![allow(non_camel_case_types, reason = "the types are named as in the C header")]
 #![allow(
@@ -52,8 +51,8 @@ mod stats;
 mod status;
 mod store;
 
-/// The border itself, for the library that has the C predecessor's interface. Not for other
-/// callers.
+/// The conversion code of the C boundary, for the library that has the C predecessor's interface.
+/// Not for other callers.
 #[doc(hidden)]
 pub mod border {
     pub use crate::bytes::{BytesError, Out, Owned, slice};

@@ -1,4 +1,4 @@
-//! What a store is opened with.
+//! The options that a store is opened with.
 
 use std::ffi::c_int;
 use std::mem::offset_of;
@@ -11,80 +11,79 @@ use keystore_pool::PoolKind;
 use crate::bytes::BytesError;
 use crate::failure::{Failure, guard};
 
-/// Which algorithm a store runs on: one of KS_BACKEND_…
+/// Algorithm of a store: one of KS_BACKEND_…
 pub type ks_backend = i32;
-/// A lock in every bucket. Overwrites in place, gives memory back at once; a callback that
-/// needs a lock which is held is refused. The default.
+/// A lock in every bucket. Overwrites values in place and frees memory at once. A call inside a
+/// callback is refused if it needs a lock that is held. The default.
 pub const KS_BACKEND_RWLOCK: ks_backend = 1;
-/// Lock-free: readers wait for nobody.
+/// Lock-free: readers never wait.
 pub const KS_BACKEND_EPOCH: ks_backend = 2;
 /// A lock in every shard of a dashmap.
 pub const KS_BACKEND_DASHMAP: ks_backend = 3;
 
-/// Where the memory of entries comes from: one of KS_POOL_…
+/// Source of the memory of entries: one of KS_POOL_…
 pub type ks_pool = i32;
-/// Fixed size classes, preallocated, freed nodes reused. The default.
+/// Fixed size classes, preallocated; freed nodes are reused. The default.
 pub const KS_POOL_SLAB: ks_pool = 1;
-/// Large chunks that are handed out from front to back, and reused once all of their nodes are
+/// Large chunks that are handed out from front to back. A chunk is reused once all of its nodes are
 /// freed.
 pub const KS_POOL_ARENA: ks_pool = 2;
 /// The system's allocator.
 pub const KS_POOL_SYSTEM: ks_pool = 3;
 
-/// Whether threads share a store: one of KS_CONCURRENCY_…
+/// Whether threads may share a store: one of KS_CONCURRENCY_…
 pub type ks_concurrency = i32;
-/// Any number of threads at once. The default.
+/// Any number of threads may use the store at once. The default.
 pub const KS_CONCURRENCY_MULTI_THREADED: ks_concurrency = 1;
-/// Only the thread that opens the store uses it; every call from another is refused with
-/// KS_UNSUPPORTED. The backend rwlock takes no locks then.
+/// Only the thread that opens the store uses it. Every call from another thread is refused with
+/// KS_UNSUPPORTED. The backend rwlock then takes no locks.
 pub const KS_CONCURRENCY_SINGLE_THREADED: ks_concurrency = 2;
 
-/// ks_options.memory_limit of a store without one.
+/// Value of ks_options.memory_limit for a store without a limit.
 pub const KS_NO_MEMORY_LIMIT: u64 = 0;
 
-/// ks_options.lock_timeout_ns of a store whose calls wait for a lock as long as it takes.
+/// Value of ks_options.lock_timeout_ns for a store whose calls wait for locks without a limit.
 pub const KS_NO_LOCK_TIMEOUT: u64 = 0;
 
-/// What a store is opened with. Fill it by ks_options_init, then change what you want
-/// different.
+/// The options that a store is opened with. Fill them with ks_options_init, then change the fields
+/// that you want different.
 ///
-/// Later versions add fields at the end: `size` tells the library which of them a program
-/// knows.
+/// Later versions add fields at the end. `size` tells the library which fields a program knows.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct ks_options {
     /// sizeof(ks_options), set by ks_options_init.
     pub size: usize,
-    /// Which algorithm: KS_BACKEND_RWLOCK unless changed.
+    /// The algorithm: KS_BACKEND_RWLOCK unless changed.
     pub backend: ks_backend,
-    /// Where the memory of entries comes from: KS_POOL_SLAB unless changed.
+    /// The source of the memory of entries: KS_POOL_SLAB unless changed.
     pub pool: ks_pool,
-    /// Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows
-    /// from there with its content. 256 unless changed.
+    /// Number of buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). The
+    /// store grows from there as entries are added. 256 unless changed.
     pub initial_buckets: usize,
-    /// The share of the initial buckets for which the pool reserves a node up front: 0 (none)
-    /// to 1 (one node for each). 0 unless changed.
+    /// Nodes that the pool reserves up front, as a fraction of the initial buckets: 0 (none) to 1
+    /// (one node for each bucket). 0 unless changed.
     pub preallocation: f64,
-    /// The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY
-    /// and changes nothing. KS_NO_MEMORY_LIMIT unless changed.
+    /// Largest number of bytes that entries may take. A call that would exceed it returns
+    /// KS_OUT_OF_MEMORY and changes nothing. KS_NO_MEMORY_LIMIT unless changed.
     pub memory_limit: u64,
-    /// Whether threads share the store: KS_CONCURRENCY_MULTI_THREADED unless changed.
+    /// Whether threads may share the store: KS_CONCURRENCY_MULTI_THREADED unless changed.
     pub concurrency: ks_concurrency,
-    /// Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries
-    /// are always counted.
+    /// Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). The number
+    /// of entries is always counted.
     pub counters: i32,
-    /// How long, in nanoseconds, a call waits for a lock that other threads hold: then it
-    /// returns KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and
-    /// ks_shrink have done what they did until then. A call that comes upon a table in motion
-    /// may wait so long more than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT
-    /// unless changed.
+    /// The lock time-out in nanoseconds: how long a call waits for a lock that other threads hold.
+    /// After that time the call returns KS_LOCK_NOT_ACQUIRED and has done nothing, except that
+    /// ks_for_each, ks_clear and ks_shrink keep what they did until then. During a resize, a call
+    /// may wait this long several times. The backend epoch never waits. KS_NO_LOCK_TIMEOUT unless
+    /// changed.
     pub lock_timeout_ns: u64,
 }
 
-/// The sizes that [`ks_options`] had in versions before this one. A size between two of them
-/// would cut a field in half, so it is none.
+/// The sizes that [`ks_options`] had in versions before this one. A size between two of them would
+/// cut a field in half, so it is invalid.
 const EARLIER_SIZES: [usize; 1] = [offset_of!(ks_options, lock_timeout_ns)];
-/// No version of [`ks_options`] is larger: a size past this one is no size.
+/// Upper bound for the size of [`ks_options`] in every version; a larger size is invalid.
 const MAX_SIZE: usize = 1024;
 
 impl Default for ks_options {
@@ -104,7 +103,7 @@ impl Default for ks_options {
     }
 }
 
-/// What a store is to be.
+/// The options of a store, checked and in Rust types.
 pub(crate) struct Choice {
     pub(crate) backend: BackendKind,
     pub(crate) pool: PoolKind,
@@ -112,12 +111,12 @@ pub(crate) struct Choice {
 }
 
 impl ks_options {
-    /// The options of a program that may be older or newer than this library: what it does not
-    /// know keeps its default, and what this library does not know must be zero, which every
-    /// later field's default will be.
+    /// Reads the options of a program that may be older or newer than this library. Fields that the
+    /// program does not know keep their defaults. Fields that this library does not know must be
+    /// zero, which is the default of every field that a later version adds.
     ///
     /// # Safety
-    /// `options` is NULL, or as many bytes as its first field says can be read there.
+    /// `options` is NULL, or can be read for as many bytes as its first field says.
     pub(crate) unsafe fn read(options: *const Self) -> Result<Self, Failure> {
         let mut known = Self::default();
         if options.is_null() {
@@ -142,7 +141,7 @@ impl ks_options {
         Ok(known)
     }
 
-    /// What the numbers stand for.
+    /// Converts the numbers to the settings that they stand for, and checks them.
     pub(crate) fn choose(&self) -> Result<Choice, Failure> {
         let backend = match self.backend {
             KS_BACKEND_RWLOCK => BackendKind::RwLock,
@@ -203,7 +202,7 @@ const fn invalid(field: &'static str, value: i32, expected: &'static str) -> Fai
     Failure::Option { field, value, expected }
 }
 
-/// A time as C has it, where it fits: the longest is 584 years.
+/// Returns a duration in nanoseconds, or the largest number, which is 584 years, if it is longer.
 fn whole_nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -219,11 +218,11 @@ fn check_size(argument: &'static str, size: usize) -> Result<(), Failure> {
 
 /// Fills `options` with the defaults.
 ///
-/// @param options the caller's, need not be initialised.
-/// @param size sizeof(ks_options), so that a library that is newer than the program writes no
-/// field too many.
-/// @return KS_OK, or KS_INVALID_ARGUMENT if `options` is NULL or `size` is no size of
-/// ks_options.
+/// @param options the struct to fill; need not be initialised.
+/// @param size sizeof(ks_options). With it, a library that is newer than the program writes only
+/// the fields that the program knows.
+/// @return KS_OK, or KS_INVALID_ARGUMENT if `options` is NULL or `size` is not a size that
+/// ks_options has in some version.
 ///
 /// # Safety
 /// `options` is NULL or has room for `size` bytes. Any thread may call this.
@@ -255,7 +254,7 @@ pub unsafe extern "C" fn ks_options_init(options: *mut ks_options, size: usize) 
 mod tests {
     use super::*;
 
-    /// Options as a program would have them that knows `extra` bytes more than this library.
+    /// The options of a newer program, whose struct is `extra` bytes longer than this library's.
     #[repr(C)]
     struct Newer {
         options: ks_options,
@@ -311,7 +310,7 @@ mod tests {
     #[test]
     fn a_size_that_cuts_a_field_is_refused() {
         let (first, known) = (EARLIER_SIZES[0], size_of::<ks_options>());
-        // Later fields are aligned too, so no later version has these.
+        // Later fields are aligned too, so no later version has one of these sizes.
         let unaligned = (known + 1..known + 8).chain([MAX_SIZE - 1]);
         let between = (0..first).chain(first + 1..known).chain(unaligned);
         for size in between.chain([MAX_SIZE + 1, isize::MAX as usize, usize::MAX]) {

@@ -1,4 +1,4 @@
-//! The picture of a store, flat as C wants it.
+//! The statistics of a store, as a flat C struct.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -9,67 +9,70 @@ use crate::bytes::BytesError;
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
 
-/// A picture of a store, from ks_store_stats. Exact while no other thread writes.
+/// The statistics of a store, from ks_store_stats. They are exact if no other thread writes during
+/// the call.
 ///
-/// Later versions add fields at the end: that is why ks_store_stats is given its size.
+/// Later versions add fields at the end. That is why ks_store_stats takes the size of the struct.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct ks_stats {
-    /// When the store was opened, seconds since the Unix epoch.
+    /// Time when the store was opened, in seconds since the Unix epoch.
     pub opened_at: u64,
-    /// When ks_clear or ks_shrink last finished, seconds since the Unix epoch; 0 for never.
+    /// Time when ks_clear or ks_shrink last finished, in seconds since the Unix epoch; 0 for never.
     pub cleaned_up_at: u64,
 
-    /// Entries in the store.
+    /// Number of entries in the store.
     pub entries: u64,
-    /// Buckets of the table; the shards of the backend dashmap.
+    /// Number of buckets of the table; on the backend dashmap, number of shards.
     pub buckets: u64,
-    /// Buckets that hold an entry.
+    /// Number of buckets that hold an entry.
     pub nonempty_buckets: u64,
-    /// Buckets that hold none.
+    /// Number of buckets that hold no entry.
     pub empty_buckets: u64,
-    /// The most entries in one bucket.
+    /// Largest number of entries in one bucket.
     pub max_in_bucket: u64,
-    /// The fewest entries in one bucket.
+    /// Smallest number of entries in one bucket.
     pub min_in_bucket: u64,
-    /// Entries to a bucket that holds any.
+    /// Mean number of entries in the buckets that hold any.
     pub mean_per_nonempty_bucket: f64,
-    /// Standard deviation of the entries in a bucket, over all buckets.
+    /// Standard deviation of the number of entries in a bucket, over all buckets.
     pub stddev_per_bucket: f64,
-    /// Median of the entries in a bucket, over all buckets.
+    /// Median of the number of entries in a bucket, over all buckets.
     pub median_per_bucket: f64,
-    /// Empty buckets in percent of all.
+    /// Empty buckets as a percentage of all buckets.
     pub empty_bucket_percent: f64,
 
-    /// Buckets with two entries or more: each entry past a bucket's first is a collision.
+    /// Number of buckets with two or more entries. Each entry after a bucket's first is a
+    /// collision.
     pub collision_buckets: u64,
-    /// Those in percent of all buckets.
+    /// Buckets with two or more entries, as a percentage of all buckets.
     pub collision_percent: f64,
-    /// The most collisions in one bucket.
+    /// Largest number of collisions in one bucket.
     pub max_collisions_in_bucket: u64,
-    /// Collisions to a bucket that holds any entry.
+    /// Mean number of collisions in the buckets that hold any entry.
     pub mean_collisions_per_nonempty_bucket: f64,
 
-    /// Bytes of live nodes: headers, keys, values and the room left in them.
+    /// Bytes of live nodes: headers, keys, values and their spare space.
     pub node_bytes: u64,
     /// Bytes of the table.
     pub table_bytes: u64,
-    /// Bytes that were removed and wait until no reader can be looking at them.
+    /// Bytes that were removed but may still be read by other threads, and so are not yet freed.
     pub garbage_bytes: u64,
 
-    /// Nodes that the pool has handed out and not yet got back.
+    /// Number of nodes that the pool has handed out and not yet got back.
     pub pool_live_nodes: u64,
-    /// Bytes that those nodes asked for.
+    /// Bytes that were requested for those nodes.
     pub pool_live_bytes: u64,
     /// Bytes that the pool holds of the system's memory, in use or not.
     pub pool_held_bytes: u64,
-    /// Nodes that the pool could not serve from its own memory and took from the system, ever.
+    /// Number of nodes so far that the pool took from the system because its own memory had no
+    /// room.
     pub pool_fallbacks: u64,
     /// Bytes of those nodes that are still live.
     pub pool_fallback_bytes: u64,
 
-    /// Calls that write, each entry of a batch included. This and all that follow: 0 where
-    /// ks_options.counters is 0.
+    /// Calls that write; each entry of a batch counts as one. This field and all that follow are 0
+    /// if ks_options.counters is 0.
     pub adds: u64,
     /// Calls that read.
     pub finds: u64,
@@ -82,7 +85,7 @@ pub struct ks_stats {
     /// Deletes that failed or whose key was absent.
     pub failed_deletes: u64,
 
-    /// Entries that came into being.
+    /// Entries that were created.
     pub nodes_created: u64,
     /// Values that were replaced.
     pub nodes_updated: u64,
@@ -90,14 +93,14 @@ pub struct ks_stats {
     pub nodes_read: u64,
     /// Entries that were removed.
     pub nodes_deleted: u64,
-    /// Adds that failed if the key was absent, or before that was known.
+    /// Adds that failed while the key was absent, or before the store knew whether it was.
     pub nodes_failed_creates: u64,
 
-    /// Calls that the store answered with an error; a key that is absent is none.
+    /// Calls that returned an error; an absent key is not an error.
     pub errors: u64,
 }
 
-/// No version of [`ks_stats`] is larger.
+/// Upper bound for the size of [`ks_stats`] in every version.
 const MAX_SIZE: usize = 4096;
 
 impl From<&Stats> for ks_stats {
@@ -146,18 +149,19 @@ impl From<&Stats> for ks_stats {
     }
 }
 
-/// Takes a picture of the store. O(n): it looks at every bucket and entry.
+/// Collects the statistics of the store. O(n): it reads every bucket and entry.
 ///
-/// @param stats where the picture goes; untouched if the call fails.
-/// @param size sizeof(ks_stats), so that a library that is newer than the program writes no
-/// field too many; one that is older fills the fields that it does not know with zeros.
-/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `stats` is NULL or `size` is no
-/// size of ks_stats; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
-/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// @param stats where the statistics go; unchanged if the call fails.
+/// @param size sizeof(ks_stats). With it, a library that is newer than the program writes only the
+/// fields that the program knows. A library that is older fills the fields that it does not know
+/// with zeros.
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `stats` is NULL or `size` is not a size
+/// that ks_stats has in some version; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the
+/// call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is
+/// not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
-/// `stats` is NULL or has room for `size` bytes. Any thread may call this while
-/// the store is open.
+/// `stats` is NULL or has room for `size` bytes. Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_store_stats(
     store: *mut ks_store,
@@ -177,7 +181,7 @@ pub unsafe extern "C" fn ks_store_stats(
                 known,
             });
         }
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let picture = ks_stats::from(&unsafe { handle::opened(store) }?.keystore()?.stats()?);
         // SAFETY: the caller has room for `size` bytes.
         unsafe { ptr::write_bytes(stats.cast::<u8>(), 0, size) };

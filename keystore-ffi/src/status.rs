@@ -8,18 +8,17 @@ use keystore_core::code;
 
 /// Success.
 pub const KS_OK: c_int = 0;
-/// Something failed that has no code of its own: a bug in the library, caught before it could
-/// do harm.
+/// A failure without a code of its own: a bug in the library, caught before it could do harm.
 pub const KS_GENERAL: c_int = -1;
-/// Memory could not be had, from the system or within the store's memory limit. Nothing has
+/// No memory was available, from the system or within the store's memory limit. Nothing has
 /// changed.
 pub const KS_OUT_OF_MEMORY: c_int = -10;
-/// An argument is outside its limits, NULL where it must not be, or a buffer is too small.
+/// An argument is outside its limits, or is NULL but must not be; or a buffer is too small.
 pub const KS_INVALID_ARGUMENT: c_int = -20;
 /// A field of the options is outside its limits.
 pub const KS_INVALID_CONFIG: c_int = -21;
-/// The call came from inside a callback and would have to wait for a lock that the callback may
-/// hold; or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
+/// The call is inside a callback and would have to wait for a lock that the callback may hold. Or
+/// the call has waited for a lock for as long as ks_options.lock_timeout_ns allows.
 pub const KS_LOCK_NOT_ACQUIRED: c_int = -30;
 /// The store is NULL, closed, or was never opened.
 pub const KS_NOT_INITIALISED: c_int = -40;
@@ -27,10 +26,10 @@ pub const KS_NOT_INITIALISED: c_int = -40;
 pub const KS_KEY_NOT_FOUND: c_int = -41;
 /// The key is in the store already.
 pub const KS_KEY_EXISTS: c_int = -42;
-/// This store cannot do that.
+/// This store does not support the call.
 pub const KS_UNSUPPORTED: c_int = -43;
 
-// cbindgen wants literals; the compiler makes sure that they are the codes.
+// cbindgen requires literals; this assertion checks that they are the codes of the core.
 const _: () = assert!(
     KS_OK == code::OK
         && KS_GENERAL == code::GENERAL
@@ -44,7 +43,7 @@ const _: () = assert!(
         && KS_UNSUPPORTED == code::UNSUPPORTED
 );
 
-/// The text of each code of docs/error-codes.md, the reserved ones included.
+/// Returns the text of a code of docs/error-codes.md, the reserved ones included.
 const fn text_of(status: c_int) -> &'static CStr {
     match status {
         code::OK => c"success",
@@ -76,15 +75,16 @@ const fn text_of(status: c_int) -> &'static CStr {
     }
 }
 
-/// Bytes kept of a message, its NUL included. A longer one is cut off at a character.
+/// Largest size of a stored message in bytes, its NUL included. A longer message is cut off between
+/// two characters.
 const MESSAGE_CAPACITY: usize = 512;
 
-/// A thread's last message. It lies in the thread's own memory, so that noting an error
-/// allocates nothing and a program that has run out of memory still learns why.
+/// A thread's last message. It lies in the thread's own memory. So recording an error allocates
+/// nothing, and a program that has run out of memory still gets the message.
 struct LastMessage {
-    /// What is shown: a text that lives without end, or `buffer`.
+    /// The message, unless `formatted` is set: a static text.
     shown: Cell<&'static CStr>,
-    /// Whether `buffer` is shown instead.
+    /// Whether `buffer` holds the message instead.
     formatted: Cell<bool>,
     buffer: UnsafeCell<[u8; MESSAGE_CAPACITY]>,
 }
@@ -99,8 +99,8 @@ thread_local! {
     };
 }
 
-/// Makes `text` this thread's last message. Costs two stores: a key that is not found must not
-/// cost more.
+/// Makes `text` this thread's last message. This costs two stores: the failure for an absent key
+/// must be cheap.
 #[inline]
 pub(crate) fn note_text(text: &'static CStr) {
     LAST_MESSAGE.with(|last| {
@@ -109,17 +109,18 @@ pub(crate) fn note_text(text: &'static CStr) {
     });
 }
 
-/// Makes what `message` prints this thread's last message.
+/// Makes the text of `message` this thread's last message.
 #[cold]
 pub(crate) fn note(message: &dyn Display) {
     LAST_MESSAGE.with(|last| {
-        // Formatted apart and then copied: what formats may note a message itself.
+        // Formatted in a separate place and then copied: the formatting may itself record a
+        // message.
         let mut text = Truncated { bytes: [0; MESSAGE_CAPACITY], length: 0 };
-        // `Truncated` stops the formatting with an error once it is full: what fits is what is
-        // kept.
+        // `Truncated` returns an error once it is full, which stops the formatting. The text up to
+        // there is kept.
         let _ = write!(text, "{message}");
-        // SAFETY: the buffer is this thread's alone, and no reference into it exists: C holds a
-        // raw pointer, whose text is documented to change with the thread's next failing call.
+        // SAFETY: the buffer belongs to this thread alone, and no reference into it exists: C holds
+        // a raw pointer, whose text is documented to change with the thread's next failing call.
         unsafe { *last.buffer.get() = text.bytes };
         last.formatted.set(true);
     });
@@ -147,7 +148,7 @@ impl Write for Truncated {
     }
 }
 
-/// A short text for a status code, "unknown status code" for any other number.
+/// Returns a short text for a status code, and "unknown status code" for any other number.
 ///
 /// The text is static: never free it. Any thread may call this.
 #[unsafe(no_mangle)]
@@ -155,12 +156,12 @@ pub extern "C" fn ks_strerror(status: c_int) -> *const c_char {
     text_of(status).as_ptr()
 }
 
-/// What the last call that failed on this thread has to say: the value that was wrong, and the
-/// limit that it broke. The empty string where no call has failed yet; a call that succeeds
-/// leaves it as it is. UTF-8, at most 511 bytes.
+/// Returns the message of the last call that failed on this thread: the value that was wrong, and
+/// the limit that it broke. It is the empty string if no call has failed yet. A call that succeeds
+/// does not change it. UTF-8, at most 511 bytes.
 ///
-/// The text belongs to the library and to the calling thread: never free it, and copy it where
-/// it must outlive the thread's next failing call.
+/// The text belongs to the library and to the calling thread: never free it. Copy it if you need it
+/// after the thread's next failing call.
 #[unsafe(no_mangle)]
 pub extern "C" fn ks_last_error_message() -> *const c_char {
     LAST_MESSAGE.with(|last| {
@@ -172,7 +173,7 @@ pub extern "C" fn ks_last_error_message() -> *const c_char {
     })
 }
 
-/// The version of the library that is running, such as "0.1.0".
+/// Returns the version of the running library, for example "0.1.0".
 ///
 /// The text is static: never free it. Any thread may call this.
 #[unsafe(no_mangle)]
@@ -190,8 +191,7 @@ mod tests {
     use super::*;
 
     fn last() -> String {
-        // SAFETY: the text is one of this thread's, and nothing fails between here and the
-        // copy.
+        // SAFETY: the text is one of this thread's, and nothing fails before it is copied.
         unsafe { CStr::from_ptr(ks_last_error_message()) }.to_str().unwrap().to_owned()
     }
 

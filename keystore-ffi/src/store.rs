@@ -14,12 +14,11 @@ use crate::options::{Choice, ks_options};
 
 /// Opens a store.
 ///
-/// @param options what it is to be; NULL for the defaults. Not kept.
-/// @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
-/// fails.
+/// @param options the options; NULL for the defaults. The library keeps no pointer to them.
+/// @param store where the handle goes; close it with ks_close. NULL goes there if the call fails.
 /// @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT if
-/// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a
-/// later version.
+/// `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED if a field of a
+/// later version is not at its default.
 ///
 /// # Safety
 /// `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
@@ -46,20 +45,20 @@ pub unsafe extern "C" fn ks_open(options: *const ks_options, store: *mut *mut ks
     })
 }
 
-/// Closes a store and gives back all its memory. The handle, and every copy of it, is invalid
-/// from here on; values that were got as owned stay the caller's.
+/// Closes a store and frees all its memory. From here on the handle and every copy of it are
+/// invalid. Values from ks_get_owned and the like stay the caller's.
 ///
-/// @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already;
-/// KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED
-/// from another thread than a single-threaded store's own.
+/// @return KS_OK; KS_NOT_INITIALISED if the handle is NULL or was closed already;
+/// KS_LOCK_NOT_ACQUIRED if called inside a callback of this store, which stays open; KS_UNSUPPORTED
+/// if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
 /// No other thread is inside a call with this store, or starts one until ks_close returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_close(store: *mut ks_store) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody else uses the store, so nobody closes it
-        // before it is looked at.
+        // SAFETY: the caller promises that no other thread uses the store, so no thread closes it
+        // during this check.
         unsafe { handle::opened(store) }?.keystore()?;
         if callback::is_inside(store) {
             return Err(Failure::CloseInCallback);
@@ -72,7 +71,7 @@ pub unsafe extern "C" fn ks_close(store: *mut ks_store) -> c_int {
 /// Runs `operation` on the store and the key that C named.
 ///
 /// # Safety
-/// The promises that every operation asks for: see [`ks_set`].
+/// Promises that every operation requires: see [`ks_set`].
 #[inline]
 unsafe fn on_key<'a>(
     store: *mut ks_store,
@@ -81,22 +80,22 @@ unsafe fn on_key<'a>(
     operation: impl FnOnce(&'a dyn Keystore, &'a [u8]) -> Result<(), Failure>,
 ) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         operation(store, unsafe { slice("key", key, key_len) }?)
     })
 }
 
-/// Gives `key` the value `value`, whether it has one or not.
+/// Sets the value of `key` to `value`, whether or not it had one.
 ///
 /// Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1; a value of 0 bytes may be NULL. Both are
 /// copied.
 ///
 /// @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
-/// KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
-/// KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them
-/// the store is as before.
+/// KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is inside a callback and would
+/// have to wait for a lock; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED if the
+/// store is single-threaded and another thread opened it. After a failure the store is as before.
 ///
 /// # Safety
 /// `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
@@ -114,14 +113,14 @@ pub unsafe extern "C" fn ks_set(
         store.set(key, unsafe { slice("value", value, value_len) }?)?;
         Ok(())
     };
-    // SAFETY: the caller's promises are those of `on_key`.
+    // SAFETY: the caller's promises are the ones that `on_key` requires.
     unsafe { on_key(store, key, key_len, operation) }
 }
 
-/// Gives `key` the value `value` where it has none. One step: of several threads that insert
-/// one key, one succeeds.
+/// Sets the value of `key` to `value` if it has none. This is one atomic step: if several threads
+/// insert an absent key, one succeeds.
 ///
-/// @return KS_OK; KS_KEY_EXISTS if the key has a value, which it keeps; and those of ks_set.
+/// @return KS_OK; KS_KEY_EXISTS if the key has a value, which it keeps; and the failures of ks_set.
 ///
 /// # Safety
 /// As for ks_set.
@@ -138,21 +137,21 @@ pub unsafe extern "C" fn ks_insert(
         let inserted = store.insert(key, unsafe { slice("value", value, value_len) }?)?;
         if inserted { Ok(()) } else { Err(Failure::KeyExists) }
     };
-    // SAFETY: the caller's promises are those of `on_key`.
+    // SAFETY: the caller's promises are the ones that `on_key` requires.
     unsafe { on_key(store, key, key_len, operation) }
 }
 
-/// Copies the value of `key` into a buffer of the caller's.
+/// Copies the value of `key` into the caller's buffer.
 ///
-/// @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
-/// @param capacity the buffer's room, bytes.
-/// @param value_len where the value's length goes, also where the buffer is too small; 0 goes
-/// there if the call fails for another reason.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if the buffer is
-/// too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
-/// `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not
-/// wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread
-/// than a single-threaded store's own.
+/// @param buffer where the value goes. NULL with a capacity of 0 only requests the length.
+/// @param capacity size of the buffer in bytes.
+/// @param value_len where the value's length goes, also if the buffer is too small. 0 goes there if
+/// the call fails for another reason.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if the buffer is too
+/// small (then *value_len is greater than `capacity`, and the buffer is unchanged), if `value_len`
+/// is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or
+/// if the call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the
+/// store is not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
@@ -178,7 +177,7 @@ pub unsafe extern "C" fn ks_get(
             }
             .into());
         }
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         let key = unsafe { slice("key", key, key_len) }?;
@@ -186,8 +185,8 @@ pub unsafe extern "C" fn ks_get(
         let mut visit = |value: &[u8]| {
             needed = value.len();
             if needed <= capacity && !buffer.is_null() {
-                // SAFETY: the buffer has room for `capacity` bytes, and the store's memory is
-                // no caller's buffer.
+                // SAFETY: the buffer has room for `capacity` bytes, and no caller's buffer overlaps
+                // the store's memory.
                 unsafe { ptr::copy_nonoverlapping(value.as_ptr(), buffer.cast(), needed) };
             }
         };
@@ -203,16 +202,16 @@ pub unsafe extern "C" fn ks_get(
     })
 }
 
-/// Gives the value of `key` as memory of its own.
+/// Copies the value of `key` into memory that the caller owns.
 ///
-/// @param value where the value's address goes: the caller's from here on, to be given back by
-/// ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
-/// that text can be used as a string. NULL goes there if the call fails.
-/// @param value_len where the value's length goes, without that NUL; 0 where the call fails.
-/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or
-/// a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that
-/// long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's
-/// own.
+/// @param value where the value's address goes. The caller owns the memory and frees it with
+/// ks_free. On success the address is never NULL, also for a value of 0 bytes. A NUL follows the
+/// value, so that a text can be used as a string. NULL goes there if the call fails.
+/// @param value_len where the value's length goes, without that NUL; 0 if the call fails.
+/// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `value` or `value_len`
+/// is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or
+/// if the call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the
+/// store is not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
@@ -228,7 +227,7 @@ pub unsafe extern "C" fn ks_get_owned(
     guard(|| {
         // SAFETY: the caller promises that both are NULL or can be written.
         let out = unsafe { OwnedOut::new("value", value, value_len) }?;
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         let key = unsafe { slice("key", key, key_len) }?;
@@ -237,28 +236,27 @@ pub unsafe extern "C" fn ks_get_owned(
     })
 }
 
-/// Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or
-/// ks_compare_exchange gave.
+/// Frees a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange returned.
 ///
-/// @param value such a value, also after its store was closed; NULL does nothing.
+/// @param value the value, also after its store was closed; NULL does nothing.
 ///
 /// # Safety
 /// `value` came from this library and has not been freed. Any thread may call this.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_free(value: *mut c_void) {
-    // SAFETY: the caller hands back what `Owned` got from `malloc`.
+    // SAFETY: the caller passes what `Owned` got from `malloc`.
     unsafe { libc::free(value) }
 }
 
 /// Removes `key`.
 ///
 /// @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its
-/// limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
-/// KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+/// limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is inside a callback
+/// and would have to wait for a lock; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED
+/// if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
-/// `key` is NULL or points to `key_len` bytes. Any thread may call this while
-/// the store is open.
+/// `key` is NULL or points to `key_len` bytes. Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_delete(
     store: *mut ks_store,
@@ -268,17 +266,17 @@ pub unsafe extern "C" fn ks_delete(
     let operation = |store: &dyn Keystore, key: &[u8]| {
         if store.delete(key)? { Ok(()) } else { Err(Failure::KeyNotFound) }
     };
-    // SAFETY: the caller's promises are those of `on_key`.
+    // SAFETY: the caller's promises are the ones that `on_key` requires.
     unsafe { on_key(store, key, key_len, operation) }
 }
 
 /// Tells whether `key` has a value.
 ///
 /// @param exists where the answer goes; false if the call fails.
-/// @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `exists` is
-/// NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock,
-/// or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
-/// single-threaded store's own.
+/// @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `exists` is NULL or
+/// for a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call
+/// is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is not
+/// open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
 /// `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
@@ -294,7 +292,7 @@ pub unsafe extern "C" fn ks_exists(
         // SAFETY: the caller promises that `exists` is NULL or can be written.
         let exists = unsafe { Out::new("exists", exists) }?;
         exists.write(false);
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         let store = unsafe { handle::opened(store) }?.keystore()?;
         // SAFETY: the caller promises that the key is NULL or can be read.
         exists.write(store.contains(unsafe { slice("key", key, key_len) }?)?);
@@ -302,11 +300,11 @@ pub unsafe extern "C" fn ks_exists(
     })
 }
 
-/// Tells how many entries the store has. Exact while nobody writes.
+/// Counts the entries of the store. The number is exact if no thread writes during the call.
 ///
-/// @param count where the number goes; 0 where the call fails.
-/// @return KS_OK; KS_INVALID_ARGUMENT if `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
-/// from another thread than a single-threaded store's own.
+/// @param count where the number goes; 0 if the call fails.
+/// @return KS_OK; KS_INVALID_ARGUMENT if `count` is NULL; KS_NOT_INITIALISED if the store is not
+/// open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
 /// `count` is NULL or can be written. Any thread may call this while the store is open.
@@ -316,58 +314,58 @@ pub unsafe extern "C" fn ks_count(store: *mut ks_store, count: *mut usize) -> c_
         // SAFETY: the caller promises that `count` is NULL or can be written.
         let count = unsafe { Out::new("count", count) }?;
         count.write(0);
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         count.write(unsafe { handle::opened(store) }?.keystore()?.len()?);
         Ok(())
     })
 }
 
-/// Removes every entry that is there throughout the call. O(n). The store keeps its size: see
-/// ks_shrink.
+/// Removes every entry that is there during the whole call. O(n). The table keeps its size;
+/// ks_shrink makes it smaller.
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
-/// not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
-/// store's own.
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the
+/// call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is
+/// not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
 ///
 /// # Safety
 /// Any thread may call this while the store is open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_clear(store: *mut ks_store) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         unsafe { handle::opened(store) }?.keystore()?.clear()?;
         Ok(())
     })
 }
 
-/// Makes the store large enough for `additional` more entries, so that setting them need not
-/// grow it.
+/// Makes the store large enough for `additional` more entries, so that setting them need not grow
+/// it.
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as memory allowed; and those of
-/// ks_clear.
+/// @return KS_OK; KS_OUT_OF_MEMORY if the store grew only as far as memory allowed; and the
+/// failures of ks_clear.
 ///
 /// # Safety
 /// As for ks_clear.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_reserve(store: *mut ks_store, additional: usize) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         unsafe { handle::opened(store) }?.keystore()?.reserve(additional)?;
         Ok(())
     })
 }
 
-/// Makes the store as small as its entries allow, and no smaller than it was opened. O(n).
+/// Makes the store as small as its entries allow, but not smaller than it was when opened. O(n).
 ///
-/// @return KS_OK; KS_OUT_OF_MEMORY, and the store is as small as could be; and those of
-/// ks_clear.
+/// @return KS_OK; KS_OUT_OF_MEMORY if the store shrank only as far as memory allowed; and the
+/// failures of ks_clear.
 ///
 /// # Safety
 /// As for ks_clear.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ks_shrink(store: *mut ks_store) -> c_int {
     guard(|| {
-        // SAFETY: the caller promises that nobody closes the store meanwhile.
+        // SAFETY: the caller promises that no thread closes the store during this call.
         unsafe { handle::opened(store) }?.keystore()?.shrink()?;
         Ok(())
     })

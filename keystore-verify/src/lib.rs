@@ -1,17 +1,18 @@
 //! keystore-verify: checks of a keystore.
 //!
-//! [`stress`] has thousands of threads use one store and then checks all that must be true of it.
-//! [`linearizability`] checks what threads saw of a few hot keys. [`soak`] repeats these checks for
-//! a given time, and compares a store's memory with that of a fresh one.
+//! [`stress`] uses one store from thousands of threads and then checks everything that must be true
+//! of it. [`linearizability`] checks the answers that threads got for a few hot keys. [`soak`]
+//! repeats these checks for a given time, and compares a store's memory with the memory of a fresh
+//! one.
 //!
-//! The pieces that these checks are made of serve other harnesses too: [`value`] (values that say
-//! who wrote them), [`spawn_together`] (threads that begin at one instant), [`resident`] (the
-//! process's memory), [`latency_histogram`] and [`mix`].
+//! Other programs can use the parts of these checks too: [`value`] (values that name their writer),
+//! [`spawn_together`] (threads that start at the same moment), [`resident`] (the process's memory),
+//! [`latency_histogram`] and [`mix`].
 //!
 //! # Features
 //!
 //! `mimalloc`: for a program whose global allocator is mimalloc. Memory is then measured without
-//! what the allocator keeps for later.
+//! the freed memory that the allocator keeps for reuse.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -28,7 +29,7 @@ pub use latency::{LONGEST_NS, latency_histogram};
 pub use mix::mix;
 pub use spawn_together::{SpawnError, Together, spawn_together};
 
-/// The example of the README, which has to compile and run.
+/// The example of the README, which must compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -8,44 +8,45 @@ pub struct Resident {
     bytes: u64,
 }
 
-/// The process's growth since a moment, bytes.
+/// Growth of the process since a moment, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Grown {
     /// Growth until now.
     pub now: u64,
-    /// Growth until the process was largest. Only Linux says when that was; elsewhere it is `now`.
+    /// Growth at the largest size since then. Only Linux reports it; elsewhere this is `now`.
     pub peak: u64,
 }
 
 impl Resident {
-    /// Measures what the process holds now.
+    /// Measures the resident memory of the process now.
     ///
-    /// The allocator gives what it keeps for later back to the system first. On Linux this also
-    /// resets the system's record of the most that the process ever held.
+    /// The allocator first returns the freed memory that it keeps for reuse to the system. On Linux
+    /// this also resets the system's record of the largest size of the process.
     #[must_use]
     pub fn before() -> Self {
         release_free_memory();
-        // The 5 resets the record (proc(5)). If that is not allowed, the peak is that of the whole
-        // process.
+        // Writing 5 resets the record (proc(5)). If that is not allowed, the peak covers the whole
+        // life of the process.
         #[cfg(target_os = "linux")]
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         Self { bytes: resident_bytes() }
     }
 
-    /// Returns what the process held, bytes; 0 if the system does not say.
+    /// Returns the resident memory at that moment, in bytes; 0 if the system does not report it.
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.bytes
     }
 
-    /// Returns the process's growth since, bytes, without what the allocator keeps for later.
+    /// Returns the growth since that moment in bytes, without the memory that the allocator keeps
+    /// for reuse.
     #[must_use]
     pub fn grown_by_now(self) -> u64 {
         release_free_memory();
         resident_bytes().saturating_sub(self.bytes)
     }
 
-    /// Returns the process's growth since.
+    /// Returns the growth since that moment.
     #[must_use]
     pub fn grown(self) -> Grown {
         let now = resident_bytes().saturating_sub(self.bytes);
@@ -54,7 +55,7 @@ impl Resident {
     }
 }
 
-/// Returns the process's resident memory, bytes; 0 if the system does not say.
+/// Returns the process's resident memory in bytes; 0 if the system does not report it.
 fn resident_bytes() -> u64 {
     let Ok(this) = sysinfo::get_current_pid() else { return 0 };
     let mut system = System::new();
@@ -63,7 +64,7 @@ fn resident_bytes() -> u64 {
     system.process(this).map_or(0, sysinfo::Process::memory)
 }
 
-/// Returns the most resident memory since [`Resident::before`], bytes; `None` off Linux.
+/// Returns the largest resident memory since [`Resident::before`] in bytes; `None` except on Linux.
 fn peak_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -71,15 +72,14 @@ fn peak_bytes() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Gives back to the system what the allocator keeps for later, for this thread or for all.
+/// Returns freed memory that the allocator keeps to the system, for this thread or for all threads.
 #[cfg(feature = "mimalloc")]
 pub fn release_free_memory() {
-    // SAFETY: may be called at any time by any thread (mimalloc's documentation of `mi_collect`).
+    // SAFETY: any thread may call this at any time (mimalloc's documentation of `mi_collect`).
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
-/// Gives back to the system what the allocator keeps for later: nothing, for an allocator that is
-/// not known.
+/// Does nothing, because the allocator is not known.
 #[cfg(not(feature = "mimalloc"))]
 pub const fn release_free_memory() {}
 
@@ -96,7 +96,7 @@ mod tests {
         let held = before.grown();
         drop(std::hint::black_box(block));
         let after = before.grown();
-        // Other tests of this process come and go meanwhile, so the bounds are wide.
+        // Other tests of this process run at the same time, so the bounds are wide.
         assert!(held.now > BYTES as u64 / 2, "{held:?}");
         assert!(after.peak >= BYTES as u64 / 2, "{after:?}");
     }

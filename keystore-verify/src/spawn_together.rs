@@ -1,35 +1,35 @@
-//! Starts many threads at one instant, even if some cannot be started or panic.
+//! Starts many threads at the same moment, even if some cannot be started or panic.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Stack of each thread, bytes. An operation needs a few hundred; reporting a panic needs the most.
-/// Only touched pages take memory.
+/// Stack size of each thread in bytes. An operation needs a few hundred bytes; reporting a panic
+/// needs the most. Only touched pages take memory.
 const STACK_SIZE: usize = 256 << 10;
 
-/// Addresses that a thread needs, bytes: its stack, the stack for its signals, and a guard for
+/// Address space that a thread needs, in bytes: its stack, its signal stack, and a guard page for
 /// each.
 const THREAD_SIZE: u64 = STACK_SIZE as u64 + (64 << 10);
 
-/// Addresses that the allocator may take for a thread, bytes: an arena of glibc, which does without
-/// if there is no room for one.
+/// Address space that the allocator may take for a thread, in bytes: an arena of glibc. If there is
+/// no room for an arena, glibc does without it.
 const ARENA_SIZE: u64 = 64 << 20;
 
-/// Addresses that must be left besides, bytes, for what the threads allocate.
+/// Address space that must be left for what the threads allocate, in bytes.
 const SPARE: u64 = 4 << 20;
 
-/// What the threads wait for before they begin.
+/// The signal that the threads wait for before they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signal {
     Wait,
     Go,
-    /// Not all threads could be started: go home.
+    /// Not all threads could be started: end without doing the work.
     Cancel,
 }
 
-/// A barrier that can be cancelled: `std::sync::Barrier` would keep its threads waiting without end
+/// A barrier that can be cancelled. With `std::sync::Barrier`, the threads would wait without end
 /// if one of them never arrives.
 struct Gate {
     signal: Mutex<(Signal, usize)>,
@@ -57,7 +57,7 @@ impl Gate {
         state.0 == Signal::Go
     }
 
-    /// Waits until so many threads have arrived.
+    /// Waits until this many threads have arrived.
     fn await_arrivals(&self, threads: usize) -> MutexGuard<'_, (Signal, usize)> {
         let mut state = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
         while state.1 < threads {
@@ -66,14 +66,14 @@ impl Gate {
         state
     }
 
-    /// Waits until so many threads have arrived, then gives them the signal.
+    /// Waits until this many threads have arrived, then gives them the signal.
     fn open(&self, signal: Signal, threads: usize) {
         self.await_arrivals(threads).0 = signal;
         self.changed.notify_all();
     }
 }
 
-/// Why threads could not be started together.
+/// The reason why threads could not be started together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -87,7 +87,7 @@ pub enum SpawnError {
         /// The system's error.
         source: io::Error,
     },
-    /// The limit of the address space (`ulimit -v`) has no room for the threads.
+    /// The limit of the address space (`ulimit -v`) is too small for the threads.
     #[error(
         "{threads} threads do not fit: the address space is limited to {limit} bytes, and there is no room \
          for more than {started}"
@@ -95,28 +95,27 @@ pub enum SpawnError {
     AddressSpace {
         /// Number of threads to start.
         threads: usize,
-        /// Number of threads that there is room for.
+        /// Number of threads for which there is room.
         started: usize,
-        /// The limit, bytes.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
-/// What threads have done that were started together.
+/// The results of threads that were started together.
 #[derive(Debug)]
 pub struct Together<T> {
     /// The result of each thread, or the message of its panic.
     pub results: Vec<Result<T, String>>,
-    /// Time from the instant at which the first thread passed the gate to the one at which the last
-    /// had done its work.
+    /// Time from the moment when the first thread passed the gate until the last finished its work.
     pub wall: Duration,
 }
 
-/// Runs `work` on so many threads at once, each with its number from 0. They all wait at a gate
-/// until the last has arrived.
+/// Runs `work` on this many threads at once, each with its number from 0. All threads wait at a
+/// gate until the last has arrived.
 ///
 /// # Errors
-/// Returns [`SpawnError`] if one of the threads cannot be started; then none does its work.
+/// Returns [`SpawnError`] if one of the threads cannot be started; then no thread does its work.
 pub fn spawn_together<T: Send>(
     threads: usize,
     work: impl Fn(usize) -> T + Sync,
@@ -138,8 +137,9 @@ pub fn spawn_together<T: Send>(
     thread::scope(|scope| {
         let mut handles = Vec::with_capacity(threads);
         for number in 0..threads {
-            // A thread that finds no room for its signal stack ends the process, so those before
-            // have to have theirs, and their arenas, before the next one's room is known.
+            // A thread that has no room for its signal stack ends the process. So the earlier
+            // threads must have allocated their signal stacks and arenas before the room for the
+            // next thread is measured.
             if address_space().is_some() {
                 drop(gate.await_arrivals(number));
             }
@@ -171,7 +171,8 @@ pub fn spawn_together<T: Send>(
                     span = Some(span.map_or((begin, end), |(b, e)| (b.min(begin), e.max(end))));
                     results.push(Ok(result));
                 }
-                // Only a cancelled gate sends threads home, and that has returned above.
+                // Threads skip their work only if the gate is cancelled, and that case has returned
+                // above.
                 Ok(None) => results.push(Err("did not begin".to_owned())),
                 Err(panic) => results.push(Err(panic_message(&*panic))),
             }
@@ -180,8 +181,8 @@ pub fn spawn_together<T: Send>(
     })
 }
 
-/// Returns the limit of this process's address space and what is left of it, bytes; `None` if there
-/// is no limit, or it is not known.
+/// Returns the limit of this process's address space and the part that is free, in bytes; `None` if
+/// there is no limit, or it is not known.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn address_space() -> Option<(u64, u64)> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::As).current?;

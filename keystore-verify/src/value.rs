@@ -1,13 +1,13 @@
-//! Values that prove themselves.
+//! Values that can be verified.
 //!
-//! Every value names its key, the thread that wrote it, and which of the thread's operations wrote
-//! it. Every word of a value depends on all three and on its length, so a value that is cut, or
-//! made of two halves, is recognised.
+//! Every value identifies its key, the thread that wrote it, and the number of that thread's
+//! operation. Every word of a value depends on all three and on the length. So a value that is
+//! truncated, or that is made of parts of two values, is recognised.
 
-/// The smallest value that can carry its proof, bytes.
+/// Size of the smallest value that can be verified, in bytes.
 pub const MIN_VALUE_SIZE: usize = 16;
 
-/// Bits of a stamp that number a thread's operations.
+/// Number of bits of a stamp that hold the number of a thread's operation.
 const SEQUENCE_BITS: u32 = 40;
 
 /// The writer of a value: a thread and its operation.
@@ -35,8 +35,8 @@ impl Stamp {
     }
 }
 
-/// Writes the value of the key at position `key` with this stamp. It is written while the clock
-/// runs, so it costs as little as it can.
+/// Writes the value of the key at position `key` with this stamp. This runs while time is measured,
+/// so it is as cheap as possible.
 ///
 /// # Panics
 /// If the value has fewer than [`MIN_VALUE_SIZE`] bytes.
@@ -60,8 +60,8 @@ pub fn write_value(value: &mut [u8], key: u32, stamp: Stamp) {
     }
 }
 
-/// Returns the key and the stamp of a value that is whole, else `None`. `scratch` is any buffer,
-/// kept between calls.
+/// Returns the key and the stamp of a value that is whole, otherwise `None`. `scratch` is any
+/// buffer; reuse it between calls.
 #[must_use]
 pub fn read_value(value: &[u8], scratch: &mut Vec<u8>) -> Option<(u32, Stamp)> {
     let word =

@@ -1,11 +1,11 @@
 /*
- * The C half of the comparison: the loops as a C program has them. See main.rs.
+ * The C half of the comparison: the loops as a C program writes them. See main.rs.
  *
  *     c_half BACKEND KEYS OPERATIONS
  *
- * For each line on its input, the name of a loop, it runs that once, and prints the nanoseconds
- * it took and a sum over what it saw, so that nothing is left out and both halves can be seen to
- * do the same.
+ * Each line of the input names a loop. The program runs the loop once, and prints the nanoseconds
+ * that it took and a sum over the values that it read. The sum keeps the compiler from removing the
+ * loop, and shows that both halves do the same work.
  */
 
 #include <keystore.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Bytes of keys and values, and how many keys go into a batch. */
+/* Length of keys and values in bytes, and number of keys in a batch. */
 enum { KEY = 16, VALUE = 64, BATCH = 32 };
 
 static ks_store *store;
@@ -63,7 +63,7 @@ static uint64_t read_many(const unsigned char *keys, size_t count) {
     return sum;
 }
 
-/* Gets the keys in batches, each value as memory of its own. */
+/* Gets the keys in batches, each value as a copy. */
 static uint64_t get_many(const unsigned char *keys, size_t count) {
     ks_bytes batch[BATCH];
     ks_value values[BATCH];

@@ -1,16 +1,18 @@
-//! What the C library costs: the same loops in C, over the library, and in Rust, over the trait.
+//! Measures the cost of the C library: the same loops in C, over the library, and in Rust, over the
+//! trait.
 //!
 //!     cargo bench -p keystore-ffi
 //!
-//! The C half (`c_half.c`) is a program, compiled by the system's compiler and linked with the
-//! library as users link it, once with the shared one and once with the static one. The Rust half
-//! opens a store of the same backend and pool, as `Box<dyn Keystore>`: that is how the C library
-//! holds its stores. The halves take turns, a round each, so that whatever else the machine does
-//! meets all. Of each, the fastest round counts: what disturbs only ever adds. All start anew a
-//! few times, for a store that the system gave small pages to is slower throughout.
+//! The C half (`c_half.c`) is a program. The system's compiler compiles it and links it with the
+//! library as users do, once with the shared library and once with the static one. The Rust half
+//! opens a store of the same backend and pool as `Box<dyn Keystore>`, which is how the C library
+//! holds its stores. The halves take turns, one round each, so that other work on the machine
+//! disturbs all of them alike. The fastest round of each counts, because a disturbance only adds
+//! time. All programs are restarted a few times, because a store to which the system gave small
+//! pages is slower throughout.
 //!
-//! Few keys show what a call costs by itself. With many, every get waits for memory, and what is
-//! measured is mostly that.
+//! With few keys, the result shows the cost of the call. With many keys, every get waits for
+//! memory, and the result shows mostly that wait.
 
 #[path = "../../tests/programs/library.rs"]
 mod library;
@@ -35,15 +37,15 @@ const VALUE: [u8; 64] = {
     value
 };
 const BATCH: usize = 32;
-/// How often all start anew, and the rounds that each then has.
+/// Number of restarts, and number of rounds after each.
 const STARTS: usize = 4;
 const ROUNDS: usize = 12;
-/// Operations of a round.
+/// Number of operations in a round.
 const OPERATIONS: usize = 1 << 17;
 
 type Key = [u8; KEY];
 
-/// A loop of the Rust half, under the name that the C half knows it by.
+/// A loop of the Rust half; the C half has a loop of the same name.
 type Loop = fn(&dyn Keystore, &[Key]) -> u64;
 
 /// Compiles the C half against one form of the library.
@@ -66,7 +68,7 @@ fn compile(library: &Path, name: &str) -> PathBuf {
     program
 }
 
-/// A C program that waits for the name of a loop.
+/// A running C program that waits for the name of a loop.
 struct C {
     program: Child,
     asks: ChildStdin,
@@ -102,7 +104,7 @@ impl C {
     }
 }
 
-/// One run of a loop.
+/// The result of one run of a loop.
 struct Round {
     nanoseconds: u64,
     sum: u64,
@@ -159,7 +161,7 @@ fn get(store: &dyn Keystore, keys: &[Key]) -> u64 {
     sum
 }
 
-/// The keys of a batch, as the trait takes them.
+/// Returns the keys of a batch in the form that the trait takes.
 fn batch(keys: &[Key]) -> [&[u8]; BATCH] {
     std::array::from_fn(|at| &keys[at][..])
 }
@@ -202,7 +204,7 @@ fn set_many(store: &dyn Keystore, keys: &[Key]) -> u64 {
 }
 
 fn main() {
-    // Without it, cargo only wants to know that this compiles and starts.
+    // Without the argument, cargo only checks that the benchmark compiles and starts.
     if !env::args().any(|argument| argument == "--bench") {
         return;
     }

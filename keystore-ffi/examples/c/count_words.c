@@ -1,5 +1,5 @@
 /*
- * Counts the words of a text, and prints the most frequent.
+ * Counts the words of a text, and prints the most frequent ones.
  *
  *     count_words < text
  */
@@ -12,13 +12,13 @@
 
 enum { TOP = 10, LONGEST = 255 };
 
-/* A word and how often it is there. */
+/* A word and its number of occurrences. */
 struct ranked {
     unsigned long count;
     char word[LONGEST + 1];
 };
 
-/* Answers a count that is greater by one: `context` is where it lies until ks_update returns. */
+/* Adds one to a count. The new value lies in `context`, which is valid until ks_update returns. */
 static int add_one(void *context, const void *old_value, size_t old_len, ks_bytes *new_value) {
     unsigned long *count = context;
     *count = 0;
@@ -30,14 +30,14 @@ static int add_one(void *context, const void *old_value, size_t old_len, ks_byte
     return KS_UPDATE_SET;
 }
 
-/* More frequent ones first. */
+/* Orders more frequent words first. */
 static int compare(const struct ranked *a, const struct ranked *b) {
     if (a->count != b->count)
         return a->count > b->count ? -1 : 1;
     return -strcmp(a->word, b->word);
 }
 
-/* Puts an entry where it belongs among the most frequent so far. */
+/* Inserts an entry at its place among the most frequent words so far. */
 static int rank(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
     struct ranked *top = context, candidate;
     memset(&candidate, 0, sizeof candidate);
@@ -52,7 +52,7 @@ static int rank(void *context, const void *key, size_t key_len, const void *valu
     return 0;
 }
 
-/* Says what failed last. */
+/* Prints the last message. */
 static int fail(void) {
     fprintf(stderr, "keystore: %s\n", ks_last_error_message());
     return EXIT_FAILURE;

@@ -1,4 +1,4 @@
-// Counts the words of a text by several threads, and prints the most frequent.
+// Counts the words of a text on several threads, and prints the most frequent ones.
 //
 //     count_words < text
 

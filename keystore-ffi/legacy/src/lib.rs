@@ -1,18 +1,17 @@
 //! libkeystore_legacy: the interface of the C predecessor, `key_store.h` and `type_definition.h`,
-//! beside that of `keystore.h`.
+//! together with the interface of `keystore.h`.
 //!
-//! A program that was written for the predecessor builds against the two headers and runs as it
-//! is: the same names, types, codes and ownership, on one store for the whole process (`process`).
-//! The headers are written by hand, for they are what such programs were compiled against; a test
-//! compares the layout of every struct with the one here.
+//! A program that was written for the predecessor compiles against the two headers unchanged.
+//! Names, types, codes and ownership are the same, and there is one store for the whole process
+//! (`process`). The headers are written by hand, because programs were compiled against exactly
+//! these declarations. A test compares the layout of every struct with the one here.
 //!
-//! It is a library of its own because of its names: a program that has a `get_key` of its own
-//! would clash with it. The functions of `keystore.h` are in it too, for they are those of the
-//! crate that it is made of; `ks_last_error_message` explains what these functions return.
+//! This is a separate library because of its names: they would clash with a program's own
+//! `get_key`. The library also has the functions of `keystore.h`, because it is built from the
+//! crate that defines them; `ks_last_error_message` explains what the functions here return.
 //!
-//! Beside the interface nothing is the predecessor's: the store is this project's, on the backend
-//! rwlock, which is the one that the predecessor's buckets with a lock each come closest to, and
-//! the pool slab.
+//! Only the interface is the predecessor's. The store is this project's, on the pool slab and the
+//! backend rwlock, which is the backend most like the predecessor's buckets with a lock each.
 
 #![allow(non_camel_case_types, reason = "the types are named as in the C headers")]
 #![allow(
@@ -36,20 +35,21 @@ pub use self::statistics::{
     key_entry_stats, keystore_stats, memory_pool_stats, metadata_stats,
 };
 
-/// A value: of the caller's in [`set_key`], for the caller to free in [`get_key`].
+/// A value. The caller owns the one that it passes to [`set_key`], and frees the one that
+/// [`get_key`] fills in.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct key_store_value {
     /// The first byte.
     pub data: *mut c_uchar,
-    /// How many bytes.
+    /// Number of bytes.
     pub data_size: usize,
 }
 
-/// The bytes of a key that C names by a string.
+/// Returns the bytes of a key that C passes as a string.
 ///
 /// # Safety
-/// `key` is NULL or points to a string, which nobody changes for as long as the answer is in use.
+/// `key` is NULL or points to a string, which no thread changes while the returned slice is in use.
 #[inline]
 unsafe fn key_of<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
     if key.is_null() {
@@ -63,14 +63,14 @@ unsafe fn key_of<'a>(key: *const c_char) -> Result<&'a [u8], Failure> {
     Ok(key)
 }
 
-/// The bytes of a value to be set.
+/// Returns the bytes of a value to be set.
 ///
 /// # Safety
-/// `value` is NULL or points to a value whose data is NULL or has as many bytes as it says, which
-/// nobody changes for as long as the answer is in use.
+/// `value` is NULL or points to a value whose data is NULL or has as many bytes as it says. No
+/// thread changes the value or its data while the returned slice is in use.
 #[inline]
 unsafe fn value_of<'a>(value: *const key_store_value) -> Result<&'a [u8], Failure> {
-    // SAFETY: the caller promises that a value can be read where the address is not NULL.
+    // SAFETY: the caller promises that a value can be read if the address is not NULL.
     let Some(&key_store_value { data, data_size }) = (unsafe { value.as_ref() }) else {
         return Err(BytesError::Null { argument: "value", expected: "a key_store_value" }.into());
     };
@@ -88,7 +88,7 @@ unsafe fn value_of<'a>(value: *const key_store_value) -> Result<&'a [u8], Failur
 }
 
 impl Process {
-    /// The arguments of a call, counted where they are refused.
+    /// Returns the arguments of a call, and counts the call if they are refused.
     #[inline]
     fn arguments<T, E: Into<Failure>>(
         &self,
@@ -102,10 +102,10 @@ impl Process {
     }
 }
 
-/// Makes the store of the process, unless there is one: see `key_store.h`.
+/// Creates the store of the process, unless there is one: see `key_store.h`.
 ///
-/// `bucket_size` is a power of two, `pre_memory_allocation_factor` is over 0 and at most 1:
-/// otherwise -21.
+/// Returns -21 unless `bucket_size` is a power of two and `pre_memory_allocation_factor` is over 0
+/// and at most 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn initialise_key_store(
     bucket_size: c_uint,
@@ -135,14 +135,14 @@ pub extern "C" fn initialise_key_store(
     guard(|| process::initialise(config))
 }
 
-/// Removes the store of the process and gives back its memory: -40 where there is none. See
+/// Removes the store of the process and frees its memory. Returns -40 if there is none. See
 /// `key_store.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn cleanup_key_store() -> c_int {
     guard(process::clean_up)
 }
 
-/// Gives the key this value: see `key_store.h`.
+/// Sets the value of the key: see `key_store.h`.
 ///
 /// # Safety
 /// `key` is NULL or points to a string; `value` is NULL or points to a value whose data is NULL or
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn set_key(key: *const c_char, value: *mut key_store_value
     })
 }
 
-/// Copies the value of the key into memory of `malloc`'s, for the caller to free: see
+/// Copies the value of the key into memory from `malloc`, which the caller frees: see
 /// `key_store.h`.
 ///
 /// # Safety
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn delete_key(key: *const c_char) -> c_int {
     })
 }
 
-/// Takes a picture of the store, all zeros if there is none: see `key_store.h`.
+/// Returns the statistics of the store; all zeros if there is none. See `key_store.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn get_keystore_stats() -> keystore_stats {
     let mut picture = keystore_stats::default();

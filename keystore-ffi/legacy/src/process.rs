@@ -1,8 +1,8 @@
 //! The store of the whole process.
 //!
-//! Any thread may call while another initialises or cleans up. So every call holds the store as a
-//! reader while it lasts, and what makes or removes the store waits for all of them as a writer.
-//! See [`Sharded`].
+//! Any thread may call while another thread initialises or cleans up. So every call holds a reader
+//! lock on the store until it returns. A call that creates or removes the store takes the writer
+//! lock, which waits for all of them. See [`Sharded`].
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,19 +18,19 @@ use keystore_pool::SlabPool;
 
 use super::statistics::keystore_stats;
 
-/// How many locks: threads with different numbers modulo this one do not touch the same.
+/// Number of locks. Threads whose numbers differ modulo this use different locks.
 const SHARDS: usize = 16;
 
-/// A value, or none, behind a reader-writer lock that readers do not fight over: a reader takes
-/// its thread's lock of several, a writer takes all of them, in order. It is known as a big-reader
-/// lock. It lies in a static and allocates nothing, so that it cannot fail.
+/// An optional value behind a reader-writer lock on which readers do not contend (a big-reader
+/// lock). There are several locks: a reader takes its thread's lock, and a writer takes all of
+/// them, in order. It is a static and allocates nothing, so it cannot fail.
 struct Sharded<T> {
     locks: [CachePadded<RwLock<()>>; SHARDS],
     value: UnsafeCell<Option<T>>,
 }
 
-// SAFETY: readers on several threads get `&T` at once, which asks for `T: Sync`, and a writer puts
-// and takes a `T` on any thread, which asks for `T: Send`.
+// SAFETY: readers on several threads get `&T` at once, which requires `T: Sync`, and a writer puts
+// and takes a `T` on any thread, which requires `T: Send`.
 unsafe impl<T: Send + Sync> Sync for Sharded<T> {}
 
 impl<T> Sharded<T> {
@@ -41,16 +41,17 @@ impl<T> Sharded<T> {
         }
     }
 
-    /// Runs `call` with the value, which stays until it returns.
+    /// Runs `call` with the value, which is not removed until `call` returns.
     #[inline]
     fn read<R>(&self, call: impl FnOnce(Option<&T>) -> R) -> R {
         let _lock =
             self.locks[thread_slot() % SHARDS].read().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: a writer needs the lock that is held here.
+        // SAFETY: a writer needs all the locks, and one of them is held here.
         call(unsafe { (*self.value.get()).as_ref() })
     }
 
-    /// Runs `call` with the value once no call is inside, and keeps all out until it returns.
+    /// Waits until no other call uses the value, then runs `call` with it. No other call can use
+    /// the value until `call` returns.
     fn write<R>(&self, call: impl FnOnce(&mut Option<T>) -> R) -> R {
         let _locks =
             self.locks.each_ref().map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner));
@@ -59,24 +60,24 @@ impl<T> Sharded<T> {
     }
 }
 
-/// The store.
+/// The store of the process.
 static PROCESS: Sharded<Process> = Sharded::new();
 
-/// When the process last cleaned up, seconds since the Unix epoch; 0 for never.
+/// Time when the process last cleaned up, in seconds since the Unix epoch; 0 for never.
 static LAST_CLEANUP: AtomicU64 = AtomicU64::new(0);
 
-/// The store, and what it cannot count itself.
+/// The store, and counts of the calls that the store itself cannot count.
 pub(super) struct Process {
     store: Store,
     pub(super) refused: Refused,
 }
 
-/// A store in one of the two modes.
+/// A store in one of the two concurrency modes.
 enum Store {
-    /// Threads work in it at once.
+    /// Several threads use the store at once.
     Shared(RwLockKeystore<SlabPool>),
-    /// Threads take turns, so that a program which hands its store from one thread to another goes
-    /// on working.
+    /// Threads take turns, so that a program still works that uses its store on one thread after
+    /// another.
     InTurns(Mutex<LocalKeystore<SlabPool>>),
 }
 
@@ -98,25 +99,25 @@ impl Process {
     pub(super) fn store<R>(&self, call: impl FnOnce(&dyn Keystore) -> R) -> R {
         match &self.store {
             Store::Shared(store) => call(store),
-            // A panic leaves the store whole.
+            // A poisoned lock is no problem, because a panic leaves the store consistent.
             Store::InTurns(store) => call(&*store.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 
-    /// A picture of the store.
+    /// Returns the statistics of the store.
     pub(super) fn statistics(&self) -> Result<keystore_stats, Failure> {
         let stats = self.store(|store| store.stats())?;
         Ok(keystore_stats::new(&stats, &self.refused, LAST_CLEANUP.load(Relaxed)))
     }
 }
 
-/// What a call without a store returns.
+/// The failure of a call when there is no store.
 const NO_STORE: Failure = Failure::Fixed {
     status: KS_NOT_INITIALISED,
     text: "there is no store: initialise_key_store makes it",
 };
 
-/// Makes the store, unless there is one. Only then is `config` asked for its configuration.
+/// Creates the store, unless there is one. `config` is called only if there is none.
 pub(super) fn initialise(config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
     PROCESS.write(|process| {
         if process.is_none() {
@@ -127,23 +128,23 @@ pub(super) fn initialise(config: impl FnOnce() -> Result<Config, Failure>) -> Re
     })
 }
 
-/// Removes the store, once no call is inside.
+/// Removes the store, once no call uses it.
 pub(super) fn clean_up() -> Result<(), Failure> {
-    // Dropped when the locks are free again: other threads need not wait for that to learn that
-    // there is no store.
+    // Dropped after the locks are released, so that other threads need not wait for the drop to
+    // learn that there is no store.
     drop(PROCESS.write(Option::take).ok_or(NO_STORE)?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     LAST_CLEANUP.store(now, Relaxed);
     Ok(())
 }
 
-/// Runs `call` with the store, which stays until it returns.
+/// Runs `call` with the store, which is not removed until `call` returns.
 #[inline]
 pub(super) fn with<R>(call: impl FnOnce(&Process) -> Result<R, Failure>) -> Result<R, Failure> {
     PROCESS.read(|process| call(process.ok_or_else(|| NO_STORE)?))
 }
 
-/// What a call is counted as.
+/// The operation that a call is counted as.
 #[derive(Clone, Copy)]
 pub(super) enum Operation {
     Add,
@@ -151,8 +152,8 @@ pub(super) enum Operation {
     Delete,
 }
 
-/// Calls that failed before they reached the store, or after: it counts all others. They are rare,
-/// so their counters may be shared by all threads.
+/// Counts of the calls that failed outside the store, before or after it was called; the store
+/// counts all other calls. These failures are rare, so all threads may share the counters.
 #[derive(Default)]
 pub(super) struct Refused {
     adds: AtomicU64,
@@ -161,7 +162,7 @@ pub(super) struct Refused {
     copies: AtomicU64,
 }
 
-/// The numbers of [`Refused`] at one time.
+/// The numbers of [`Refused`] at one moment.
 pub(super) struct RefusedCounts {
     pub(super) adds: u64,
     pub(super) finds: u64,

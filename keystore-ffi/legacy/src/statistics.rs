@@ -1,4 +1,4 @@
-//! The statistics of `type_definition.h`, made of those that the store keeps.
+//! The statistics of `type_definition.h`, computed from the statistics of the store.
 
 use std::ffi::{c_uint, c_ulong};
 
@@ -7,80 +7,81 @@ use keystore_ffi::{KS_INVALID_ARGUMENT, KS_KEY_NOT_FOUND, KS_OUT_OF_MEMORY};
 
 use super::process::Refused;
 
-/// How many error codes are counted: -1 to -99, at the index of the code without its sign.
+/// Length of a table of error codes. The counter of -1 to -99 is at the index of the code without
+/// its sign.
 const CODES: usize = 100;
 
 /// Times, in seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct metadata_stats {
-    /// When the store was initialised.
+    /// Time when the store was initialised.
     pub init_timestamp: usize,
-    /// When the process last cleaned a store up; 0 for never.
+    /// Time when the process last cleaned up a store; 0 for never.
     pub last_cleanup_timestamp: usize,
 }
 
-/// Keys, and how they lie in the buckets.
+/// Numbers of keys, and their distribution over the buckets.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct key_entry_stats {
-    /// Keys in the store.
+    /// Number of keys in the store.
     pub total_keys: c_uint,
-    /// Buckets now: the store grows.
+    /// Number of buckets now; the store grows.
     pub total_buckets: c_uint,
-    /// Buckets that hold a key.
+    /// Number of buckets that hold a key.
     pub nonempty_buckets: c_uint,
-    /// Buckets that hold none.
+    /// Number of buckets that hold no key.
     pub empty_buckets: c_uint,
-    /// The most keys in one bucket.
+    /// Largest number of keys in one bucket.
     pub max_keys_in_bucket: c_uint,
-    /// The fewest keys in one bucket.
+    /// Smallest number of keys in one bucket.
     pub min_keys_in_bucket: c_uint,
-    /// Keys to a bucket that holds any.
+    /// Mean number of keys in the buckets that hold any.
     pub avg_keys_per_nonempty_bucket: f64,
-    /// Standard deviation over all buckets.
+    /// Standard deviation of the number of keys in a bucket, over all buckets.
     pub stddev_keys_per_bucket: f64,
-    /// Median over all buckets.
+    /// Median of the number of keys in a bucket, over all buckets.
     pub median_keys_per_bucket: f64,
-    /// Keys past a bucket's first, to a bucket that holds any.
+    /// Mean number of keys after the first, in the buckets that hold any.
     pub avg_collisions_per_nonempty_bucket: f64,
-    /// Empty buckets in percent of all.
+    /// Empty buckets as a percentage of all buckets.
     pub empty_bucket_percent: f64,
 }
 
-/// Buckets that hold more than one key.
+/// Collisions: the keys of a bucket after its first.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct key_collision_stats {
-    /// Buckets with two keys or more.
+    /// Number of buckets with two or more keys.
     pub collision_buckets: c_uint,
-    /// Those in percent of all buckets.
+    /// Buckets with two or more keys, as a percentage of all buckets.
     pub collision_percent: f64,
-    /// The most collisions in one bucket.
+    /// Largest number of collisions in one bucket.
     pub highest_collision_in_bucket: c_uint,
-    /// Collisions to a bucket that holds any key.
+    /// Mean number of collisions in the buckets that hold any key.
     pub avg_collisions_per_nonempty_bucket: f64,
 }
 
-/// The pool that keys and values lie in.
+/// Memory of the pool that holds keys and values.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct memory_pool_stats {
     /// Bytes that the pool holds of the system's memory.
     pub total_memory_bytes: usize,
-    /// Bytes of them that keys and values asked for.
+    /// Bytes of them that were requested for keys and values.
     pub used_memory_bytes: usize,
-    /// The rest.
+    /// Bytes of them that are not used.
     pub free_memory_bytes: usize,
-    /// Used bytes in percent of the total.
+    /// Used bytes as a percentage of the total.
     pub memory_utilization_percent: f64,
-    /// Used bytes to a key, rounded down; 0 without keys.
+    /// Used bytes per key, rounded down; 0 without keys.
     pub memory_per_key_bytes: usize,
-    /// Free bytes in percent of the total.
+    /// Free bytes as a percentage of the total.
     pub fragmentation_percent: f64,
 }
 
-/// Calls.
+/// Counts of calls.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct bucket_operation_counter_stats {
@@ -96,11 +97,11 @@ pub struct bucket_operation_counter_stats {
     pub failed_find_ops: c_ulong,
     /// Deletes that did not return 0.
     pub failed_delete_ops: c_ulong,
-    /// How many calls returned each code, at the index of the code without its sign.
+    /// Number of calls that returned each code, at the index of the code without its sign.
     pub error_code_counters: [c_ulong; CODES],
 }
 
-/// What calls did to keys and values.
+/// Effects of the calls on keys and values.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct data_node_operation_counters {
@@ -110,7 +111,7 @@ pub struct data_node_operation_counters {
     pub total_read_ops: c_ulong,
     /// Keys that were removed.
     pub total_delete_ops: c_ulong,
-    /// Keys that came into being.
+    /// Keys that were created.
     pub total_create_ops: c_ulong,
     /// Always 0: an add that fails counts as a failed create.
     pub failed_update_ops: c_ulong,
@@ -120,11 +121,11 @@ pub struct data_node_operation_counters {
     pub failed_delete_ops: c_ulong,
     /// Adds that the store refused.
     pub failed_create_ops: c_ulong,
-    /// How many of the failed ones had each code, at the index of the code without its sign.
+    /// Number of failed operations with each code, at the index of the code without its sign.
     pub error_code_counters: [c_ulong; CODES],
 }
 
-// An array of 100 has no `Default`.
+// `Default` is not implemented for arrays of 100.
 impl Default for bucket_operation_counter_stats {
     fn default() -> Self {
         Self {
@@ -155,7 +156,7 @@ impl Default for data_node_operation_counters {
     }
 }
 
-/// All of it.
+/// All statistics.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct keystore_stats {
@@ -169,11 +170,12 @@ pub struct keystore_stats {
     pub memory_pool: memory_pool_stats,
     /// Calls.
     pub operation_counters: bucket_operation_counter_stats,
-    /// What the calls did.
+    /// Effects of the calls.
     pub data_node_counters: data_node_operation_counters,
 }
 
-/// A count in a C type that may be narrower: what does not fit is the most that does.
+/// Converts a count to a C type that may be narrower. A count that does not fit becomes the largest
+/// value.
 fn narrow<T: TryFrom<u64> + Bounded>(count: u64) -> T {
     T::try_from(count).unwrap_or(T::MOST)
 }
@@ -195,7 +197,7 @@ impl Bounded for usize {
     const MOST: Self = Self::MAX;
 }
 
-/// Counts calls that returned a code; codes past the table have no counter.
+/// Counts calls that returned a code. Codes after the end of the table have no counter.
 fn count(counters: &mut [u64; CODES], code: i32, calls: u64) {
     if let Some(counter) = counters.get_mut(code.unsigned_abs() as usize) {
         *counter += calls;
@@ -203,14 +205,14 @@ fn count(counters: &mut [u64; CODES], code: i32, calls: u64) {
 }
 
 impl keystore_stats {
-    /// The picture of a store with these statistics of its own, to which come the calls that were
-    /// refused before they reached it.
+    /// Computes the statistics from those of the store and the counts of the calls that failed
+    /// outside it.
     pub(super) fn new(stats: &Stats, refused: &Refused, last_cleanup: u64) -> Self {
         let Stats { metadata, entries, collisions, pool, operations, nodes, errors, .. } = stats;
         let refused = refused.read();
 
-        // Keys are checked before the store sees them, and nothing calls it from a closure: so its
-        // finds never fail with an error. What failed with none is a key that was not there.
+        // The store gets only valid keys, and is never called from a closure, so its finds never
+        // fail with an error. A find or delete that failed without an error had an absent key.
         let with_error: u64 = errors.total();
         let failed_deletes = with_error.saturating_sub(operations.failed_adds);
         let absent =

@@ -1,11 +1,11 @@
 /*
- * The verbs that call back, those that read and write in one step, batches and statistics, on
- * every backend and pool.
+ * Tests the operations that call back, the operations that read and write in one step, batches and
+ * statistics, on every backend and pool.
  */
 
 #include "check.h"
 
-/* A value as a callback saw it. */
+/* A value as a callback was shown it. */
 struct seen {
     ks_store *store;
     char value[64];
@@ -41,7 +41,7 @@ static void read_in_place(ks_store *store) {
     CHECK(has(store, "k", "in place"));
 }
 
-/* A walk over the entries. */
+/* State of a scan over the entries. */
 struct walk {
     int entries;
     int stop_after;
@@ -115,16 +115,16 @@ static void compare_exchange(ks_store *store) {
     void *actual;
     size_t length;
 
-    /* Create only if absent. */
+    /* Creates the key only if it is absent. */
     CHECK(ks_compare_exchange(store, "k", 1, NULL, 0, "a", 1, &exchanged, NULL, NULL) == KS_OK && exchanged);
     CHECK(ks_compare_exchange(store, "k", 1, NULL, 0, "b", 1, &exchanged, &actual, &length) == KS_OK);
     CHECK(!exchanged && length == 1 && strcmp(actual, "a") == 0);
     ks_free(actual);
-    /* The value of no bytes is not "no value". */
+    /* The value of 0 bytes is not "no value". */
     CHECK(ks_compare_exchange(store, "k", 1, "a", 1, "", 0, &exchanged, &actual, &length) == KS_OK);
     CHECK(exchanged && actual == NULL && length == 0 && has(store, "k", ""));
     CHECK(ks_compare_exchange(store, "k", 1, NULL, 0, "c", 1, &exchanged, NULL, NULL) == KS_OK && !exchanged);
-    /* Remove only if it has this value. */
+    /* Removes the key only if it has this value. */
     CHECK(ks_compare_exchange(store, "k", 1, "a", 1, NULL, 0, &exchanged, NULL, NULL) == KS_OK && !exchanged);
     CHECK(ks_compare_exchange(store, "k", 1, "", 0, NULL, 0, &exchanged, NULL, NULL) == KS_OK && exchanged);
     CHECK(ks_compare_exchange(store, "k", 1, "x", 1, "y", 1, &exchanged, &actual, &length) == KS_OK);
@@ -133,7 +133,7 @@ static void compare_exchange(ks_store *store) {
 
 enum { BATCH = 150 };
 
-/* Values as a batch showed them. */
+/* Counts of the values that a batch showed. */
 struct many {
     size_t next;
     size_t present;
@@ -176,7 +176,7 @@ static void batches(ks_store *store) {
         ks_free(copies[i].data);
     }
 
-    /* A wrong key: those before it are done, and the message says where. */
+    /* A wrong key in a batch: the keys before it are done, and the message names its position. */
     keys[100].len = 0;
     many.next = many.present = 0;
     CHECK(ks_read_many(store, keys, BATCH, see_many, &many) == KS_INVALID_ARGUMENT && many.next == 100);

@@ -1,5 +1,5 @@
 /*
- * What the test programs share: checks that say where they failed, and all combinations of
+ * Shared parts of the test programs: checks that print where they failed, and all combinations of
  * backend and pool.
  */
 
@@ -12,8 +12,8 @@
 #include <string.h>
 
 /*
- * Ends the program with the place, the condition and the library's last message where `condition`
- * does not hold.
+ * Ends the program if `condition` does not hold, and prints the place, the condition and the
+ * library's last message.
  */
 #define CHECK(condition)                                                                            \
     do {                                                                                            \
@@ -24,13 +24,13 @@
         }                                                                                           \
     } while (0)
 
-/* Ends the program where the last message does not contain `text`. */
+/* Ends the program if the last message does not contain `text`. */
 #define CHECK_MESSAGE(text) CHECK(strstr(ks_last_error_message(), text) != NULL)
 
 static const ks_backend BACKENDS[] = {KS_BACKEND_RWLOCK, KS_BACKEND_EPOCH, KS_BACKEND_DASHMAP};
 static const ks_pool POOLS[] = {KS_POOL_SLAB, KS_POOL_ARENA, KS_POOL_SYSTEM};
 
-/* A store on this backend and this pool. */
+/* Opens a store on this backend and this pool. */
 static inline ks_store *open_store(ks_backend backend, ks_pool pool) {
     ks_options options;
     ks_store *store;
@@ -54,7 +54,7 @@ static inline void on_every_store(void (*test)(ks_store *)) {
         }
 }
 
-/* Whether the value of `key` is `value`. */
+/* Returns whether the value of `key` is `value`. */
 static inline bool has(ks_store *store, const char *key, const char *value) {
     char buffer[256];
     size_t length;

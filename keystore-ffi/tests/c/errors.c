@@ -1,11 +1,11 @@
 /*
- * What is wrong is told, with the value and the limit, and never crashes: options, NULLs,
- * handles, memory limits.
+ * Tests that wrong options, NULLs, closed handles and exhausted memory limits never crash, but
+ * return a code and a message with the value and the limit.
  */
 
 #include "check.h"
 
-/* Opens with these options, which must fail with this status and leave NULL. */
+/* Opens with these options, which must fail with this status and write NULL. */
 static void refuse(const ks_options *options, int status) {
     ks_store *store = (ks_store *)options;
     CHECK(ks_open(options, &store) == status);
@@ -71,7 +71,9 @@ static void wrong_options(void) {
     CHECK(ks_options_init(&options, 0) == KS_INVALID_ARGUMENT);
 }
 
-/* A program of another version: sizes that a version has, and those that would cut a field. */
+/*
+ * Tests a program of another version: sizes that a version has, and sizes that would cut a field.
+ */
 static void sizes_of_options(void) {
     struct {
         ks_options options;
@@ -82,7 +84,7 @@ static void sizes_of_options(void) {
 
     for (size_t size = 0; size < 2000; size++) {
         ks_options options = defaults();
-        /* A later version has fields of 8 bytes, so its size is a multiple of them. */
+        /* Every later field has 8 bytes, so the size of a later version is a multiple of 8. */
         bool known = size == first || (size >= sizeof options && size <= sizeof newer && size % 8 == 0);
         if (size > sizeof newer && size <= 1024)
             continue; /* Of some later version: more than there is here. */
@@ -93,7 +95,7 @@ static void sizes_of_options(void) {
         CHECK(!known || ks_close(store) == KS_OK);
         memset(&newer, 0xff, sizeof newer);
         CHECK(ks_options_init(&newer.options, size) == (known ? KS_OK : KS_INVALID_ARGUMENT));
-        /* Nothing past the size is written, and nothing at all where it is wrong. */
+        /* Nothing is written past the size, and nothing at all if the size is wrong. */
         for (size_t at = known ? size : 0; at < sizeof newer; at++)
             CHECK(((unsigned char *)&newer)[at] == 0xff);
     }
@@ -123,8 +125,8 @@ static void no_batch(void *context, size_t index, const void *value, size_t leng
 }
 
 /*
- * More than a block of memory can hold is refused by every function that takes an array, before
- * it looks there.
+ * Tests that every function that takes an array refuses more items than a block of memory can hold,
+ * before it reads any.
  */
 static void counts_that_overflow(ks_store *store) {
     size_t counts[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / sizeof(ks_bytes) + 2, SIZE_MAX / sizeof(ks_bytes)};
@@ -152,7 +154,7 @@ static int answer_too_long(void *context, const void *old, size_t old_len, ks_by
     return KS_UPDATE_SET;
 }
 
-/* Lengths that other languages narrow: what does not fit is refused, and never cut. */
+/* Tests that a length that is too large for a narrower type is refused and never truncated. */
 static void lengths_that_overflow(ks_store *store) {
     size_t lengths[] = {(size_t)PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX, (size_t)UINT32_MAX + 2, 65536 + 1};
     size_t count;
@@ -172,7 +174,7 @@ static void lengths_that_overflow(ks_store *store) {
     CHECK(ks_count(store, &count) == KS_OK && count == 0);
 }
 
-/* Every function, on a handle that is not open. */
+/* Calls every function with a handle that is not open. */
 static void refuse_handle(ks_store *store) {
     char buffer[8];
     size_t n;
@@ -211,7 +213,7 @@ static void handles_that_are_not_open(void) {
     CHECK(ks_close(closed) == KS_OK);
     refuse_handle(closed);
     CHECK_MESSAGE("was closed");
-    /* A store opened since does not bring it back. */
+    /* A store that is opened later does not make the old handle valid again. */
     ks_store *next = open_store(KS_BACKEND_EPOCH, KS_POOL_SLAB);
     refuse_handle(closed);
     CHECK(ks_close(next) == KS_OK);

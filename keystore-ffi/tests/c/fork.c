@@ -1,6 +1,6 @@
 /*
- * A child of fork has a copy of each store, under the same handle, which it uses and closes as
- * its own.
+ * Tests that a child of fork has a copy of each store, under the same handle, and can use and close
+ * it like a store of its own.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -11,7 +11,7 @@
 
 enum { KEYS = 200 };
 
-/* Gives the first `count` keys the value `value`. */
+/* Sets the first `count` keys to `value`. */
 static void set_all(ks_store *store, int count, const char *value) {
     char key[32];
     for (int i = 0; i < count; i++) {
@@ -32,8 +32,8 @@ static void check_all(ks_store *store, size_t count, const char *value) {
 }
 
 /*
- * What the child does with its copy, once the parent has changed its own: then it ends, and
- * nobody frees what it has left.
+ * Uses the copy in the child, after the parent has changed its own store. Then the child ends with
+ * _exit, so no destructor frees what is left.
  */
 static void live_as_child(ks_store *store, int told) {
     char byte;

@@ -1,5 +1,5 @@
 /*
- * An allocator with which one thread can run out of memory. To be included once, after
+ * An allocator that can let one thread run out of memory. Include this file once, after defining
  * _GNU_SOURCE.
  */
 
@@ -15,13 +15,14 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
     *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
 
-/* Allocations that this thread may still make; negative for any number. */
+/* Number of allocations that this thread may still make; negative for no limit. */
 static __thread long left = -1;
 
 /*
- * Bytes that the thread has given back since it may make none. It gets as many again: what was
- * just freed is there, as with any allocator. Libraries that cannot report a failure are called
- * only after the memory that they take was asked for and given back.
+ * Bytes that the thread has freed since its allocations ran out. It may allocate as many again,
+ * because memory that was just freed is available with any allocator too. The library relies on
+ * that: before it calls a dependency that cannot report a failure, it allocates as much memory and
+ * frees it again.
  */
 static __thread size_t given_back;
 

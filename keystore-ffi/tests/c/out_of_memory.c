@@ -1,7 +1,8 @@
 /*
- * Every function, called by a thread for which `malloc` fails: at once, or after so many calls of
- * it as a run may make. Each call answers KS_OK or KS_OUT_OF_MEMORY, says why, and leaves the
- * store as it was. Each case runs in a process of its own, which tells which one ended it.
+ * Tests every function on a thread whose `malloc` fails, at once or after a number of allocations
+ * that grows from run to run. Each call returns KS_OK or KS_OUT_OF_MEMORY with a message, and
+ * leaves the store as it was. Each case runs in a separate process, so that the test can name a
+ * case that ends the process.
  *
  *     out_of_memory [new]
  *
@@ -54,7 +55,7 @@ static int take(void) {
     void *value;
     size_t length;
     int status = ks_take(store, "taken", 5, &value, &length);
-    /* What could not be handed over stays. */
+    /* A value that could not be handed over stays in the store. */
     if (status == KS_OUT_OF_MEMORY) {
         left = -1;
         CHECK(has(store, "taken", "value"));
@@ -216,7 +217,7 @@ static const struct {
     {"ks_open of many", open_many}, {"ks_close", close_store},
 };
 
-/* One case: a call, how many allocations it may make, and whether its thread has called before. */
+/* A case: a call, the number of allocations it may make, and whether it is its thread's first. */
 static size_t chosen;
 static long allowed;
 static bool first;
@@ -237,7 +238,7 @@ static void *work(void *context) {
         CHECK_MESSAGE("out of memory");
         if (CALLS[chosen].call != clear && CALLS[chosen].call != delete_key && CALLS[chosen].call != delete_many)
             CHECK(has(store, "k", "v"));
-        /* And with memory the call works. */
+        /* With memory, the same call succeeds. */
         CHECK(CALLS[chosen].call() == KS_OK);
     }
     _exit(status == KS_OK ? 0 : 10);
@@ -245,7 +246,7 @@ static void *work(void *context) {
 
 static int failed;
 
-/* Runs the case in a process of its own: whether memory ran out in it, and it went on. */
+/* Runs the case in a new process. Returns whether the call reported that memory ran out. */
 static bool run(int32_t backend) {
     int state;
     pid_t child;

@@ -1,4 +1,4 @@
-/* A program against keystore.h may have functions that are named like the predecessor's. */
+/* Tests that a program with keystore.h may have functions with the names of the predecessor's. */
 
 #include "check.h"
 

@@ -1,4 +1,6 @@
-/* Calls in a destructor that runs when a thread ends; for some threads it is the first call. */
+/*
+ * Tests calls in a destructor that runs when a thread ends; for some threads it is the first call.
+ */
 
 #include "check.h"
 #include <pthread.h>

@@ -1,12 +1,12 @@
 /*
- * Many threads on one store, on every backend and pool; messages of each thread apart;
- * single-threaded stores.
+ * Tests many threads on one store, on every backend and pool; the separate last message of each
+ * thread; lock time-outs; and single-threaded stores.
  */
 
 #include "check.h"
 #include <pthread.h>
 
-/* Under memcheck each takes some thirty times as long. */
+/* Fewer keys under memcheck, which makes the program some thirty times slower. */
 #ifdef FEW
 enum { THREADS = 4, KEYS = 70, SHARED = 8 };
 #else
@@ -26,7 +26,7 @@ static int add_one(void *context, const void *old_value, size_t old_len, ks_byte
     return KS_UPDATE_SET;
 }
 
-/* Sets this thread's own keys, gets each back at once, then contends on the shared ones. */
+/* Sets keys that only this thread uses, reads each back at once, then updates the shared keys. */
 static void *work(void *context) {
     int thread = *(int *)context;
     char key[64], value[64];
@@ -88,7 +88,7 @@ static void many_threads(ks_store *store) {
     CHECK(ks_for_each(store, sum_up, &sum) == KS_OK && sum == (uint64_t)THREADS * KEYS);
 }
 
-/* A thread's message is its own. */
+/* Checks that a thread has its own last message. */
 static void *fail_alone(void *context) {
     (void)context;
     CHECK(strcmp(ks_last_error_message(), "") == 0);
@@ -129,7 +129,7 @@ static void *use_little_stack(void *context) {
     return NULL;
 }
 
-/* 64 KiB of stack are enough for every call, as the documentation says. */
+/* Checks that 64 KiB of stack are enough for every call, as the documentation says. */
 static inline void little_stack(ks_store *store) {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -154,8 +154,8 @@ static void single_threaded(void) {
 }
 
 /*
- * Where a reader is, while another thread would write: it has a lock, and keeps it until it is
- * told to go on.
+ * Progress of a reader while another thread tries to write. In the state INSIDE, the reader holds a
+ * lock, until the state becomes TOLD.
  */
 static struct {
     pthread_mutex_t mutex;
@@ -189,7 +189,7 @@ static void *read_slowly(void *context) {
     return NULL;
 }
 
-/* With a lock time-out a call waits no longer than it says, and has done nothing then. */
+/* Checks that a call gives up after the lock time-out, and has then done nothing. */
 static void lock_timeout(void) {
     for (size_t b = 0; b < sizeof BACKENDS / sizeof *BACKENDS; b++) {
         bool waits = BACKENDS[b] != KS_BACKEND_EPOCH;
@@ -213,7 +213,7 @@ static void lock_timeout(void) {
         CHECK(ks_set(shared, "k", 1, "newer", 5) == KS_OK && has(shared, "k", "newer"));
         CHECK(ks_close(shared) == KS_OK);
 
-        /* The longest there is: nothing overflows. */
+        /* The longest time-out, to check that nothing overflows. */
         options.lock_timeout_ns = UINT64_MAX;
         CHECK(ks_open(&options, &shared) == KS_OK);
         CHECK(ks_set(shared, "k", 1, "v", 1) == KS_OK && has(shared, "k", "v"));

@@ -1,6 +1,6 @@
 /*
- * dlclose leaves the library in memory, and its stores open: threads clean up in its code when
- * they end.
+ * Tests that dlclose leaves the library in memory and its stores open, because threads run its
+ * cleanup code when they end.
  *
  *     unload LIBRARY
  */
@@ -26,7 +26,7 @@ static int (*set)(ks_store *, const void *, size_t, const void *, size_t);
 static int (*close_store)(ks_store *);
 static ks_store *store;
 
-/* POSIX lets an object pointer hold a function; C does not let it be converted. */
+/* POSIX allows an object pointer to hold a function's address; C does not allow the conversion. */
 static void find(void *library, const char *name, void *function) {
     void *found = dlsym(library, name);
     CHECK(found != NULL);
@@ -46,7 +46,7 @@ int main(int argc, char **argv) {
     find(library, "ks_open", &open_store);
     find(library, "ks_set", &set);
     find(library, "ks_close", &close_store);
-    /* Another thread: while one that used the library lives, the system keeps it anyway. */
+    /* On another thread: while a thread that used the library lives, the system keeps it anyway. */
     CHECK(pthread_create(&thread, NULL, use, NULL) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(dlclose(library) == 0);

@@ -1,4 +1,4 @@
-/* Every verb on one key, on every backend and every pool. */
+/* Tests every operation on one key, on every backend and every pool. */
 
 #include "check.h"
 
@@ -13,7 +13,7 @@ static void set_get_delete(ks_store *store) {
     CHECK(ks_count(store, &count) == KS_OK && count == 2);
     CHECK(ks_exists(store, "apple", 5, &exists) == KS_OK && exists);
 
-    /* Overwriting with longer, shorter and no bytes. */
+    /* Overwrites with longer and shorter values, and with 0 bytes. */
     CHECK(ks_set(store, "apple", 5, "red, yellow or green", 20) == KS_OK);
     CHECK(has(store, "apple", "red, yellow or green"));
     CHECK(ks_set(store, "apple", 5, "-", 1) == KS_OK && has(store, "apple", "-"));
@@ -104,7 +104,7 @@ static void largest_and_too_large(ks_store *store) {
     CHECK(ks_get(store, key, SIZE_MAX, value, sizeof value, &length) == KS_INVALID_ARGUMENT);
 }
 
-/* Under memcheck each takes some thirty times as long. */
+/* Fewer keys under memcheck, which makes the program some thirty times slower. */
 #ifdef FEW
 enum { GROWTH = 700 };
 #else

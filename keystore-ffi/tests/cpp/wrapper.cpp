@@ -1,4 +1,4 @@
-// Every member of keystore.hpp, and what happens where a callback throws.
+// Tests every member of keystore.hpp, and callbacks that throw.
 
 #include <keystore.hpp>
 
@@ -19,7 +19,7 @@
 
 using namespace std::string_view_literals;
 
-// The code of the error that `call` throws; 0 where it throws none.
+// Returns the code of the error that `call` throws; 0 if it throws none.
 template <typename Call> static int code_of(Call call) {
     try {
         call();
@@ -112,11 +112,11 @@ static void errors(keystore::store &store) {
     store.clear();
 }
 
-// A value that cannot be copied is not taken. `refuse_above` is the largest block that operator
-// new hands out.
+// Checks that a value that cannot be copied is not taken. `refuse_above` is the size of the largest
+// block that operator new allocates.
 static std::size_t refuse_above = SIZE_MAX;
 
-// Not inlined: the compiler would take malloc and delete for a mismatch.
+// Not inlined, because the compiler would warn that malloc and delete do not match.
 __attribute__((noinline)) void *operator new(std::size_t size) {
     void *block = size > refuse_above ? nullptr : std::malloc(size);
     if (block == nullptr)
@@ -140,8 +140,8 @@ __attribute__((noinline)) void operator delete(void *block, std::size_t) noexcep
     CHECK(refused && store.take("k") == std::string(5000, 'v') && !store.contains("k"));
 }
 
-// An exception that a callback throws leaves the store open and usable, also if it comes from a
-// call inside.
+// Checks that an exception from a callback leaves the store open and usable, also if it comes from
+// a nested call.
 static void nested(keystore::store &store) {
     store.set("k", "v");
     int code = code_of([&] {
@@ -161,7 +161,8 @@ static void ownership() {
     ks_store *replaced = third.handle();
     third = std::move(second);
     CHECK(third.get("k") == "first");
-    // What was there is closed, and what was moved from takes no values that nobody would find.
+    // Assigning closes the old store; a store that was moved from refuses calls, so no value gets
+    // lost.
     std::size_t count;
     CHECK(ks_count(replaced, &count) == KS_NOT_INITIALISED);
     CHECK(second.handle() == nullptr && code_of([&] { second.set("k", "v"); }) == KS_NOT_INITIALISED);

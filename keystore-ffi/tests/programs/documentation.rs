@@ -1,10 +1,10 @@
-//! The C code in the documentation is what it says it is.
+//! Tests that the C code in the documentation compiles, runs and matches the example files.
 
 use std::fs;
 
 use crate::toolchain::{Language, Link, build, build_file, directory, file};
 
-/// The C blocks of `docs/c-api.md`, in order.
+/// Returns the C blocks of `docs/c-api.md`, in order.
 fn blocks() -> Vec<String> {
     let page = fs::read_to_string(file("../docs/c-api.md")).unwrap();
     let blocks = page.split("```c\n").skip(1);
@@ -19,7 +19,7 @@ fn every_c_block_of_the_documentation_compiles_and_every_program_runs() {
         let program = if block.contains("int main(") {
             block
         } else {
-            // A part of a program, which has a store.
+            // The block is part of a program, so it gets a main function and a store.
             format!(
                 "#include <keystore.h>\nint main(void) {{\nks_store *store;\n{block}\nif (status == KS_OK) ks_close(store);\n\
                  return status;\n}}\n"
@@ -32,7 +32,8 @@ fn every_c_block_of_the_documentation_compiles_and_every_program_runs() {
     }
 }
 
-/// What the page shows is the file that it names, and prints what the page says.
+/// Checks that the page shows the example file exactly, and that the example prints what the page
+/// says.
 #[test]
 fn the_callbacks_of_the_documentation_are_those_of_the_example() {
     let example = fs::read_to_string(file("examples/callbacks.c")).unwrap();
@@ -46,7 +47,7 @@ fn the_callbacks_of_the_documentation_are_those_of_the_example() {
     assert!(page.contains("prints `visits: 3`"));
 }
 
-/// A reader of the header or the page learns that signal handlers may not call.
+/// Checks that a reader of the header or the page learns that signal handlers may not call.
 #[test]
 fn the_headers_and_the_documentation_say_what_a_signal_handler_may_do() {
     for (page, sentence) in [
@@ -60,7 +61,7 @@ fn the_headers_and_the_documentation_say_what_a_signal_handler_may_do() {
     assert!(!header.contains("at any time"), "keystore.h promises calls at any time");
 }
 
-/// The functions of the header with what stands above each.
+/// Returns the functions of the header, each with the comment above it.
 fn functions(header: &str) -> Vec<(&str, &str)> {
     let mut functions = Vec::new();
     for (at, _) in header.match_indices("\nint ks_") {
@@ -71,14 +72,15 @@ fn functions(header: &str) -> Vec<(&str, &str)> {
     functions
 }
 
-/// Any call on a store may be the first of its thread, which takes memory.
+/// Checks that every function with a store mentions KS_OUT_OF_MEMORY, because any call may be the
+/// first of its thread, which allocates.
 #[test]
 fn every_function_with_a_store_says_that_memory_may_run_out() {
     let header = fs::read_to_string(file("include/keystore.h")).unwrap();
     let functions = functions(&header);
     assert!(functions.len() >= 20, "{functions:?}");
     for (name, comment) in functions {
-        // These enter no table.
+        // These functions never enter a table, so they allocate nothing for the thread.
         if ["ks_options_init", "ks_close", "ks_count"].contains(&name) {
             continue;
         }
@@ -90,7 +92,7 @@ fn every_function_with_a_store_says_that_memory_may_run_out() {
     }
 }
 
-/// The defaults that the header names are those that ks_options_init gives.
+/// Checks that the defaults that the header names are the ones that ks_options_init sets.
 #[test]
 fn the_header_names_the_defaults_that_there_are() {
     let header = fs::read_to_string(file("include/keystore.h")).unwrap();

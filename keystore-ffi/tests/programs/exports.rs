@@ -1,5 +1,5 @@
-//! Whatever else is linked into the shared library stays inside: what can be seen are the functions
-//! of the header, all of them and nothing else.
+//! Tests that the shared library exports exactly the functions of the header, and no name of the
+//! crates that are linked into it.
 
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ fn the_shared_library_exports_the_functions_of_the_header_and_nothing_else() {
     assert_eq!(sorted(defined(&library().shared)), declared);
 }
 
-/// A program may have functions of its own that are named like the predecessor's.
+/// Checks this because a program may have its own functions with the predecessor's names.
 #[test]
 fn neither_form_of_the_library_has_the_predecessors_functions() {
     let theirs = declared(&file("legacy/include/key_store.h"));

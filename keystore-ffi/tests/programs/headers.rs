@@ -1,4 +1,4 @@
-//! The headers are clean in every standard that they promise.
+//! Tests that the headers compile without warnings in every standard that they promise.
 
 use crate::standards::check;
 use crate::toolchain::{Language, file};
@@ -14,7 +14,7 @@ fn the_headers_are_clean_cxx() {
     check(Language::Cxx, "include/keystore.hpp", &["c++17", "c++20"]);
 }
 
-/// What CMake is told of the version is written by hand.
+/// Checks that the version for CMake, which is written by hand, is the version of the package.
 #[test]
 fn cmake_is_told_this_version() {
     let config = std::fs::read_to_string(file("cmake/keystore-config-version.cmake")).unwrap();

@@ -1,8 +1,8 @@
-//! C programs against `keystore.h`.
+//! Tests of C programs that use `keystore.h`.
 
 use crate::toolchain::{Language, Link, build, library};
 
-/// Builds a program with each form of the library, runs both, and returns what they print, which is
+/// Builds a program with each form of the library and runs both. Returns the output, which must be
 /// the same.
 pub fn build_and_run(language: Language, source: &str) -> String {
     let printed = build(language, source, Link::Static, &[]).run(&[]);
@@ -51,14 +51,14 @@ fn own_names() {
     build_and_run(Language::C, "tests/c/own_names.c");
 }
 
-/// Every function on a thread for which `malloc` fails at its first, second, … call.
+/// Calls every function on a thread for which `malloc` fails at its first, second, … call.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn no_call_ends_the_process_where_memory_runs_out() {
     build_and_run(Language::C, "tests/c/out_of_memory.c");
 }
 
-/// The same on threads that call for the first time.
+/// Does the same on threads that call for the first time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn no_first_call_of_a_thread_ends_the_process_where_memory_runs_out() {
@@ -70,7 +70,7 @@ fn no_first_call_of_a_thread_ends_the_process_where_memory_runs_out() {
 #[cfg(target_os = "linux")]
 #[test]
 fn dlclose_leaves_the_library_where_threads_still_need_it() {
-    // Linked with nothing of the library: it opens the shared one itself.
+    // Uses no function of the static library: the program opens the shared library with dlopen.
     let program = build(Language::C, "tests/c/unload.c", Link::Static, &[]);
     program.run(&[library().shared.to_str().unwrap()]);
 }

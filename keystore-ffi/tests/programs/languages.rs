@@ -1,4 +1,5 @@
-//! The wrappers and examples that people copy, each run as its language runs programs.
+//! Tests of the wrappers and examples that people copy. Each is run as programs of its language are
+//! run.
 
 use std::env;
 use std::fs;
@@ -8,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::keystore_h::build_and_run;
 use crate::toolchain::{Language, Link, build, directory, file, is_there, library, run};
 
-/// A text, and what an example that counts its words prints.
+/// A text, and the output of an example that counts its words.
 const TEXT: &str = "the quick brown fox jumps over the lazy dog and the dog sleeps\n";
 const WORDS: [&str; 10] = [
     "3 the", "2 dog", "1 sleeps", "1 quick", "1 over", "1 lazy", "1 jumps", "1 fox", "1 brown",
@@ -63,7 +64,7 @@ fn node() {
     if !is_there("node", install) || !is_there("npm", install) {
         return;
     }
-    // Kept from run to run, so that koffi is fetched once.
+    // The folder is kept from run to run, so that koffi is downloaded only once.
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
     fs::create_dir_all(&directory).unwrap();
     let sources =
@@ -72,7 +73,7 @@ fn node() {
         fs::copy(file(folder).join(name), directory.join(name)).unwrap();
     }
     if !directory.join("node_modules/koffi/package.json").exists() {
-        // koffi comes with its binaries: nothing is compiled.
+        // koffi comes with its binaries, so nothing is compiled.
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
             .current_dir(&directory);

@@ -1,19 +1,19 @@
-//! The library, as cargo builds it: for the tests of either C library, and for the benchmark.
+//! Builds the library with cargo, for the tests of both C libraries and for the benchmark.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The library's two forms.
+/// The two forms of the library.
 pub struct Library {
     pub shared: PathBuf,
     pub archive: PathBuf,
 }
 
 impl Library {
-    /// Builds the library of this test's package in a profile, in the target directory that this
-    /// program was built in, and asks cargo where it is: cargo only promises the names of what it
-    /// was asked to build.
+    /// Builds the library of this test's package in a profile, in the target directory of this
+    /// program. The paths come from cargo's messages, because cargo guarantees file names only
+    /// there.
     pub fn build(profile: &str) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

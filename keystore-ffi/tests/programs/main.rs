@@ -1,5 +1,5 @@
-//! Programs in other languages against the headers and the library, as a user would build and run
-//! them.
+//! Tests that build and run programs in other languages, with the headers and the library, as a
+//! user would.
 
 mod documentation;
 mod exports;

@@ -1,4 +1,4 @@
-//! Every test program, with its memory watched.
+//! Tests that run every test program under memcheck and the sanitizers.
 
 #![cfg(target_os = "linux")]
 

@@ -1,8 +1,8 @@
-//! Whether headers are clean in the standards that they promise.
+//! Checks that headers compile without warnings in the standards that they promise.
 
 use crate::toolchain::{Language, file, run};
 
-/// Compiles a header by itself, in each of these standards.
+/// Compiles a header alone, in each of these standards.
 pub fn check(language: Language, header: &str, standards: &[&str]) {
     let kind = match language {
         Language::C => "c",

@@ -1,4 +1,4 @@
-//! The names that a library has for the linker, and those that its headers declare.
+//! Reads the symbol names of a library, and the function names of its headers.
 
 #![cfg(target_os = "linux")]
 
@@ -9,8 +9,8 @@ use crate::toolchain::run;
 
 const INSTALL_NM: &str = "`apt-get install binutils` on Debian";
 
-/// The functions that a header declares: the names before the first parenthesis of a line that
-/// starts with a type.
+/// Returns the functions that a header declares: the name before the first parenthesis of each line
+/// that starts with a type.
 pub fn declared(header: &Path) -> Vec<String> {
     let name = |line: &str| line.split_once('(')?.0.rsplit([' ', '*']).next().map(str::to_owned);
     std::fs::read_to_string(header)
@@ -23,8 +23,8 @@ pub fn declared(header: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The names that a library defines for others: those that a shared one exports, or the global ones
-/// of an archive.
+/// Returns the names that a library defines for others: the exported names of a shared library, or
+/// the global names of an archive.
 pub fn defined(library: &Path) -> Vec<String> {
     let dynamic = library.extension().is_some_and(|extension| extension == "so");
     let mut nm = Command::new("nm");
@@ -33,7 +33,7 @@ pub fn defined(library: &Path) -> Vec<String> {
     listing.lines().filter_map(|line| line.split(' ').nth(2).map(str::to_owned)).collect()
 }
 
-/// Both lists in order, to be compared.
+/// Returns the names in sorted order.
 pub fn sorted(mut names: Vec<String>) -> Vec<String> {
     names.sort_unstable();
     names

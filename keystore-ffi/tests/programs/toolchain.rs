@@ -1,4 +1,4 @@
-//! The C library that is tested, the system's compilers, and what they make of a program.
+//! Builds test programs with the system's compilers and the C library under test, and runs them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use crate::library::Library;
 
-/// What a program has to link beside the static library.
+/// Libraries that a program must link in addition to the static library.
 const SYSTEM_LIBRARIES: &[&str] =
     if cfg!(target_os = "linux") { &["-lpthread", "-ldl", "-lm"] } else { &["-lpthread", "-lm"] };
 
-/// The library in the profile that this test runs in: after `cargo test` there is nothing left to
-/// compile.
+/// Returns the library in the profile of this test, so that nothing is left to compile after `cargo
+/// test`.
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -33,18 +33,18 @@ pub fn library() -> &'static Library {
     })
 }
 
-/// The path of a file of this crate.
+/// Returns the path of a file of this crate.
 pub fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// A directory of this test's own, which goes with it.
+/// Creates a directory for one test, which is deleted on drop.
 pub fn directory() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// Runs a command to its end and returns what it prints; what it is and what it said where it
-/// fails. `install` says how to get a program that is not there.
+/// Runs a command to its end and returns its output. Panics with the command and its output if it
+/// fails. `install` says how to install the program if it is missing.
 pub fn run(command: &mut Command, install: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {
         panic!("{:?} cannot be run ({error}); install it: {install}", command.get_program())
@@ -55,8 +55,8 @@ pub fn run(command: &mut Command, install: &str) -> String {
     stdout.into_owned()
 }
 
-/// Whether a tool is there that the library does not need. CI has them all: there it must be.
-/// Elsewhere a test that lacks its tool says so.
+/// Returns whether an optional tool is installed. CI has all tools, so there a missing tool fails
+/// the test. Elsewhere the test is skipped with a message.
 pub fn is_there(tool: &str, install: &str) -> bool {
     let there =
         Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
@@ -67,7 +67,7 @@ pub fn is_there(tool: &str, install: &str) -> bool {
     there
 }
 
-/// The languages that compilers are run for.
+/// Languages with a compiler.
 #[derive(Clone, Copy)]
 pub enum Language {
     C,
@@ -75,14 +75,14 @@ pub enum Language {
 }
 
 impl Language {
-    /// The compiler: the one that the environment names, or the usual one.
+    /// Returns the compiler: the one that the environment variable names, or the usual one.
     pub fn compiler(self) -> Command {
         let (variable, name) = match self {
             Self::C => ("CC", "cc"),
             Self::Cxx => ("CXX", "c++"),
         };
         let mut compiler = Command::new(env::var_os(variable).unwrap_or_else(|| name.into()));
-        // Nothing that a compiler can complain about.
+        // Every warning is an error.
         compiler.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror"]);
         compiler
     }
@@ -99,26 +99,25 @@ impl Language {
     }
 }
 
-/// Which form of the library a program is linked with.
+/// The form of the library that a program is linked with.
 #[derive(Clone, Copy)]
 pub enum Link {
     Static,
     Shared,
 }
 
-/// A program that was built.
+/// A program that was built, in a directory that lives as long.
 pub struct Program {
     pub path: PathBuf,
     _directory: TempDir,
 }
 
-/// Builds a program from a source file of this crate, with these arguments for the compiler beside
-/// the usual.
+/// Builds a program from a source file of this crate, with additional arguments for the compiler.
 pub fn build(language: Language, source: &str, link: Link, arguments: &[&str]) -> Program {
     build_file(language, &file(source), link, arguments)
 }
 
-/// [`build`], from a source file anywhere.
+/// Does what [`build`] does, with a source file anywhere.
 pub fn build_file(language: Language, source: &Path, link: Link, arguments: &[&str]) -> Program {
     let directory = directory();
     let path = directory.path().join("program");
@@ -147,7 +146,7 @@ pub fn build_file(language: Language, source: &Path, link: Link, arguments: &[&s
 }
 
 impl Program {
-    /// Runs it and returns what it prints.
+    /// Runs the program and returns its output.
     pub fn run(&self, arguments: &[&str]) -> String {
         run(Command::new(&self.path).args(arguments), "it was just built")
     }

@@ -1,6 +1,6 @@
-//! Tools that see more of a program's memory than it does itself: valgrind's memcheck, and the
-//! sanitizers for addresses, leaks and undefined behaviour. Programs run on fewer keys there:
-//! memcheck makes them some thirty times slower.
+//! Runs programs under tools that find memory errors: valgrind's memcheck, and the sanitizers for
+//! addresses, leaks and undefined behaviour. Programs use fewer keys there, because memcheck makes
+//! them some thirty times slower.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ use crate::toolchain::{Language, Link, build, is_there, run};
 
 const FEW: &[&str] = &["-DFEW", "-D_POSIX_C_SOURCE=200809L"];
 
-/// Runs a program under memcheck: any wrong access, and any block that is lost, fails.
+/// Runs a program under memcheck. Any invalid access and any leaked block fails the test.
 pub fn memcheck(language: Language, source: &str, arguments: &[&str]) {
     let install = "`apt-get install valgrind` on Debian";
     if !is_there("valgrind", install) {
@@ -29,14 +29,14 @@ pub fn memcheck(language: Language, source: &str, arguments: &[&str]) {
     run(&mut valgrind, install);
 }
 
-/// Runs a program that the sanitizers watch.
+/// Runs a program that is compiled with the sanitizers.
 pub fn sanitize(language: Language, source: &str, arguments: &[&str]) {
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     let program = build(language, source, Link::Static, &[FEW, &sanitizers].concat());
     program.run(arguments);
 }
 
-/// Tests that run each of these programs under both.
+/// Defines tests that run each of these programs under memcheck and under the sanitizers.
 macro_rules! watched {
     ($($name:ident: $language:ident $source:literal $arguments:expr;)*) => {
         mod memcheck {

@@ -1,4 +1,4 @@
-//! Entries that come and go, so that the table grows and shrinks under those who make calls.
+//! Adds and removes entries, so that the table grows and shrinks while other threads make calls.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,12 +8,12 @@ use rand::{RngExt, SeedableRng};
 
 use super::Checked;
 
-/// The most entries that pass by at once, as a power of two: from one bucket the table doubles some
-/// eleven times.
+/// Base-2 logarithm of the largest number of entries that are added at once. With that many, a
+/// table of one bucket doubles about eleven times.
 const MOST_BITS: u32 = 13;
 
-/// Lets entries come and go until `stop`. Every entry is looked up while it is there, and some
-/// after they have gone.
+/// Adds and removes entries until `stop`. Looks up every entry while it is present, and some
+/// entries after they were removed.
 pub(super) fn run<K: Keystore + ?Sized>(store: &K, seed: u64, stop: &AtomicBool) -> Checked {
     let mut churn = Churn { store, size: 0, checked: Checked::default() };
     let mut rng = SmallRng::seed_from_u64(!seed);
@@ -34,7 +34,7 @@ pub(super) fn run<K: Keystore + ?Sized>(store: &K, seed: u64, stop: &AtomicBool)
     churn.checked
 }
 
-/// Returns the key of passer-by `n`.
+/// Returns the key of temporary entry `n`.
 fn key(n: u64) -> [u8; 10] {
     let mut key = *b"by........";
     key[2..].copy_from_slice(&n.to_be_bytes());
@@ -43,7 +43,7 @@ fn key(n: u64) -> [u8; 10] {
 
 struct Churn<'a, K: ?Sized> {
     store: &'a K,
-    /// Bytes of the table when it was looked at last.
+    /// Bytes of the table at the last measurement.
     size: u64,
     checked: Checked,
 }
@@ -53,14 +53,14 @@ impl<K: Keystore + ?Sized> Churn<'_, K> {
         self.checked.lost += u64::from(!holds);
     }
 
-    /// Counts it where the table has another size than it had.
+    /// Counts a resize if the size of the table has changed.
     fn look_at_size(&mut self) {
         let size = self.store.table_bytes().unwrap_or(self.size);
         self.checked.resizes += u64::from(size != self.size);
         self.size = size;
     }
 
-    /// Adds the entries, some in batches; whether all came before `stop`.
+    /// Adds the entries, some in batches. Returns whether all were added before `stop`.
     fn come(&mut self, keys: &[[u8; 10]], stop: &AtomicBool) -> bool {
         for (at, chunk) in keys.chunks(32).enumerate() {
             if stop.load(Ordering::Relaxed) {
@@ -81,7 +81,8 @@ impl<K: Keystore + ?Sized> Churn<'_, K> {
         true
     }
 
-    /// Looks whether the entries are there, each with its own key for a value, or are not.
+    /// Checks that the entries are present, each with its own key as its value, or that all are
+    /// absent.
     fn look(&mut self, keys: &[[u8; 10]], there: bool) {
         for key in keys {
             let mut whole = false;
@@ -90,8 +91,8 @@ impl<K: Keystore + ?Sized> Churn<'_, K> {
         }
     }
 
-    /// Removes the entries, one by one, in batches, or in a walk that has to leave all others
-    /// alone.
+    /// Removes the entries: one by one, in batches, or by a scan that must leave all other entries
+    /// unchanged.
     fn go(&mut self, keys: &[[u8; 10]], rng: &mut SmallRng) {
         match rng.random_range(0..3) {
             0 => keys.iter().for_each(|key| drop(self.store.delete(key))),

@@ -1,5 +1,5 @@
-//! The history of one key: cut into pieces, given to the checker, and printed where no register
-//! could have it.
+//! The history of one key: it is cut into pieces and checked, and printed if no register could have
+//! produced it.
 
 use std::fmt;
 
@@ -12,14 +12,15 @@ use super::register::{Operation, Register, Value};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event {
     pub(super) thread: usize,
-    /// The number that was taken before the call.
+    /// Number that the clock gave before the call.
     pub(super) called: u64,
-    /// The number that was taken after the return.
+    /// Number that the clock gave after the return.
     pub(super) returned: u64,
     pub(super) operation: Operation,
 }
 
-/// A history, or a part of one, that no register could have. Prints as one line for each call.
+/// A history, or a part of one, that no register could have produced. It prints as one line per
+/// call.
 #[derive(Clone, Debug)]
 pub struct Violation {
     key: Vec<u8>,
@@ -27,19 +28,19 @@ pub struct Violation {
     events: Vec<Event>,
 }
 
-/// What checking a history gave.
+/// The result of checking a history.
 pub(super) struct Outcome {
     pub(super) violation: Option<Violation>,
-    /// Calls in the longest piece.
+    /// Number of calls in the longest piece.
     pub(super) longest: usize,
 }
 
-/// A piece of a history is not cut shorter than this: to check a few calls more takes less time
-/// than to begin anew.
+/// Minimum number of calls in a piece. Checking a few more calls takes less time than starting the
+/// checker again.
 const WORTH_CUTTING: usize = 24;
 
-/// Checks the history of `key`, which held `begin` before. The events are in the order of their
-/// calls.
+/// Checks the history of `key`, whose value was `begin` before. The events are in the order of
+/// their calls.
 pub(super) fn check(key: &[u8], begin: Value, events: &[Event]) -> Outcome {
     let mut outcome = Outcome { violation: None, longest: 0 };
     for (begin, piece) in Pieces::new(begin, events) {
@@ -54,8 +55,8 @@ pub(super) fn check(key: &[u8], begin: Value, events: &[Event]) -> Outcome {
 }
 
 fn is_linearizable(begin: Value, events: &[Event]) -> bool {
-    // The checker wants calls and returns in their order, and what a history begins with as its
-    // first call.
+    // The checker requires calls and returns in their order, and the initial value as the first
+    // call.
     let mut points: Vec<(u64, usize, Action<Operation>)> = Vec::with_capacity(2 * events.len());
     for (at, event) in events.iter().enumerate() {
         points.push((event.called, at + 1, Action::Call(event.operation)));
@@ -68,12 +69,12 @@ fn is_linearizable(begin: Value, events: &[Event]) -> bool {
     WGLChecker::<Register>::is_linearizable(History::from_actions(actions))
 }
 
-/// The pieces of a history, each with what the key holds before it.
+/// The pieces of a history, each with the value that the key has before it.
 ///
-/// A piece ends with a call that no other overlaps and whose answer says what the key holds after
-/// it. All calls before it had returned, all after it had not been made; so in every order that the
-/// checker may choose, the former come before it and the latter after. The whole has such an order
-/// if and only if the pieces have.
+/// A piece ends with a call that no other call overlaps and whose answer tells the value of the key
+/// after it. All calls before it have returned, and no call after it has been made. So in every
+/// order that the checker may choose, the calls before it come first and the calls after it come
+/// last. The whole history has a valid order if and only if each piece has one.
 struct Pieces<'a> {
     begin: Value,
     events: &'a [Event],

@@ -1,33 +1,36 @@
-//! Linearizability: what threads saw of a few hot keys, checked against a register that one thread
-//! uses at a time.
+//! Linearizability: checks the answers that threads got for a few hot keys against a register that
+//! one thread uses.
 //!
 //! An operation on one key promises to take effect at one instant between its call and its return.
-//! Then the calls of all threads on a key can be put in *one* order, which a register with one user
-//! could have answered in just the same way, and in which no call comes before another that had
-//! returned before it was made. Whether there is such an order is decided by a known checker: the
-//! algorithm of Wing and Gong (1993) with the improvements of Lowe (2017), in the form that Horn
-//! and Kroening describe (arXiv 1504.00204), as the crate todc-utils has it. A history of one key
-//! is enough for one check, since linearizability is a property of each object by itself (Herlihy
-//! and Wing, 1990).
+//! Then the calls of all threads on a key can be put in *one* order with two properties. A register
+//! with one user would give the same answers in that order. And if a call returned before another
+//! was made, it comes first in the order. A known checker decides whether there is such an order:
+//! the algorithm of Wing and Gong (1993) with the improvements of Lowe (2017), in the form that
+//! Horn and Kroening describe (arXiv 1504.00204), as implemented by the crate todc-utils. It is
+//! enough to check the history of each key separately, because a history is linearizable if and
+//! only if the history of each object is (Herlihy and Wing, 1990).
 //!
 //! # What is done
 //!
-//! Threads go from round to round together. In a round each makes some calls, of every operation,
-//! on the few hot keys, and takes a number from one counter before and after each. The counter is
-//! read and raised in one step that orders everything around it, so a return that has a smaller
-//! number than a call really came before it. Then the threads share the keys among themselves and
-//! check the histories. Meanwhile another thread makes the table grow and shrink (`churn`).
+//! All threads go through rounds together. In a round each thread makes some calls, of every
+//! operation, on the few hot keys. Before and after each call it takes a number from one counter.
+//! It reads and increments the counter in one atomic step that orders all memory accesses around
+//! it. So if the number of a return is smaller than the number of a call, the return really came
+//! first. Then the threads divide the keys among themselves and check the histories. During all
+//! this, another thread makes the table grow and shrink (`churn`).
 //!
 //! The checker's time grows fast with the length of a history. So a history is cut at calls that no
-//! other overlaps and whose answer tells what the key holds then: whatever came before has taken
-//! effect, and what comes after begins with that. The cut changes no verdict (`history`).
+//! other call overlaps and whose answer tells the value of the key at that moment. Everything
+//! before the cut has taken effect, and what comes after starts with that value. The cut changes no
+//! verdict (`history`).
 //!
-//! # What it cannot see
+//! # What it cannot find
 //!
-//! Only those interleavings that happen. The pool yields (`Yielding`) and closures let other
-//! threads go first, so that calls overlap on a machine of few processors too; the model checks go
-//! through interleavings one by one. And taking numbers orders memory between calls: an effect that
-//! is merely late, and is seen when the next call is made, is not noticed.
+//! The check sees only the interleavings that happen. The pool yields (`Yielding`), and closures
+//! let other threads go first, so that calls overlap also on a machine with few processors. The
+//! model checks go through interleavings one by one. Besides, taking the numbers orders memory
+//! between calls. So the check does not notice an effect that is only late and becomes visible when
+//! the next call is made.
 
 mod churn;
 mod history;
@@ -51,20 +54,22 @@ use self::record::Recorder;
 use self::register::Value;
 pub(crate) use self::yielding::Yielding;
 
-/// The most threads that make calls.
+/// Largest number of threads that make calls.
 pub const MAX_THREADS: usize = 256;
 
-/// How a check is made.
+/// Options of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Threads that make calls, 2 to [`MAX_THREADS`]. One more makes the table grow and shrink.
+    /// Number of threads that make calls, 2 to [`MAX_THREADS`]. One more thread makes the table
+    /// grow and shrink.
     pub threads: usize,
-    /// Hot keys, from 1 to 64. The fewer, the more calls meet.
+    /// Number of hot keys, from 1 to 64. With fewer keys, more calls overlap.
     pub keys: usize,
-    /// Calls of each thread in a round, 1 to 4,096. The longer a round, the longer a history can
-    /// become where a thread is stopped in the midst of a call, and the checker's time with it.
+    /// Number of calls of each thread in a round, 1 to 4,096. In a longer round, a history can
+    /// become longer if a thread is paused in the middle of a call, and then the checker takes
+    /// longer.
     pub calls: usize,
-    /// Where the draw of calls begins.
+    /// Seed of the random choice of calls.
     pub seed: u64,
 }
 
@@ -78,8 +83,8 @@ impl Options {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the
-    /// limit.
+    /// [`Error::InvalidArgument`] names the first field that is outside its limits, its value and
+    /// the limit.
     pub fn validate(&self) -> Result<()> {
         if !(2..=MAX_THREADS).contains(&self.threads) {
             return Err(Error::invalid_argument("threads", self.threads, "from 2 to 256"));
@@ -94,33 +99,36 @@ impl Options {
     }
 }
 
-/// What was checked, and what was found.
+/// The result of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Checked {
-    /// Calls on hot keys whose answers were checked; a batch counts once for each of its keys.
+    /// Number of calls on hot keys whose answers were checked. A batch counts once for each of its
+    /// keys.
     pub operations: u64,
-    /// Histories that were checked: one for each hot key and round.
+    /// Number of histories that were checked: one for each hot key and round.
     pub histories: u64,
-    /// The longest history that had to be checked in one piece.
+    /// Number of calls in the longest history that was checked in one piece.
     pub longest: usize,
-    /// Times the table became larger or smaller.
+    /// Number of times that the table became larger or smaller.
     pub resizes: u64,
-    /// Entries that came and went to make it do so, each looked up while it was there.
+    /// Number of temporary entries that were added to make it do so. Each was looked up while it
+    /// was present.
     pub passers_by: u64,
-    /// Entries among these that could not be found, or were there after they had been removed.
+    /// Number of errors with these entries: not found while present, or found after they were
+    /// removed.
     pub lost: u64,
-    /// The histories that no register could have, as far as they are kept: the first ten.
+    /// The first ten histories that no register could have produced.
     pub violations: Vec<Violation>,
 }
 
 impl Checked {
-    /// Returns whether nothing was found wrong.
+    /// Returns whether no error was found.
     #[must_use]
     pub const fn passed(&self) -> bool {
         self.lost == 0 && self.violations.is_empty()
     }
 
-    /// Adds what another check found.
+    /// Adds the result of another check.
     pub fn add(&mut self, other: Self) {
         self.operations += other.operations;
         self.histories += other.histories;
@@ -133,11 +141,11 @@ impl Checked {
     }
 }
 
-/// Violations that are kept. One is enough to fail.
+/// Largest number of violations that are kept. One is enough to fail.
 const MAX_VIOLATIONS: usize = 10;
 
-/// Checks `store` until `end`, or until something is found wrong; at least one round. Hot keys
-/// begin with `hot`, others with `by`; what else the store holds is left alone.
+/// Checks `store` until `end`, or until an error is found, for at least one round. Hot keys begin
+/// with `hot`, other keys with `by`. Other entries of the store are left unchanged.
 ///
 /// # Errors
 /// Returns the errors of [`Options::validate`]. An operation that returns an error is a
@@ -181,34 +189,35 @@ where
     Ok(checked)
 }
 
-/// Returns the hot key of number `n`: of three bytes to some hundreds.
+/// Returns the hot key of number `n`, which has between three and some hundred bytes.
 fn hot_key(n: usize) -> Vec<u8> {
     let mut key = format!("hot{n}").into_bytes();
     key.resize([4, 8, 16, 300][n % 4].max(key.len()), b'.');
     key
 }
 
-/// What the threads that make calls share.
+/// Shared state of the threads that make calls.
 struct Rounds<'a> {
     options: &'a Options,
     keys: &'a [Vec<u8>],
-    /// The numbers that calls and returns get.
+    /// Counter that gives the numbers of calls and returns.
     clock: AtomicU64,
     barrier: Barrier,
-    /// By thread: what it called in the round, with the key's number.
+    /// For each thread, its calls in the round, each with the number of its key.
     logs: Vec<RwLock<Vec<(usize, Event)>>>,
-    /// Whether this round was the last.
+    /// Whether this round is the last.
     ended: AtomicBool,
     checked: Mutex<Checked>,
-    /// Of a thread that panicked. It goes on to the end of the round, for the others wait for it.
+    /// Payload of a panic. The thread that panicked still finishes the round, because the others
+    /// wait for it.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl Rounds<'_> {
-    /// Goes from round to round as thread number `thread`.
+    /// Goes through the rounds as thread number `thread`.
     fn take_part<K: Keystore + ?Sized>(&self, store: &K, thread: usize, end: Instant) {
         let mut recorder = Recorder::new(store, self.keys, &self.clock, thread, self.options.seed);
-        // By key: what it holds, for the keys that this thread checks.
+        // By key: its value, for the keys that this thread checks.
         let mut held = vec![Value::Absent; self.keys.len()];
         let mut mine = Checked::default();
         loop {
@@ -235,8 +244,8 @@ impl Rounds<'_> {
         self.checked.lock().unwrap_or_else(PoisonError::into_inner).add(mine);
     }
 
-    /// Keeps a panic for when all threads have come to the end of the round, which is then the
-    /// last.
+    /// Runs `work` and keeps its panic, if any, until all threads have finished the round. That
+    /// round is then the last.
     fn caught(&self, work: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
@@ -244,7 +253,8 @@ impl Rounds<'_> {
         }
     }
 
-    /// Checks the round's history of a key that held `begin` before it: what the key holds now.
+    /// Checks the round's history of a key whose value was `begin` before it. Returns the value
+    /// now.
     fn check_key<K: Keystore + ?Sized>(
         &self,
         recorder: &mut Recorder<'_, K>,
@@ -252,8 +262,8 @@ impl Rounds<'_> {
         begin: Value,
         checked: &mut Checked,
     ) -> Value {
-        // Nobody makes calls on the key now, so this says what it holds, and what its next history
-        // begins with.
+        // No thread makes calls on the key now, so this read returns the value that the next
+        // history begins with.
         let last = recorder.read_alone(key);
         let history = self.history_of(key, last);
         let Outcome { violation, longest } = history::check(&self.keys[key], begin, &history);

@@ -1,4 +1,4 @@
-//! A thread that calls every operation, and writes down what it called and what came back.
+//! Calls every operation on one thread, and records each call and its answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,19 +11,19 @@ use super::register::{Operation, Value};
 use super::yielding::yield_sometimes;
 use crate::value::{Stamp, read_value, write_value};
 
-/// Lengths of values, bytes: some alike, so that a value is written over another in place; some for
-/// other size classes.
+/// Lengths of values in bytes. Some are equal, so that a value is overwritten in place; others are
+/// in other size classes.
 const LENGTHS: [usize; 8] = [16, 24, 24, 64, 64, 100, 500, 4000];
 
-/// One thread's hand in the calls.
+/// One thread's recorder of calls.
 pub(super) struct Recorder<'a, K: ?Sized> {
     store: &'a K,
     keys: &'a [Vec<u8>],
     clock: &'a AtomicU64,
     thread: usize,
-    /// Values written so far, over all keys.
+    /// Number of values written so far, over all keys.
     written: u64,
-    /// By key: what this thread saw of it last.
+    /// By key: the value that this thread saw last.
     seen: Vec<Value>,
     rng: SmallRng,
     scratch: Vec<u8>,
@@ -49,7 +49,7 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         Self { store, keys, clock, thread, written: 0, seen, rng, scratch: Vec::new() }
     }
 
-    /// Makes so many calls, and appends them to `log` with their keys' numbers.
+    /// Makes this many calls, and appends them to `log`, each with the number of its key.
     pub(super) fn round(&mut self, calls: usize, log: &mut Vec<(usize, Event)>) {
         for _ in 0..calls {
             let key = self.rng.random_range(0..self.keys.len());
@@ -70,24 +70,24 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         }
     }
 
-    /// Reads a key while nobody else makes calls.
+    /// Reads a key while no other thread makes calls.
     pub(super) fn read_alone(&mut self, key: usize) -> Event {
         let mut log = Vec::with_capacity(1);
         self.read(key, &mut log);
         log[0].1
     }
 
-    /// Makes a call between two numbers of the clock.
+    /// Makes a call, and takes a number of the clock before and after it.
     fn timed<T>(&self, call: impl FnOnce() -> T) -> Timed<T> {
-        // Each number is taken in one step that nothing may be moved across, neither by the
-        // compiler nor by the processor: a call lies between its numbers.
+        // Taking a number is one atomic step. Neither the compiler nor the processor may move
+        // memory accesses across it, so the call really lies between its numbers.
         let called = self.clock.fetch_add(1, Ordering::SeqCst);
         let answer = call();
         let returned = self.clock.fetch_add(1, Ordering::SeqCst);
         Timed { called, returned, answer }
     }
 
-    /// Writes down a call on one key. An error is an answer that no register gives.
+    /// Records a call on one key. An error is recorded as an answer that no register gives.
     fn note<T>(
         &mut self,
         log: &mut Vec<(usize, Event)>,
@@ -107,14 +107,14 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         log.push((key, Event { thread: self.thread, called, returned, operation }));
     }
 
-    /// Returns a new value for a key: what it is, and its bytes.
+    /// Returns a new value for a key, and its bytes.
     fn draw(&mut self, key: usize) -> (Value, Vec<u8>) {
         let stamp = Stamp::new(self.thread, self.written);
         self.written += 1;
         (Value::Whole(stamp), bytes_of(key, stamp))
     }
 
-    /// Returns what some bytes are, which were found under a key.
+    /// Returns the value that the bytes found under a key stand for.
     fn known(&mut self, key: usize, bytes: Option<&[u8]>) -> Value {
         known(key, bytes, &mut self.scratch)
     }
@@ -218,7 +218,8 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         self.note(log, "take", key, timed, |_| Operation::Take(taken));
     }
 
-    /// Writes down a batch on all keys, as one call on each, all made and returned with the batch.
+    /// Records a batch on all keys as one call on each key. Each call has the numbers of the whole
+    /// batch.
     fn note_batch<T: Copy>(
         &mut self,
         log: &mut Vec<(usize, Event)>,
@@ -281,8 +282,8 @@ fn all_or_none<T>(count: usize, all: usize, of_all: T, of_none: T) -> Option<T> 
     }
 }
 
-/// Returns the bytes of a key's value with this stamp. A stamp has one length, so that the bytes
-/// can be taken again.
+/// Returns the bytes of a key's value with this stamp. The length follows from the stamp, so that
+/// the bytes can be computed again.
 fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     let sequence = stamp.origin().map_or(0, |(thread, sequence)| sequence as usize * 5 + thread);
     let mut bytes = vec![0; LENGTHS[sequence % LENGTHS.len()]];
@@ -290,7 +291,7 @@ fn bytes_of(key: usize, stamp: Stamp) -> Vec<u8> {
     bytes
 }
 
-/// Returns what some bytes are, which were found under a key.
+/// Returns the value that the bytes found under a key stand for.
 fn known(key: usize, bytes: Option<&[u8]>, scratch: &mut Vec<u8>) -> Value {
     let Some(bytes) = bytes else { return Value::Absent };
     match read_value(bytes, scratch) {

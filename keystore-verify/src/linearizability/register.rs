@@ -1,5 +1,5 @@
-//! What one thread alone would see: a register that is empty or holds a value, and the operations
-//! on it.
+//! The model: a register that is empty or holds a value, and the operations on it as one thread
+//! alone would see them.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use todc_utils::Specification;
 
 use crate::value::Stamp;
 
-/// What a register holds, or what a thread saw.
+/// Content of a register, as it is or as a thread saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Value {
-    /// Nothing.
+    /// No value.
     Absent,
-    /// The value that somebody wrote with this stamp, every byte of it.
+    /// The complete value that was written with this stamp.
     Whole(Stamp),
-    /// Bytes that nobody wrote to this key.
+    /// Bytes that were never written to this key.
     Broken,
 }
 
 /// A call and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
-    /// No call: what the register holds when the history begins.
+    /// Not a call: the content of the register when the history begins.
     Begin(Value),
     Read(Value),
     Contains(bool),
-    /// `change` is unknown for most keys of a batch.
+    /// A write. `change` is unknown for most keys of a batch.
     Set {
         new: Value,
         change: Option<Change>,
@@ -35,24 +35,25 @@ pub(super) enum Operation {
         new: Value,
         inserted: bool,
     },
-    /// The closure saw `seen` at last and answered `new`, which is `seen` where it kept the value.
+    /// An update. In its last run, the closure saw `seen` and answered `new`, which equals `seen`
+    /// if it kept the value.
     Update {
         seen: Value,
         new: Value,
         change: Change,
     },
-    /// `differs` is what was found where that was not `expected`.
+    /// An exchange. `differs` is the value found if it was not `expected`.
     Exchange {
         expected: Value,
         new: Value,
         differs: Option<Value>,
     },
-    /// `present` is unknown for most keys of a batch.
+    /// A removal. `present` is unknown for most keys of a batch.
     Delete {
         present: Option<bool>,
     },
     Take(Value),
-    /// The operation returned an error with this code, though none here has a reason to.
+    /// An operation that returned an error with this code, although nothing here causes an error.
     Failed {
         verb: &'static str,
         code: i32,
@@ -60,7 +61,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// Returns what the register holds after the operation, where its answer says so.
+    /// Returns the content of the register after the operation, if the answer tells it.
     pub(super) fn leaves(self) -> Option<Value> {
         match self {
             Self::Begin(value) | Self::Read(value) => Some(value),
@@ -74,8 +75,8 @@ impl Operation {
     }
 }
 
-/// Returns what [`change`](Operation::Set) must be where a register that held `old` comes to hold
-/// `new` by a write.
+/// Returns the value that [`change`](Operation::Set) must have if a write changes a register from
+/// `old` to `new`.
 fn change_of(old: Value, new: Value) -> Change {
     match (old, new) {
         (Value::Absent, Value::Absent) => Change::Absent,
@@ -86,7 +87,7 @@ fn change_of(old: Value, new: Value) -> Change {
     }
 }
 
-/// The register, as the checker wants it described.
+/// The register, in the form that the checker requires.
 pub(super) struct Register;
 
 impl Specification for Register {

@@ -1,4 +1,4 @@
-//! The check passes good stores, and finds each fault that is planted in one.
+//! Tests that the check passes good stores, and finds each fault that is planted in one.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{Checked, Options, Yielding, check};
 use crate::stress::faulty::{Fault, FaultyStore};
 use crate::value::Stamp;
 
-/// Checks a faulty store until the fault is found, or for far longer than that takes.
+/// Checks a faulty store until the fault is found, or for far longer than finding it takes.
 fn found(fault: Fault) -> Checked {
     let options = Options { keys: 2, ..Options::default() };
     check(&FaultyStore::new(fault), &options, Instant::now() + Duration::from_secs(60)).unwrap()
@@ -20,7 +20,7 @@ fn value(thread: usize, sequence: u64) -> Value {
     Value::Whole(Stamp::new(thread, sequence))
 }
 
-/// Calls with their numbers, each on a thread of its own.
+/// Returns calls with these numbers, each on a separate thread.
 fn events(calls: &[(u64, u64, Operation)]) -> Vec<Event> {
     let event =
         |(thread, &(called, returned, operation))| Event { thread, called, returned, operation };
@@ -100,7 +100,7 @@ fn calls_that_overlap_may_take_effect_in_either_order() {
     }
     let neither = Operation::Read(Value::Absent);
     assert!(!holds(Value::Absent, &[&both[..], &[(6, 7, neither)]].concat()));
-    // One after the other, the first is gone.
+    // If the calls do not overlap, the second write replaces the first value.
     let after = [(0, 1, set(1)), (2, 3, set(2)), (4, 5, Operation::Read(value(0, 1)))];
     assert!(!holds(Value::Absent, &after));
 }
@@ -146,7 +146,7 @@ fn each_verb_is_held_to_its_answer() {
     for operation in right {
         assert!(holds(held, &[(0, 1, operation)]), "{operation}");
         let left = operation.leaves();
-        // What it leaves is what the next call finds.
+        // The next call finds the value that this one left.
         if let Some(left) = left {
             assert!(
                 holds(held, &[(0, 1, operation), (2, 3, Operation::Read(left))]),
@@ -161,7 +161,7 @@ fn each_verb_is_held_to_its_answer() {
 
 #[test]
 fn a_history_is_cut_and_no_fault_is_lost_at_a_cut() {
-    // Sets one after another, a read between: pieces end where the value is known.
+    // Sets that do not overlap, with reads between them: pieces end where the value is known.
     let calls: Vec<(u64, u64, Operation)> = (0..400)
         .map(|n| {
             let operation = match n % 2 {

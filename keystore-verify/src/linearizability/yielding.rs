@@ -1,4 +1,4 @@
-//! A pool that lets other threads go first now and then.
+//! A pool that yields the processor now and then.
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -6,12 +6,12 @@ use std::ptr::NonNull;
 
 use keystore::{NodeAllocator, PoolStats, Result};
 
-/// One call in so many, of each thread.
+/// Each thread yields once in this many calls.
 const EACH: u32 = 32;
 
-/// A pool that lets other threads go first now and then: a write allocates between its look at the
-/// table and its change, and frees after it, so this is where another thread's call comes between
-/// on a machine of few processors.
+/// A pool that yields the processor now and then, so that calls of other threads come between on a
+/// machine with few processors. A write allocates between its lookup in the table and its change,
+/// and it frees after the change.
 #[derive(Clone, Debug)]
 pub(crate) struct Yielding<A>(pub(crate) A);
 
@@ -19,7 +19,7 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Lets other threads go first, once in a while.
+/// Yields the processor once in a while.
 pub(super) fn yield_sometimes() {
     let calls = CALLS.get().wrapping_add(1);
     CALLS.set(calls);
@@ -28,7 +28,8 @@ pub(super) fn yield_sometimes() {
     }
 }
 
-// SAFETY: every call goes to the allocator inside, which keeps the promises, sooner or later.
+// SAFETY: every call is forwarded to the inner allocator, which keeps the promises; the delay
+// changes nothing.
 unsafe impl<A: NodeAllocator> NodeAllocator for Yielding<A> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         yield_sometimes();

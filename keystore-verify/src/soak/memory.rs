@@ -1,15 +1,15 @@
-//! A store that grows and shrinks through four orders of magnitude, and what it holds of memory in
-//! the end.
+//! Tests the memory of a store that grows and shrinks through four orders of magnitude.
 //!
-//! An entry's length is drawn so that each doubling has its entries, from one byte to a mebibyte,
-//! and the small ones are many: the cube of an even number says how many doublings. Overwriting
-//! draws anew. Which lengths an entry has had is a matter of its number and of how often it was
-//! written, so every thread knows what each of its entries must hold.
+//! The length of an entry is drawn at random, from one byte to a mebibyte, so that each power of
+//! two occurs and small lengths are frequent: the base-2 logarithm is proportional to the cube of a
+//! uniform random number. Each overwrite draws a new length. The length depends only on the number
+//! of the entry and on how often it was written. So every thread knows what each of its entries
+//! must hold.
 //!
-//! A store that has lived long must not hold much more than one that has just been filled: the pool
-//! has to find use for the holes that removed entries left, the table for its old arrays, and
-//! garbage must have gone. So in the end, when the store is full again, the process's resident
-//! memory is compared with what it is with a fresh store of the same content.
+//! A store that has lived long must not hold much more memory than one that has just been filled.
+//! The pool must reuse the holes that removed entries left, the table must free its old arrays, and
+//! garbage must be freed. So at the end, when the store is full again, the process's resident
+//! memory is compared with its size with a fresh store of the same content.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -26,54 +26,56 @@ use super::Options;
 use crate::mix::mix;
 use crate::resident::{Resident, release_free_memory};
 
-/// The longest value is this many doublings of one byte: a mebibyte.
+/// Base-2 logarithm of the longest value, a mebibyte.
 const DOUBLINGS: f64 = 20.0;
 
-/// What share of the entries the store is brought to, one after another: four orders of magnitude
-/// down and up again.
+/// Divisors for the number of entries, one after another: four orders of magnitude down and up
+/// again.
 const SHARES: [usize; 9] = [1, 10, 100, 1_000, SMALLEST, 1_000, 100, 10, 1];
 const SMALLEST: usize = 10_000;
 
-/// What the test of memory found.
+/// The result of the memory test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryReport {
-    /// Threads that worked on the store.
+    /// Number of threads that used the store.
     pub threads: u64,
-    /// Entries when the store was largest. When it was smallest it had a ten-thousandth of them.
+    /// Number of entries when the store was largest. When it was smallest, it had a ten-thousandth
+    /// of them.
     pub entries: u64,
-    /// Bytes of keys and values in the end.
+    /// Bytes of keys and values at the end.
     pub content_bytes: u64,
-    /// Times it shrank and grew again.
+    /// Number of times that the store shrank and grew again.
     pub cycles: u64,
-    /// Writes, removals and lookups.
+    /// Number of writes, removals and lookups.
     pub operations: u64,
-    /// Entries that were not there, were there and should not be, or had another value than theirs.
+    /// Number of entries that were wrongly absent, wrongly present, or had a wrong value.
     pub wrong: u64,
-    /// The process's resident memory before the store was opened, bytes; 0 if the system does
-    /// not say.
+    /// Resident memory of the process before the store was opened, in bytes; 0 if the system does
+    /// not report it.
     pub start_bytes: u64,
-    /// By how much it had grown in the end, when the store was full again.
+    /// Growth of the process at the end, when the store was full again, in bytes.
     pub end_bytes: u64,
-    /// By how much it had grown with a fresh store of the same content in place of that.
+    /// Growth of the process with a fresh store of the same content instead, in bytes.
     pub fresh_bytes: u64,
-    /// By how much it had still grown when the store was dropped.
+    /// Growth of the process that was left after the store was dropped, in bytes.
     pub left_bytes: u64,
-    /// What the store said it holds in the end, bytes: table, pool and garbage.
+    /// Bytes that the store reported at the end: table, pool and garbage.
     pub end_counted: u64,
-    /// What the fresh one said.
+    /// Bytes that the fresh store reported.
     pub fresh_counted: u64,
 }
 
-/// Garbage that a store may hold at any time, whatever its content.
+/// Largest amount of garbage that a store may hold, whatever its content, in bytes.
 const GARBAGE: u64 = 16 << 20;
 
-/// What the process's allocator may keep of freed memory for each thread, which is none of the
-/// store's doing. Of some hundred mebibytes that is much, of the gibibyte of a long run little.
+/// Freed memory that the process's allocator may keep for each thread, for which the store is not
+/// responsible. It is a large part of some hundred mebibytes, but a small part of the gibibyte of a
+/// long run.
 const KEPT_FOR_A_THREAD: u64 = 8 << 20;
 
 impl MemoryReport {
-    /// Returns the process's growth in the end in percent of that with a fresh store; 100 where the
-    /// system does not say.
+    /// Returns the growth of the process at the end as a percentage of the growth with a fresh
+    /// store; 100 if the system does not report it.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.fresh_bytes == 0 {
@@ -83,21 +85,21 @@ impl MemoryReport {
         }
     }
 
-    /// Returns whether the store held at most a tenth more than a fresh one and the garbage that is
-    /// allowed, by its own count as by the system's; there with some room for what the allocator
-    /// keeps.
+    /// Returns whether the store held at most a tenth more than a fresh one plus the allowed
+    /// garbage. Both the store's count and the system's must show this; the system's count includes
+    /// some room for memory that the allocator keeps.
     #[must_use]
     pub const fn is_bounded(&self) -> bool {
         self.end_bytes <= self.most_resident() && self.end_counted <= self.most_counted()
     }
 
-    /// Returns the most that the process may have grown in the end, bytes.
+    /// Returns the largest allowed growth of the process at the end, in bytes.
     #[must_use]
     pub const fn most_resident(&self) -> u64 {
         tenth_more(self.fresh_bytes) + GARBAGE + self.threads * KEPT_FOR_A_THREAD
     }
 
-    /// Returns the most that the store may count, bytes.
+    /// Returns the largest allowed count of the store, in bytes.
     #[must_use]
     pub const fn most_counted(&self) -> u64 {
         tenth_more(self.fresh_counted) + GARBAGE
@@ -108,14 +110,14 @@ const fn tenth_more(bytes: u64) -> u64 {
     bytes + bytes / 10
 }
 
-/// Returns what a store says it holds, bytes.
+/// Returns the number of bytes that a store reports to hold.
 fn counted(store: &BoxedKeystore) -> Result<u64> {
     let Stats { memory, pool, .. } = store.stats()?;
     Ok(memory.table_bytes + pool.held_bytes.max(memory.node_bytes + memory.garbage_bytes))
 }
 
-/// Lets a store from `open` grow and shrink until `end`, at least once, and opens another to
-/// compare it with.
+/// Lets a store from `open` grow and shrink until `end`, at least once, and opens another store for
+/// the comparison.
 pub(super) fn run(
     open: impl Fn() -> Result<BoxedKeystore>,
     options: &Options,
@@ -161,24 +163,24 @@ pub(super) fn run(
     })
 }
 
-/// What every thread is to do with its entries.
+/// Work of every thread on its entries.
 #[derive(Clone, Copy, Debug)]
 enum Work {
-    /// Bring the store to so many entries, over all threads.
+    /// Brings the store to this many entries, over all threads.
     GoTo(usize),
-    /// Look at every entry that must be there, and for every one that must not.
+    /// Looks up every entry that must be present, and every entry that must be absent.
     LookAtAll,
-    /// Give a fresh store what the old one held.
+    /// Fills a fresh store with the content of the old one.
     Fill,
-    /// Nothing but to have the allocator give back what it keeps for later. That also follows all
-    /// other work but going to a number of entries, for what comes next needs the memory.
+    /// Only has the allocator return freed memory to the system. All other work except `GoTo` ends
+    /// with that too, because the next step needs the memory.
     ReleaseMemory,
 }
 
-/// What a thread is told.
+/// The store and the work that a thread gets.
 type Order = (Arc<BoxedKeystore>, Work);
 
-/// Threads that live as long as the test, for an allocator keeps memory for each thread.
+/// Threads that live for the whole test, because an allocator keeps memory for each thread.
 struct Workers {
     threads: Vec<(Sender<Order>, Receiver<Tally>)>,
     tally: Cell<Tally>,
@@ -207,7 +209,7 @@ impl Workers {
         Self { threads: (0..options.threads).map(start).collect(), tally: Cell::default() }
     }
 
-    /// Has every thread do a piece of work, and waits for all.
+    /// Gives every thread a piece of work, and waits for all.
     fn all(&self, store: &Arc<BoxedKeystore>, work: Work) {
         for (give, _) in &self.threads {
             give.send((Arc::clone(store), work))
@@ -224,13 +226,13 @@ impl Workers {
         self.tally.set(all);
     }
 
-    /// Returns what all threads have done so far.
+    /// Returns the counts of all threads so far.
     fn tally(&self) -> Tally {
         self.tally.get()
     }
 }
 
-/// What threads have done so far, and the bytes of their entries now.
+/// Counts of the threads' work so far, and the bytes of their entries now.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     operations: u64,
@@ -238,11 +240,11 @@ struct Tally {
     content_bytes: u64,
 }
 
-/// One thread's entries: those whose number, modulo the threads, is the thread's.
+/// One thread's entries: the ones whose number, modulo the number of threads, is the thread's.
 struct Worker {
     first: usize,
     step: usize,
-    /// By own entry: how often it was written, or 0 if it is not there.
+    /// By own entry: number of times it was written, or 0 if it is absent.
     written: Vec<u64>,
     writes: u64,
     rng: SmallRng,
@@ -279,7 +281,7 @@ impl Worker {
         ((self.first + own * self.step) as u64).to_le_bytes()
     }
 
-    /// Makes `self.value` what the entry must hold.
+    /// Sets `self.value` to what the entry must hold.
     fn make_value(&mut self, own: usize) {
         let seed = self.value_seed(own);
         fill(&mut self.value, seed);
@@ -289,8 +291,8 @@ impl Worker {
         mix((self.first + own * self.step) as u64 ^ mix(self.written[own]))
     }
 
-    /// Brings the store to its share of so many entries: adds what is missing, removes what is too
-    /// much, in an order of chance, and overwrites and looks at some of the others.
+    /// Brings the store to this thread's share of the entries, in random order: adds missing
+    /// entries, removes surplus ones, and overwrites and looks up some of the others.
     fn go_to(&mut self, store: &BoxedKeystore, entries: usize) {
         let own = entries.saturating_sub(self.first).div_ceil(self.step).min(self.written.len());
         let start = self.rng.random_range(0..self.written.len().max(1));
@@ -329,7 +331,7 @@ impl Worker {
         self.expect(same == Ok(Some(true)));
     }
 
-    /// Looks at every entry that must be there, and for every one that must not.
+    /// Looks up every entry that must be present, and every entry that must be absent.
     fn look_at_all(&mut self, store: &BoxedKeystore) {
         for own in 0..self.written.len() {
             if self.written[own] > 0 {
@@ -341,7 +343,7 @@ impl Worker {
         }
     }
 
-    /// Gives a fresh store what the old one held.
+    /// Fills a fresh store with the content of the old one.
     fn fill(&mut self, store: &BoxedKeystore) {
         for own in (0..self.written.len()).filter(|&own| self.written[own] > 0).collect::<Vec<_>>()
         {
@@ -363,13 +365,13 @@ impl Worker {
     }
 }
 
-/// Returns the length of the value that `seed` makes, 1 byte to 1 MiB.
+/// Returns the length of the value for `seed`, 1 byte to 1 MiB.
 fn length(seed: u64) -> usize {
     let even = (seed >> 11) as f64 / (1_u64 << 53) as f64;
     (DOUBLINGS * even.powi(3)).exp2() as usize
 }
 
-/// Makes `value` what `seed` says: its length, and a word over and over that says which it is.
+/// Fills `value` for `seed`: sets its length, and repeats a word that identifies it.
 fn fill(value: &mut Vec<u8>, seed: u64) {
     let word = mix(seed).to_le_bytes();
     value.clear();

@@ -1,11 +1,9 @@
-//! The soak: every combination in turn, for as long as one likes, with every check that has no
-//! natural end.
+//! The soak test: checks every combination in turn, for as long as you like.
 //!
 //! Each combination gets an equal share of the time and spends it on two things:
 //!
-//! 1. [`crate::linearizability`]: fresh stores one after another, opened in different ways (one
-//!    bucket or many; shrinking when asked or by itself), with one to eight hot keys, two seconds
-//!    each.
+//! [`crate::linearizability`]: fresh stores one after another, opened with different options (one
+//! bucket or many, manual or automatic shrinking), with one to eight hot keys, two seconds each.
 //! 2. `memory`: one store that grows and shrinks through four orders of magnitude, over and over,
 //!    with values of one byte to a mebibyte, whose every value is checked. In the end it must hold
 //!    no more than a tenth more memory than a fresh store with the same content, and the 16 MiB of
@@ -25,28 +23,28 @@ pub use self::memory::MemoryReport;
 use crate::linearizability::{self, Checked, Yielding};
 use crate::stress::Verdict;
 
-/// The longest that a store is checked for linearizability before the next is opened.
+/// Longest time for which a store is checked for linearizability before the next is opened.
 const SLICE: Duration = Duration::from_secs(2);
 
-/// What checking calls gets at least, for each combination.
+/// Minimum time for checking calls, for each combination.
 const LEAST: Duration = Duration::from_millis(500);
 
-/// The most entries that the test of memory may be asked for: some 25 GiB of them.
+/// Largest number of entries in the memory test; they take about 25 GiB.
 pub const MAX_ENTRIES: usize = 1_000_000;
 
-/// How a soak is made.
+/// Options of a soak test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The combinations to soak.
     pub combinations: Vec<Combination>,
-    /// Threads that make calls, 2 to [`linearizability::MAX_THREADS`].
+    /// Number of threads that make calls, 2 to [`linearizability::MAX_THREADS`].
     pub threads: usize,
-    /// Where the draw of calls begins.
+    /// Seed of the random choice of calls.
     pub seed: u64,
-    /// The time of all combinations together. Each goes through all that it has to do at least
-    /// once, however short that is.
+    /// Time of all combinations together. Each combination does all its work at least once, however
+    /// short this time is.
     pub time: Duration,
-    /// Entries of the test of memory when the store is largest, 10,000 to [`MAX_ENTRIES`]; 25 KiB
+    /// Largest number of entries in the memory test, 10,000 to [`MAX_ENTRIES`]. They have 25 KiB
     /// each on average.
     pub entries: usize,
 }
@@ -55,8 +53,8 @@ impl Options {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the
-    /// limit.
+    /// [`Error::InvalidArgument`] names the first field that is outside its limits, its value and
+    /// the limit.
     pub fn validate(&self) -> Result<()> {
         self.linearizability(0).validate()?;
         if !(10_000..=MAX_ENTRIES).contains(&self.entries) {
@@ -65,7 +63,7 @@ impl Options {
         Ok(())
     }
 
-    /// Returns how the store of number `slice` is checked.
+    /// Returns the options for the linearizability check of store number `slice`.
     fn linearizability(&self, slice: u64) -> linearizability::Options {
         linearizability::Options {
             threads: self.threads,
@@ -76,68 +74,67 @@ impl Options {
     }
 }
 
-/// What is being done, for a person who watches.
+/// The progress of the soak test, for a person who watches.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// The combination, and its number from 1.
     pub combination: (usize, Combination),
-    /// `calls` or `memory`.
+    /// Name of the step: `calls` or `memory`.
     pub step: &'static str,
-    /// Calls of this combination that were checked so far.
+    /// Number of checked calls of this combination so far.
     pub operations: u64,
-    /// Histories of this combination that were checked so far.
+    /// Number of checked histories of this combination so far.
     pub histories: u64,
-    /// Faults of this combination that were found so far.
+    /// Number of faults of this combination so far.
     pub faults: u64,
 }
 
-/// What soaking one combination gave; as JSON, one object.
+/// The result for one combination; as JSON, one object.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// The backend.
     pub backend: BackendKind,
     /// The pool.
     pub pool: PoolKind,
-    /// Threads that made calls.
+    /// Number of threads that made calls.
     pub threads: usize,
-    /// Where the draw of calls began.
+    /// Seed of the random choice of calls.
     pub seed: u64,
-    /// The time that it took, seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Calls on hot keys whose answers were checked.
+    /// Number of calls on hot keys whose answers were checked.
     pub operations: u64,
-    /// Histories of a key that were checked.
+    /// Number of histories of a key that were checked.
     pub histories: u64,
-    /// The longest history that had to be checked in one piece, calls.
+    /// Number of calls in the longest history that was checked in one piece.
     pub longest: usize,
-    /// Times that the table became larger or smaller under them.
+    /// Number of times that the table became larger or smaller during the calls.
     pub resizes: u64,
-    /// Entries that came and went to make it do so, each looked up.
+    /// Number of temporary entries that were added to make it do so, each looked up.
     pub passers_by: u64,
-    /// The test of memory.
+    /// The result of the memory test.
     pub memory: MemoryReport,
-    /// Entries that were not there when they had to be, or there when they must not be, or with
-    /// another value than theirs.
+    /// Number of entries that were wrongly absent, wrongly present, or had a wrong value.
     pub keys_lost: u64,
-    /// Nodes that stores left in their pools when they were dropped.
+    /// Number of nodes that stores left in their pools when they were dropped.
     pub leaked_nodes: u64,
-    /// The histories that no register could have, printed.
+    /// The histories that no register could have produced, printed.
     pub violations: Vec<String>,
-    /// Whether nothing was found wrong.
+    /// Whether no error was found.
     pub result: Verdict,
 }
 
-/// Soaks the combinations, one after another.
+/// Runs the soak test on the combinations, one after another.
 ///
 /// # Errors
-/// Returns the errors of [`Options::validate`], and of opening stores. A store that misbehaves is
-/// no error: it is an [`Outcome`].
+/// Returns the errors of [`Options::validate`] and of opening stores. A store that misbehaves is
+/// not an error but part of an [`Outcome`].
 pub fn run(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Vec<Outcome>> {
     options.validate()?;
     let started = Instant::now();
     let mut outcomes = Vec::with_capacity(options.combinations.len());
     for (at, &combination) in options.combinations.iter().enumerate() {
-        // What one combination takes beyond its share, the others lack.
+        // If one combination takes longer than its share, the later ones get less time.
         let left = options.time.saturating_sub(started.elapsed());
         let share = left / (options.combinations.len() - at) as u32;
         let mut soak = Soak { options, combination, number: at + 1, progress };
@@ -146,7 +143,7 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Vec
     Ok(outcomes)
 }
 
-/// One combination's soak.
+/// The soak test of one combination.
 struct Soak<'a> {
     options: &'a Options,
     combination: Combination,
@@ -182,8 +179,8 @@ impl Soak<'_> {
         })
     }
 
-    /// Checks fresh stores for linearizability until `end`, at least one: what was checked, and the
-    /// nodes they left behind.
+    /// Checks fresh stores for linearizability until `end`, at least one. Returns the result and
+    /// the number of leaked nodes.
     fn check_calls(&mut self, end: Instant) -> Result<(Checked, u64)> {
         let (mut checked, mut leaked) = (Checked::default(), 0);
         for slice in 0.. {
@@ -249,7 +246,8 @@ mod tests {
         );
         let memory = &outcome.memory;
         assert_eq!((memory.entries, memory.cycles), (10_000, 1));
-        // Written once to fill it and once at most in each of nine steps; looked at in most.
+        // Each entry is written once to fill the store, and at most once in each of nine steps;
+        // most steps look it up.
         assert!(memory.operations > 50_000 && memory.content_bytes > 100 << 20, "{memory:?}");
         assert!(
             memory.end_counted > memory.content_bytes

@@ -1,5 +1,5 @@
-//! When all threads are gone, every key is looked up again, the store is walked, and its own counts
-//! are compared.
+//! The audit: after all threads have ended, looks up every key again, scans the store, and compares
+//! the store's own counts.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use super::shared::{CELLS, Shared, value_len};
 use super::tally::Tally;
 use super::{ADVANCE_EVERY, Options, Progress, Step};
 
-/// Checks the store against what was done to it.
+/// Checks the store against the records of what was done to it.
 pub(super) fn run<K: Keystore>(
     store: &K,
     options: &Options,
@@ -46,7 +46,7 @@ struct Audit<'a, K> {
     store: &'a K,
     options: &'a Options,
     tally: Tally,
-    /// Entries that must be there.
+    /// Number of entries that must be present.
     entries: u64,
 }
 
@@ -101,8 +101,8 @@ impl<K: Keystore> Audit<'_, K> {
         }
     }
 
-    /// Returns the stamp of a shared key in the end; a value without one is counted here. `None`:
-    /// absent.
+    /// Returns the stamp of a shared key at the end, or `None` if the key is absent. Counts a value
+    /// without a stamp as wrong.
     fn look_up(&mut self, id: KeyId) -> Option<Option<u64>> {
         let seen = self.store.read(&id.encode(), |value| whole_stamp(self.options, id, value));
         let seen = self.tally.find(id, "read", seen).flatten();
@@ -200,7 +200,7 @@ impl<K: Keystore> Audit<'_, K> {
         walked
     }
 
-    /// Compares the store's own counts with what was done.
+    /// Compares the store's own counts with the records.
     fn compare_counts(&mut self, walked: u64) -> Stats {
         let stats = match self.store.stats() {
             Ok(stats) => stats,
@@ -214,7 +214,7 @@ impl<K: Keystore> Audit<'_, K> {
             Err(error) => self.tally.error(format_args!("len: {error}")),
         }
         self.compare("stats: entries", stats.entries.count, "entries walked", walked);
-        // All zero where the store was opened without counters.
+        // The counts are all zero if the store was opened without counters.
         let counted = &stats.operations;
         if counted.adds + counted.finds + counted.deletes > 0 {
             let Tally { adds, finds, deletes, .. } = self.tally;
@@ -240,18 +240,18 @@ fn is_own_value(options: &Options, id: KeyId, value: &[u8]) -> bool {
     value.len() == options.value_size && is_value(id, own_stamp(id), value)
 }
 
-/// Returns the stamp of a shared value that is whole and as long as its stamp wants it.
+/// Returns the stamp of a shared value that is whole and has the length that its stamp requires.
 fn whole_stamp(options: &Options, id: KeyId, value: &[u8]) -> Option<u64> {
     stamp(id, value).filter(|&stamp| value_len(options, stamp) == value.len())
 }
 
-/// One bit for each key there can be.
+/// A set of keys, with one bit for each possible key.
 struct Seen {
     threads: u64,
     keys_per_thread: u64,
     rounds: u64,
     bits: Vec<u64>,
-    /// Bits that are set.
+    /// Number of bits that are set.
     marked: u64,
 }
 
@@ -267,7 +267,7 @@ impl Seen {
         }
     }
 
-    /// Returns the bit of a key; `None` if this test set no such key.
+    /// Returns the position of a key's bit; `None` if this test set no such key.
     fn place(&self, id: KeyId) -> Option<u64> {
         let cells = CELLS as u64;
         let owned = self.threads * self.keys_per_thread;

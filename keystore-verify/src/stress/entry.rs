@@ -1,4 +1,4 @@
-//! Keys that say what they are for, and values that can be traced to their key and writer.
+//! Keys that name their purpose, and values that can be traced to their key and writer.
 //!
 //! ```text
 //! key    | family: u8 | 0 0 0 | owner: u32 BE | index: u64 BE |
@@ -12,26 +12,26 @@ use std::fmt;
 
 use crate::mix::mix;
 
-/// Bytes of a key.
+/// Length of a key in bytes.
 pub(super) const KEY_LEN: usize = 16;
 
-/// The fewest bytes of a value that carries a stamp and at least one check word.
+/// Length of the shortest value that carries a stamp and at least one check word, in bytes.
 pub(super) const MIN_STAMPED_LEN: usize = 16;
 
-/// What a key is for, and so what must be true of it in the end.
+/// Purpose of a key, which decides what must be true of it at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Family {
-    /// Set by one thread alone: there, with the value that its key dictates.
+    /// Set by one thread alone: present, with the value that its key determines.
     Own = b'o',
-    /// Counted up by `update`: the stamp is the count, in the end the number of updates.
+    /// Incremented by `update`: the stamp is the count, which at the end is the number of updates.
     Counter = b'c',
-    /// Inserted by all threads: exactly one has won, and the stamp says who.
+    /// Inserted by all threads: exactly one thread has won, and the stamp names it.
     Claim = b'i',
-    /// Set, read, taken and deleted by all threads: the times it was created less the times it was
-    /// removed are one where it is there, and nothing where it is not. The stamp says who wrote it.
+    /// Set, read, taken and deleted by all threads. The number of creations minus the number of
+    /// removals is 1 if the key is present, and 0 if it is absent. The stamp names the writer.
     Register = b'r',
-    /// Counted up by `compare_exchange`: the stamp is the number of exchanges that succeeded.
+    /// Incremented by `compare_exchange`: the stamp is the number of exchanges that succeeded.
     Exchange = b'x',
 }
 
@@ -47,7 +47,7 @@ impl Family {
     }
 }
 
-/// A key, taken apart.
+/// A key, split into its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KeyId {
     pub(super) family: Family,
@@ -113,7 +113,7 @@ fn words(id: KeyId, stamp: u64, len: usize) -> impl Iterator<Item = [u8; 8]> {
     std::iter::once(stamp).chain((1..).map(move |word| mix(seed ^ word))).map(u64::to_le_bytes)
 }
 
-/// Fills `value` with what `stamp` makes of it.
+/// Fills `value` with the content for `stamp`.
 #[inline]
 pub(super) fn write(id: KeyId, stamp: u64, value: &mut [u8]) {
     let len = value.len();
@@ -122,7 +122,7 @@ pub(super) fn write(id: KeyId, stamp: u64, value: &mut [u8]) {
     }
 }
 
-/// Returns the stamp of a value that was written whole, for this key; `None` for any other bytes.
+/// Returns the stamp of a complete value of this key; `None` for any other bytes.
 #[inline]
 pub(super) fn stamp(id: KeyId, value: &[u8]) -> Option<u64> {
     if value.len() < MIN_STAMPED_LEN {
@@ -132,7 +132,7 @@ pub(super) fn stamp(id: KeyId, value: &[u8]) -> Option<u64> {
     is_value(id, stamp, value).then_some(stamp)
 }
 
-/// Returns whether `value` is what `stamp` makes of it.
+/// Returns whether `value` has the content for `stamp`.
 #[inline]
 pub(super) fn is_value(id: KeyId, stamp: u64, value: &[u8]) -> bool {
     value
@@ -141,7 +141,7 @@ pub(super) fn is_value(id: KeyId, stamp: u64, value: &[u8]) -> bool {
         .all(|(part, word)| *part == word[..part.len()])
 }
 
-/// Returns the stamp of an own key's value: its bytes differ from key to key also where values are
+/// Returns the stamp of an own key's value. Its bytes differ from key to key, even if values are
 /// too short for a check word.
 #[inline]
 pub(super) fn own_stamp(id: KeyId) -> u64 {

@@ -1,4 +1,4 @@
-//! A store with a planted fault, for the tests of the tests.
+//! A store with a planted fault, with which the tests check the checks.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -12,11 +12,11 @@ use keystore::{
 
 use super::entry::{Family, KeyId};
 
-/// What a [`FaultyStore`] does wrong.
+/// The fault of a [`FaultyStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// A set says that it created the key, and does nothing.
+    /// A set claims that it created the key, but does nothing.
     SetForgets,
     /// A set of one key removes another.
     SetRemovesAnother,
@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     SetCorrupts,
     SetFails,
     GetReturnsAnother,
-    /// A get of a register returns what it held before the last set.
+    /// A get of a register returns the value before the last set.
     GetReturnsTheLast,
     GetPanics,
     InsertAlwaysWins,
@@ -37,20 +37,20 @@ pub(crate) enum Fault {
     WalkSkips,
     LenIsOff,
     CallsAreMiscounted,
-    /// An update looks at the value and sets the new one in two steps.
+    /// An update reads the value and sets the new one in two steps.
     UpdateRaces,
-    /// A set changes a copy of the store too, a little later, and some reads look there.
+    /// A set also changes a copy of the store, a little later, and some reads use the copy.
     ReadsLookAtACopy,
-    /// An insert looks whether the key is there and sets it in two steps.
+    /// An insert checks whether the key is present and sets it in two steps.
     InsertRaces,
-    /// Entries are moved now and then: an entry is read, and a little later written again.
+    /// Entries are moved now and then: an entry is read, and written again a little later.
     MovesRace,
 }
 
-/// A store with a planted fault, which shows now and then.
+/// A store with a planted fault, which occurs now and then.
 pub(crate) struct FaultyStore {
     inner: RwLockKeystore,
-    /// For [`Fault::ReadsLookAtACopy`].
+    /// The copy for [`Fault::ReadsLookAtACopy`].
     copy: RwLockKeystore,
     fault: Fault,
     calls: AtomicU64,
@@ -68,12 +68,12 @@ impl FaultyStore {
         }
     }
 
-    /// Returns whether this call is one in 50 to go wrong, if this is the fault.
+    /// Returns whether this call goes wrong: one call in 50 does, if this is the fault.
     fn strikes(&self, fault: Fault) -> bool {
         self.fault == fault && self.calls.fetch_add(1, Relaxed) % 50 == 7
     }
 
-    /// Moves an entry as a table might that does not keep others from changing it meanwhile.
+    /// Moves an entry like a faulty table that lets other threads change the entry during the move.
     fn move_entry(&self, key: &[u8]) -> Result<()> {
         if self.strikes(Fault::MovesRace)
             && let Some(value) = self.inner.get(key)?

@@ -1,26 +1,26 @@
-//! The stress test: very many threads on one store, and a ledger of everything that must then be
-//! true.
+//! The stress test: very many threads use one store, and then everything that must be true of it is
+//! checked.
 //!
 //! # What is done
 //!
-//! 1. *Own keys.* Every thread sets keys that no other thread touches, and gets each back at once.
-//!    The thread knows the answer, so a missing key or a wrong value is certain. This phase is the
-//!    one that is timed: see [`Outcome::ops_per_sec`].
-//! 2. *Shared keys.* All threads meet on the same few keys, with every single-key operation. What
-//!    each of them did is tallied, and the tallies of all threads together say what the store must
+//! 1. *Own keys.* Every thread sets keys that no other thread uses, and gets each one back at once.
+//!    The thread knows the answer, so it recognises a missing key or a wrong value with certainty.
+//!    This step is the one that is timed: see [`Outcome::ops_per_sec`].
+//! 2. *Shared keys.* All threads use the same few keys, with every single-key operation. Each
+//!    thread records what it did. The records of all threads together determine what the store must
 //!    hold afterwards: see the families of entries in `entry`.
-//! 3. *The audit.* With all threads gone, every key is looked up again, the whole store is walked
-//!    for entries that are there twice or should not be there, the counts of the store are compared
-//!    with what was done, and after the store is dropped its pool must have every node back.
+//! 3. *The audit.* After all threads have ended, every key is looked up again. The whole store is
+//!    scanned for entries that occur twice or should be absent. The counts of the store are
+//!    compared with the records. After the store is dropped, its pool must have every node back.
 //!
-//! Every value can be traced: it is computed from its key, its length and a stamp that it carries
-//! (who wrote it, or the count it stands for), so a value that is torn, stale in part, or belongs
-//! to another key is seen to be wrong.
+//! Every value can be traced. It is computed from its key, its length and a stamp that it carries
+//! (its writer, or the count that it stands for). So the test recognises a value that is torn,
+//! partly stale, or belongs to another key.
 //!
 //! # Where things are
 //!
-//! `entry` the keys and values · `tally` what a thread called and found · `own_keys`, `shared`,
-//! `audit` the three steps · `outcome` what is reported · `table` all of it side by side.
+//! `entry` the keys and values · `tally` the counts of a thread's calls and faults · `own_keys`,
+//! `shared`, `audit` the three steps · `outcome` the report · `table` all results side by side.
 
 mod audit;
 mod entry;
@@ -41,27 +41,27 @@ use crate::spawn_together::SpawnError;
 pub use self::outcome::{Faults, Latency, Measure, Outcome, Verdict};
 pub use self::table::table;
 
-/// The most threads a stress test starts.
+/// Largest number of threads of a stress test.
 pub const MAX_THREADS: usize = 10_000;
 
-/// The most keys that a thread has of its own.
+/// Largest number of keys that each thread uses alone.
 pub const MAX_KEYS_PER_THREAD: usize = 10_000_000;
 
-/// The longest value, bytes.
+/// Length of the longest value in bytes.
 pub const MAX_VALUE_SIZE: usize = 1 << 20;
 
-/// The most bytes of keys and values that all threads together may set: 64 GiB.
+/// Largest number of bytes of keys and values that all threads together may set: 64 GiB.
 pub const MAX_DATA_BYTES: usize = 64 << 30;
 
-/// How large a stress test is.
+/// Size of a stress test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Threads, all at work at once: 1 to [`MAX_THREADS`].
+    /// Number of threads, all running at once: 1 to [`MAX_THREADS`].
     pub threads: usize,
-    /// Keys that each thread sets and gets alone: 1 to [`MAX_KEYS_PER_THREAD`].
+    /// Number of keys that each thread uses alone: 1 to [`MAX_KEYS_PER_THREAD`].
     pub keys_per_thread: usize,
     /// Bytes of each value: 0 to [`MAX_VALUE_SIZE`]. Values of shared keys have at least 16 bytes,
-    /// room for their stamp and a check.
+    /// for their stamp and a check word.
     pub value_size: usize,
 }
 
@@ -72,11 +72,11 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Checks every field, and how much they ask for together.
+    /// Checks every field, and the memory that they require together.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] names the first that is outside its limits, its value and the
-    /// limit.
+    /// [`Error::InvalidArgument`] names the first field that is outside its limits, its value and
+    /// the limit.
     pub fn validate(&self) -> Result<()> {
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return Err(Error::invalid_argument("threads", self.threads, "from 1 to 10000"));
@@ -106,13 +106,13 @@ impl Options {
         Ok(())
     }
 
-    /// Keys that belong to one thread, over all threads.
+    /// Returns the number of keys that belong to one thread, over all threads.
     const fn entries(&self) -> usize {
         self.threads.saturating_mul(self.keys_per_thread)
     }
 
-    /// Returns the operations on shared keys of each thread, of each family of entries: a quarter
-    /// of its own keys, between 8 and 1,000.
+    /// Returns the number of operations of each thread on each family of shared keys: a quarter of
+    /// the number of its own keys, but at least 8 and at most 1,000.
     fn rounds(&self) -> usize {
         (self.keys_per_thread / 4).clamp(8, 1000)
     }
@@ -125,12 +125,12 @@ pub enum Step {
     OwnKeys,
     /// All threads contend for shared keys.
     SharedKeys,
-    /// Every key is looked up and the store is walked.
+    /// Every key is looked up and the store is scanned.
     Audit,
 }
 
 impl Step {
-    /// Returns a few words for a person who watches.
+    /// Returns a short description for a person who watches.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -141,21 +141,21 @@ impl Step {
     }
 }
 
-/// What a stress test tells while it runs.
+/// The progress that a stress test reports while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A step begins that consists of so many pieces of work.
+    /// The start of a step that consists of this many pieces of work.
     Begin(Step, u64),
-    /// So many more pieces are done.
+    /// The completion of this many more pieces.
     Advance(u64),
 }
 
-/// How many pieces of work a thread does before it tells: often enough for a person, rarely enough
-/// not to be measured.
+/// Number of pieces of work after which a thread reports progress: small enough for a person, and
+/// large enough not to slow the test down.
 const ADVANCE_EVERY: usize = 256;
 
-/// Why a stress test could not be carried out. A store that misbehaves is no such error: it is an
-/// [`Outcome`].
+/// The reason why a stress test could not run. A store that misbehaves is not an error but part of
+/// an [`Outcome`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StressError {
@@ -168,11 +168,11 @@ pub enum StressError {
     Spawn(#[from] SpawnError),
 }
 
-/// Opens a store of this combination, stresses it, drops it, and reports. `progress` is called from
-/// many threads.
+/// Opens a store of this combination, runs the stress test, drops the store, and reports. Many
+/// threads call `progress`.
 ///
 /// # Errors
-/// [`StressError`] where the test could not be carried out.
+/// [`StressError`] if the test could not run.
 pub fn run(
     combination: Combination,
     config: &Config,
@@ -193,10 +193,10 @@ pub fn run(
     Ok(Outcome::new(combination, options, measure))
 }
 
-/// Stresses a store that is empty, and leaves what it has set there.
+/// Runs the stress test on an empty store, and leaves the entries in it.
 ///
 /// # Errors
-/// [`StressError`] where the test could not be carried out.
+/// [`StressError`] if the test could not run.
 pub fn run_on<K: Keystore + Sync>(
     store: &K,
     options: &Options,

@@ -1,4 +1,4 @@
-//! What a stress test reports.
+//! The report of a stress test.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::Options;
 /// Whether the store did what it promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {
-    /// Nothing was found wrong.
+    /// No error was found.
     #[serde(rename = "PASS")]
     Pass,
-    /// Something was: [`Faults`] say what.
+    /// An error was found; [`Faults`] has the details.
     #[serde(rename = "FAIL")]
     Fail,
 }
@@ -28,31 +28,31 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// How many of a kind of fault are described; the others are only counted.
+/// Number of faults of a kind that are described; further ones are only counted.
 const MAX_EXAMPLES: usize = 10;
 
-/// What was found wrong. All numbers are observations: a key that is lost is missed once by the
-/// thread that set it, once by the look-up at the end, and once in the walk.
+/// The faults that were found. All numbers count observations: a lost key is missed once by the
+/// thread that set it, once by the lookup at the end, and once by the scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
-    /// Keys that must be there, and were not found.
+    /// Number of keys that must be present but were not found.
     pub missing: u64,
-    /// Values that nobody wrote to their key, or that had been replaced.
+    /// Number of values that were never written to their key, or that had been replaced.
     pub wrong: u64,
-    /// Entries that a walk showed again, and inserts of one key that succeeded again.
+    /// Number of entries that a scan showed again, plus inserts that succeeded a second time for
+    /// one key.
     pub duplicates: u64,
-    /// Entries that should not be there.
+    /// Number of entries that should be absent.
     pub unexpected: u64,
-    /// Updates and exchanges that succeeded and left no trace, or left one twice.
+    /// Number of updates and exchanges that succeeded and had no effect, or had it twice.
     pub lost_updates: u64,
-    /// How far the store's own counts (entries, operations) are from what was done, all differences
-    /// added up.
+    /// Sum of the differences between the store's own counts (entries, operations) and the records.
     pub miscounted: u64,
-    /// Operations that returned an error, and threads that panicked.
+    /// Number of operations that returned an error, plus threads that panicked.
     pub errors: u64,
-    /// Nodes that the pool did not get back when the store was dropped.
+    /// Number of nodes that the pool did not get back when the store was dropped.
     pub leaked_nodes: u64,
-    /// The first faults, in words.
+    /// Descriptions of the first faults.
     pub examples: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Faults {
         }
     }
 
-    /// Adds what another thread or step found.
+    /// Adds the faults of another thread or step.
     pub(super) fn merge(&mut self, other: Self) {
         let Self {
             missing, wrong, duplicates, unexpected, lost_updates, miscounted, errors, ..
@@ -80,24 +80,24 @@ impl Faults {
         other.examples.into_iter().for_each(|example| self.note(example));
     }
 
-    /// Faults other than missing keys, wrong values and duplicates, of all kinds together.
+    /// Returns the number of faults other than missing keys, wrong values and duplicates.
     #[must_use]
     pub const fn others(&self) -> u64 {
         self.unexpected + self.lost_updates + self.miscounted + self.errors + self.leaked_nodes
     }
 
-    /// Returns whether nothing was found wrong.
+    /// Returns whether no fault was found.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         self.missing == 0 && self.wrong == 0 && self.duplicates == 0 && self.others() == 0
     }
 }
 
-/// How long single operations took, in nanoseconds: one in eight of the sets and gets of own keys.
-/// With more threads than cores the longest include the time in which a thread waited for a core.
+/// Latencies of single operations in nanoseconds: one in eight of the sets and gets of own keys.
+/// With more threads than cores, the longest include the time that a thread waited for a core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
-    /// Operations that were timed.
+    /// Number of operations that were timed.
     pub samples: u64,
     /// Arithmetic mean.
     pub average_ns: f64,
@@ -107,7 +107,7 @@ pub struct Latency {
     pub p95_ns: u64,
     /// 99 of 100 operations took no longer.
     pub p99_ns: u64,
-    /// The longest.
+    /// Longest time of an operation.
     pub max_ns: u64,
 }
 
@@ -124,22 +124,23 @@ impl From<&Histogram<u64>> for Latency {
     }
 }
 
-/// What stressing one store gave.
+/// The result of a stress test on one store.
 #[derive(Clone, Debug, Default)]
 pub struct Measure {
-    /// What was found wrong.
+    /// The faults that were found.
     pub faults: Faults,
-    /// Sets and gets of own keys.
+    /// Number of sets and gets of own keys.
     pub own_operations: u64,
-    /// The time those took, from the first thread passing the gate to the last being done.
+    /// Time of these operations, from the moment when the first thread passed the gate until the
+    /// last was done.
     pub own_time: Duration,
-    /// Operations on shared keys.
+    /// Number of operations on shared keys.
     pub shared_operations: u64,
-    /// The time those took, measured alike.
+    /// Time of these operations, measured in the same way.
     pub shared_time: Duration,
-    /// How long single sets and gets took.
+    /// Latencies of single sets and gets.
     pub latency: Latency,
-    /// The store's own picture of itself, in the end.
+    /// The store's own statistics at the end.
     pub stats: Stats,
 }
 
@@ -151,28 +152,28 @@ pub struct Outcome {
     pub backend: BackendKind,
     /// The pool.
     pub pool: PoolKind,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// Keys that each thread had of its own.
+    /// Number of keys that each thread used alone.
     pub keys_per_thread: usize,
     /// Bytes of each value.
     pub value_size: usize,
-    /// What was found wrong.
+    /// The faults that were found.
     #[serde(flatten)]
     pub faults: Faults,
-    /// Operations a second on own keys: two for each key, a set and a get that copies the value
-    /// out, by the wall time from the instant the first thread passes the gate to the instant the
-    /// last has done its work. Making keys and values and checking the answers is within that time.
+    /// Operations per second on own keys: a set and a get that copies the value out, for each key.
+    /// The time runs from the moment when the first thread passes the gate until the last has done
+    /// its work. It includes making keys and values and checking the answers.
     pub ops_per_sec: f64,
-    /// That time, seconds.
+    /// That time in seconds.
     pub seconds: f64,
-    /// Operations a second on shared keys, measured alike.
+    /// Operations per second on shared keys, measured in the same way.
     pub shared_ops_per_sec: f64,
-    /// How long single sets and gets took.
+    /// Latencies of single sets and gets.
     pub latency: Latency,
     /// Whether the store did what it promises.
     pub result: Verdict,
-    /// The store's own picture of itself, in the end.
+    /// The store's own statistics at the end.
     pub stats: Stats,
 }
 

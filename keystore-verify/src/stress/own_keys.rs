@@ -1,4 +1,4 @@
-//! Every thread sets its own keys and gets each back at once. This is the part that is timed.
+//! Every thread sets its own keys and gets each one back at once. This is the step that is timed.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,8 @@ use super::{ADVANCE_EVERY, Options, Progress, Step, StressError};
 use crate::latency::latency_histogram;
 use crate::spawn_together::spawn_together;
 
-/// One in so many operations is timed: reading the clock costs about as much as a small operation.
+/// One in this many operations is timed, because reading the clock costs about as much as a small
+/// operation.
 pub(super) const SAMPLE_EVERY: usize = 8;
 
 /// The result of this step.
@@ -21,7 +22,7 @@ pub(super) struct OwnKeys {
     pub(super) latency: Latency,
 }
 
-/// What one thread brings home.
+/// The result of one thread.
 struct Visit {
     tally: Tally,
     /// Nanoseconds of each timed operation.

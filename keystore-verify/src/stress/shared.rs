@@ -1,10 +1,9 @@
-//! All threads meet on the same few keys, with every single-key operation, and keep books about
-//! what they did.
+//! All threads use the same few keys, with every single-key operation, and record what they did.
 //!
-//! The books of all threads together say what the store must hold in the end, whatever the order
-//! was in which they came: see [`Family`]. While they run, every value that is seen must be whole
-//! and of its key, and a thread must never again see a value of its own that it has since replaced
-//! or removed.
+//! The records of all threads together determine what the store must hold at the end, in whatever
+//! order the operations ran: see [`Family`]. During the step, every value that a thread sees must
+//! be whole and belong to its key. And a thread must never again see a value of its own that it has
+//! since replaced or removed.
 
 use std::time::Duration;
 
@@ -16,14 +15,15 @@ use super::{ADVANCE_EVERY, Options, Progress, Step, StressError};
 use crate::mix::mix;
 use crate::spawn_together::spawn_together;
 
-/// Keys of each family but the claims, of which there is one to a round. Few, so that threads meet.
+/// Number of keys of each family, except for claims, of which there is one per round. It is small,
+/// so that threads contend.
 pub(super) const CELLS: usize = 32;
 
-/// How often a thread offers an exchange before it goes on: enough to get through mostly, and
-/// bounded.
+/// Number of times that a thread tries an exchange before it goes on. This is enough to succeed in
+/// most cases, and limits the time.
 const OFFERS: usize = 4;
 
-/// What all threads together did.
+/// The records of all threads together.
 pub(super) struct Shared {
     pub(super) tally: Tally,
     pub(super) wall: Duration,
@@ -32,14 +32,14 @@ pub(super) struct Shared {
     pub(super) claims: Vec<(u64, u64)>,
 }
 
-/// What one thread, or all together, did to each cell.
+/// The records for each cell, of one thread or of all together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Books {
-    /// Updates of each counter.
+    /// Number of updates of each counter.
     pub(super) updates: [u64; CELLS],
-    /// Times each register was created, less the times it was removed.
+    /// Number of times that each register was created, minus the times that it was removed.
     pub(super) balance: [i64; CELLS],
-    /// Exchanges of each exchange counter that succeeded.
+    /// Number of successful exchanges of each exchange counter.
     pub(super) exchanges: [u64; CELLS],
 }
 
@@ -53,7 +53,7 @@ impl Books {
     }
 }
 
-/// Returns the length of a shared value: at least as long as asked for, and changing with its
+/// Returns the length of a shared value. It is at least the requested size, and depends on the
 /// stamp, so that values are replaced by shorter and by longer ones.
 pub(super) fn value_len(options: &Options, stamp: u64) -> usize {
     options.value_size.max(MIN_STAMPED_LEN) + (stamp % 9) as usize
@@ -95,7 +95,7 @@ pub(super) fn run<K: Keystore + Sync>(
     Ok(Shared { tally, wall: together.wall, books, claims })
 }
 
-/// One thread among the others.
+/// One of the threads.
 struct Visitor<'a, K> {
     store: &'a K,
     options: &'a Options,
@@ -104,7 +104,7 @@ struct Visitor<'a, K> {
     books: Books,
     /// Claims that this thread won.
     won: Vec<usize>,
-    /// By register: the stamp that this thread wrote last, where it has not removed the register
+    /// By register: the stamp that this thread wrote last, unless it has removed the register
     /// since.
     written: [Option<u64>; CELLS],
     value: Vec<u8>,
@@ -124,7 +124,7 @@ impl<'a, K: Keystore> Visitor<'a, K> {
         }
     }
 
-    /// One operation or two on a key of each family. All threads visit the claims in the same
+    /// Runs one or two operations on a key of each family. All threads use the claims in the same
     /// order, so that they race.
     fn round(&mut self, round: usize) {
         let draw = mix(self.thread << 32 | round as u64);
@@ -135,7 +135,7 @@ impl<'a, K: Keystore> Visitor<'a, K> {
         self.exchange(cell(24));
     }
 
-    /// Makes `self.value` the value of this key and stamp.
+    /// Sets `self.value` to the value of this key and stamp.
     fn write(&mut self, id: KeyId, stamp: u64) {
         self.value.clear();
         self.value.resize(value_len(self.options, stamp), 0);
@@ -241,7 +241,7 @@ impl<'a, K: Keystore> Visitor<'a, K> {
         }
     }
 
-    /// Checks the stamp of a register's value that this thread was shown.
+    /// Checks the stamp that this thread saw in a register.
     fn inspect(&mut self, id: KeyId, cell: usize, seen: Option<u64>) {
         match seen {
             Some(stamp) if stamp >> 32 >= self.options.threads as u64 => {

@@ -1,4 +1,5 @@
-//! What a thread has called and found, kept by the thread itself and added up when all are done.
+//! The counts of a thread's calls and faults. Each thread keeps its own; they are added up at the
+//! end.
 
 use std::fmt::Display;
 
@@ -7,7 +8,7 @@ use keystore::Result;
 use super::entry::KeyId;
 use super::outcome::Faults;
 
-/// Calls by the kind that the store counts them as (see
+/// Numbers of calls, by the kind as which the store counts them (see
 /// [`OperationStats`](keystore::OperationStats)), and faults.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -18,21 +19,21 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts a call that writes, and takes its answer.
+    /// Counts a call that writes, and returns its answer.
     #[inline]
     pub(super) fn add<T>(&mut self, id: KeyId, verb: &str, answer: Result<T>) -> Option<T> {
         self.adds += 1;
         self.answer(id, verb, answer)
     }
 
-    /// Counts a call that reads, and takes its answer.
+    /// Counts a call that reads, and returns its answer.
     #[inline]
     pub(super) fn find<T>(&mut self, id: KeyId, verb: &str, answer: Result<T>) -> Option<T> {
         self.finds += 1;
         self.answer(id, verb, answer)
     }
 
-    /// Counts a call that removes, and takes its answer.
+    /// Counts a call that removes, and returns its answer.
     #[inline]
     pub(super) fn delete<T>(&mut self, id: KeyId, verb: &str, answer: Result<T>) -> Option<T> {
         self.deletes += 1;
@@ -68,12 +69,12 @@ impl Tally {
         self.faults.note(format!("{id}: {what}"));
     }
 
-    /// Returns the calls of all kinds.
+    /// Returns the number of calls of all kinds.
     pub(super) const fn calls(&self) -> u64 {
         self.adds + self.finds + self.deletes
     }
 
-    /// Adds what another thread or step tallied.
+    /// Adds the counts of another thread or step.
     pub(super) fn merge(&mut self, other: Self) {
         self.adds += other.adds;
         self.finds += other.finds;

@@ -1,4 +1,4 @@
-//! The stress test passes a good store, and finds each fault that is planted in one.
+//! Tests that the stress test passes a good store, and finds each fault that is planted in one.
 
 use std::sync::Mutex;
 
@@ -50,7 +50,7 @@ fn every_planted_fault_is_found() {
 
 #[test]
 fn a_value_that_its_writer_had_replaced_is_found() {
-    // Alone, so that the value before the last is always the thread's own.
+    // One thread, so that the value before the last is always the thread's own.
     let alone = Options { threads: 1, keys_per_thread: 4000, value_size: 32 };
     let found =
         run_on(&FaultyStore::new(Fault::GetReturnsTheLast), &alone, &|_| {}).unwrap().faults;
@@ -103,7 +103,7 @@ fn progress_adds_up_to_what_each_step_announced() {
     let steps = steps.into_inner().unwrap();
     assert_eq!(steps[0], (Step::OwnKeys, 1600, 1600));
     assert_eq!(steps[1], (Step::SharedKeys, 400, 400));
-    // The walk tells of whole lots only, and also shows shared keys.
+    // The scan reports progress only in full lots, and also shows shared keys.
     assert_eq!((steps[2].0, steps[2].1), (Step::Audit, 3200));
     assert!(steps[2].2.abs_diff(3200) <= 256, "{steps:?}");
 }

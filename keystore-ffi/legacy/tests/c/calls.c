@@ -1,6 +1,6 @@
 /*
- * Every call, as a program written for the predecessor makes it: codes, ownership, statistics; in
- * both modes.
+ * Tests every call as a program written for the predecessor makes it: codes, ownership and
+ * statistics, in both concurrency modes.
  */
 
 #include "check.h"
@@ -37,7 +37,7 @@ static void values(void) {
     CHECK(has_text("fruit", "a much longer value than the one before"));
     CHECK(set_text("fruit", "fig") == 0 && has_text("fruit", "fig"));
 
-    /* Any bytes; each get hands out memory of its own, which outlives the key. */
+    /* A value may have any bytes. Each get returns a separate copy, which outlives the key. */
     CHECK(set_key("bytes", &value) == 0);
     CHECK(get_key("bytes", &first) == 0 && get_key("bytes", &second) == 0 && first.data != second.data);
     CHECK(delete_key("bytes") == 0 && get_key("bytes", &value) == -41);
@@ -55,7 +55,7 @@ static void values(void) {
     CHECK(delete_key("large") == 0 && delete_key("fruit") == 0);
 }
 
-/* A new store, known calls, and every count of them. */
+/* Makes known calls on a new store and checks every count. */
 static void statistics(bool is_concurrency_enabled) {
     key_store_value none = {NULL, 0};
     keystore_stats stats;
@@ -138,7 +138,7 @@ int main(void) {
     for (int mode = 0; mode < 2; mode++) {
         CHECK(initialise_key_store(1024, 0.5, mode) == 0);
         CHECK(set_text("kept", "here") == 0);
-        /* A second time keeps the store. */
+        /* Initialising again keeps the store. */
         CHECK(initialise_key_store(16, 1.0, !mode) == 0 && has_text("kept", "here"));
         CHECK(initialise_key_store(3, 5, mode) == 0 && has_text("kept", "here"));
         CHECK(delete_key("kept") == 0);

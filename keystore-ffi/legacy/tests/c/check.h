@@ -1,4 +1,6 @@
-/* What the C programs against key_store.h share: nothing here is of libkeystore but that header. */
+/*
+ * Shared parts of the C programs for key_store.h. They use no header of libkeystore but that one.
+ */
 
 #ifndef CHECK_H
 #define CHECK_H
@@ -8,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ends the program where `condition` does not hold. */
+/* Ends the program if `condition` does not hold. */
 #define CHECK(condition)                                                                         \
     do {                                                                                         \
         if (!(condition)) {                                                                      \
@@ -26,13 +28,13 @@ static inline int set_text(const char *key, const char *text) {
     CHECK(value.data != NULL);
     memcpy(value.data, text, value.data_size);
     status = set_key(key, &value);
-    /* The caller keeps its own: what it does with it is nothing to the store. */
+    /* The memory stays the caller's: the store does not notice what happens to it. */
     memset(value.data, '?', value.data_size);
     free(value.data);
     return status;
 }
 
-/* Whether the value of a key is this text. */
+/* Returns whether the value of a key is this text. */
 static inline bool has_text(const char *key, const char *text) {
     key_store_value value;
     bool same;

@@ -1,6 +1,6 @@
 /*
- * Prints the size of every struct and the offset of every field, for a comparison with the
- * library's own.
+ * Prints the size of every struct and the offset of every field, for a comparison with the structs
+ * of the library.
  */
 
 #include "check.h"

@@ -1,6 +1,6 @@
 /*
- * Threads that use the store while others initialise it and clean it up, in both modes: an answer
- * each time.
+ * Tests threads that use the store while others initialise it and clean it up, in both modes. Every
+ * call must return one of the expected codes.
  *
  *     misuse ROUNDS
  */
@@ -35,7 +35,7 @@ static void *work(void *context) {
     return NULL;
 }
 
-/* Several at once: of each, one does it. */
+/* Runs on two threads at once: each initialises the store and cleans it up, again and again. */
 static void *turn_on_and_off(void *context) {
     bool is_concurrency_enabled = context != NULL;
     for (int round = 0; round < rounds; round++) {

@@ -1,6 +1,6 @@
 /*
- * Every call while malloc fails at its first, second, … call: each answers 0 or -10, and the
- * store stays as it was.
+ * Tests every call while malloc fails at its first, second, … allocation. Each call returns 0 or
+ * -10, and leaves the store as it was.
  */
 
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@ static int overwrite(void) {
 
 static int delete_new(void) { return delete_key("new"); }
 
-/* Calls until one has all the memory that it wants. */
+/* Repeats the call, with one more allocation each time, until it succeeds. */
 static void until_it_works(int (*call)(void)) {
     int status = -10;
     for (long allowed = 0; status != 0; allowed++) {
@@ -48,7 +48,7 @@ static void until_it_works(int (*call)(void)) {
 }
 
 int main(void) {
-    /* The thread's own records are made before memory runs out. */
+    /* Calls once before memory runs out, so that the thread's own records exist. */
     for (int mode = 0; mode < 2; mode++) {
         CHECK(initialise_key_store(16, 0.5, mode) == 0 && set_text("k", "text") == 0 && cleanup_key_store() == 0);
         concurrent = mode;

@@ -1,7 +1,7 @@
 /*
- * The predecessor's stress test, anew: 1,000 threads, each of which sets 1,000 keys of its own
- * and then gets them. Nothing may be missing, and the statistics must be exact. Ends with 1
- * otherwise.
+ * The predecessor's stress test, rewritten: 1,000 threads, each of which sets 1,000 keys that only
+ * it uses, and then gets them. No key may be missing, and the statistics must be exact. Otherwise
+ * the program returns 1.
  *
  *     stress [threads [keys]]
  */
@@ -11,7 +11,7 @@
 
 static size_t threads = 1000, keys = 1000;
 
-/* What a thread found, and where it writes its keys. */
+/* A thread's number and the errors that it counted. */
 struct worker {
     pthread_t thread;
     size_t number, failed, missing, wrong;
@@ -23,7 +23,7 @@ static double seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Writes `prefix` and a number, as text, without the cost of snprintf. */
+/* Writes `prefix` and the number of a key as text, without the cost of snprintf. */
 static void name(char *out, const char *prefix, size_t thread, size_t number) {
     char digits[20];
     int length = 0;

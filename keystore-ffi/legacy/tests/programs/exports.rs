@@ -1,5 +1,5 @@
-//! What the shared library shows: the predecessor's functions, those of `keystore.h`, and nothing
-//! else.
+//! Tests that the shared library exports the predecessor's functions, the functions of
+//! `keystore.h`, and nothing else.
 
 #![cfg(target_os = "linux")]
 

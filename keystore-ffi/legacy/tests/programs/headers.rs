@@ -1,4 +1,4 @@
-//! The headers are clean in every standard that they promise.
+//! Tests that the headers compile without warnings in every standard that they promise.
 
 use crate::standards::check;
 use crate::toolchain::Language;

@@ -1,4 +1,4 @@
-//! C programs against `key_store.h`.
+//! Tests of C programs that use `key_store.h`.
 
 use std::fmt::Write;
 use std::mem::offset_of;
@@ -10,8 +10,8 @@ use keystore_legacy::{
 
 use crate::toolchain::{Language, Link, build};
 
-/// Builds a program with each form of the library, and runs both. It can see no header but the
-/// predecessor's.
+/// Builds a program with each form of the library, and runs both. The include path has only the
+/// predecessor's headers.
 fn build_and_run(source: &str, arguments: &[&str]) -> String {
     let [_, printed] = [Link::Shared, Link::Static].map(|link| {
         build(Language::C, source, link, &["-D_POSIX_C_SOURCE=200809L"]).run(arguments)
@@ -35,8 +35,8 @@ fn no_call_ends_the_process_where_memory_runs_out() {
     build_and_run("tests/c/out_of_memory.c", &[]);
 }
 
-/// The whole stress test: a thousand threads. How fast it is depends on the machine; that nothing
-/// is missing does not.
+/// Runs the whole stress test with a thousand threads. Its speed depends on the machine, so the
+/// test only checks that nothing is missing.
 #[test]
 fn stress() {
     let printed = build_and_run("tests/c/stress.c", &[]);
@@ -49,12 +49,12 @@ fn stress() {
     println!("{printed}");
 }
 
-/// The size of a struct and the offsets of its fields, as `layout.c` prints them.
+/// Writes the size of a struct and the offsets of its fields, in the format of `layout.c`.
 macro_rules! layout {
     ($out:ident: $($type:ident { $($field:ident),* })*) => {$(
         writeln!($out, "{} {}", stringify!($type), size_of::<$type>()).unwrap();
         $(writeln!($out, "{}.{} {}", stringify!($type), stringify!($field), offset_of!($type, $field)).unwrap();)*
-        // A field more in Rust does not compile here.
+        // Does not compile if the Rust struct has a field that is not listed.
         let _ = |all: $type| { let $type { $($field: _),* } = all; };
     )*};
 }

@@ -1,4 +1,4 @@
-//! C programs as they were written for the predecessor, against its two headers alone.
+//! Tests of C programs as they were written for the predecessor, with its two headers alone.
 
 mod exports;
 mod headers;
