@@ -43,19 +43,18 @@
 #define KS_OK 0
 
 /**
- * Something failed that has no code of its own: a bug in the library, caught before it could
- * do harm.
+ * A failure without a code of its own: a bug in the library, caught before it could do harm.
  */
 #define KS_GENERAL -1
 
 /**
- * Memory could not be had, from the system or within the store's memory limit. Nothing has
+ * No memory was available, from the system or within the store's memory limit. Nothing has
  * changed.
  */
 #define KS_OUT_OF_MEMORY -10
 
 /**
- * An argument is outside its limits, NULL where it must not be, or a buffer is too small.
+ * An argument is outside its limits, or is NULL but must not be; or a buffer is too small.
  */
 #define KS_INVALID_ARGUMENT -20
 
@@ -65,8 +64,8 @@
 #define KS_INVALID_CONFIG -21
 
 /**
- * The call came from inside a callback and would have to wait for a lock that the callback may
- * hold; or it has waited for a lock as long as ks_options.lock_timeout_ns lets it.
+ * The call is inside a callback and would have to wait for a lock that the callback may hold. Or
+ * the call has waited for a lock for as long as ks_options.lock_timeout_ns allows.
  */
 #define KS_LOCK_NOT_ACQUIRED -30
 
@@ -86,68 +85,67 @@
 #define KS_KEY_EXISTS -42
 
 /**
- * This store cannot do that.
+ * This store does not support the call.
  */
 #define KS_UNSUPPORTED -43
 
 /**
- * ks_options.memory_limit of a store without one.
+ * Value of ks_options.memory_limit for a store without a limit.
  */
 #define KS_NO_MEMORY_LIMIT 0
 
 /**
- * ks_options.lock_timeout_ns of a store whose calls wait for a lock as long as it takes.
+ * Value of ks_options.lock_timeout_ns for a store whose calls wait for locks without a limit.
  */
 #define KS_NO_LOCK_TIMEOUT 0
 
 /**
- * Answer of a ks_update_fn: leave the key as it is.
+ * Answer of a ks_update_fn: leaves the key as it is.
  */
 #define KS_UPDATE_KEEP 0
 
 /**
- * Answer of a ks_update_fn: give the key the new value.
+ * Answer of a ks_update_fn: gives the key the new value.
  */
 #define KS_UPDATE_SET 1
 
 /**
- * Answer of a ks_update_fn: remove the key.
+ * Answer of a ks_update_fn: removes the key.
  */
 #define KS_UPDATE_DELETE 2
 
 /**
- * An open store. A handle, not an address: never look behind it.
+ * An open store. This is a handle, not an address: never dereference it.
  *
  * Any number of stores can be open at once. A store that is not single-threaded may be used by
  * any number of threads at once, in every function but ks_close.
  *
- * A child of fork has a copy of each open store, under the same handle, if no thread was
- * inside a call of this library at that instant or just ending (Linux with glibc;
- * docs/c-api.md).
+ * A child of fork has a copy of each open store, under the same handle. This holds on Linux with
+ * glibc, if at the moment of the fork no thread is inside a call of this library, and no thread
+ * that has used it is just ending. See docs/c-api.md.
  */
 typedef struct ks_store ks_store;
 
 /**
- * Which algorithm a store runs on: one of KS_BACKEND_…
+ * Algorithm of a store: one of KS_BACKEND_…
  */
 typedef int32_t ks_backend;
 
 /**
- * Where the memory of entries comes from: one of KS_POOL_…
+ * Source of the memory of entries: one of KS_POOL_…
  */
 typedef int32_t ks_pool;
 
 /**
- * Whether threads share a store: one of KS_CONCURRENCY_…
+ * Whether threads may share a store: one of KS_CONCURRENCY_…
  */
 typedef int32_t ks_concurrency;
 
 /**
- * What a store is opened with. Fill it by ks_options_init, then change what you want
- * different.
+ * The options that a store is opened with. Fill them with ks_options_init, then change the fields
+ * that you want different.
  *
- * Later versions add fields at the end: `size` tells the library which of them a program
- * knows.
+ * Later versions add fields at the end. `size` tells the library which fields a program knows.
  */
 typedef struct ks_options {
     /**
@@ -155,62 +153,63 @@ typedef struct ks_options {
      */
     size_t size;
     /**
-     * Which algorithm: KS_BACKEND_RWLOCK unless changed.
+     * The algorithm: KS_BACKEND_RWLOCK unless changed.
      */
     ks_backend backend;
     /**
-     * Where the memory of entries comes from: KS_POOL_SLAB unless changed.
+     * The source of the memory of entries: KS_POOL_SLAB unless changed.
      */
     ks_pool pool;
     /**
-     * Buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). A store grows
-     * from there with its content. 256 unless changed.
+     * Number of buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). The
+     * store grows from there as entries are added. 256 unless changed.
      */
     size_t initial_buckets;
     /**
-     * The share of the initial buckets for which the pool reserves a node up front: 0 (none)
-     * to 1 (one node for each). 0 unless changed.
+     * Nodes that the pool reserves up front, as a fraction of the initial buckets: 0 (none) to 1
+     * (one node for each bucket). 0 unless changed.
      */
     double preallocation;
     /**
-     * The most bytes that entries may take: a call that would pass it returns KS_OUT_OF_MEMORY
-     * and changes nothing. KS_NO_MEMORY_LIMIT unless changed.
+     * Largest number of bytes that entries may take. A call that would exceed it returns
+     * KS_OUT_OF_MEMORY and changes nothing. KS_NO_MEMORY_LIMIT unless changed.
      */
     uint64_t memory_limit;
     /**
-     * Whether threads share the store: KS_CONCURRENCY_MULTI_THREADED unless changed.
+     * Whether threads may share the store: KS_CONCURRENCY_MULTI_THREADED unless changed.
      */
     ks_concurrency concurrency;
     /**
-     * Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). Entries
-     * are always counted.
+     * Whether calls are counted for ks_store_stats: 1 (yes) unless changed, or 0 (no). The number
+     * of entries is always counted.
      */
     int32_t counters;
     /**
-     * How long, in nanoseconds, a call waits for a lock that other threads hold: then it
-     * returns KS_LOCK_NOT_ACQUIRED and has done nothing, except that ks_for_each, ks_clear and
-     * ks_shrink have done what they did until then. A call that comes upon a table in motion
-     * may wait so long more than once. The backend epoch waits for nobody. KS_NO_LOCK_TIMEOUT
-     * unless changed.
+     * The lock time-out in nanoseconds: how long a call waits for a lock that other threads hold.
+     * After that time the call returns KS_LOCK_NOT_ACQUIRED and has done nothing, except that
+     * ks_for_each, ks_clear and ks_shrink keep what they did until then. During a resize, a call
+     * may wait this long several times. The backend epoch never waits. KS_NO_LOCK_TIMEOUT unless
+     * changed.
      */
     uint64_t lock_timeout_ns;
 } ks_options;
 
 /**
- * What ks_read shows a value to.
+ * The callback of ks_read, which is shown a value.
  *
  * `value` points to `value_len` bytes that belong to the store: read them, and keep no pointer
- * into them past the callback's return. The callback may call any function of the store but
- * ks_close; one that would have to wait for a lock that is held answers KS_LOCK_NOT_ACQUIRED.
- * It must return: an exception that leaves it ends the process, and a longjmp out of it is
- * undefined.
+ * into them after the callback returns. The callback may call any function of the store except
+ * ks_close. A call that would have to wait for a held lock returns KS_LOCK_NOT_ACQUIRED. The
+ * callback must return: an exception that leaves it ends the process, and a longjmp out of it is
+ * undefined behaviour.
  */
 typedef void (*ks_read_fn)(void *context, const void *value, size_t value_len);
 
 /**
- * What ks_for_each shows each entry to: 0 goes on to the next, anything else stops.
+ * The callback of ks_for_each, which is shown each entry. It returns 0 to go on to the next entry,
+ * or another number to stop.
  *
- * As for ks_read_fn, for the key and the value both.
+ * The rules of ks_read_fn apply to the key and to the value.
  */
 typedef int (*ks_for_each_fn)(void *context,
                               const void *key,
@@ -219,28 +218,28 @@ typedef int (*ks_for_each_fn)(void *context,
                               size_t value_len);
 
 /**
- * A byte string that belongs to its maker: an address and a length.
+ * A byte string: an address and a length. The bytes belong to the program that fills it in.
  */
 typedef struct ks_bytes {
     /**
-     * The first byte; may be NULL where `len` is 0.
+     * The first byte; may be NULL if `len` is 0.
      */
     const void *data;
     /**
-     * How many bytes.
+     * Number of bytes.
      */
     size_t len;
 } ks_bytes;
 
 /**
- * What ks_update asks what to do with a key: one of KS_UPDATE_…
+ * The callback of ks_update, which decides what happens to a key. It returns one of KS_UPDATE_…
  *
- * `old_value` is NULL where the key has no value; otherwise it points to `old_len` bytes that
- * belong to the store, to be read before the callback returns. With KS_UPDATE_SET, `new_value`
- * says what the key gets: bytes that stay the caller's, that are copied before ks_update
- * returns, and that must stay as they are until then. May be called again, with the newer
- * value, where another thread changes the key meanwhile: only the last answer counts.
- * Otherwise the rules of ks_read_fn.
+ * `old_value` is NULL if the key has no value. Otherwise it points to `old_len` bytes that belong
+ * to the store; read them before the callback returns. With KS_UPDATE_SET, the callback writes the
+ * new value's address and length to `new_value`. Those bytes stay the caller's. ks_update copies
+ * them before it returns, so they must not change until then. If another thread changes the key in
+ * the meantime, the callback is called again with the newer value, and only the last answer
+ * counts. Otherwise the rules of ks_read_fn apply.
  */
 typedef int (*ks_update_fn)(void *context,
                             const void *old_value,
@@ -248,17 +247,17 @@ typedef int (*ks_update_fn)(void *context,
                             struct ks_bytes *new_value);
 
 /**
- * What ks_read_many shows each value to: `index` is the key's position, from 0; `value` is
- * NULL where the key has none. Otherwise the rules of ks_read_fn.
+ * The callback of ks_read_many, which is shown each value. `index` is the key's position, from 0.
+ * `value` is NULL if the key has no value. Otherwise the rules of ks_read_fn apply.
  */
 typedef void (*ks_read_many_fn)(void *context, size_t index, const void *value, size_t value_len);
 
 /**
- * A value as memory of its own, to be given back by ks_free, address by address.
+ * A value that the caller owns. Free `data` of each with ks_free.
  */
 typedef struct ks_value {
     /**
-     * The value, followed by a NUL; NULL where the key has none.
+     * The value, followed by a NUL; NULL if the key has none.
      */
     void *data;
     /**
@@ -268,77 +267,79 @@ typedef struct ks_value {
 } ks_value;
 
 /**
- * A picture of a store, from ks_store_stats. Exact while no other thread writes.
+ * The statistics of a store, from ks_store_stats. They are exact if no other thread writes during
+ * the call.
  *
- * Later versions add fields at the end: that is why ks_store_stats is given its size.
+ * Later versions add fields at the end. That is why ks_store_stats takes the size of the struct.
  */
 typedef struct ks_stats {
     /**
-     * When the store was opened, seconds since the Unix epoch.
+     * Time when the store was opened, in seconds since the Unix epoch.
      */
     uint64_t opened_at;
     /**
-     * When ks_clear or ks_shrink last finished, seconds since the Unix epoch; 0 for never.
+     * Time when ks_clear or ks_shrink last finished, in seconds since the Unix epoch; 0 for never.
      */
     uint64_t cleaned_up_at;
     /**
-     * Entries in the store.
+     * Number of entries in the store.
      */
     uint64_t entries;
     /**
-     * Buckets of the table; the shards of the backend dashmap.
+     * Number of buckets of the table; on the backend dashmap, number of shards.
      */
     uint64_t buckets;
     /**
-     * Buckets that hold an entry.
+     * Number of buckets that hold an entry.
      */
     uint64_t nonempty_buckets;
     /**
-     * Buckets that hold none.
+     * Number of buckets that hold no entry.
      */
     uint64_t empty_buckets;
     /**
-     * The most entries in one bucket.
+     * Largest number of entries in one bucket.
      */
     uint64_t max_in_bucket;
     /**
-     * The fewest entries in one bucket.
+     * Smallest number of entries in one bucket.
      */
     uint64_t min_in_bucket;
     /**
-     * Entries to a bucket that holds any.
+     * Mean number of entries in the buckets that hold any.
      */
     double mean_per_nonempty_bucket;
     /**
-     * Standard deviation of the entries in a bucket, over all buckets.
+     * Standard deviation of the number of entries in a bucket, over all buckets.
      */
     double stddev_per_bucket;
     /**
-     * Median of the entries in a bucket, over all buckets.
+     * Median of the number of entries in a bucket, over all buckets.
      */
     double median_per_bucket;
     /**
-     * Empty buckets in percent of all.
+     * Empty buckets as a percentage of all buckets.
      */
     double empty_bucket_percent;
     /**
-     * Buckets with two entries or more: each entry past a bucket's first is a collision.
+     * Number of buckets with two or more entries. Each entry after a bucket's first is a
+     * collision.
      */
     uint64_t collision_buckets;
     /**
-     * Those in percent of all buckets.
+     * Buckets with two or more entries, as a percentage of all buckets.
      */
     double collision_percent;
     /**
-     * The most collisions in one bucket.
+     * Largest number of collisions in one bucket.
      */
     uint64_t max_collisions_in_bucket;
     /**
-     * Collisions to a bucket that holds any entry.
+     * Mean number of collisions in the buckets that hold any entry.
      */
     double mean_collisions_per_nonempty_bucket;
     /**
-     * Bytes of live nodes: headers, keys, values and the room left in them.
+     * Bytes of live nodes: headers, keys, values and their spare space.
      */
     uint64_t node_bytes;
     /**
@@ -346,15 +347,15 @@ typedef struct ks_stats {
      */
     uint64_t table_bytes;
     /**
-     * Bytes that were removed and wait until no reader can be looking at them.
+     * Bytes that were removed but may still be read by other threads, and so are not yet freed.
      */
     uint64_t garbage_bytes;
     /**
-     * Nodes that the pool has handed out and not yet got back.
+     * Number of nodes that the pool has handed out and not yet got back.
      */
     uint64_t pool_live_nodes;
     /**
-     * Bytes that those nodes asked for.
+     * Bytes that were requested for those nodes.
      */
     uint64_t pool_live_bytes;
     /**
@@ -362,7 +363,8 @@ typedef struct ks_stats {
      */
     uint64_t pool_held_bytes;
     /**
-     * Nodes that the pool could not serve from its own memory and took from the system, ever.
+     * Number of nodes so far that the pool took from the system because its own memory had no
+     * room.
      */
     uint64_t pool_fallbacks;
     /**
@@ -370,8 +372,8 @@ typedef struct ks_stats {
      */
     uint64_t pool_fallback_bytes;
     /**
-     * Calls that write, each entry of a batch included. This and all that follow: 0 where
-     * ks_options.counters is 0.
+     * Calls that write; each entry of a batch counts as one. This field and all that follow are 0
+     * if ks_options.counters is 0.
      */
     uint64_t adds;
     /**
@@ -395,7 +397,7 @@ typedef struct ks_stats {
      */
     uint64_t failed_deletes;
     /**
-     * Entries that came into being.
+     * Entries that were created.
      */
     uint64_t nodes_created;
     /**
@@ -411,23 +413,23 @@ typedef struct ks_stats {
      */
     uint64_t nodes_deleted;
     /**
-     * Adds that failed if the key was absent, or before that was known.
+     * Adds that failed while the key was absent, or before the store knew whether it was.
      */
     uint64_t nodes_failed_creates;
     /**
-     * Calls that the store answered with an error; a key that is absent is none.
+     * Calls that returned an error; an absent key is not an error.
      */
     uint64_t errors;
 } ks_stats;
 
 /**
- * A lock in every bucket. Overwrites in place, gives memory back at once; a callback that
- * needs a lock which is held is refused. The default.
+ * A lock in every bucket. Overwrites values in place and frees memory at once. A call inside a
+ * callback is refused if it needs a lock that is held. The default.
  */
 #define KS_BACKEND_RWLOCK 1
 
 /**
- * Lock-free: readers wait for nobody.
+ * Lock-free: readers never wait.
  */
 #define KS_BACKEND_EPOCH 2
 
@@ -437,12 +439,12 @@ typedef struct ks_stats {
 #define KS_BACKEND_DASHMAP 3
 
 /**
- * Fixed size classes, preallocated, freed nodes reused. The default.
+ * Fixed size classes, preallocated; freed nodes are reused. The default.
  */
 #define KS_POOL_SLAB 1
 
 /**
- * Large chunks that are handed out from front to back, and reused once all of their nodes are
+ * Large chunks that are handed out from front to back. A chunk is reused once all of its nodes are
  * freed.
  */
 #define KS_POOL_ARENA 2
@@ -453,13 +455,13 @@ typedef struct ks_stats {
 #define KS_POOL_SYSTEM 3
 
 /**
- * Any number of threads at once. The default.
+ * Any number of threads may use the store at once. The default.
  */
 #define KS_CONCURRENCY_MULTI_THREADED 1
 
 /**
- * Only the thread that opens the store uses it; every call from another is refused with
- * KS_UNSUPPORTED. The backend rwlock takes no locks then.
+ * Only the thread that opens the store uses it. Every call from another thread is refused with
+ * KS_UNSUPPORTED. The backend rwlock then takes no locks.
  */
 #define KS_CONCURRENCY_SINGLE_THREADED 2
 
@@ -468,24 +470,24 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * A short text for a status code, "unknown status code" for any other number.
+ * Returns a short text for a status code, and "unknown status code" for any other number.
  *
  * The text is static: never free it. Any thread may call this.
  */
 const char *ks_strerror(int status);
 
 /**
- * What the last call that failed on this thread has to say: the value that was wrong, and the
- * limit that it broke. The empty string where no call has failed yet; a call that succeeds
- * leaves it as it is. UTF-8, at most 511 bytes.
+ * Returns the message of the last call that failed on this thread: the value that was wrong, and
+ * the limit that it broke. It is the empty string if no call has failed yet. A call that succeeds
+ * does not change it. UTF-8, at most 511 bytes.
  *
- * The text belongs to the library and to the calling thread: never free it, and copy it where
- * it must outlive the thread's next failing call.
+ * The text belongs to the library and to the calling thread: never free it. Copy it if you need it
+ * after the thread's next failing call.
  */
 const char *ks_last_error_message(void);
 
 /**
- * The version of the library that is running, such as "0.1.0".
+ * Returns the version of the running library, for example "0.1.0".
  *
  * The text is static: never free it. Any thread may call this.
  */
@@ -494,11 +496,11 @@ const char *ks_version(void);
 /**
  * Fills `options` with the defaults.
  *
- * @param options the caller's, need not be initialised.
- * @param size sizeof(ks_options), so that a library that is newer than the program writes no
- * field too many.
- * @return KS_OK, or KS_INVALID_ARGUMENT if `options` is NULL or `size` is no size of
- * ks_options.
+ * @param options the struct to fill; need not be initialised.
+ * @param size sizeof(ks_options). With it, a library that is newer than the program writes only
+ * the fields that the program knows.
+ * @return KS_OK, or KS_INVALID_ARGUMENT if `options` is NULL or `size` is not a size that
+ * ks_options has in some version.
  *
  * # Safety
  * `options` is NULL or has room for `size` bytes. Any thread may call this.
@@ -508,12 +510,11 @@ int ks_options_init(struct ks_options *options, size_t size);
 /**
  * Opens a store.
  *
- * @param options what it is to be; NULL for the defaults. Not kept.
- * @param store where the handle goes, to be closed by ks_close; NULL goes there where the call
- * fails.
+ * @param options the options; NULL for the defaults. The library keeps no pointer to them.
+ * @param store where the handle goes; close it with ks_close. NULL goes there if the call fails.
  * @return KS_OK; KS_INVALID_CONFIG for an option outside its limits; KS_INVALID_ARGUMENT if
- * `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED for a field of a
- * later version.
+ * `store` is NULL or options->size is wrong; KS_OUT_OF_MEMORY; KS_UNSUPPORTED if a field of a
+ * later version is not at its default.
  *
  * # Safety
  * `options` is NULL or was filled by ks_options_init; `store` is NULL or can be written.
@@ -522,12 +523,12 @@ int ks_options_init(struct ks_options *options, size_t size);
 int ks_open(const struct ks_options *options, struct ks_store **store);
 
 /**
- * Closes a store and gives back all its memory. The handle, and every copy of it, is invalid
- * from here on; values that were got as owned stay the caller's.
+ * Closes a store and frees all its memory. From here on the handle and every copy of it are
+ * invalid. Values from ks_get_owned and the like stay the caller's.
  *
- * @return KS_OK; KS_NOT_INITIALISED for a handle that is NULL or was closed already;
- * KS_LOCK_NOT_ACQUIRED from inside a callback of this store, which stays open; KS_UNSUPPORTED
- * from another thread than a single-threaded store's own.
+ * @return KS_OK; KS_NOT_INITIALISED if the handle is NULL or was closed already;
+ * KS_LOCK_NOT_ACQUIRED if called inside a callback of this store, which stays open; KS_UNSUPPORTED
+ * if the store is single-threaded and another thread opened it.
  *
  * # Safety
  * No other thread is inside a call with this store, or starts one until ks_close returns.
@@ -535,15 +536,15 @@ int ks_open(const struct ks_options *options, struct ks_store **store);
 int ks_close(struct ks_store *store);
 
 /**
- * Gives `key` the value `value`, whether it has one or not.
+ * Sets the value of `key` to `value`, whether or not it had one.
  *
  * Keys have 1 to 65,535 bytes, values 0 to 4 GiB - 1; a value of 0 bytes may be NULL. Both are
  * copied.
  *
  * @return KS_OK; KS_INVALID_ARGUMENT for a key or value outside its limits; KS_OUT_OF_MEMORY;
- * KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
- * KS_UNSUPPORTED from another thread than a single-threaded store's own. After each of them
- * the store is as before.
+ * KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is inside a callback and would
+ * have to wait for a lock; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED if the
+ * store is single-threaded and another thread opened it. After a failure the store is as before.
  *
  * # Safety
  * `key` and `value` are NULL or point to as many bytes as their lengths say. Any thread may
@@ -556,10 +557,10 @@ int ks_set(struct ks_store *store,
            size_t value_len);
 
 /**
- * Gives `key` the value `value` where it has none. One step: of several threads that insert
- * one key, one succeeds.
+ * Sets the value of `key` to `value` if it has none. This is one atomic step: if several threads
+ * insert an absent key, one succeeds.
  *
- * @return KS_OK; KS_KEY_EXISTS if the key has a value, which it keeps; and those of ks_set.
+ * @return KS_OK; KS_KEY_EXISTS if the key has a value, which it keeps; and the failures of ks_set.
  *
  * # Safety
  * As for ks_set.
@@ -571,17 +572,17 @@ int ks_insert(struct ks_store *store,
               size_t value_len);
 
 /**
- * Copies the value of `key` into a buffer of the caller's.
+ * Copies the value of `key` into the caller's buffer.
  *
- * @param buffer where the value goes. NULL with a capacity of 0 only asks for the length.
- * @param capacity the buffer's room, bytes.
- * @param value_len where the value's length goes, also where the buffer is too small; 0 goes
- * there if the call fails for another reason.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if the buffer is
- * too small (then *value_len is greater than `capacity`, and the buffer is untouched), where
- * `value_len` is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not
- * wait for a lock, or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread
- * than a single-threaded store's own.
+ * @param buffer where the value goes. NULL with a capacity of 0 only requests the length.
+ * @param capacity size of the buffer in bytes.
+ * @param value_len where the value's length goes, also if the buffer is too small. 0 goes there if
+ * the call fails for another reason.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if the buffer is too
+ * small (then *value_len is greater than `capacity`, and the buffer is unchanged), if `value_len`
+ * is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or
+ * if the call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the
+ * store is not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `buffer` is NULL or has room for `capacity`
@@ -596,16 +597,16 @@ int ks_get(struct ks_store *store,
            size_t *value_len);
 
 /**
- * Gives the value of `key` as memory of its own.
+ * Copies the value of `key` into memory that the caller owns.
  *
- * @param value where the value's address goes: the caller's from here on, to be given back by
- * ks_free. Never NULL on success, also for a value of 0 bytes; a NUL follows the value, so
- * that text can be used as a string. NULL goes there if the call fails.
- * @param value_len where the value's length goes, without that NUL; 0 where the call fails.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a NULL result or
- * a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that
- * long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's
- * own.
+ * @param value where the value's address goes. The caller owns the memory and frees it with
+ * ks_free. On success the address is never NULL, also for a value of 0 bytes. A NUL follows the
+ * value, so that a text can be used as a string. NULL goes there if the call fails.
+ * @param value_len where the value's length goes, without that NUL; 0 if the call fails.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `value` or `value_len`
+ * is NULL, or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or
+ * if the call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the
+ * store is not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `value` and `value_len` are NULL or can be
@@ -618,10 +619,9 @@ int ks_get_owned(struct ks_store *store,
                  size_t *value_len);
 
 /**
- * Gives back the memory of a value that ks_get_owned, ks_take, ks_get_many or
- * ks_compare_exchange gave.
+ * Frees a value that ks_get_owned, ks_take, ks_get_many or ks_compare_exchange returned.
  *
- * @param value such a value, also after its store was closed; NULL does nothing.
+ * @param value the value, also after its store was closed; NULL does nothing.
  *
  * # Safety
  * `value` came from this library and has not been freed. Any thread may call this.
@@ -632,12 +632,12 @@ void ks_free(void *value);
  * Removes `key`.
  *
  * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT for a key outside its
- * limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
- * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is inside a callback
+ * and would have to wait for a lock; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED
+ * if the store is single-threaded and another thread opened it.
  *
  * # Safety
- * `key` is NULL or points to `key_len` bytes. Any thread may call this while
- * the store is open.
+ * `key` is NULL or points to `key_len` bytes. Any thread may call this while the store is open.
  */
 int ks_delete(struct ks_store *store, const void *key, size_t key_len);
 
@@ -645,10 +645,10 @@ int ks_delete(struct ks_store *store, const void *key, size_t key_len);
  * Tells whether `key` has a value.
  *
  * @param exists where the answer goes; false if the call fails.
- * @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `exists` is
- * NULL or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock,
- * or not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a
- * single-threaded store's own.
+ * @return KS_OK, whatever the answer; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `exists` is NULL or
+ * for a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call
+ * is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is not
+ * open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `exists` is NULL or can be written. Any
@@ -657,11 +657,11 @@ int ks_delete(struct ks_store *store, const void *key, size_t key_len);
 int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exists);
 
 /**
- * Tells how many entries the store has. Exact while nobody writes.
+ * Counts the entries of the store. The number is exact if no thread writes during the call.
  *
- * @param count where the number goes; 0 where the call fails.
- * @return KS_OK; KS_INVALID_ARGUMENT if `count` is NULL; KS_NOT_INITIALISED; KS_UNSUPPORTED
- * from another thread than a single-threaded store's own.
+ * @param count where the number goes; 0 if the call fails.
+ * @return KS_OK; KS_INVALID_ARGUMENT if `count` is NULL; KS_NOT_INITIALISED if the store is not
+ * open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
  *
  * # Safety
  * `count` is NULL or can be written. Any thread may call this while the store is open.
@@ -669,12 +669,12 @@ int ks_exists(struct ks_store *store, const void *key, size_t key_len, bool *exi
 int ks_count(struct ks_store *store, size_t *count);
 
 /**
- * Removes every entry that is there throughout the call. O(n). The store keeps its size: see
- * ks_shrink.
+ * Removes every entry that is there during the whole call. O(n). The table keeps its size;
+ * ks_shrink makes it smaller.
  *
- * @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
- * not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
- * store's own.
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the
+ * call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is
+ * not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
  *
  * # Safety
  * Any thread may call this while the store is open.
@@ -682,11 +682,11 @@ int ks_count(struct ks_store *store, size_t *count);
 int ks_clear(struct ks_store *store);
 
 /**
- * Makes the store large enough for `additional` more entries, so that setting them need not
- * grow it.
+ * Makes the store large enough for `additional` more entries, so that setting them need not grow
+ * it.
  *
- * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as large as memory allowed; and those of
- * ks_clear.
+ * @return KS_OK; KS_OUT_OF_MEMORY if the store grew only as far as memory allowed; and the
+ * failures of ks_clear.
  *
  * # Safety
  * As for ks_clear.
@@ -694,10 +694,10 @@ int ks_clear(struct ks_store *store);
 int ks_reserve(struct ks_store *store, size_t additional);
 
 /**
- * Makes the store as small as its entries allow, and no smaller than it was opened. O(n).
+ * Makes the store as small as its entries allow, but not smaller than it was when opened. O(n).
  *
- * @return KS_OK; KS_OUT_OF_MEMORY, and the store is as small as could be; and those of
- * ks_clear.
+ * @return KS_OK; KS_OUT_OF_MEMORY if the store shrank only as far as memory allowed; and the
+ * failures of ks_clear.
  *
  * # Safety
  * As for ks_clear.
@@ -705,15 +705,15 @@ int ks_reserve(struct ks_store *store, size_t additional);
 int ks_shrink(struct ks_store *store);
 
 /**
- * Shows the value of `key` to a callback in place, without a copy. The callback is not called
- * where the key has none.
+ * Shows the value of `key` to a callback in place, without a copy. If the key has no value, the
+ * callback is not called.
  *
- * @param visit is called once at most, before ks_read returns, on this thread.
- * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL
- * or for a key outside its limits; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or
- * not that long; KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded
- * store's own.
+ * @param visit is called at most once, before ks_read returns, on this thread.
+ * @param context is passed to `visit` unchanged; may be NULL.
+ * @return KS_OK; KS_KEY_NOT_FOUND; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL or for
+ * a key outside its limits; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is
+ * inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is not
+ * open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `visit` keeps the rules of ks_read_fn. Any
@@ -726,31 +726,32 @@ int ks_read(struct ks_store *store,
             void *context);
 
 /**
- * Shows every entry to a callback until that stops, in no particular order: each entry that is
- * there throughout, and none twice, also while others write. O(n).
+ * Shows entries to a callback, in no particular order, until all are shown or the callback stops.
+ * Each entry that is there during the whole call is shown, and none twice, also while other
+ * threads write. O(n).
  *
- * @param visit is called on this thread, before ks_for_each returns; 0 goes on, anything else
- * stops.
- * @param context is handed to `visit` as it is; may be NULL.
+ * @param visit is called on this thread, before ks_for_each returns. It returns 0 to go on,
+ * another number to stop.
+ * @param context is passed to `visit` unchanged; may be NULL.
  * @return KS_OK, stopped or not; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `visit` is NULL;
- * KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long; KS_NOT_INITIALISED;
- * KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the call is inside a callback and would
+ * have to wait for a lock; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED if the
+ * store is single-threaded and another thread opened it.
  *
  * # Safety
- * `visit` keeps the rules of ks_read_fn. Any thread may call this while the
- * store is open.
+ * `visit` keeps the rules of ks_read_fn. Any thread may call this while the store is open.
  */
 int ks_for_each(struct ks_store *store, ks_for_each_fn visit, void *context);
 
 /**
- * Removes `key`, and gives the value that it had as memory of its own. One step: of several
- * threads that take one key, one succeeds. ks_store_stats counts it among the adds, as all
- * that read and write in one step.
+ * Removes `key`, and copies the value that it had into memory that the caller owns. This is one
+ * atomic step: if several threads take one value, only one of them gets it. ks_store_stats counts
+ * it among the adds, like every operation that reads and writes in one step.
  *
- * @param value where the value's address goes: the caller's from here on, to be given back by
- * ks_free. As in ks_get_owned.
+ * @param value where the value's address goes. The caller owns the memory and frees it with
+ * ks_free, as with ks_get_owned.
  * @param value_len where the value's length goes.
- * @return as ks_get_owned. If the value cannot be copied, the key stays.
+ * @return as ks_get_owned. If there is no memory for the copy, the key stays in the store.
  *
  * # Safety
  * As for ks_get_owned.
@@ -762,21 +763,21 @@ int ks_take(struct ks_store *store,
             size_t *value_len);
 
 /**
- * Changes `key` from the value `expected` to the value `new_value` where it is `expected` now,
- * as one step.
+ * Changes `key` from the value `expected` to the value `new_value`, as one atomic step, if its
+ * value is `expected` now.
  *
- * NULL with a length of 0 stands for "no value" on either side: so a key can be created only
- * if absent, or removed only if it has a value. An address that is not NULL, with a length of
- * 0, stands for the value of 0 bytes.
+ * NULL with a length of 0 stands for "no value", as `expected` and as `new_value`. So a call can
+ * create a key only if it is absent, or remove it only if it has a certain value. An address that
+ * is not NULL, with a length of 0, stands for the value of 0 bytes.
  *
- * @param exchanged where it goes whether the key was as expected and has been changed; false
- * where the call fails.
- * @param actual where the value goes that the key had instead, as memory of its own, to be
- * given back by ks_free; NULL goes there where it had none, and where it was exchanged. May be
- * NULL, together with actual_len: then the caller does not get it.
+ * @param exchanged where the answer goes: true if the key had the expected value and was changed;
+ * false otherwise, and if the call fails.
+ * @param actual where the address goes of a copy of the value that the key had instead. The caller
+ * frees the copy with ks_free. NULL goes there if the key had no value, and if it was exchanged.
+ * May be NULL together with actual_len; then there is no copy.
  * @param actual_len where that value's length goes.
- * @return KS_OK, exchanged or not; and the failures of ks_set, with KS_INVALID_ARGUMENT also
- * where `exchanged` is NULL.
+ * @return KS_OK, exchanged or not; KS_INVALID_ARGUMENT if `exchanged` is NULL; otherwise the
+ * failures of ks_set.
  *
  * # Safety
  * `key`, `expected` and `new_value` are NULL or point to as many bytes as their lengths say;
@@ -795,15 +796,15 @@ int ks_compare_exchange(struct ks_store *store,
                         size_t *actual_len);
 
 /**
- * Shows the value of `key` to a callback, and does with the key what that answers, as one
- * step.
+ * Shows the value of `key` to a callback, and keeps, sets or removes the key as the callback
+ * answers, as one atomic step.
  *
- * @param decide is called on this thread before ks_update returns, and again where another
- * thread changes the key meanwhile.
- * @param context is handed to `decide` as it is; may be NULL.
- * @return KS_OK; KS_INVALID_ARGUMENT if `decide` is NULL, if its answer is none of
- * KS_UPDATE_…, if its new value is NULL with a length, or for a key or value outside its
- * limits; and the other failures of ks_set. After each of them the store is as before.
+ * @param decide is called on this thread before ks_update returns. It is called again if another
+ * thread changes the key in the meantime.
+ * @param context is passed to `decide` unchanged; may be NULL.
+ * @return KS_OK; KS_INVALID_ARGUMENT if `decide` is NULL, if its answer is none of KS_UPDATE_…, if
+ * its new value is NULL with a length, or for a key or value outside its limits; and the other
+ * failures of ks_set. After a failure the store is as before.
  *
  * # Safety
  * `key` is NULL or points to `key_len` bytes; `decide` keeps the rules of ks_update_fn. Any
@@ -820,9 +821,9 @@ int ks_update(struct ks_store *store,
  *
  * @param keys `count` keys.
  * @param visit is called once for each key, before ks_read_many returns, on this thread.
- * @param context is handed to `visit` as it is; may be NULL.
- * @return KS_OK, whether keys have values or not; otherwise a failure of ks_read, with the
- * position of the key in the last message: `visit` was called for those before it only.
+ * @param context is passed to `visit` unchanged; may be NULL.
+ * @return KS_OK, whether keys have values or not; otherwise a failure of ks_read. The last message
+ * then names the position of the key; `visit` was called only for the keys before it.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -836,13 +837,13 @@ int ks_read_many(struct ks_store *store,
                  void *context);
 
 /**
- * Gives the value of each key as memory of its own, in order.
+ * Copies the value of each key into memory that the caller owns, in order.
  *
  * @param keys `count` keys.
- * @param values room for `count` values: the caller's from here on, each to be given back by
- * ks_free. NULL and 0 go there if a key has none, and everywhere if the call fails.
- * @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned, with
- * the position of the key in the last message: nothing has to be freed then.
+ * @param values room for `count` values. The caller frees each with ks_free. NULL and 0 go there
+ * if a key has no value, and everywhere if the call fails.
+ * @return KS_OK, whether keys have values or not; otherwise a failure of ks_get_owned. The last
+ * message then names the position of the key, and there is nothing to free.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -855,15 +856,15 @@ int ks_get_many(struct ks_store *store,
                 struct ks_value *values);
 
 /**
- * ks_set for each entry, in order: the value at each position goes to the key at the same
- * position.
+ * Does what ks_set does for each entry, in order: the key at each position gets the value at the
+ * same position.
  *
  * @param keys `count` keys.
  * @param values `count` values.
- * @param created where the number of keys goes that had no value before; may be NULL. Where
- * the call fails, some of those that were set may be missing from it.
- * @return KS_OK; otherwise a failure of ks_set, with the position of the entry in the last
- * message: those before it are set, it and those after it are not.
+ * @param created where the number of keys goes that had no value before; may be NULL. If the call
+ * fails, the number may be too small.
+ * @return KS_OK; otherwise a failure of ks_set. The last message then names the position of the
+ * entry. The entries before it are set; this entry and those after it are not.
  *
  * # Safety
  * `keys` and `values` are NULL or point to `count` byte strings, each of which is NULL or
@@ -877,14 +878,14 @@ int ks_set_many(struct ks_store *store,
                 size_t *created);
 
 /**
- * ks_delete for each key, in order.
+ * Does what ks_delete does for each key, in order.
  *
  * @param keys `count` keys.
- * @param deleted where the number of keys goes that had a value; may be NULL. If the call
- * fails, some of those that were removed may be missing from it.
- * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete, with the
- * position of the key in the last message: those before it are removed, it and those after it
- * are not.
+ * @param deleted where the number of keys goes that had a value; may be NULL. If the call fails,
+ * the number may be too small.
+ * @return KS_OK, whether keys had values or not; otherwise a failure of ks_delete. The last
+ * message then names the position of the key. The keys before it are removed; this key and those
+ * after it are not.
  *
  * # Safety
  * `keys` is NULL or points to `count` keys, each of which is NULL or points to its bytes;
@@ -896,18 +897,19 @@ int ks_delete_many(struct ks_store *store,
                    size_t *deleted);
 
 /**
- * Takes a picture of the store. O(n): it looks at every bucket and entry.
+ * Collects the statistics of the store. O(n): it reads every bucket and entry.
  *
- * @param stats where the picture goes; untouched if the call fails.
- * @param size sizeof(ks_stats), so that a library that is newer than the program writes no
- * field too many; one that is older fills the fields that it does not know with zeros.
- * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `stats` is NULL or `size` is no
- * size of ks_stats; KS_LOCK_NOT_ACQUIRED if it may not wait for a lock, or not that long;
- * KS_NOT_INITIALISED; KS_UNSUPPORTED from another thread than a single-threaded store's own.
+ * @param stats where the statistics go; unchanged if the call fails.
+ * @param size sizeof(ks_stats). With it, a library that is newer than the program writes only the
+ * fields that the program knows. A library that is older fills the fields that it does not know
+ * with zeros.
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `stats` is NULL or `size` is not a size
+ * that ks_stats has in some version; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or if the
+ * call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the store is
+ * not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
  *
  * # Safety
- * `stats` is NULL or has room for `size` bytes. Any thread may call this while
- * the store is open.
+ * `stats` is NULL or has room for `size` bytes. Any thread may call this while the store is open.
  */
 int ks_store_stats(struct ks_store *store, struct ks_stats *stats, size_t size);
 
