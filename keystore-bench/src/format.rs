@@ -1,14 +1,23 @@
 //! Numbers and names as people read them, in plots, tables and messages alike.
 
-/// Returns a name as part of a file's name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs
-/// alone `scenario`.
+/// Longest slug in bytes. A file name has at most 255 bytes on common systems, and a slug is one
+/// part of it.
+const MAX_SLUG: usize = 160;
+
+/// Returns a name as part of a file name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs
+/// alone `scenario`. A long name is cut.
 pub(crate) fn slug(name: &str) -> String {
-    let words: Vec<String> = name
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
-    if words.is_empty() { "scenario".to_owned() } else { words.join("-") }
+    // In lower case first: it may add a character which is no letter, such as the dot of `İ`.
+    let lower = name.to_lowercase();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        return "scenario".to_owned();
+    }
+    let mut slug = words.join("-");
+    slug.truncate(slug.floor_char_boundary(MAX_SLUG));
+    slug.truncate(slug.trim_end_matches('-').len());
+    slug
 }
 
 /// `1 thread`, `2 threads`.
@@ -63,6 +72,11 @@ mod tests {
     fn numbers_are_short_and_have_units() {
         assert_eq!(slug("95/5 Zipf"), "95-5-zipf");
         assert_eq!(slug("???"), "scenario");
+        for name in ["name ".repeat(60), "ß".repeat(255), "İ-".repeat(100), "ΑΣ".repeat(99)] {
+            let cut = slug(&name);
+            assert!(cut.len() <= MAX_SLUG && cut.len() > MAX_SLUG - 6, "{cut}");
+            assert_eq!(slug(&cut), cut);
+        }
         assert_eq!(slug("smoke: hot set at a fixed rate"), "smoke-hot-set-at-a-fixed-rate");
         assert_eq!(
             [1_234_567.0, 45_678_901.0, 123_456_789.0].map(millions_text),

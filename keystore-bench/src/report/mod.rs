@@ -29,12 +29,16 @@ pub use markdown::markdown;
 pub use sentences::{rounds_text, verdict, winner_text};
 pub use text::text;
 
-/// Makes the folder of a report, if it is not there: worth doing before measuring for minutes.
+/// Creates the folder of a report if it is missing, and checks that files can be created in it. The
+/// command calls this before it measures for minutes.
 ///
 /// # Errors
-/// [`Error::Text`] if it cannot be made.
+/// [`Error::Text`] if it cannot be created or written to.
 pub fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|source| Error::unwritable(folder, source))
+    let failed = |source| Error::unwritable(folder, source);
+    fs::create_dir_all(folder).map_err(failed)?;
+    tempfile::tempfile_in(folder).map_err(failed)?;
+    Ok(())
 }
 
 /// Writes `results.json`, `results.csv`, `results.md`, the plots as SVG and PNG, and `report.html`

@@ -533,3 +533,26 @@ fn an_interrupted_run_gives_no_verdict_and_says_how_far_it_came() {
     results.interrupted = false;
     assert_eq!(first(&results), "No verdict: no store was measured.");
 }
+
+#[test]
+fn a_scenario_with_a_name_as_long_as_a_file_name_has_its_report() {
+    let mut results = tiny();
+    results.scenarios.truncate(1);
+    let short = results.scenarios[0].scenario.name.clone();
+    let long = "long ".repeat(51);
+    results.rows.retain(|row| row.scenario == short);
+    results.rows.iter_mut().for_each(|row| row.scenario.clone_from(&long));
+    results.scenarios[0].scenario.name = long;
+    let folder = tempfile::tempdir().unwrap();
+    write(&results, folder.path()).unwrap();
+    let longest = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().len());
+    assert!((150..=255).contains(&longest.max().unwrap()));
+}
+
+/// Nobody can create a file there, not even an administrator.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_in_which_nothing_can_be_created_is_refused_before_measuring() {
+    let error = make_folder(Path::new("/proc")).unwrap_err().to_string();
+    assert!(error.starts_with("/proc: cannot be written"), "{error}");
+}
