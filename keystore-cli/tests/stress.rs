@@ -119,6 +119,22 @@ fn threads_that_the_address_space_has_no_room_for_are_refused() {
     }
 }
 
+/// What the allocator has reserved at the start differs from limit to limit. A thread needs little.
+#[cfg(target_os = "linux")]
+#[test]
+fn fifty_threads_fit_any_address_space_that_the_command_fits() {
+    for kilobytes in [200_000, 300_000, 350_000, 500_000, 700_000, 1_000_000, 2_000_000] {
+        let script = format!(
+            "ulimit -v {kilobytes}; exec \"$0\" stress --threads 50 --keys 10 --backend epoch --pool slab"
+        );
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_keystore")]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let ran = common::run(command, b"");
+        assert_eq!(ran.code, Some(0), "{kilobytes}: {ran:?}");
+    }
+}
+
 #[test]
 fn wrong_arguments_are_named_and_exit_with_2() {
     let wrong: [(&[&str], &[&str]); 12] = [

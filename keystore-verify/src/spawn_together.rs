@@ -13,10 +13,6 @@ const STACK_SIZE: usize = 256 << 10;
 /// each.
 const THREAD_SIZE: u64 = STACK_SIZE as u64 + (64 << 10);
 
-/// Address space that the allocator may take for a thread, in bytes: an arena of glibc. If there is
-/// no room for an arena, glibc does without it.
-const ARENA_SIZE: u64 = 64 << 20;
-
 /// Address space that must be left for what the threads allocate, in bytes.
 const SPARE: u64 = 4 << 20;
 
@@ -129,6 +125,7 @@ pub fn spawn_together<T: Send>(
         })
     };
     if let Some((limit, left)) = address_space() {
+        share_one_arena();
         let room = left / THREAD_SIZE;
         if room < threads as u64 {
             return Err(SpawnError::AddressSpace { threads, started: room as usize, limit });
@@ -138,13 +135,13 @@ pub fn spawn_together<T: Send>(
         let mut handles = Vec::with_capacity(threads);
         for number in 0..threads {
             // A thread that has no room for its signal stack ends the process. So the earlier
-            // threads must have allocated their signal stacks and arenas before the room for the
-            // next thread is measured.
+            // threads must have allocated their signal stacks before the room for the next thread
+            // is measured.
             if address_space().is_some() {
                 drop(gate.await_arrivals(number));
             }
             if let Some((limit, left)) = address_space()
-                && left.checked_sub(ARENA_SIZE).unwrap_or(left) < THREAD_SIZE + SPARE
+                && left < THREAD_SIZE + SPARE
             {
                 gate.open(Signal::Cancel, number);
                 return Err(SpawnError::AddressSpace { threads, started: number, limit });
@@ -180,6 +177,19 @@ pub fn spawn_together<T: Send>(
         Ok(Together { results, wall: span.map_or(Duration::ZERO, |(begin, end)| end - begin) })
     })
 }
+
+/// Lets all threads share one arena of the C library. By default, glibc reserves 64 MiB of address
+/// space for each new thread until the room is used up, even if Rust has another allocator.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
+fn share_one_arena() {
+    // SAFETY: `mallopt` takes two integers and may be called at any time. If it fails, arenas are
+    // reserved as before.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Does nothing: no other C library has arenas for each thread.
+#[cfg(not(all(target_os = "linux", target_env = "gnu", not(miri))))]
+const fn share_one_arena() {}
 
 /// Returns the limit of this process's address space and the part that is free, in bytes; `None` if
 /// there is no limit, or it is not known.
