@@ -99,9 +99,7 @@ impl Overrides {
             }
         }
         if !self.threads.is_empty() {
-            scenario.threads.clone_from(&self.threads);
-            scenario.threads.sort_unstable();
-            scenario.threads.dedup();
+            scenario.set_threads(&self.threads);
         }
         if let Some(keys) = self.keys
             && !traced

@@ -8,10 +8,12 @@
 mod changes;
 mod validate;
 
+use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use keystore::Config;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::workload::distribution::KeyDistribution;
 use crate::workload::operation::Mix;
@@ -55,8 +57,9 @@ pub struct Scenario {
     /// follows upon the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// The numbers of threads to run it with, one run for each.
-    #[serde(default = "one_thread")]
+    /// The numbers of threads to run it with, one run for each. A number that is given twice counts
+    /// once.
+    #[serde(default = "one_thread", deserialize_with = "each_once")]
     pub threads: Vec<usize>,
     /// The number of distinct keys. A file or a trace that has fewer gives what it has.
     #[serde(default = "default_keys")]
@@ -116,6 +119,18 @@ const fn whole() -> f64 {
 
 fn one_thread() -> Vec<usize> {
     vec![1]
+}
+
+fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
+    let mut threads = Vec::deserialize(deserializer)?;
+    keep_each_once(&mut threads);
+    Ok(threads)
+}
+
+/// Removes the numbers of threads that occur earlier in the list. Each number has one row.
+fn keep_each_once(threads: &mut Vec<usize>) {
+    let mut seen = HashSet::new();
+    threads.retain(|&number| seen.insert(number));
 }
 
 const fn default_keys() -> usize {
@@ -184,6 +199,16 @@ pub enum Length {
     Once,
 }
 
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operations(operations) => write!(f, "{operations} operations"),
+            Self::Seconds(seconds) => write!(f, "{seconds} seconds"),
+            Self::Once => write!(f, "once"),
+        }
+    }
+}
+
 impl Default for Length {
     /// Returns one second.
     fn default() -> Self {
@@ -192,6 +217,13 @@ impl Default for Length {
 }
 
 impl Scenario {
+    /// Changes the numbers of threads: rising, each once.
+    pub fn set_threads(&mut self, threads: &[usize]) {
+        self.threads = threads.to_vec();
+        self.threads.sort_unstable();
+        keep_each_once(&mut self.threads);
+    }
+
     /// Changes the number of keys. A scenario that takes each key once still does.
     pub fn set_keys(&mut self, keys: usize) {
         if self.length == Length::Operations(self.keys as u64) {

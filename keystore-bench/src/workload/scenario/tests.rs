@@ -23,6 +23,15 @@ fn a_mix_that_does_not_add_up_is_named() {
 }
 
 #[test]
+fn a_number_of_threads_that_is_given_twice_counts_once() {
+    let text = "name = \"twice\"\nmix = { get = 100 }\nthreads = [2, 1, 2, 1, 1]";
+    let mut scenario: Scenario = toml::from_str(text).unwrap();
+    assert_eq!(scenario.threads, [2, 1]);
+    scenario.set_threads(&[4, 1, 4]);
+    assert_eq!(scenario.threads, [1, 4]);
+}
+
+#[test]
 fn a_field_outside_its_limits_is_named() {
     let named = |change: fn(&mut Scenario), field: &str| {
         let mut scenario = sample();

@@ -72,7 +72,7 @@ impl Scenario {
         {
             return fault(
                 "length",
-                format!("{:?}", self.length),
+                self.length.to_string(),
                 &format!("at most {MAX_DRAWN} operations where new keys come in one after another"),
             );
         }
