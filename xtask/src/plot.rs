@@ -1,6 +1,6 @@
 //! `cargo xtask plot`: draws plots of saved results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use keystore_bench::{Result, Results, report};
@@ -31,6 +31,25 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 fn draw(args: &Args) -> Result<PathBuf> {
     let results = Results::load(&args.results)?;
-    let beside = || args.results.parent().map(PathBuf::from).unwrap_or_default();
+    let beside = || folder_of(&args.results).to_owned();
     report::write(&results, &args.out.clone().unwrap_or_else(beside))
+}
+
+/// Returns the folder of a file. A bare file name has an empty parent, which no system call accepts.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_file_name_lies_in_the_current_folder() {
+        for (file, folder) in
+            [("results.json", "."), ("-", "."), ("./a.json", "."), ("b/a.json", "b"), ("/a", "/")]
+        {
+            assert_eq!(folder_of(Path::new(file)), Path::new(folder), "{file}");
+        }
+    }
 }
