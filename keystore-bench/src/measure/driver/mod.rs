@@ -157,6 +157,12 @@ pub fn run(
     if let (Some(first), Some(last)) = (first, last) {
         run.elapsed = last - first;
     }
+    if let Some(rate) = scenario.rate {
+        // The last call has its whole turn: n calls at a rate take n turns, not the n - 1 turns
+        // from the first call to the last.
+        let turns = Duration::from_secs_f64(run.operations as f64 / rate);
+        run.elapsed = run.elapsed.max(turns);
+    }
     Ok(run)
 }
 

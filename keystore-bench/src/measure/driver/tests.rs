@@ -383,3 +383,19 @@ fn loading_and_checking_end_when_the_watch_is_stopped() {
     proof.check(&*store, &control).unwrap();
     assert_eq!(store.stats().unwrap().operations.finds, before, "no key is looked up");
 }
+
+/// Calls at 100 a second take a hundredth of a second each, the last one too.
+#[test]
+fn a_fixed_rate_is_never_reported_as_more_than_was_asked_for() {
+    for (rate, length, threads) in [
+        (100.0, Length::Seconds(0.05), 1),
+        (50.0, Length::Seconds(0.02), 2),
+        (1000.0, Length::Operations(3), 1),
+    ] {
+        let mut scenario = scenario(Mix { get: 100, ..Mix::default() }, LOADED, 1);
+        (scenario.rate, scenario.length) = (Some(rate), length);
+        let (run, _) = run_on(&real(), &scenario, threads);
+        let done = run.ops_per_sec();
+        assert!(done <= rate * 1.000_001 && done > 0.0, "{done} of {rate}");
+    }
+}
