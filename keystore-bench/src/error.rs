@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use keystore_text::console::show_path;
 
+use crate::results::Results;
+
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,6 +44,17 @@ pub enum Error {
         /// What there is.
         expected: String,
     },
+    /// A name under which results cannot be saved.
+    #[error(
+        "results cannot be saved under the name {name:?}: it must have 1 to {longest} bytes of letters, \
+         digits, \"-\", \"_\" and \".\", and not begin with \".\""
+    )]
+    SavedName {
+        /// The name.
+        name: String,
+        /// Longest name in bytes.
+        longest: usize,
+    },
     /// A file that cannot be read or written, or a line of it that does not hold what it must.
     #[error(transparent)]
     Text(#[from] keystore_text::Error),
@@ -62,6 +75,14 @@ pub enum Error {
         scenario: String,
         /// Why.
         source: keystore::Error,
+    },
+    /// A run failed after other runs had been measured. What was measured is kept.
+    #[error("{source}")]
+    Unfinished {
+        /// The results of the runs before.
+        results: Box<Results>,
+        /// The failure.
+        source: Box<Self>,
     },
     /// Threads of a burst that could not be started, or panicked.
     #[error("{scenario}: a burst of {threads} threads: {reason}")]
@@ -172,11 +193,13 @@ impl Error {
             Self::Scenario { .. }
             | Self::Suite { .. }
             | Self::Unknown { .. }
+            | Self::SavedName { .. }
             | Self::Results { .. }
             | Self::NoEffect { .. }
             | Self::NothingInCommon { .. }
             | Self::TooFewRounds { .. } => true,
             Self::Text(error) => error.is_usage(),
+            Self::Unfinished { source, .. } => source.is_usage(),
             Self::Store { .. }
             | Self::Threads { .. }
             | Self::Verification { .. }

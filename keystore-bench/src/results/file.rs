@@ -6,9 +6,9 @@ use std::path::Path;
 
 use keystore_text::input::Input;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::row::Row;
-use super::{Results, SCHEMA};
+use super::{Results, SCHEMA, check};
 use crate::error::{Error, Result};
 
 impl Results {
@@ -26,7 +26,7 @@ impl Results {
     ///
     /// # Errors
     /// [`Error::Text`] if the file cannot be read, [`Error::Results`] if it is of another
-    /// version or holds something else.
+    /// version, holds something else, or contradicts itself.
     pub fn load(path: &Path) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -35,18 +35,17 @@ impl Results {
         let wrong = |reason| Error::Results { path: path.to_owned(), reason };
         let text = Input::open(path)?.text()?;
         let malformed = |error: serde_json::Error| wrong(format!("these are no results: {error}"));
-        let Versioned { schema } = serde_json::from_str(&text).map_err(malformed)?;
+        let value: Value = serde_json::from_str(&text).map_err(malformed)?;
+        let Versioned { schema } = Versioned::deserialize(&value).map_err(malformed)?;
         if schema != SCHEMA {
             return Err(wrong(format!("results of version {schema}: this version reads {SCHEMA}")));
         }
+        if let Some(text) = check::unprintable(&value) {
+            return Err(wrong(format!("{text} contains a control character")));
+        }
         let results: Self = serde_json::from_str(&text).map_err(malformed)?;
-        for Row { store, scenario, threads, rounds, ops_per_sec, .. } in &results.rows {
-            let rates = [ops_per_sec.median, ops_per_sec.low, ops_per_sec.high];
-            if let Some(rate) = rates.iter().chain(rounds).find(|&&rate| rate <= 0.0) {
-                return Err(wrong(format!(
-                    "{store}, {scenario}, threads {threads}: a rate of {rate}: it must be above 0"
-                )));
-            }
+        if let Some(reason) = check::contradiction(&results) {
+            return Err(wrong(reason));
         }
         Ok(results)
     }

@@ -5,6 +5,7 @@
 //! older reader would misunderstand.
 
 pub mod advice;
+mod check;
 pub(crate) mod compare;
 mod file;
 pub mod lead;

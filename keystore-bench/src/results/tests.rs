@@ -198,3 +198,35 @@ fn a_baseline_with_a_rate_that_is_none_or_in_another_encoding_is_refused() {
         }
     }
 }
+
+#[test]
+fn results_that_no_run_can_have_given_are_refused_with_what_contradicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.json");
+    let refused = |change: &dyn Fn(&mut Results), reason: &str| {
+        let mut results = tiny();
+        change(&mut results);
+        results.save(&path).unwrap();
+        let error = Results::load(&path).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains(reason), "{reason}: {error}");
+    };
+    refused(&|r| r.rows[0].misses = r.rows[0].lookups + 1, "misses of");
+    refused(&|r| r.rows[0].lookups = r.rows[0].operations + 1, "lookups of");
+    refused(&|r| r.scenarios.clear(), "0 scenarios");
+    refused(&|r| r.rows.clear(), "0 rows");
+    refused(&|r| r.rows[1].rounds.clear(), "it has no rounds");
+    refused(&|r| r.rows[1].rounds[0] = 0.0, "a rate of 0: it must be above 0");
+    refused(&|r| r.rows[1].before = vec![-1.0], "a rate of -1: it must be above 0");
+    refused(&|r| r.rows[2].ops_per_sec.median *= 2.0, "the median of its rounds is");
+    refused(&|r| r.rows[2].ops_per_sec.high *= 2.0, "the high of its rounds is");
+    refused(&|r| r.rows.push(r.rows[0].clone()), "there are two rows of this name");
+    refused(&|r| r.rows[0].threads = 0, "no such number of threads");
+    refused(&|r| r.rows[0].scenario = "other".to_owned(), "no scenario of this name");
+    refused(&|r| r.rows[0].latency_ns.p50 = r.rows[0].latency_ns.max + 1, "it must not be less");
+    refused(&|r| r.scenarios.push(r.scenarios[0].clone()), "two scenarios have the name");
+    refused(&|r| r.scenarios[0].scenario.batch = 0, "batch is 0");
+    refused(&|r| r.scenarios[0].scenario.name = "a\u{1b}b".to_owned(), "control character");
+    refused(&|r| r.machine.processor = "a\u{0}b".to_owned(), "control character");
+    refused(&|r| r.machine.processors = 0, "0 processors");
+    refused(&|r| r.scenarios[0].harness_ns = -1.0, "harness_ns is -1");
+}

@@ -120,7 +120,11 @@ fn compare(args: &Args) -> Result<ExitCode> {
     let pages = args.publish.then(|| publish::Pages::find(&plan.outline())).transpose()?;
     announce(&plan);
 
-    let mut results = measure(&plan)?;
+    let (mut results, failure) = match measure(&plan) {
+        Ok(results) => (results, None),
+        Err(Error::Unfinished { results, source }) => (*results, Some(*source)),
+        Err(error) => return Err(error),
+    };
     results.command = command_line();
     let destination = Destination::of(&results, &out);
     outln!("{}", report::text(&results));
@@ -130,7 +134,16 @@ fn compare(args: &Args) -> Result<ExitCode> {
             "A map of another project failed verification, which does not fail this run: {fault}"
         );
     }
-    outln!("{}", destination.write(&results)?);
+    match destination.write(&results) {
+        Ok(message) => outln!("{message}"),
+        Err(error) => {
+            outln!("{}", rescue(&results));
+            return Err(error);
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
     if results.interrupted {
         return Ok(ExitCode::from(INTERRUPTED));
     }
@@ -154,6 +167,19 @@ fn compare(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Saves the results of a report that could not be written, among the temporary files. Returns a
+/// message with the path: minutes of measuring are not lost to a full disk.
+fn rescue(results: &Results) -> String {
+    let path = std::env::temp_dir().join(format!("keystore-results-{}.json", std::process::id()));
+    match results.save(&path) {
+        Ok(()) => format!(
+            "The report could not be written. The results are in {path}; draw them by: cargo xtask plot {path} --out DIR",
+            path = path.display()
+        ),
+        Err(error) => format!("The results are lost: {error}"),
+    }
 }
 
 /// Returns the command line of this run.

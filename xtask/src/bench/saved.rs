@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use keystore_bench::{Error, Result, Results, report};
 
+/// Longest name of saved results in bytes. A file name has at most 255 bytes on common systems.
+const MAX_NAME: usize = 200;
+
 /// The folder of saved results.
 pub(super) struct Folder {
     path: PathBuf,
@@ -19,13 +22,9 @@ impl Folder {
     /// Returns the file for a name. Creates the folder if it is missing.
     pub(super) fn path(&self, name: &str) -> Result<PathBuf> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-            let expected = "letters, digits, - and _".to_owned();
-            return Err(Error::Unknown {
-                what: "name of results",
-                name: name.to_owned(),
-                expected,
-            });
+        let fits = (1..=MAX_NAME).contains(&name.len());
+        if !fits || name.starts_with('.') || !name.chars().all(plain) {
+            return Err(Error::SavedName { name: name.to_owned(), longest: MAX_NAME });
         }
         report::make_folder(&self.path)?;
         Ok(self.file(name))
@@ -74,9 +73,16 @@ mod tests {
     fn names_that_are_no_file_names_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let saved = Folder::new(folder.path());
-        for name in ["", "../x", "a/b", ".hidden", "a b"] {
-            assert!(saved.path(name).unwrap_err().is_usage(), "{name}");
+        for name in ["", "../x", "a/b", ".hidden", "a b", &"n".repeat(201)] {
+            let error = saved.path(name).unwrap_err();
+            assert!(error.is_usage(), "{name}");
+            let said = error.to_string();
+            assert!(
+                said.contains(&format!("{name:?}")) && said.contains("1 to 200 bytes"),
+                "{said}"
+            );
         }
+        assert!(saved.path(&"n".repeat(200)).is_ok());
         assert_eq!(saved.path("before-1.2").unwrap(), folder.path().join("saved/before-1.2.json"));
     }
 

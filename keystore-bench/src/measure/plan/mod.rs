@@ -22,7 +22,7 @@ use self::entry::{Entry, refused};
 use self::key_cache::{KeyCache, check_memory};
 use self::planned::{Phase, Planned};
 use self::tally::{Tally, measured_once};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::measure::candidate::Candidate;
 use crate::measure::control::RunControl;
 use crate::measure::driver::run;
@@ -154,12 +154,14 @@ impl Plan {
         self.rounds.budget.map_or(time, |budget| time.min(budget))
     }
 
-    /// Runs everything. Calls `observe` before each run with what is next. Where
-    /// [`RunControl::stop`] is called, what was measured so far is the result.
+    /// Runs everything. Calls `observe` before each run with what is next. If [`RunControl::stop`]
+    /// is called, the result is what was measured so far.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store) if a store refused an operation. A store whose
-    /// content is wrong afterwards is not an error here: its rows say so ([`Results::verify`]).
+    /// [`Error::Store`] if a store refused an operation, and [`Error::Threads`] if a burst failed.
+    /// If other runs had been measured, the error is [`Error::Unfinished`], with their results. A
+    /// store whose content is wrong afterwards is not an error here: its rows say so
+    /// ([`Results::verify`]).
     pub fn run(
         &self,
         control: &RunControl,
@@ -172,23 +174,36 @@ impl Plan {
         let scenarios = self.measured(control)?;
         let mut tallies: HashMap<(usize, usize, usize), Tally> = HashMap::new();
         let mut progress = Done { runs: 0, rounds: self.rounds.at_most.max(1) };
+        let mut failure = None;
         for phase in [Phase::First, Phase::AfterBurst] {
-            progress.rounds =
-                self.run_rounds(phase, &mut tallies, &mut progress, control, observe)?;
+            match self.run_rounds(phase, &mut tallies, &mut progress, control, observe) {
+                Ok(rounds) => progress.rounds = rounds,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
         }
-        Ok(Results {
+        let results = Results {
             schema: SCHEMA,
             suite: self.suite.clone(),
             command: String::new(),
             started_at,
             seconds: begun.elapsed().as_secs_f64(),
-            interrupted: control.is_stopped(),
+            interrupted: failure.is_some() || control.is_stopped(),
             planned_runs: self.runs(),
             machine: Machine::this(),
             limits,
             scenarios,
             rows: self.rows(measured_once(tallies)),
-        })
+        };
+        match failure {
+            None => Ok(results),
+            Some(error) if results.rows.is_empty() => Err(error),
+            Some(error) => {
+                Err(Error::Unfinished { results: Box::new(results), source: Box::new(error) })
+            }
+        }
     }
 
     /// Runs the rounds of a phase, at most as many as there were in the phase before: how many

@@ -192,3 +192,25 @@ fn a_file_of_keys_gives_what_it_has() {
     let error = Plan::new(suite, Candidate::ours()).unwrap_err();
     assert!(error.is_usage() && error.to_string().starts_with("/no/such/words"), "{error}");
 }
+
+#[test]
+fn what_was_measured_before_a_failure_is_kept() {
+    let mut suite = tiny_suite();
+    suite.scenarios.truncate(2);
+    suite.rounds.at_most = 1;
+    suite.scenarios[1].config.memory_limit = Some(300);
+    let (first, second) = (suite.scenarios[0].name.clone(), suite.scenarios[1].name.clone());
+    let first_only = suite.scenarios[0].threads.len();
+    let plan = Plan::new(suite.clone(), Candidate::ours()[..1].to_vec()).unwrap();
+    let error = plan.run(&RunControl::default(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains(&second) && !error.is_usage(), "{error}");
+    let Error::Unfinished { results, source } = error else { panic!("{error}") };
+    assert!(matches!(*source, Error::Store { .. }), "{source}");
+    assert!(results.interrupted && results.rows.len() == first_only);
+    assert!(results.rows.iter().all(|row| row.scenario == first));
+
+    suite.scenarios.remove(0);
+    let plan = Plan::new(suite, Candidate::ours()[..1].to_vec()).unwrap();
+    let error = plan.run(&RunControl::default(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::Store { .. }), "nothing was measured: {error}");
+}
