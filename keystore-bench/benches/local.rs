@@ -1,9 +1,9 @@
-//! A store of one thread beside the map that one would otherwise take there: `cargo bench -p
-//! keystore-bench --bench local`.
+//! Compares the single-threaded store with hashbrown: `cargo bench -p keystore-bench --bench
+//! local`.
 //!
-//! `LocalKeystore` on a slab, and hashbrown's `HashMap<Box<[u8]>, Box<[u8]>>` with the same hasher,
-//! which overwrites a value of the same length in place as the store does. Both are called
-//! directly, as their users would.
+//! The store is `LocalKeystore` on a slab. The map is hashbrown's `HashMap<Box<[u8]>, Box<[u8]>>`
+//! with the same hasher. Both overwrite a value of the same length in place. Both are called
+//! directly, as in a user's program.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use keystore_bench::Keys;
 
 const VALUE: [u8; 64] = [7; 64];
 
-/// Keys of one bench, in the order in which they are asked for: one behind another in memory, so
-/// that finding the next costs nothing.
+/// Number of keys that one bench looks up or sets. The keys lie one after another in memory, in the
+/// order of their use, so that fetching the next key costs almost nothing.
 const ASKED: usize = 1 << 20;
 
 type Bytes = Box<[u8]>;
 
-/// Keys drawn at random, each as often as any other.
+/// Draws keys at random from a uniform distribution.
 fn draw(keys: &Keys) -> Vec<[u8; 16]> {
     let mut random = 1_u64;
     let mut next = || {

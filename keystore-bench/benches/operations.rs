@@ -1,7 +1,8 @@
-//! Single operations of each backend on one thread, by criterion: `cargo bench -p keystore-bench`.
+//! Measures single operations of each backend on one thread: `cargo bench -p keystore-bench`.
 //!
-//! This is for working on a backend: it sees a change of a few nanoseconds. Which backend suits a
-//! load is for `cargo xtask bench`, with its threads, distributions and pools.
+//! Use it while you work on a backend: criterion detects a change of a few nanoseconds. To find the
+//! backend that suits a workload, use `cargo xtask bench`, which varies threads, distributions and
+//! pools.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -10,18 +11,18 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use keystore::{BackendKind, BoxedKeystore, Config, Global, Keystore, open};
 use keystore_bench::Keys;
 
-/// Entries of the store: enough to be larger than the fast caches.
+/// Number of entries in the store, which then exceeds the fast caches.
 const ENTRIES: usize = 200_000;
 
-/// Keys that are inserted, or deleted, one after another.
+/// Number of keys that are inserted, or deleted, in one timed block.
 const BLOCK: usize = 10_000;
 
-/// Keys of a batch.
+/// Number of keys in a batch.
 const BATCH: usize = 32;
 
 const VALUE: [u8; 64] = [7; 64];
 
-/// Positions of keys, far apart and the same for all: each call takes another one.
+/// A fixed sequence of key positions that lie far apart; every backend gets the same sequence.
 struct Walk {
     position: usize,
     count: usize,
@@ -33,13 +34,14 @@ impl Walk {
     }
 
     fn next(&mut self) -> usize {
-        // Neither even nor a multiple of 5, as 200,000 is: so the walk comes to every position.
+        // The step is coprime to 200,000, since it is a multiple of neither 2 nor 5. So the
+        // sequence reaches every position.
         self.position = (self.position + 61_803_399) % self.count;
         self.position
     }
 }
 
-/// A store that holds the first [`ENTRIES`] of the keys.
+/// Returns a store that holds the first [`ENTRIES`] of the keys.
 fn loaded(kind: BackendKind, keys: &Keys) -> BoxedKeystore {
     let store = open(kind, &Config::default(), Global).expect("the default configuration is valid");
     for position in 0..ENTRIES {
@@ -48,8 +50,8 @@ fn loaded(kind: BackendKind, keys: &Keys) -> BoxedKeystore {
     store
 }
 
-/// The time of `times` operations, of which `timed` does a block at once and `undo` makes room for
-/// the next.
+/// Returns the time of `times` operations. Each call of `timed` executes a block of [`BLOCK`]
+/// operations. `undo` restores the store before the next block and is not timed.
 fn per_block(times: u64, timed: impl Fn(), undo: impl Fn()) -> Duration {
     let blocks = times.div_ceil(BLOCK as u64);
     let time: Duration = (0..blocks)
@@ -94,8 +96,8 @@ fn operations(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("set", kind), |bencher| {
             bencher.iter(|| store.set(keys.get(walk.next()), &VALUE).expect("there is memory"));
         });
-        // Absent keys are inserted and taken out again, a block at a time, and only the half that
-        // is asked for is timed.
+        // Absent keys are inserted and deleted again, a block at a time. Only the operation that
+        // the benchmark names is timed.
         let mut walk = Walk::over(ENTRIES);
         let absent: Vec<&[u8]> = (0..BLOCK).map(|_| keys.get(ENTRIES + walk.next())).collect();
         let insert = || {

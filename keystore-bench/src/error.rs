@@ -1,4 +1,4 @@
-//! What can go wrong while comparing.
+//! The errors of this crate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,44 +7,44 @@ use keystore_text::console::show_path;
 
 use crate::results::Results;
 
-/// The result of everything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a comparison could not be made, or must not be believed.
+/// The reason why a comparison could not be made, or why its numbers cannot be trusted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A scenario that cannot be run as it is described.
+    /// A scenario has a field whose value is not allowed.
     #[error("scenario {scenario:?}: {field} is {value}: it must be {expected}")]
     Scenario {
         /// The scenario's name.
         scenario: String,
-        /// The field that is wrong.
+        /// The wrong field.
         field: &'static str,
-        /// What it is.
+        /// The field's value.
         value: String,
-        /// What it may be.
+        /// The values that are allowed.
         expected: String,
     },
-    /// A scenario file with a scenario that another file has too.
+    /// Two scenario files contain a scenario of the same name.
     #[error("{}: scenario {scenario:?}: another file has one of this name", show_path(path))]
     Suite {
-        /// The file.
+        /// The second file.
         path: PathBuf,
         /// The scenario's name.
         scenario: String,
     },
-    /// A name that stands for nothing.
+    /// A name is unknown.
     #[error("{what} {name:?} is unknown: it must be {expected}")]
     Unknown {
-        /// What was named: a store, a scenario, a suite.
+        /// The kind of thing that was named: a store, a scenario or a suite.
         what: &'static str,
-        /// The name.
+        /// The unknown name.
         name: String,
-        /// What there is.
+        /// The known names.
         expected: String,
     },
-    /// A name under which results cannot be saved.
+    /// Results cannot be saved under a name.
     #[error(
         "results cannot be saved under the name {name:?}: it must have 1 to {longest} bytes of letters, \
          digits, \"-\", \"_\" and \".\", and not begin with \".\""
@@ -55,54 +55,54 @@ pub enum Error {
         /// Longest name in bytes.
         longest: usize,
     },
-    /// A file that cannot be read or written, or a line of it that does not hold what it must.
+    /// A file cannot be read or written, or one of its lines is invalid.
     #[error(transparent)]
     Text(#[from] keystore_text::Error),
-    /// A results file that this version does not read.
+    /// This version cannot read a results file.
     #[error("{}: {reason}", show_path(path))]
     Results {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect of the file.
         reason: String,
     },
     /// A store refused an operation of a scenario.
     #[error("{store}, {scenario}: {source}")]
     Store {
-        /// The store, `epoch+slab`.
+        /// The store, for example `epoch+slab`.
         store: String,
         /// The scenario and the number of threads.
         scenario: String,
-        /// Why.
+        /// The store's error.
         source: keystore::Error,
     },
-    /// A run failed after other runs had been measured. What was measured is kept.
+    /// A run failed after other runs had been measured.
     #[error("{source}")]
     Unfinished {
-        /// The results of the runs before.
+        /// The results of the earlier runs.
         results: Box<Results>,
         /// The failure.
         source: Box<Self>,
     },
-    /// Threads of a burst that could not be started, or panicked.
+    /// A thread of a burst could not be started, or it panicked.
     #[error("{scenario}: a burst of {threads} threads: {reason}")]
     Threads {
         /// The scenario.
         scenario: String,
-        /// Number of threads that it asks for.
+        /// Number of threads in the burst.
         threads: usize,
-        /// What happened.
+        /// The cause.
         reason: String,
     },
-    /// An option that none of the scenarios can follow.
+    /// An option has no effect on any of the scenarios.
     #[error("{option} changes none of these scenarios: {reason}")]
     NoEffect {
-        /// The option, `--seconds`.
+        /// The option, for example `--seconds`.
         option: &'static str,
-        /// What a scenario must have for it.
+        /// The reason, which says what a scenario needs for the option to have an effect.
         reason: &'static str,
     },
-    /// A comparison with results that have no row in common.
+    /// Two results that are to be compared have no row in common.
     #[error(
         "nothing can be compared: no row of this run is in the baseline; this run has {new}; the baseline \
          has {old}; rows are the same if store, threads and every field of the scenario are, the seed too"
@@ -113,41 +113,41 @@ pub enum Error {
         /// Rows of the baseline.
         old: String,
     },
-    /// A comparison in which no row has enough rounds to detect a difference.
+    /// No row of a comparison has enough rounds to detect a difference.
     #[error(
         "no row can be told to be slower: the most rounds of a row are {new} now and {old} in the baseline, \
          and it takes {needed} of each"
     )]
     TooFewRounds {
-        /// Most rounds of a row that was measured now.
+        /// Largest number of rounds of a row in this run.
         new: usize,
-        /// Most rounds of a row of the baseline.
+        /// Largest number of rounds of a row in the baseline.
         old: usize,
-        /// Rounds of both that are enough.
+        /// Number of rounds that a comparison needs in each of the two.
         needed: usize,
     },
-    /// The number of measured rows whose content was wrong afterwards.
+    /// Stores failed the check of their content after a run.
     #[error("{rows} of {of} rows failed verification; the first is {first}")]
     Verification {
-        /// Rows that failed.
+        /// Number of rows that failed.
         rows: usize,
-        /// All rows.
+        /// Number of all rows.
         of: usize,
-        /// The first one, and what was wrong with it.
+        /// The first failed row, with its faults.
         first: String,
     },
-    /// Rows that became slower than they may.
+    /// Rows became slower by more than the limit.
     #[error(
         "{rows} of {of} rows became slower by more than {percent} percent; the worst is {worst}"
     )]
     Slower {
-        /// Rows that did.
+        /// Number of rows that did.
         rows: usize,
-        /// All rows that were compared.
+        /// Number of rows that were compared.
         of: usize,
-        /// What they may lose.
+        /// Loss of speed that is allowed, in percent.
         percent: f64,
-        /// The row that lost most, and how much.
+        /// The row that lost most, with its loss.
         worst: String,
     },
     /// A plot could not be drawn.
@@ -155,14 +155,13 @@ pub enum Error {
     Plot {
         /// The plot's file name.
         plot: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
 
 impl Error {
-    /// Returns an [`Error::Unknown`] for a name that is none of those known, with the nearest of
-    /// them.
+    /// Returns an [`Error::Unknown`] that lists the known names and suggests the most similar one.
     pub(crate) fn unknown(what: &'static str, name: &str, known: &[impl AsRef<str>]) -> Self {
         let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
         let expected =
@@ -180,13 +179,13 @@ impl Error {
         keystore_text::Error::unwritable(path, source).into()
     }
 
-    /// Returns an [`Error::Text`] for a line that does not hold what it must.
+    /// Returns an [`Error::Text`] for an invalid line of a file.
     pub(crate) fn line(path: impl AsRef<Path>, line: usize, reason: impl Into<String>) -> Self {
         keystore_text::Error::line(path, line, reason).into()
     }
 
-    /// Returns whether what was asked for or given is at fault (exit code 2) and not what came of
-    /// it (exit code 1).
+    /// Returns whether the arguments or input files are at fault (exit code 2). If not, the run or
+    /// its results are (exit code 1).
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
@@ -209,7 +208,8 @@ impl Error {
     }
 }
 
-/// `; did you mean "epoch+slab"?`, where one of `names` is near to `name`; otherwise nothing.
+/// Returns `; did you mean "epoch+slab"?` with the most similar of `names`. Returns an empty string
+/// if none is similar to `name`.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let likeness = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
     names

@@ -1,11 +1,11 @@
-//! Numbers and names as people read them, in plots, tables and messages alike.
+//! Formats numbers and names for plots, tables and messages.
 
 /// Longest slug in bytes. A file name has at most 255 bytes on common systems, and a slug is one
 /// part of it.
 const MAX_SLUG: usize = 160;
 
-/// Returns a name as part of a file name: `95/5 Zipf` becomes `95-5-zipf`, and a name of signs
-/// alone `scenario`. A long name is cut.
+/// Returns a name in a form that fits into a file name: `95/5 Zipf` becomes `95-5-zipf`. A name
+/// without any letter or digit becomes `scenario`. A long name is cut.
 pub(crate) fn slug(name: &str) -> String {
     // In lower case first: it may add a character which is no letter, such as the dot of `İ`.
     let lower = name.to_lowercase();
@@ -20,12 +20,12 @@ pub(crate) fn slug(name: &str) -> String {
     slug
 }
 
-/// `1 thread`, `2 threads`.
+/// Returns a number of threads with the noun: `1 thread`, `2 threads`.
 pub(crate) fn threads_text(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
-/// Returns a number to three significant digits, but never fewer than its whole ones.
+/// Returns a number with three significant digits. All digits of its integer part are kept.
 pub(crate) fn three_digits(value: f64) -> String {
     let digits = match value {
         v if v < 10.0 => 2,
@@ -35,12 +35,12 @@ pub(crate) fn three_digits(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// Returns millions to three significant digits.
+/// Returns a rate in millions, with three significant digits.
 pub(crate) fn millions_text(per_second: f64) -> String {
     three_digits(per_second / 1e6)
 }
 
-/// Returns a number of keys: `10k`, `1M`, `1.5M`.
+/// Returns a number of keys with a unit: `10k`, `1M`, `1.5M`.
 pub(crate) fn count_text(count: usize) -> String {
     let (value, unit) = match count {
         n if n >= 1_000_000 && n.is_multiple_of(100_000) => (n as f64 / 1e6, "M"),
@@ -51,7 +51,7 @@ pub(crate) fn count_text(count: usize) -> String {
     format!("{value:.digits$}{unit}")
 }
 
-/// Returns a whole number with a comma after each three digits.
+/// Returns an integer with its digits grouped in threes by commas: `1,234,567`.
 pub(crate) fn digits_grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

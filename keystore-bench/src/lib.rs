@@ -1,28 +1,29 @@
 //! keystore-bench: the comparison harness of keystore.
 //!
-//! Somebody who has a load and wants a store has one question: which backend on which pool? This
-//! crate answers it by measuring them all, in one process, under the same operations on the same
-//! keys, and draws the answer. `cargo xtask bench` is its command; docs/benchmarks.md in the
-//! repository describes the workloads and how to read the plots.
+//! A user who has a workload and wants a store has one question: which backend on which pool? This
+//! crate answers it. It measures all combinations in one process, under the same operations on the
+//! same keys, and plots the results. The command is `cargo xtask bench`. The page
+//! docs/benchmarks.md in the repository describes the workloads and how to read the plots.
 //!
 //! # How a number comes about
 //!
-//! 1. A [`Scenario`] says what is asked of a store: a mix of operations, a distribution over keys,
-//!    threads, sizes. It is data, from a file of a [`Suite`], so it can be kept and run again.
-//! 2. [`Scenario::draw`] turns it into the operations of each thread, keys and all, before any
-//!    clock runs; or a [`Trace`] has them.
-//! 3. [`run`] lets the threads wait for each other and then go. Most calls go by untimed; one in
-//!    128, or as many as the scenario says, gives the latencies.
-//! 4. A [`Proof`] checks the store's whole content against what the threads did: nothing missing,
-//!    wrong, or twice. A number from a store that fails is a number from a broken store, and the
-//!    command fails with it.
-//! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a machine which is slow
-//!    for a while is slow for all. A row's rate is the median of its rounds, with the bounds that
-//!    hold it. Half of the rounds pick the fastest store, the other half say by how much it is
-//!    ahead ([`lead`]); what lies within the bounds is not told apart.
-//! 6. [`advice`] says which store to take, going by all runs. [`Results`] are written to
-//!    `results.json`, [`report`] makes tables, plots and a page of them, and [`Comparison`] holds
-//!    them against those of another day.
+//! 1. A [`Scenario`] describes a workload: a mix of operations, a distribution over keys, numbers
+//!    of threads, and sizes. It is data, read from the file of a [`Suite`], so it can be kept and
+//!    run again.
+//! 2. [`Scenario::draw`] draws the operations of each thread, with their keys, before the clock
+//!    starts. Alternatively, a [`Trace`] supplies the operations.
+//! 3. [`run`] starts the threads together at a barrier. Most calls are not timed. One call in 128,
+//!    or in the number that the scenario sets, is timed for the latencies.
+//! 4. A [`Proof`] compares the store's whole content with what the threads did: no entry may be
+//!    missing, wrong or duplicated. If the check fails, the store is broken and its numbers mean
+//!    nothing, so the command fails too.
+//! 5. A [`Plan`] does this for every [`Candidate`], round by round, so that a slow phase of the
+//!    machine affects all candidates alike. A row's rate is the median of its rounds, with
+//!    confidence bounds. Half of the rounds pick the fastest store. The other half measure its lead
+//!    ([`lead`]). A difference within the bounds does not count.
+//! 6. [`advice`] recommends a store on the basis of all runs. [`Results`] are written to
+//!    `results.json`, [`report`] makes tables, plots and a page from them, and [`Comparison`]
+//!    compares them with results of another day.
 //!
 //! ```
 //! use keystore_bench::{Candidate, Plan, Suite, RunControl, report};
@@ -39,22 +40,27 @@
 //!
 //! # What the numbers leave out
 //!
-//! Stores are called as `dyn Keystore`: a call through a pointer, a nanosecond or two, that a
-//! program which names its backend does not pay. Without a fixed rate, a thread's next operation
-//! waits for its last. Values are looked at in place, not copied.
+//! - Stores are called as `dyn Keystore`. Such a virtual call costs a nanosecond or two. A program
+//!   that names its backend's type does not pay for it.
+//! - Unless the scenario sets a rate, a thread starts its next operation only after the last one
+//!   has returned.
+//! - Values are read in place, not copied.
 //!
 //! # Features
 //!
-//! `mimalloc` (default): mimalloc is the process's global allocator, for every store alike.
+//! `mimalloc` (default): makes mimalloc the global allocator of the process, for every store alike.
 //!
-//! `peers`: other people's maps (papaya, scc, dashmap, flurry, and a map in locked shards) as
+//! `peers`: adds third-party maps (papaya, scc, dashmap, flurry, and a map in locked shards) as
 //! stores that can be measured beside ours.
 //!
 //! # Where things are
 //!
-//! `workload`: what is asked of a store. `measure`: running it and checking the content. `peers`:
-//! the maps of others. `results`: the file, who is ahead, and the comparison of two files. `report`
-//! and `plot`: what people see. `format`: numbers as text.
+//! - `workload` holds the scenarios, their keys and their operations.
+//! - `measure` runs the workloads and checks the content of the stores.
+//! - `peers` adapts third-party maps.
+//! - `results` holds the results file, the leads, and the comparison of two files.
+//! - `report` and `plot` make the tables, the plots and the page.
+//! - `format` formats numbers as text.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -94,7 +100,7 @@ pub use workload::trace::Trace;
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The example of the README, which has to compile and run.
+/// The example in the README, which must compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,7 +1,9 @@
-//! A burst of threads: many that are alive at the same time, each use the store once, and end.
+//! Runs a burst of threads: many threads that are alive at the same time, use the store once each,
+//! and end.
 //!
-//! What a store keeps for each thread must not make those slower that come later. So a scenario
-//! with a [`burst`](crate::Scenario::burst) is measured twice, before the burst and after it.
+//! A store may keep state for each thread that has used it. This state must not slow down threads
+//! that come later. So a scenario with a [`burst`](crate::Scenario::burst) is measured twice:
+//! before the burst and after it.
 
 use std::sync::Barrier;
 
@@ -13,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::workload::keys::Keys;
 use crate::workload::scenario::Scenario;
 
-/// Waits for the others when a thread has used the store, also if using it has panicked.
+/// A guard that, when dropped, waits at the barrier for the other threads. It waits even if using
+/// the store panicked.
 struct Alive<'a>(&'a Barrier);
 
 impl Drop for Alive<'_> {
@@ -22,13 +25,13 @@ impl Drop for Alive<'_> {
     }
 }
 
-/// Starts the scenario's burst of threads and returns when all of them have ended. Each overwrites
-/// one of the loaded keys, as loading wrote it, looks it up, and stays until all others have done
-/// so too.
+/// Starts the scenario's burst of threads and returns when all of them have ended. Each thread
+/// overwrites one of the loaded keys with a value as loading writes it, looks the key up, and stays
+/// alive until all other threads have done the same.
 ///
 /// # Errors
-/// [`Error::Threads`] if the system refuses one of the threads, or one of them panics;
-/// [`Error::Store`] with the first error of the store.
+/// Returns [`Error::Threads`] if the system refuses one of the threads, or if one of them panics.
+/// Returns [`Error::Store`] for the first error of the store.
 pub(crate) fn run(
     name: &str,
     store: &(dyn Keystore + Send + Sync),

@@ -1,5 +1,5 @@
-//! Who can be compared: backends on pools, and other people's maps; and choosing some of them by
-//! name.
+//! The stores that can be compared (backends on pools, and third-party maps), and their selection
+//! by name.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -11,12 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Error, nearest};
 use crate::peers::PeerKind;
 
-/// A store that is compared. Prints as and parses from `epoch+slab`, or a peer's name.
+/// A store that is compared. Its text form is `BACKEND+POOL`, for example `epoch+slab`, or a peer's
+/// name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Candidate {
     /// One of ours: a backend on a pool.
     Ours(Combination),
-    /// Somebody else's map.
+    /// A third-party map.
     Peer(PeerKind),
 }
 
@@ -33,7 +34,7 @@ impl Candidate {
         Self::ours().into_iter().chain(PeerKind::ALL.into_iter().map(Self::Peer)).collect()
     }
 
-    /// Returns whether it is somebody else's.
+    /// Returns whether it is a third-party map.
     #[must_use]
     pub const fn is_peer(self) -> bool {
         matches!(self, Self::Peer(_))
@@ -48,11 +49,11 @@ impl Candidate {
         }
     }
 
-    /// Returns a new store. Peers take no configuration: each is opened as by its own default, and
-    /// grows from there.
+    /// Returns a new store. Peers ignore the configuration: each is opened by its own `default()`
+    /// and grows from there.
     ///
     /// # Errors
-    /// Returns the errors of [`Combination::open`]; -43 for a peer where the feature `peers` is
+    /// Returns the errors of [`Combination::open`], and -43 for a peer if the feature `peers` is
     /// off.
     pub fn open(self, config: &Config) -> keystore::Result<BoxedKeystore> {
         match self {
@@ -63,12 +64,12 @@ impl Candidate {
 }
 
 impl Candidate {
-    /// Lets a peer that was just loaded finish what loading began: papaya and scc move the entries
-    /// of a table that has grown a few at a time, with the calls that come later. A walk over all
-    /// entries moves the rest. Stores of ours are measured as loading leaves them. O(entries).
+    /// Scans a peer once after loading, so that it completes a resize. papaya and scc resize
+    /// incrementally: later calls move a few entries each, and a scan of all entries moves the
+    /// rest. Our own stores are measured in the state that loading leaves. O(entries).
     ///
     /// # Errors
-    /// Returns the errors of the walk.
+    /// Returns the errors of the scan.
     pub(crate) fn finish_growing(
         self,
         store: &(dyn Keystore + Send + Sync),
@@ -112,15 +113,16 @@ impl<'de> Deserialize<'de> for Candidate {
     }
 }
 
-/// Some of the candidates: `epoch+slab`, or `rwlock+*`, or `*+arena`, or a peer's name. A backend
-/// alone stands for it on every pool, and `*` for every combination.
+/// A pattern that selects candidates: `epoch+slab`, `rwlock+*`, `*+arena`, or a peer's name. The
+/// name of a backend without a pool selects this backend on every pool. `*` alone selects every
+/// combination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Combinations of this backend, or any, on this pool, or any.
+    /// Combinations of a backend and a pool.
     Combinations {
-        /// The backend; `None` for any.
+        /// The backend, or `None` for any backend.
         backend: Option<BackendKind>,
-        /// The pool; `None` for any.
+        /// The pool, or `None` for any pool.
         pool: Option<PoolKind>,
     },
     /// A peer.
@@ -141,8 +143,8 @@ impl Selection {
         }
     }
 
-    /// Returns the `candidates` that any of some selections selects, or all of them if there is no
-    /// selection.
+    /// Returns those of `candidates` that match at least one selection. Returns all of them if
+    /// `selections` is empty.
     #[must_use]
     pub fn select(selections: &[Self], candidates: &[Candidate]) -> Vec<Candidate> {
         let selected = |candidate: &Candidate| {

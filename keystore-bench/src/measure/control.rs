@@ -1,8 +1,8 @@
-//! Watching and stopping a run from another thread.
+//! Shows the progress of a run to another thread, and lets that thread stop it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Shows how far a run is, and can stop it.
+/// The progress of a run, and a flag that stops it.
 #[derive(Debug, Default)]
 pub struct RunControl {
     stop: AtomicBool,
@@ -10,7 +10,7 @@ pub struct RunControl {
 }
 
 impl RunControl {
-    /// Ends the current run, and lets no other begin.
+    /// Ends the current run and prevents further runs.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);
     }
@@ -21,17 +21,18 @@ impl RunControl {
         self.stop.load(Relaxed)
     }
 
-    /// Adds operations that a thread has done since it last reported.
+    /// Adds the operations that a thread has done since its last report.
     pub(crate) fn report(&self, operations: u64) {
         self.operations.fetch_add(operations, Relaxed);
     }
 
-    /// Returns the operations of all runs so far, the current one included; some 50 ms late.
+    /// Returns the number of operations of all runs so far, including the current one. The count
+    /// lags by about 50 ms.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.operations.load(Relaxed)
     }
 }
 
-/// Number of entries between two looks at [`RunControl`] while a store is loaded or checked.
+/// Number of entries between two checks of [`RunControl`] while a store is loaded or verified.
 pub(crate) const LOOK_EVERY: usize = 4096;

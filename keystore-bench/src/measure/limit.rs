@@ -1,16 +1,17 @@
-//! What the machine's memory can do: random cache lines a second.
+//! Measures how many random cache lines a second the machine's memory delivers.
 //!
-//! A lookup in a table that is far larger than the caches waits for memory, once or more. So there
-//! is a most that any store on a machine can do, and it is worth knowing beside what the stores do:
-//! one wait at a time for a lookup that has to know the one line before it can ask for the next,
-//! several at a time for a batch, or for as much of several lookups as the processor runs ahead.
+//! A lookup in a table that is far larger than the caches waits for memory, once or more. So the
+//! memory limits the rate of every store on a machine, and the report shows this limit beside the
+//! rates of the stores. A lookup that must read one line before it knows the address of the next
+//! has one memory access in flight. A batch has several in flight, and so have consecutive lookups
+//! that the processor executes out of order.
 //!
-//! The measure is the chase of pointers. A buffer of lines is strung into one cycle in random
-//! order, each line holding the number of the next. A thread follows one chain, and always waits
-//! for a single line; or it follows several in lockstep, started at points of the cycle as far from
-//! each other as can be, and has as many lines in flight. Each thread has chains of its own. How
-//! often the address of a line has to be looked up too depends on the size of the pages, so all of
-//! it is done on small and on huge ones.
+//! The method is pointer chasing. The lines of a buffer form one cycle in random order: each line
+//! holds the number of the next. A thread that follows one chain always waits for a single line. A
+//! thread that follows several chains in lockstep has that many lines in flight. The chains start
+//! at evenly spaced points of the cycle, and each thread has its own chains. The page size
+//! determines how often an access also misses the TLB, so everything is measured on small pages and
+//! on huge pages.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -25,65 +26,67 @@ use serde::{Deserialize, Serialize};
 use crate::measure::machine;
 use crate::measure::metrics::Spread;
 
-/// A cache line, as words; the first is the number of the line that comes next.
+/// A cache line as eight words. The first word is the number of the next line in the cycle.
 type Line = [u64; 8];
 
-/// A huge page of x86-64, and of 64-bit ARM with its usual pages. The buffer is made of whole ones.
+/// Bytes of a huge page on x86-64, and on 64-bit ARM with 4 KiB base pages. The size of the buffer
+/// is a multiple of it.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Lines are numbered in 32 bits while the cycle is made.
+/// Maximum size of the buffer, because lines are numbered in 32 bits while the cycle is made.
 const MAX_BYTES: usize =
     (u32::MAX as usize).saturating_mul(size_of::<Line>()) / HUGE_PAGE * HUGE_PAGE;
 
-/// Each rate is the median of so many runs.
+/// Number of runs for each rate, which is their median.
 const RUNS: usize = 3;
 
-/// Steps of each chain between two looks at the clock: a hundredth of a millisecond or more, so
-/// that looking costs nothing.
+/// Steps of each chain between two readings of the clock. They take 10 µs or more, so the cost of
+/// reading the clock is negligible.
 const STEPS: u64 = 1024;
 
-/// The pages of a buffer.
+/// The page size of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pages {
-    /// The system's ordinary ones, 4 KiB on most machines.
+    /// The system's ordinary pages, 4 KiB on most machines.
     Small,
-    /// Huge ones, 2 MiB, where the system gives them (Linux, unless they are turned off): else the
-    /// ordinary ones.
+    /// Huge pages of 2 MiB if the system provides them (Linux, unless they are turned off), else
+    /// ordinary pages.
     Huge,
 }
 
 impl Pages {
-    /// Both.
+    /// Both page sizes.
     pub const ALL: [Self; 2] = [Self::Small, Self::Huge];
 }
 
-/// How many random lines a second some threads got.
+/// The rate at which a number of threads read random lines.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LineRate {
-    /// The pages of the buffer.
+    /// The page size of the buffer.
     pub pages: Pages,
-    /// Threads at once.
+    /// Number of concurrent threads.
     pub threads: usize,
-    /// Lines that each thread waits for at a time.
+    /// Number of lines that each thread waits for at a time.
     pub in_flight: usize,
-    /// Cache lines of 64 bytes a second, all threads together.
+    /// Cache lines of 64 bytes a second, over all threads.
     pub lines_per_sec: f64,
 }
 
-/// The numbers of chains a thread follows at once, and the code for each: the number is known to
-/// the compiler, so that the chains' heads are kept in registers, as far as there are so many.
+/// The numbers of chains that a thread follows at once, with the function for each. The number is a
+/// compile-time constant, so that the compiler keeps the chains' heads in registers as far as the
+/// registers suffice.
 const CHASES: [(usize, Chase); 4] =
     [(1, chase::<1>), (8, chase::<8>), (16, chase::<16>), (32, chase::<32>)];
 
-/// Random lines a second of a buffer of `bytes` bytes: for both kinds of pages, for each number of
-/// threads, with 1, 8, 16 and 32 lines in flight to each thread; each is the median of three runs
-/// of the length `each`.
+/// Measures the random lines a second of a buffer of `bytes` bytes. It measures both page sizes and
+/// each number of threads, with 1, 8, 16 and 32 lines in flight per thread. Each rate is the median
+/// of three runs of the length `each`.
 ///
-/// `bytes` is rounded up to whole huge pages; it should be many times the last cache, and no less
-/// than the stores it is compared with. A number of threads of 0 counts as 1. Takes `24 × each` for
-/// each number of threads, and the time to make the buffers. Where the system refuses the memory
-/// there are no rates.
+/// `bytes` is rounded up to a multiple of the huge page size. It should be many times the size of
+/// the last-level cache, and at least the size of the stores that are compared with it. A thread
+/// count of 0 counts as 1. The function takes `24 × each` for each number of threads, plus the time
+/// to make the buffers. It returns no rates if the system refuses the memory.
 #[must_use]
 pub fn line_rates(bytes: usize, threads: &[usize], each: Duration) -> Vec<LineRate> {
     let mut rates = Vec::new();
@@ -105,26 +108,27 @@ pub fn line_rates(bytes: usize, threads: &[usize], each: Duration) -> Vec<LineRa
     rates
 }
 
-/// A buffer whose lines are strung into one cycle.
+/// A buffer whose lines form one cycle.
 struct Cycle {
     buffer: MmapMut,
-    /// The lines as they follow each other.
+    /// The numbers of the lines in the order of the cycle.
     order: Vec<u32>,
-    /// Where along the cycle the next run starts: where the last one ended, for the lines just
-    /// before it are in the caches.
+    /// The position in `order` at which the next run starts. It is where the last run ended,
+    /// because the lines just before that position are in the caches.
     begin: usize,
 }
 
 impl Cycle {
-    /// Returns a cycle through `bytes` bytes, in random order; `None` if memory cannot be had.
+    /// Returns a cycle through `bytes` bytes, in random order. Returns `None` if the allocation
+    /// fails.
     fn new(bytes: usize, pages: Pages) -> Option<Self> {
         let bytes = bytes.clamp(1, MAX_BYTES).next_multiple_of(HUGE_PAGE);
         let mut buffer = MmapMut::map_anon(bytes).ok()?;
         advise(&buffer, pages);
         let lines: &mut [Line] = bytemuck::cast_slice_mut(&mut buffer);
-        // Closing a random order of all lines into a ring gives each of the cycles with the same
-        // chance, as Sattolo's algorithm does in place; it leaves us the order, and with it points
-        // that are evenly spaced along the cycle.
+        // A random permutation of all lines, closed into a ring, yields each possible cycle with
+        // the same probability. Sattolo's algorithm does this in place. We keep the permutation,
+        // since it gives us evenly spaced points along the cycle.
         let mut order = Vec::new();
         order.try_reserve_exact(lines.len()).ok()?;
         order.extend(0..lines.len() as u32);
@@ -139,14 +143,14 @@ impl Cycle {
         bytemuck::cast_slice(&self.buffer)
     }
 
-    /// Where chain number `chain` of `of` starts.
+    /// Returns the line at which chain number `chain` of `of` chains starts.
     fn start(&self, chain: usize, of: usize) -> u64 {
         let lines = self.order.len();
         let apart = (chain as u128 * lines as u128 / of as u128) as usize;
         u64::from(self.order[(self.begin + apart) % lines])
     }
 
-    /// Lines a second of one run.
+    /// Measures one run and returns its lines a second.
     fn rate(&mut self, threads: usize, in_flight: usize, chase: Chase, each: Duration) -> f64 {
         let barrier = Barrier::new(threads);
         let processors = machine::processors_for(threads);
@@ -186,18 +190,18 @@ impl Cycle {
     }
 }
 
-/// What a thread did.
+/// The result of one thread.
 struct Chased {
-    /// Lines along each chain.
+    /// Number of steps along each chain.
     steps: u64,
     started: Instant,
     ended: Instant,
 }
 
-/// Follows the chains that start at some lines.
+/// A function that follows the chains from the given start lines for the given time.
 type Chase = fn(&[Line], &[u64], Duration) -> Chased;
 
-/// Follows `CHAINS` chains in lockstep for some time.
+/// Follows `CHAINS` chains in lockstep for at least the time `each`.
 fn chase<const CHAINS: usize>(lines: &[Line], starts: &[u64], each: Duration) -> Chased {
     let mut heads: [u64; CHAINS] = std::array::from_fn(|chain| starts[chain]);
     let mut steps = 0;
@@ -217,8 +221,8 @@ fn chase<const CHAINS: usize>(lines: &[Line], starts: &[u64], each: Duration) ->
     }
 }
 
-/// Asks the system for the pages. It may not have them, or not know how: then the buffer has the
-/// pages that it gives.
+/// Advises the system to use the given page size. If the system ignores the advice or does not
+/// support it, the buffer has the system's default pages.
 #[cfg(target_os = "linux")]
 fn advise(buffer: &MmapMut, pages: Pages) {
     use memmap2::Advice;

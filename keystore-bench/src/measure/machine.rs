@@ -1,19 +1,19 @@
-//! The machine that is measured on, and keeping threads on its processors.
+//! Describes the machine that runs the measurement, and pins threads to its processors.
 
 use core_affinity::CoreId;
 use serde::{Deserialize, Serialize};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
-/// What results were measured on, as far as the system tells.
+/// The machine on which results were measured, as far as the system describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// The processor's name.
     pub processor: String,
-    /// Processors that this process may use.
+    /// Number of processors that this process may use.
     pub processors: usize,
-    /// Operating system and architecture, `linux x86_64`.
+    /// Operating system and architecture, for example `linux x86_64`.
     pub system: String,
-    /// Whether ordinary memory gets huge pages: Linux's `always`, `madvise` or `never`.
+    /// The system's setting for transparent huge pages. Linux has `always`, `madvise` and `never`.
     pub huge_pages: String,
     /// The process's global allocator.
     pub allocator: String,
@@ -24,7 +24,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Returns what differs from the machine of other results, if that can change what is measured.
+    /// Returns the differences from the machine of other results, if there are any that can change
+    /// the measured rates.
     #[must_use]
     pub fn difference_to(&self, other: &Self) -> Option<String> {
         let processors = (self.processors.to_string(), other.processors.to_string());
@@ -62,13 +63,14 @@ impl Machine {
     }
 }
 
-/// Returns processors that this process may use; at least 1.
+/// Returns the number of processors that this process may use, at least 1.
 #[must_use]
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// Returns the processor's name, else its maker's; `None` if the system says neither.
+/// Returns the processor's name, or else its vendor's name. Returns `None` if the system reports
+/// neither.
 fn processor_name() -> Option<String> {
     let kind = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
     let system = System::new_with_specifics(kind);
@@ -77,22 +79,23 @@ fn processor_name() -> Option<String> {
     names.into_iter().find(|name| !name.is_empty()).map(str::to_owned)
 }
 
-/// Returns the choice that stands in brackets: `always [madvise] never`.
+/// Returns the active setting, which Linux puts in brackets: `always [madvise] never`.
 fn huge_pages() -> Option<String> {
     let text = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// Returns a processor for each of `threads` threads. Returns none if there are fewer processors
-/// than threads, or if the system does not say: then the system places the threads.
+/// Returns a processor for each of `threads` threads. Returns an empty list if there are fewer
+/// processors than threads, or if the system does not list its processors. The threads are then not
+/// pinned.
 pub(crate) fn processors_for(threads: usize) -> Vec<CoreId> {
     let mut allowed = core_affinity::get_core_ids().unwrap_or_default();
     allowed.truncate(threads);
     if allowed.len() == threads { allowed } else { Vec::new() }
 }
 
-/// Pins this thread to a processor. If the system refuses, the thread runs where the system puts
-/// it: times spread more, and stay right.
+/// Pins the calling thread to a processor. If the system refuses, the scheduler places the thread.
+/// Times then vary more but remain correct.
 pub(crate) fn pin_to_cpu(processor: CoreId) {
     core_affinity::set_for_current(processor);
 }

@@ -1,25 +1,25 @@
-//! Measures: what is kept of a run.
+//! The metrics that are kept of a run: latency, rate, memory and time line.
 
 use hdrhistogram::Histogram;
 use keystore::Stats;
 use serde::{Deserialize, Serialize};
 
-/// Latency percentiles, nanoseconds.
+/// Latency percentiles, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Calls that were timed.
+    /// Number of timed calls.
     pub samples: u64,
     /// The median.
     pub p50: u64,
-    /// 90 in 100 calls took no longer.
+    /// The 90th percentile: 90 in 100 calls took no longer.
     pub p90: u64,
-    /// 95 in 100.
+    /// The 95th percentile.
     pub p95: u64,
-    /// 99 in 100.
+    /// The 99th percentile.
     pub p99: u64,
-    /// 999 in 1,000.
+    /// The 99.9th percentile: 999 in 1,000 calls took no longer.
     pub p999: u64,
-    /// 9,999 in 10,000.
+    /// The 99.99th percentile: 9,999 in 10,000 calls took no longer.
     pub p9999: u64,
     /// The longest of the timed calls.
     pub max: u64,
@@ -42,7 +42,7 @@ impl Latency {
         }
     }
 
-    /// Returns the percentiles in rising order, with the names they go by.
+    /// Returns the percentiles in ascending order, with their names.
     #[must_use]
     pub const fn points(&self) -> [(&'static str, u64); 7] {
         [
@@ -57,12 +57,13 @@ impl Latency {
     }
 }
 
-/// Several measurements of one thing: their middle, and between which bounds the true middle lies.
+/// The median of several measurements of one quantity, with a confidence interval for it.
 ///
-/// The bounds are measurements themselves, chosen by rank so that they hold the true median with a
-/// confidence of 95 % or what comes nearest, whatever the distribution (W. R. Thompson, "On
-/// confidence ranges for the median", 1936). Up to five measurements that is the least and the
-/// greatest, with a [confidence](Self::confidence) of 94 % for five.
+/// The bounds of the interval are two of the measurements, chosen by rank. They enclose the true
+/// median with a confidence of 95 %, or as near to it as the number of measurements allows. This
+/// holds for any distribution (W. R. Thompson, "On confidence ranges for the median", 1936). For up
+/// to eight measurements, the bounds are the minimum and the maximum. Five measurements give a
+/// [confidence](Self::confidence) of 94 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The median.
@@ -73,12 +74,12 @@ pub struct Spread {
     pub high: f64,
     /// The mean.
     pub mean: f64,
-    /// The standard deviation, of a sample; 0 for one measurement.
+    /// The sample standard deviation, or 0 for a single measurement.
     pub deviation: f64,
 }
 
 impl Spread {
-    /// Returns the spread of some measurements; all zero where there are none.
+    /// Returns the spread of some measurements. All fields are zero if there are none.
     #[must_use]
     pub fn of(measurements: &[f64]) -> Self {
         let mut sorted = measurements.to_vec();
@@ -95,21 +96,21 @@ impl Spread {
         Self { median, low: sorted[cut], high: sorted[count - 1 - cut], mean, deviation }
     }
 
-    /// Returns how sure it is, from 0 to 1, that the median of `measurements` lies between its
-    /// bounds.
+    /// Returns the confidence, from 0 to 1, that the true median lies within the bounds of a spread
+    /// of that many measurements.
     #[must_use]
     pub fn confidence(measurements: usize) -> f64 {
         1.0 - 2.0 * below_half(measurements, cut_off(measurements))
     }
 
-    /// Returns whether the bounds of two spreads share a value: then their medians tell no
-    /// difference.
+    /// Returns whether the intervals of two spreads overlap. If they do, the medians do not count
+    /// as different.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.low <= other.high && other.low <= self.high
     }
 
-    /// Returns how far the bounds lie from the median at most, in percent of it.
+    /// Returns the distance from the median to the farther bound, in percent of the median.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.median > 0.0 {
@@ -120,8 +121,8 @@ impl Spread {
     }
 }
 
-/// Returns how many of the least and of the greatest of `count` measurements lie outside the bounds
-/// of the median.
+/// Returns the number of measurements on each side that lie outside the bounds of the median, out
+/// of `count` measurements.
 fn cut_off(count: usize) -> usize {
     (0..count / 2).take_while(|&cut| below_half(count, cut) <= 0.025).last().unwrap_or(0)
 }
@@ -137,50 +138,50 @@ fn below_half(count: usize, most: usize) -> f64 {
     sum
 }
 
-/// One slice of a run's time.
+/// One time slice of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
-    /// Operations that ended in it, over all threads.
+    /// Number of operations that ended in the slice, over all threads.
     pub operations: u64,
-    /// The longest of the timed calls that ended in it, nanoseconds.
+    /// The longest of the timed calls that ended in the slice, in nanoseconds.
     pub max_ns: u64,
-    /// Bytes of the table at its end; 0 if the store does not say.
+    /// Bytes of the table at the end of the slice, or 0 if the store does not report them.
     pub table_bytes: u64,
 }
 
-/// Where the bytes of a store are, at the end of a run.
+/// The memory of a store at the end of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// Entries in the store.
+    /// Number of entries in the store.
     pub entries: u64,
     /// Bytes of live nodes: headers, keys and values.
     pub node_bytes: u64,
-    /// Bytes that the pool holds of the system's memory, in use or not; 0 if the pool does not
-    /// count them.
+    /// Bytes of system memory that the pool holds, in use or not, or 0 if the pool does not count
+    /// them.
     pub held_bytes: u64,
     /// Bytes of the table.
     pub table_bytes: u64,
-    /// Bytes of removed nodes and tables that wait until no reader can be looking at them.
+    /// Bytes of removed nodes and tables that are not freed yet because a reader may still use
+    /// them.
     pub garbage_bytes: u64,
-    /// By how much the process's resident memory grew from before the store was opened to the end
-    /// of the run; 0 if the system does not say. What other people's maps take is known by this
-    /// alone.
+    /// Growth of the process's resident memory from before the store was opened to the end of the
+    /// run, or 0 if the system does not report it. For third-party maps this is the only measure.
     pub resident_bytes: u64,
-    /// By how much it had grown when it was largest.
+    /// Growth of the process's resident memory at its peak.
     pub peak_bytes: u64,
 }
 
 /// One part of a store's memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemoryPart {
-    /// What it is.
+    /// The name of the part.
     pub name: &'static str,
-    /// Bytes for each entry.
+    /// Bytes per entry of the store.
     pub bytes_per_entry: f64,
 }
 
 impl Memory {
-    /// Returns the memory that a store's statistics tell of.
+    /// Returns the memory that a store's statistics report.
     #[must_use]
     pub fn of(stats: &Stats) -> Self {
         Self {
@@ -193,9 +194,9 @@ impl Memory {
         }
     }
 
-    /// Returns the parts that together are all the memory of the store. The pool's rest is what it
-    /// holds beyond live nodes: free nodes, the unused ends of chunks, and removed nodes that still
-    /// wait.
+    /// Returns the parts that make up all the memory of the store. The rest of the pool is what the
+    /// pool holds in addition to live nodes: free nodes, the unused ends of chunks, and removed
+    /// nodes that are not freed yet.
     #[must_use]
     pub fn parts(&self) -> [MemoryPart; 3] {
         let rest = self.held_bytes.max(self.node_bytes + self.garbage_bytes) - self.node_bytes;
@@ -207,13 +208,13 @@ impl Memory {
         )
     }
 
-    /// Returns all bytes for each entry, as the store counts them.
+    /// Returns all bytes per entry, as the store counts them.
     #[must_use]
     pub fn bytes_per_entry(&self) -> f64 {
         self.parts().iter().map(|part| part.bytes_per_entry).sum()
     }
 
-    /// Returns bytes for each entry by which the process grew.
+    /// Returns the growth of the process in bytes per entry.
     #[must_use]
     pub fn resident_per_entry(&self) -> f64 {
         self.resident_bytes as f64 / self.entries.max(1) as f64
@@ -256,7 +257,8 @@ mod tests {
 
     #[test]
     fn the_bounds_of_the_median_have_the_confidence_of_the_tables() {
-        // The values of the tables of the sign test: which ranks hold the median, and how surely.
+        // The expected values are from published tables of the sign test: the ranks of the bounds,
+        // and the confidence that they enclose the median.
         for (count, cut, confidence) in
             [(1, 0, 0.0), (5, 0, 0.9375), (6, 0, 0.969), (9, 1, 0.961), (20, 5, 0.959)]
         {
@@ -273,7 +275,8 @@ mod tests {
         let mut rng = rand::rngs::SmallRng::seed_from_u64(3);
         let held = (0..10_000)
             .filter(|_| {
-                // Far from symmetric: the cube of a uniform number, whose median is an eighth.
+                // A very skewed distribution: the cube of a uniform number. Its median is an
+                // eighth.
                 let spread =
                     Spread::of(&std::array::from_fn::<f64, 5, _>(|_| rng.random::<f64>().powi(3)));
                 spread.low <= 0.125 && 0.125 <= spread.high

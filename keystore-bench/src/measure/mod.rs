@@ -1,9 +1,12 @@
-//! Measuring stores under a workload.
+//! Measures stores under a workload.
 //!
-//! `plan` measures every `candidate` under every scenario, round by round. `driver` runs the
-//! threads of one run; `control` watches and stops it. `burst` starts many more threads. `proof`
-//! checks the content afterwards. `metrics` is what a run gives. `machine` describes the machine,
-//! `limit` measures its memory, and `null_store` measures the harness itself.
+//! - `plan` measures every `candidate` under every scenario, round by round.
+//! - `driver` runs the threads of one run, and `control` observes and stops them.
+//! - `burst` starts a burst of additional threads.
+//! - `proof` checks the content of the store after a run.
+//! - `metrics` defines the results of a run.
+//! - `machine` describes the machine, and `limit` measures its memory.
+//! - `null_store` is a store that measures the cost of the harness itself.
 
 pub(crate) mod burst;
 pub(crate) mod candidate;

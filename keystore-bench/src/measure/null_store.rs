@@ -1,16 +1,16 @@
-//! A store that does nothing: what the harness itself costs.
+//! A store that does nothing, which measures the cost of the harness itself.
 
 use std::ops::ControlFlow;
 
 use keystore::{BatchError, Change, Exchange, Keystore, Result, Stats, Update};
 
-/// A store that keeps nothing and answers at once, as one that is always empty: a lookup finds
-/// nothing, a write creates its key, a walk shows nothing.
+/// A store that keeps nothing and always behaves as if it were empty: a lookup finds nothing, a
+/// write reports a created key, and a scan visits nothing.
 ///
-/// A run of a workload on it takes what the harness takes: the loop, the clock, the call through a
-/// pointer, and the values that it makes. An update asks its closure, once, for that is where the
-/// harness makes the value. No check of the content passes, unless the workload only reads and
-/// starts empty.
+/// The time of a workload on it is the cost of the harness: the loop, the clock, the virtual call,
+/// and making the values. An update calls its closure once, because the harness makes the new value
+/// there. The check of the content fails, unless the workload only reads and starts with an empty
+/// store.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NullStore;
 

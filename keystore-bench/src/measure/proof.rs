@@ -1,13 +1,14 @@
-//! The check of a store's whole content against what was done to it.
+//! Checks a store's whole content against the operations of a run.
 //!
-//! Every value names its writer and proves itself ([`keystore_verify::value`]). After a run,
-//! [`Proof::check`] compares what the store holds with what the threads did:
+//! Every value carries the identity of its writer and a checksum ([`keystore_verify::value`]).
+//! After a run, [`Proof::check`] compares the content of the store with the operations of the
+//! threads:
 //!
-//! - The last change of a key is, in whatever order the threads ran, the last change that *some*
-//!   thread made to it. So a key whose last changes all leave it present must be there, one whose
-//!   last changes all delete it must not, and its value must be one of those last ones: a lost
-//!   update shows.
-//! - Iterating shows every key at most once, lookups and iteration agree, and so does the count.
+//! - In whatever order the threads ran, the final change of a key is the last change that *some*
+//!   thread made to it. So if every thread's last change leaves the key present, the key must be
+//!   present. If every thread's last change deletes it, it must be absent. A value that is found
+//!   must be one of these last values. A lost update therefore fails the check.
+//! - Iteration visits every key at most once. Lookups agree with iteration, and so does the count.
 
 use std::ops::ControlFlow;
 
@@ -21,30 +22,31 @@ use crate::workload::operation::Kind;
 use crate::workload::scenario::Scenario;
 use crate::workload::stream::Stream;
 
-/// What checking a store's content found.
+/// The result of checking a store's content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
-    /// Keys that were looked up.
+    /// Number of keys that were looked up.
     pub checked: u64,
-    /// Keys that should have been found and were not: by a lookup, by iterating, or by a get of the
-    /// run.
+    /// Number of keys that should have been found but were not: by a lookup, by iteration, or by a
+    /// get of the run.
     pub missing: u64,
-    /// Keys that are there and should not be, or whose value nobody can have written last.
+    /// Number of keys that are present but should be absent, or whose value cannot be the last one
+    /// written.
     pub wrong: u64,
-    /// Entries that iterating showed a second time.
+    /// Number of entries that iteration visited a second time.
     pub duplicates: u64,
-    /// How far the store's own count is from the entries it shows.
+    /// Difference between the store's own count and the number of entries that iteration visits.
     pub miscounted: u64,
 }
 
 impl Verification {
-    /// Returns whether nothing was amiss.
+    /// Returns whether the check found no fault.
     #[must_use]
     pub const fn passed(&self) -> bool {
         self.missing == 0 && self.wrong == 0 && self.duplicates == 0 && self.miscounted == 0
     }
 
-    /// Adds what another check found.
+    /// Adds the result of another check.
     pub const fn add(&mut self, other: &Self) {
         self.checked += other.checked;
         self.missing += other.missing;
@@ -54,38 +56,40 @@ impl Verification {
     }
 }
 
-/// What was done to a store, to check it against.
+/// The operations of a run, against which the content of a store is checked.
 #[derive(Debug)]
 pub struct Proof<'a> {
     /// The scenario that ran.
     pub scenario: &'a Scenario,
-    /// Its keys.
+    /// The keys of the scenario.
     pub keys: &'a Keys,
-    /// The operations of each thread.
+    /// The stream of operations of each thread.
     pub streams: &'a [Stream],
-    /// How many operations each thread did; past the end of its stream it began anew.
+    /// Number of operations that each thread did. At the end of its stream a thread starts again
+    /// from the beginning.
     pub executed: &'a [u64],
 }
 
-/// What the threads' last changes say about a key.
+/// What the threads' last changes imply for a key.
 #[derive(Clone, Copy, Default)]
 struct Expectation {
-    /// Some thread's last change leaves it present.
+    /// Whether some thread's last change leaves the key present.
     present: bool,
-    /// Some thread's last change removes it.
+    /// Whether some thread's last change removes the key.
     absent: bool,
-    /// Something other than an insert, which may do nothing, was done to it.
+    /// Whether any change was something other than an insert. (An insert does nothing if the key is
+    /// present.)
     overwritten: bool,
-    /// An insert was among its changes: whose value it has is then open, but not whether the value
-    /// is genuine.
+    /// Whether any change was an insert. Then the value need not be a last one, but some thread of
+    /// the run, or loading, must have written it.
     inserted: bool,
-    /// The value found is the last one that its writer gave to the key.
+    /// Whether the value found is the last one that its writer gave to the key.
     fresh: bool,
 }
 
 impl Proof<'_> {
-    /// Checks the whole content of `store`, while nobody writes. If the control is stopped, the
-    /// check ends early and what it returns says nothing. O(keys + operations).
+    /// Checks the whole content of `store`. No thread may write during the check. If the control is
+    /// stopped, the check ends early and its result is meaningless. O(keys + operations).
     ///
     /// # Errors
     /// Returns the errors of the store's operations.
@@ -149,7 +153,7 @@ impl Proof<'_> {
         expected.absent || (Self::is_untouched(expected) && !self.was_loaded(position))
     }
 
-    /// Returns whether the store held the key at the start.
+    /// Returns whether loading put the key into the store before the run.
     fn was_loaded(&self, position: usize) -> bool {
         position < self.scenario.loaded_keys()
     }
@@ -167,7 +171,7 @@ impl Proof<'_> {
         genuine && expected.present && (expected.fresh || expected.inserted)
     }
 
-    /// Returns what the threads' changes say about each key, given what was found there.
+    /// Returns what the threads' changes imply for each key, given the stamps that were found.
     fn expectations(&self, stamps: &[Option<Stamp>]) -> Vec<Expectation> {
         let mut expectations = vec![Expectation::default(); stamps.len()];
         if self.scenario.is_read_only() {
@@ -178,8 +182,8 @@ impl Proof<'_> {
         for (thread, (stream, &executed)) in self.streams.iter().zip(self.executed).enumerate() {
             let operations = stream.operations();
             let length = operations.len() as u64;
-            // Every operation of the last lap replaces what it did a lap before, so the last lap
-            // says it all.
+            // A lap is one pass through the stream. Each operation of the last lap repeats the same
+            // operation of the lap before, so only the last lap matters.
             let lap = || {
                 (executed.saturating_sub(length)..executed)
                     .map(|sequence| (sequence, operations[(sequence % length) as usize]))

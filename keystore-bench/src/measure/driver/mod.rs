@@ -1,15 +1,17 @@
-//! Runs a scenario's threads on a store, and takes the time.
+//! Runs a scenario's threads on a store and measures the time.
 //!
-//! The operations are drawn before ([`Scenario::draw`]); here the threads wait for each other at a
-//! barrier and then do them, and nothing else: a value that is read is looked at, at both ends, and
-//! what was seen is kept from being optimised away; values that are written are made some ahead
-//! (`values`). One call in [`Scenario::time_every`] is timed by itself, for the clock takes as long
-//! as a fast operation, and waits for all that the processor had begun. Where there are no more
-//! threads than processors, each thread stays on one.
+//! The operations are drawn before the run ([`Scenario::draw`]). In the run, the threads meet at a
+//! barrier and then only execute the operations:
 //!
-//! At a fixed [rate](Scenario::rate) every call has a time at which it is due, whether the store
-//! has answered the one before or not, and every call is timed twice over: from its start, and from
-//! when it was due.
+//! - A read loads both ends of the value, and the result is kept so that the compiler cannot
+//!   optimise the read away.
+//! - Values to be written are made some operations ahead (`values`).
+//! - Only one call in [`Scenario::time_every`] is timed. Reading the clock takes as long as a fast
+//!   operation, and it waits until the processor has completed all earlier instructions.
+//! - If there are no more threads than processors, each thread is pinned to one.
+//!
+//! At a fixed [rate](Scenario::rate), every call has a due time that does not depend on whether the
+//! call before has returned. Every call is then timed twice: from its start, and from its due time.
 
 mod values;
 mod worker;
@@ -31,40 +33,42 @@ use crate::workload::operation::Kind;
 use crate::workload::scenario::Scenario;
 use crate::workload::stream::{Operation, Stream};
 
-/// What a run did and how long it took.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Operations done by each thread, those of the warm-up included. Each key of a batch is one.
+    /// Number of operations done by each thread, including the warm-up. Each key of a batch counts
+    /// as one operation.
     pub executed: Vec<u64>,
-    /// Operations done by all threads while the clock ran.
+    /// Number of operations done by all threads while the clock ran.
     pub operations: u64,
-    /// From the first thread's first of these operations to the last thread's last.
+    /// Time from the first start of a thread's measured operations to the last end of a thread's.
     pub elapsed: Duration,
-    /// Nanoseconds of the calls that were timed, from their start; a batch is one call.
+    /// Durations of the timed calls in nanoseconds, from the start of each call. A batch is one
+    /// call.
     pub latency: Histogram<u64>,
-    /// The same from when they were due, at a fixed rate.
+    /// Durations of the same calls from their due times, at a fixed rate.
     pub response: Option<Histogram<u64>>,
-    /// Keys that were looked up, those of the warm-up included.
+    /// Number of keys that were looked up, including the warm-up.
     pub lookups: u64,
-    /// Lookups that did not find their key.
+    /// Number of lookups that did not find their key.
     pub misses: u64,
-    /// Inserts that added their key.
+    /// Number of inserts that added their key.
     pub inserted: u64,
-    /// What was done slice by slice, where the scenario asks for it.
+    /// The time slices of the run, if the scenario requests a time line.
     pub timeline: Vec<Slice>,
 }
 
 impl Run {
-    /// Returns operations a second, all threads together.
+    /// Returns the operations a second over all threads.
     #[must_use]
     pub fn ops_per_sec(&self) -> f64 {
         self.operations as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
-/// Gives `store` the keys that it holds at the start, from this thread, with values of sizes in
-/// turn from those that the streams write. If the control is stopped, the store stays as far as it
-/// has come.
+/// Sets the initial keys in `store`, on the calling thread. The sizes of the values are taken in
+/// turn from those that the streams write. If the control is stopped, the store keeps the keys that
+/// were loaded so far.
 ///
 /// # Errors
 /// Returns the errors of the store.
@@ -92,11 +96,11 @@ pub fn load<K: Keystore + ?Sized>(
     Ok(())
 }
 
-/// Runs the threads, one for each stream, on `store`.
+/// Runs one thread for each stream on `store`.
 ///
 /// # Errors
-/// Returns the first error of an operation in a thread; that thread stops there, the others run to
-/// their end.
+/// Returns an error if an operation of a thread fails. That thread then stops, and the others run
+/// to their end.
 pub fn run(
     store: &BoxedKeystore,
     scenario: &Scenario,
@@ -166,8 +170,9 @@ pub fn run(
     Ok(run)
 }
 
-/// Number of lookups among the first `done` operations of a stream that begins anew at its end.
-/// They are counted after the run, so that counting takes none of its time.
+/// Returns the number of lookups among the first `done` operations of a stream that is repeated
+/// from the start at its end. The lookups are counted after the run, so that counting takes none of
+/// its time.
 fn lookups(stream: &Stream, done: u64) -> u64 {
     let of = |operations: &[Operation]| {
         let lookups = operations.iter().filter(|o| matches!(o.kind, Kind::Get | Kind::GetMany));
@@ -178,10 +183,10 @@ fn lookups(stream: &Stream, done: u64) -> u64 {
     if done < length { rest } else { done / length * of(stream.operations()) + rest }
 }
 
-/// Why histograms can be added up.
+/// The reason why adding histograms cannot fail, as a panic message.
 pub(crate) const ONE_RANGE: &str = "all these histograms have one range";
 
-/// Adds a thread's slices to those of the others.
+/// Adds a thread's slices to the slices of the other threads.
 fn add_slices(all: &mut Vec<Slice>, own: &[Slice]) {
     if all.len() < own.len() {
         all.resize(own.len(), Slice::default());

@@ -29,7 +29,7 @@ fn scenario(mix: Mix, preload: f64, operations: u64) -> Scenario {
     }
 }
 
-/// Runs and checks the scenario with `threads` threads on `store`.
+/// Loads `store`, runs the scenario on it with `threads` threads, and checks the content.
 fn run_on(store: &BoxedKeystore, scenario: &Scenario, threads: usize) -> (Run, Verification) {
     scenario.validate().unwrap();
     let keys = Keys::make(scenario.keys, &scenario.key_size).unwrap();
@@ -131,7 +131,7 @@ fn at_a_fixed_rate_time_goes_by_and_a_stall_is_felt_by_all_that_was_due() {
     assert!(run.elapsed >= Duration::from_millis(295), "{:?}", run.elapsed);
     let response = run.response.unwrap();
     assert_eq!((run.latency.len(), response.len()), (300, 300));
-    // One call took 100 ms, and with it some hundred that were due meanwhile waited.
+    // One call took 100 ms. So about a hundred calls that became due in this time had to wait.
     let slow = |histogram: &Histogram<u64>| histogram.count_between(10_000_000, u64::MAX);
     assert_eq!(slow(&run.latency), 1);
     assert!((80..140).contains(&slow(&response)), "{}", slow(&response));
@@ -181,7 +181,7 @@ fn misses_are_counted() {
     assert!(verification.passed(), "an empty store that stays empty is right: {verification:?}");
 }
 
-/// A store that makes one mistake, in one call out of four.
+/// A store with one kind of fault. Most faults occur in every fourth call.
 struct Broken {
     store: BoxedKeystore,
     mistake: Mistake,
@@ -196,13 +196,13 @@ enum Mistake {
     TearsValues,
     /// A delete does nothing.
     LosesDeletes,
-    /// Iterating shows an entry twice.
+    /// Iteration visits an entry twice.
     ShowsTwice,
     /// A lookup does not find its key.
     Misses,
-    /// The count is one too many.
+    /// The count is too large by one.
     Miscounts,
-    /// One lookup takes a tenth of a second. Slow, and right.
+    /// One lookup takes a tenth of a second, but its result is correct.
     StallsOnce,
 }
 

@@ -1,4 +1,4 @@
-//! The values that a run writes, made ahead of it.
+//! Makes the values that a run writes, some operations ahead.
 
 use std::ops::Range;
 
@@ -7,21 +7,23 @@ use keystore_verify::value::{Stamp, write_value};
 use crate::workload::operation::Kind;
 use crate::workload::stream::Stream;
 
-/// Values that are about to be written, made a good many ahead: a store that copies a value which
-/// was written just now waits until those writes, and all that the thread wrote before, have
-/// reached the cache. That would be measured, and nothing else.
+/// The values of the next writes, made up to 64 operations ahead.
+///
+/// If a value were made just before the call, the store that copies it would wait until the writes
+/// to the value, and all earlier writes of the thread, have reached the cache. This wait would
+/// dominate the measurement.
 pub(super) struct Values {
     bytes: Vec<u8>,
-    /// Bytes from one value to the next.
+    /// Bytes from the start of one value to the start of the next.
     stride: usize,
-    /// The operations of the stream whose values are there.
+    /// The indices of the operations in the stream whose values are in `bytes`.
     made: Range<usize>,
 }
 
 impl Values {
-    /// The most that are made ahead.
+    /// Maximum number of values that are made ahead.
     const MOST: usize = 64;
-    /// Bytes that are made ahead, unless one value alone is larger: few enough to stay in the
+    /// Number of bytes that are made ahead, unless a single value is larger. They fit into the
     /// first-level cache.
     const BYTES: usize = 8 << 10;
 
@@ -30,14 +32,16 @@ impl Values {
         Self { bytes: vec![0; largest * count], stride: largest, made: 0..0 }
     }
 
-    /// Returns the value of the operation at `index`, with what follows it, where it has been made.
+    /// Returns the bytes from the value of the operation at `index` to the end of the buffer.
+    /// Returns `None` if this value has not been made.
     #[inline]
     pub(super) fn of(&self, index: usize) -> Option<&[u8]> {
         self.made.contains(&index).then(|| &self.bytes[(index - self.made.start) * self.stride..])
     }
 
-    /// Makes the values of the operations from `index` on, which is this thread's operation number
-    /// `number`; gives the first, with what follows it.
+    /// Makes the values of the operations from `index` on. The operation at `index` is this
+    /// thread's operation number `number`. Returns the buffer, which starts with the value of this
+    /// operation.
     pub(super) fn make(
         &mut self,
         stream: &Stream,
@@ -60,7 +64,7 @@ impl Values {
     }
 }
 
-/// Returns whether a call carries one value.
+/// Returns whether an operation of this kind writes a single value in a call of its own.
 pub(super) fn writes_alone(kind: Kind) -> bool {
     kind.has_value() && !kind.is_batch()
 }

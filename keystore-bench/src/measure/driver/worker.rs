@@ -1,4 +1,4 @@
-//! A thread at work, and what it records while the clock runs.
+//! Executes one thread's stream of operations, and records its latencies and slices.
 
 use std::hint::{black_box, spin_loop};
 use std::sync::Barrier;
@@ -21,7 +21,8 @@ use crate::workload::stream::{Operation, Stream};
 /// Time between two reports of a thread to [`RunControl`].
 const REPORT_EVERY: Duration = Duration::from_millis(50);
 
-/// A sleep ends late by about this time; the rest of a wait is spent looking at the clock.
+/// Typical delay of a wake-up after a sleep. A thread sleeps until this long before the due time
+/// and then polls the clock.
 const SLEEP_SLACK: Duration = Duration::from_micros(80);
 
 /// The result of one thread.
@@ -35,19 +36,19 @@ pub(super) struct Outcome {
     pub(super) record: Record,
 }
 
-/// What a thread writes down while the clock runs.
+/// The measurements of one thread, made while the clock runs.
 pub(super) struct Record {
     pub(super) latency: Histogram<u64>,
     pub(super) response: Option<Histogram<u64>>,
     pub(super) slices: Vec<Slice>,
     slice: Option<Duration>,
-    /// When the current slice ends.
+    /// Time at which the current slice ends.
     slice_end: Instant,
     /// Time of the next report to [`RunControl`].
     report_at: Instant,
-    /// When the next of the two is.
+    /// The earlier of these two times.
     next_event: Instant,
-    /// Operations done when the current slice began, and at the last report.
+    /// Numbers of operations done at the start of the current slice, and at the last report.
     slice_from: u64,
     reported: u64,
     max_ns: u64,
@@ -71,7 +72,7 @@ impl Record {
         }
     }
 
-    /// The clock runs from `now` on.
+    /// Starts the measurement at `now`, after `done` operations of warm-up.
     fn begin(&mut self, now: Instant, done: u64) {
         self.slice_end = now + self.slice.unwrap_or(REPORT_EVERY);
         self.report_at = now + REPORT_EVERY;
@@ -79,7 +80,7 @@ impl Record {
         (self.slice_from, self.reported) = (done, done);
     }
 
-    /// A call was timed that took so long and ended now, when `done` operations were done.
+    /// Records a timed call that took `took` and ended at `now`.
     #[inline]
     fn timed(&mut self, took: Duration, now: Instant, worker: &Worker<'_>) {
         let nanoseconds = nanoseconds(took);
@@ -109,7 +110,7 @@ impl Record {
     }
 
     fn end_slice(&mut self, worker: &Worker<'_>) {
-        // One thread asks, for all of them would hear the same.
+        // Only one thread reads the table's size, because all threads would get the same answer.
         let table_bytes =
             if worker.thread == 0 { worker.store.table_bytes().unwrap_or(0) } else { 0 };
         let operations = worker.done - self.slice_from;
@@ -129,7 +130,7 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A thread at work: where it stands in its stream.
+/// A thread of a run, with its position in its stream.
 pub(super) struct Worker<'a> {
     store: &'a (dyn Keystore + Send + Sync),
     scenario: &'a Scenario,
@@ -137,10 +138,10 @@ pub(super) struct Worker<'a> {
     thread: usize,
     threads: usize,
     control: &'a RunControl,
-    /// Operations done, and how many there are to do.
+    /// Number of operations done, and number of operations to do.
     done: u64,
     quota: u64,
-    /// The next operation in the stream, and the keys from there on.
+    /// Index of the next operation in the stream, and the bytes of the keys from there on.
     next: usize,
     keys: &'a [u8],
     /// The values of the next writes.
@@ -150,7 +151,7 @@ pub(super) struct Worker<'a> {
     batch_keys: Vec<&'a [u8]>,
     misses: u64,
     inserted: u64,
-    /// What was read, folded into a word.
+    /// XOR of all that was read, so that the compiler cannot remove the reads.
     seen: u64,
 }
 
@@ -165,7 +166,7 @@ impl<'a> Worker<'a> {
     ) -> Self {
         let batches = stream.operations().iter().any(|operation| operation.kind == Kind::SetMany);
         let batch = if batches { scenario.batch } else { 0 };
-        // Where a stream cannot be gone through again, it ends the run.
+        // A stream that cannot be repeated ends the run at its end.
         let once =
             scenario.length == Length::Once || scenario.distribution == KeyDistribution::Latest;
         let quota = scenario.quota(thread, threads);
@@ -189,7 +190,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Works until the quota is done, the time is over, or somebody stops the run.
+    /// Executes operations until the quota is reached, the time is over, or the run is stopped.
     pub(super) fn run(mut self, barrier: &Barrier) -> keystore::Result<Outcome> {
         let mut record = Record::new(self.scenario);
         barrier.wait();
@@ -227,7 +228,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Each operation follows upon the last.
+    /// Executes the operations one after another without a pause.
     fn closed_loop(
         &mut self,
         deadline: Option<Instant>,
@@ -247,8 +248,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Each operation is due at its time: the threads take turns, so that together they keep the
-    /// rate.
+    /// Executes each operation at its due time. The due times of the threads are interleaved, so
+    /// that all threads together keep the rate.
     fn fixed_rate(
         &mut self,
         rate: f64,
@@ -276,8 +277,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Makes the values of the next writes, where the next operation is one and they are not made
-    /// yet.
+    /// Makes the values of the next writes, if the next operation is a single write and its value
+    /// has not been made.
     fn make_values(&mut self) {
         let next = self.next % self.stream.len().max(1);
         let writes = self.stream.operations().get(next).is_some_and(|next| writes_alone(next.kind));
@@ -286,8 +287,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Returns the next calls, `count` of them, or as many as the quota allows. What they need is
-    /// kept at hand here, for this is what is added to every operation that is measured.
+    /// Makes the next `count` calls, or fewer if the quota is reached. State is kept in local
+    /// variables, because the cost of this loop adds to every measured operation.
     fn calls(&mut self, mut count: u32) -> keystore::Result<()> {
         while count > 0 && self.done < self.quota {
             if self.next == self.stream.len() {
@@ -325,8 +326,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Returns a call that changes a key, the operation at `index` in the stream and this thread's
-    /// operation number `number`: what it saw of the old value.
+    /// Makes a call that changes a key: the operation at `index` in the stream, which is this
+    /// thread's operation number `number`. Returns what an update read of the old value, or 0.
     #[inline]
     fn change(
         &mut self,
@@ -361,7 +362,8 @@ impl<'a> Worker<'a> {
         Ok(seen)
     }
 
-    /// Returns a batch: the rest of it that is in the stream, at most.
+    /// Makes one batch call with the operations of the same kind that come next in the stream, up
+    /// to the scenario's batch size.
     fn call_batch(&mut self, kind: Kind) -> keystore::Result<()> {
         self.batch_keys.clear();
         let mut values_end = 0;
@@ -398,7 +400,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Sets the keys of the batch, whose values have been written one after another.
+    /// Sets the keys of the batch. Their values lie one after another in `batch_values`.
     fn set_many(&self) -> Result<(), BatchError> {
         let first = self.next - self.batch_keys.len();
         let mut values = self.batch_values.as_slice();
@@ -416,8 +418,8 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Waits until a time, and says what time it is then. Threads that share a processor let each other
-/// through.
+/// Waits until `due` and returns the time at the end of the wait. If the machine is `crowded` (has
+/// more threads than processors), the thread yields its processor while it polls the clock.
 fn wait_until(due: Instant, crowded: bool) -> Instant {
     loop {
         let now = Instant::now();
@@ -435,8 +437,8 @@ fn wait_until(due: Instant, crowded: bool) -> Instant {
     }
 }
 
-/// Looks at a value: at both its ends, so that all its cache lines but those in the middle of a
-/// long one are waited for.
+/// Reads the first and the last eight bytes of a value. The caller thus waits for all of its cache
+/// lines, except those in the middle of a long value.
 #[inline]
 fn look_at(value: &[u8]) -> u64 {
     let word = |bytes: Option<&[u8]>| {

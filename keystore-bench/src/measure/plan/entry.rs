@@ -8,7 +8,7 @@ use crate::workload::scenario::Scenario;
 use crate::workload::stream::Stream;
 use crate::workload::trace::Trace;
 
-/// A scenario and where its operations come from.
+/// A scenario and the source of its operations.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) scenario: Scenario,
@@ -39,7 +39,8 @@ impl Entry {
         }
     }
 
-    /// Returns how often each of its runs takes place in a round.
+    /// Returns how many times each run of this scenario takes place in a round: twice if the
+    /// scenario has a burst, else once.
     pub(super) fn phases(&self) -> usize {
         if self.scenario.burst.is_some() { 2 } else { 1 }
     }
@@ -49,7 +50,7 @@ impl Entry {
     }
 }
 
-/// Returns the error of a store that refused an operation.
+/// Returns the error for a store that refused an operation.
 pub(super) fn refused(
     store: &str,
     entry: &Entry,

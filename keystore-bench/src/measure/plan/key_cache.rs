@@ -1,4 +1,4 @@
-//! The keys and traces of a plan, each made or read once.
+//! Makes or reads the keys and traces of a plan, each once.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ use crate::workload::trace::Trace;
 
 /// The keys and traces of all scenarios, each made or read once.
 pub(super) struct KeyCache {
-    /// Of each size as many as any scenario takes.
+    /// Keys of each size that the scenarios use. Their number is the largest that any of these
+    /// scenarios needs.
     made: Vec<(Size, usize, Option<Arc<Keys>>)>,
     files: HashMap<PathBuf, Arc<Keys>>,
     traces: HashMap<PathBuf, Arc<Trace>>,
@@ -48,7 +49,7 @@ impl KeyCache {
         let keys = match keys {
             Some(keys) => keys,
             None => {
-                // Of several scenarios with such keys, the first is named.
+                // If several scenarios share these keys, the error names the first.
                 let made = Keys::make(*count, size).map_err(|error| match error {
                     Error::Scenario { field, value, expected, .. } => {
                         Error::Scenario { scenario: scenario.name.clone(), field, value, expected }
@@ -62,8 +63,8 @@ impl KeyCache {
     }
 }
 
-/// Refuses a scenario whose keys and store the machine can never hold: the made keys, and of what
-/// is loaded the nodes. Keys from files are as many as the files have.
+/// Rejects a scenario whose generated keys and loaded nodes exceed the machine's memory. Scenarios
+/// with keys from a file or a trace are not checked, since the file determines the number of keys.
 pub(super) fn check_memory(scenario: &Scenario) -> Result<()> {
     if scenario.keys_from.is_some() || scenario.trace.is_some() {
         return Ok(());
@@ -82,7 +83,7 @@ pub(super) fn check_memory(scenario: &Scenario) -> Result<()> {
     })
 }
 
-/// Returns what `read` makes of a file, and keeps it for the next call.
+/// Returns the result of `read` for a file, and caches it for later calls.
 fn once<T>(
     kept: &mut HashMap<PathBuf, Arc<T>>,
     path: &Path,

@@ -1,12 +1,13 @@
 //! Measures scenarios on every candidate, round by round.
 //!
-//! A round measures every scenario once, and within it one candidate after another: those that are
-//! compared run next to each other, so that a machine which is slow for a while is slow for all of
-//! them. Each round begins with another candidate and draws other operations, the same for all.
-//! What is reported is the median of the rounds, with its bounds.
+//! A round measures every scenario once, and for each scenario one candidate after another. So the
+//! runs that are compared lie close together in time, and a slow phase of the machine affects all
+//! of them. Each round starts with another candidate and draws new operations, which are the same
+//! for all candidates. The reported rate is the median of the rounds, with its bounds.
 //!
-//! Every run is checked afterwards ([`Proof`]), outside the time measured. A store whose content a
-//! run cannot have changed serves the next number of threads too; every other run gets a new one.
+//! The content of the store is checked after every run ([`Proof`]), outside the measured time. If a
+//! run only reads, its store is used again for the next number of threads. Every other run gets a
+//! new store.
 
 mod entry;
 mod key_cache;
@@ -35,28 +36,28 @@ use crate::workload::scenario::{Length, Scenario};
 use crate::workload::stream::Stream;
 use crate::workload::suite::{Rounds, Suite};
 
-/// Seconds that the harness itself is measured for, under each scenario.
+/// Duration in seconds of the measurement of the harness itself, for each scenario.
 const HARNESS_SECONDS: f64 = 0.02;
 
-/// How long each of the rates of memory is measured for.
+/// Duration of each measurement of the memory.
 const LIMIT_TIME: Duration = Duration::from_millis(20);
 
-/// What is going on.
+/// The progress of a plan, reported before each run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// Runs done, and all there are if every round takes place.
+    /// Number of runs done, and number of all runs if every round takes place.
     pub runs: (usize, usize),
-    /// The round, from 1, and the most there can be.
+    /// Number of the round, from 1, and maximum number of rounds.
     pub round: (usize, usize),
-    /// The store that runs next.
+    /// The store of the next run.
     pub store: Candidate,
-    /// The scenario that runs next.
+    /// The scenario of the next run.
     pub scenario: &'a str,
-    /// Its threads.
+    /// Number of threads of the next run.
     pub threads: usize,
 }
 
-/// What is compared, with the keys of every scenario at hand.
+/// The scenarios and candidates of a comparison, with the keys of every scenario.
 #[derive(Debug)]
 pub struct Plan {
     suite: String,
@@ -66,7 +67,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Makes or reads the keys of every scenario, and checks that all of them can run.
+    /// Makes or reads the keys of every scenario, and checks that every scenario can run.
     ///
     /// # Errors
     /// Returns [`Error::Scenario`](crate::Error::Scenario) for the first scenario that cannot run,
@@ -82,7 +83,7 @@ impl Plan {
             scenario.keep_as_written();
             scenario.validate()?;
             let source = key_cache.source(&scenario)?;
-            // A file or a trace may have fewer keys than were asked for.
+            // A file or a trace may have fewer keys than the scenario requests.
             scenario.set_keys(scenario.keys.min(source.keys().len()));
             scenario.validate()?;
             scenario.describe_changes();
@@ -91,8 +92,9 @@ impl Plan {
         Ok(Self { suite: suite.name, entries, candidates, rounds: suite.rounds })
     }
 
-    /// Results of this plan with nothing measured yet: the scenarios, and rows without rounds. What
-    /// they can be compared with is known before minutes are spent.
+    /// Returns the results of this plan before any measurement: the scenarios, and rows without
+    /// rounds. With them, a caller can check whether a baseline is comparable before it spends
+    /// minutes on a run.
     #[must_use]
     pub fn outline(&self) -> Results {
         let measured = |entry: &Entry| Measured {
@@ -124,7 +126,7 @@ impl Plan {
         }
     }
 
-    /// Returns how many runs there are, if every round takes place.
+    /// Returns the number of runs if every round takes place.
     #[must_use]
     pub fn runs(&self) -> usize {
         let runs = |entry: &Entry| {
@@ -133,8 +135,8 @@ impl Plan {
         self.candidates.len() * self.entries.iter().map(runs).sum::<usize>()
     }
 
-    /// Returns how long all rounds take at least: what runs and warming up are said to take, or the
-    /// budget where that is less.
+    /// Returns the minimum time of all rounds. It is the sum of the times that the scenarios set
+    /// for runs and warm-ups, or the budget if that is less.
     #[must_use]
     pub fn least_time(&self) -> Duration {
         let seconds = |entry: &Entry| {
@@ -154,14 +156,14 @@ impl Plan {
         self.rounds.budget.map_or(time, |budget| time.min(budget))
     }
 
-    /// Runs everything. Calls `observe` before each run with what is next. If [`RunControl::stop`]
-    /// is called, the result is what was measured so far.
+    /// Runs the whole plan. Calls `observe` before each run. If [`RunControl::stop`] is called, the
+    /// result holds what was measured so far.
     ///
     /// # Errors
-    /// [`Error::Store`] if a store refused an operation, and [`Error::Threads`] if a burst failed.
-    /// If other runs had been measured, the error is [`Error::Unfinished`], with their results. A
-    /// store whose content is wrong afterwards is not an error here: its rows say so
-    /// ([`Results::verify`]).
+    /// Returns [`Error::Store`] if a store refuses an operation, and [`Error::Threads`] if a burst
+    /// fails. If other runs have been measured before, the error is [`Error::Unfinished`] and holds
+    /// their results. A store whose content is wrong after a run does not cause an error here. Its
+    /// rows record the fault, and [`Results::verify`] reports it.
     pub fn run(
         &self,
         control: &RunControl,
@@ -206,8 +208,8 @@ impl Plan {
         }
     }
 
-    /// Runs the rounds of a phase, at most as many as there were in the phase before: how many
-    /// there were.
+    /// Runs the rounds of a phase, at most as many as in the phase before. Returns the number of
+    /// rounds.
     fn run_rounds(
         &self,
         phase: Phase,
@@ -261,11 +263,11 @@ impl Plan {
         Ok(at_most)
     }
 
-    /// Returns what the memory can do that the largest store takes.
+    /// Measures the memory's rates for a buffer of about the size of the largest store.
     fn limits(&self) -> Vec<LineRate> {
         let bytes = |entry: &Entry| {
             let keys = entry.scenario.keys;
-            // A node with its header, and a slot of the table with room to spare.
+            // A node with its header, and its share of the table, which is not full.
             let entry_bytes =
                 entry.source.keys().mean_len(keys) + entry.scenario.value_size.mean() + 24.0;
             (keys as f64 * entry_bytes) as usize
@@ -280,8 +282,8 @@ impl Plan {
         line_rates(most.clamp(1 << 20, 1 << 30), &threads, LIMIT_TIME)
     }
 
-    /// Returns what is known of each scenario besides the rows: its keys, and what the harness
-    /// takes for it.
+    /// Returns the data of each scenario besides its rows: its keys, and the measured cost of the
+    /// harness.
     fn measured(&self, control: &RunControl) -> Result<Vec<Measured>> {
         let nothing: BoxedKeystore = Box::new(NullStore);
         self.entries
@@ -319,7 +321,7 @@ impl Plan {
                     keys: entry.source.keys().source().clone(),
                     mean_key_len: entry.source.keys().mean_len(entry.scenario.keys),
                     mean_value_len: drawn,
-                    // A run that was stopped is too short to tell.
+                    // A run that was stopped is too short for a measurement.
                     harness_ns: if control.is_stopped() {
                         0.0
                     } else {
@@ -330,7 +332,7 @@ impl Plan {
             .collect()
     }
 
-    /// Returns the rows of the tallies, in the order of the scenarios.
+    /// Returns a row for each tally, in the order of the scenarios.
     fn rows(&self, mut tallies: HashMap<(usize, usize, usize), Tally>) -> Vec<Row> {
         let mut rows = Vec::with_capacity(tallies.len());
         for (number, Entry { scenario, .. }) in self.entries.iter().enumerate() {
@@ -360,7 +362,7 @@ impl Plan {
     }
 }
 
-/// How much of a plan is done.
+/// Number of runs done so far, and number of rounds in the last phase.
 struct Done {
     runs: usize,
     rounds: usize,

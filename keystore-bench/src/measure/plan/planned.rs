@@ -1,4 +1,4 @@
-//! One run of a plan: a store under a scenario with a number of threads.
+//! Measures one run of a plan: one store under one scenario with one number of threads.
 
 use keystore::BoxedKeystore;
 use keystore_verify::latency_histogram;
@@ -15,22 +15,23 @@ use crate::measure::metrics::Memory;
 use crate::measure::proof::Proof;
 use crate::workload::stream::Stream;
 
-/// Bursts of threads stay with the process, so all that is measured without them comes first.
+/// A phase of a plan. A burst of threads can affect the rest of the process's life, so all
+/// measurements without a burst come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// All scenarios, as they are before any burst.
+    /// All scenarios, before any burst.
     First,
-    /// The scenarios with a burst of threads, after it.
+    /// The scenarios with a burst of threads, after the burst.
     AfterBurst,
 }
 
-/// A store, and what the process held before it was opened.
+/// A store, and the resident memory of the process before the store was opened.
 pub(super) struct Opened {
     store: BoxedKeystore,
     before: Resident,
 }
 
-/// A run that comes next.
+/// The next run.
 pub(super) struct Planned<'a> {
     pub(super) entry: &'a Entry,
     pub(super) streams: &'a [Stream],
@@ -39,8 +40,8 @@ pub(super) struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    /// Runs, and adds what came of it to the tally. `unchanged` is the store left over from the run
-    /// before.
+    /// Makes the run and adds its results to the tally. `unchanged` holds the store of the run
+    /// before, if that run cannot have changed it.
     pub(super) fn measure(
         &self,
         tally: &mut Tally,

@@ -1,4 +1,4 @@
-//! What the runs of one row gave so far.
+//! Collects the results of the runs of one row.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use keystore_verify::latency_histogram;
 use crate::measure::metrics::{Memory, Slice};
 use crate::measure::proof::Verification;
 
-/// What the runs of one row gave so far.
+/// The results of the runs of one row so far.
 pub(super) struct Tally {
     /// Operations a second before the burst, if the scenario has one.
     pub(super) before: Vec<f64>,
@@ -40,7 +40,7 @@ impl Tally {
     }
 }
 
-/// Returns the tallies of what was measured at least once.
+/// Returns the tallies that hold at least one measurement.
 pub(super) fn measured_once(
     mut tallies: HashMap<(usize, usize, usize), Tally>,
 ) -> HashMap<(usize, usize, usize), Tally> {

@@ -38,7 +38,7 @@ fn every_combination_runs_every_scenario_and_holds_what_it_should() {
 #[cfg(target_os = "linux")]
 fn a_store_that_no_machine_can_hold_is_refused_before_anything_is_measured() {
     let mut suite = tiny_suite();
-    // The keys are few, and the values 4 PiB.
+    // The keys are few, but the values take 4 PiB.
     suite.scenarios[0].keys = 1 << 20;
     suite.scenarios[0].value_size = Size::Fixed(keystore::MAX_VALUE_LEN);
     let error = Plan::new(suite, Candidate::ours()).map(drop).unwrap_err().to_string();
