@@ -8,7 +8,7 @@ use keystore_core::{BackendKind, BoxedKeystore, Config, Error, MAX_KEY_LEN, MAX_
 use keystore_pool::PoolKind;
 use keystore_text::input::MAX_LINE_LEN;
 
-/// One kind of backend or pool, or all kinds.
+/// One kind of backend or pool, or all kinds of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OneOrAll<T> {
     One(T),
@@ -120,7 +120,7 @@ pub(crate) struct LongestLine {
     longest_line: usize,
 }
 
-/// Bytes of the longest key and the longest value, with a separator between them.
+/// Maximum length in bytes of a key, a separator and a value together.
 const LONGEST_ENTRY: u64 = MAX_KEY_LEN as u64 + 1 + MAX_VALUE_LEN as u64;
 
 impl LongestLine {
@@ -139,8 +139,8 @@ fn preallocation(text: &str) -> Result<f64, String> {
     checked(Config { preallocation, ..Config::default() }).map(|config| config.preallocation)
 }
 
-/// Validates a configuration. The error says only what the value must be, because clap adds what it
-/// was.
+/// Validates a configuration. The error says only what the value must be, because clap adds the
+/// actual value.
 fn checked(config: Config) -> Result<Config, String> {
     match config.validate() {
         Ok(()) => Ok(config),

@@ -17,7 +17,7 @@ use crate::words::Words;
 /// Maximum number of keys to offer. The search for keys stops at this number.
 const MAX_OFFERED: usize = 50;
 
-/// Bytes of the longest key to offer, which fits in a few lines of a terminal.
+/// Maximum length in bytes of a key to offer. Such a key fits in a few lines of a terminal.
 const MAX_OFFERED_LEN: usize = 200;
 
 /// Completes a line at the prompt.

@@ -12,8 +12,8 @@ use keystore_verify::stress::StressError;
 pub(crate) enum Failure {
     #[error(transparent)]
     Usage(#[from] clap::Error),
-    /// Never a failure of standard output, which `keystore_text::console` records and reports at
-    /// the end.
+    /// A failed write. Standard output never causes this failure, because `keystore_text::console`
+    /// records its errors and reports them at the end.
     #[error("output: {0}")]
     Output(#[from] io::Error),
     /// An unreadable file, or a malformed line of it.

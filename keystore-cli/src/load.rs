@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         Ok(done) => done,
         Err(Stopped::Failure(failure)) => return Err(failure),
         Err(Stopped::Store { line, error }) => {
-            // If the store ran out of memory, there is none for the message either.
+            // If the store has used up the memory, the message needs some of it. So drop the store
+            // first.
             drop(loader);
             return Err(keystore_text::Error::line(&args.file, line, error.to_string()).into());
         }
@@ -256,7 +257,8 @@ impl Loader<'_> {
 /// The reason why loading ended early.
 enum Stopped {
     Failure(Failure),
-    /// The store failed at this line. To make a message of it takes memory.
+    /// The store failed at this line. Making a message needs memory, so `run` drops the store
+    /// first.
     Store {
         line: usize,
         error: Error,

@@ -2,8 +2,8 @@
 
 use crate::failure::Failure;
 
-/// Bytes of address space that the command needs at least: the allocator reserves it in large
-/// pieces, and each thread has a stack. With less, the program could not even report an error.
+/// Minimum address space of the command in bytes. The allocator reserves it in large pieces, and
+/// each thread has a stack. With less, the program could not even report an error.
 pub(crate) const LEAST_ADDRESS_SPACE: u64 = 160 << 20;
 
 /// Refuses to start if the process can never have the address space that it needs.

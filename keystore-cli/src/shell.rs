@@ -44,8 +44,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !io::stdin().is_terminal() {
         return lines(&store, style, args.longest_line, None);
     }
-    // While an operation runs, Ctrl-C ends only the operation: the shell would lose the store. If
-    // the handler cannot be set, Ctrl-C ends the shell.
+    // While an operation runs, Ctrl-C ends only the operation, because the end of the shell would
+    // lose the store. If the handler cannot be set, Ctrl-C ends the shell.
     let _ = ctrlc::set_handler(|| operations::INTERRUPTED.store(true, Ordering::Relaxed));
     let greeting = format!(
         "keystore: backend {}, pool {}. Type `help` for the operations.",
@@ -116,7 +116,7 @@ fn discard_typed() {
 
         // The rest of a paste may still be on its way.
         std::thread::sleep(Duration::from_millis(100));
-        // A terminal that refuses has nothing to drop.
+        // If the call fails, there is nothing to drop.
         let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
     }
 }
@@ -141,7 +141,7 @@ fn lines(
         }
     };
     ask();
-    // Opening waits for the first line, so the prompt comes first.
+    // The first prompt is already printed, because opening waits for the first line.
     let mut lines = Input::open(Path::new("-"))?.lines(longest.bytes());
     let mut code = ExitCode::SUCCESS;
     while let Some(done) = next(&mut lines, store, style)? {

@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-/// Number of words that are kept. No operation takes as many.
+/// Maximum number of words that are kept. Every operation takes fewer.
 const MAX_WORDS: usize = 8;
 
 /// The reason why a line cannot be split.
@@ -306,7 +306,7 @@ mod tests {
     fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
         let shown = show(bytes).to_string();
         prop_assert!(shown.chars().all(is_plain), "{shown:?}");
-        // Between two others, as in `cas KEY OLD NEW`.
+        // Check the word between two others, as in `cas KEY OLD NEW`.
         let words = split(&format!("a {shown} b")).unwrap();
         prop_assert_eq!(words, [b"a", bytes, b"b"]);
         Ok(())

@@ -373,7 +373,8 @@ fn a_line_that_is_too_long_is_named_with_the_limit() {
     assert_eq!(ran.err, "line 1: longer than 8 bytes, the longest that is taken\n");
 }
 
-/// The address space is limited to 2 GB, of which the program and its threads need a part.
+/// Checks that a line of any length is an error message and not the end of the process. The address
+/// space is limited to 2 GB, a part of which the program and its threads need.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_line_ends_the_process() {
@@ -391,7 +392,7 @@ fn no_line_ends_the_process() {
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
         let reason = "standard input:1: longer than 67108864 bytes, the longest that is taken";
         assert!(ran.err.contains(reason), "{}", ran.err);
-        // Far beyond the limit.
+        // This line is longer than the whole address space.
         let ran =
             limited(&format!("load - --format {format} --longest-line 4000000000"), "2100000000");
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{format}: {ran:?}");

@@ -108,7 +108,7 @@ fn each_command_gives_its_exit_code_whatever_becomes_of_its_output() {
     }
 }
 
-/// `keystore load … | head` ends quietly.
+/// Checks that `keystore load … | head` ends without an error.
 #[test]
 fn output_that_nobody_reads_is_no_failure() {
     let text: String = (0..100_000).map(|number| format!("word{number}\n")).collect();
@@ -138,7 +138,7 @@ fn a_program_that_writes_one_line_gets_its_answer() {
     assert!(child.wait().unwrap().success());
 }
 
-/// Feeds control and invisible characters through every input.
+/// Checks that control and invisible characters are escaped, from every input.
 #[test]
 fn no_foreign_text_controls_the_terminal() {
     let folder = tempfile::tempdir().unwrap();

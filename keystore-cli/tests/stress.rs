@@ -98,7 +98,8 @@ fn a_store_can_be_opened_small_and_preallocated() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
-/// The system would kill the process if a thread could not allocate its signal stack.
+/// Checks for an error message: without the check in the command, the system would kill the process
+/// when a thread cannot allocate its signal stack.
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_that_the_address_space_has_no_room_for_are_refused() {
@@ -112,7 +113,7 @@ fn threads_that_the_address_space_has_no_room_for_are_refused() {
         let ran = common::run(command, b"");
         assert_eq!(ran.code, Some(1), "{ran:?}");
         let limit = format!("limited to {} bytes", kilobytes * 1024);
-        // The smallest is less than the command itself needs.
+        // The smallest limit is below the minimum of the command.
         let reason =
             if kilobytes == 150_000 { "this command needs" } else { "2000 threads do not fit" };
         assert!(ran.err.contains(reason) && ran.err.contains(&limit), "{}", ran.err);

@@ -131,7 +131,7 @@ fn a_byte_that_is_no_utf8_costs_its_line_and_not_the_store() {
     session.type_in(b"set caf\xe9 clear\r");
     session.wait_for("not UTF-8");
     session.wait_for("keystore> ");
-    // The store is still there, and the end of the refused line did not run as a line.
+    // The store still exists, and the end of the refused line did not run as a line.
     session.ask("incr a", "42");
     session.ask("set caf\\xe9 1", "created");
     session.ask("count", "2");
@@ -146,7 +146,7 @@ fn pasted_lines_are_carried_out_one_by_one() {
     session.wait_for("created");
     session.wait_for("keystore> ");
     session.ask("count", "3");
-    // The same without the terminal's paste markers.
+    // Repeat without the terminal's paste markers.
     session.type_in(b"set d 4\rset e 5\rcount\r");
     session.wait_for("\n5");
     assert_eq!(session.end(), Some(0));
@@ -179,12 +179,13 @@ fn an_interrupt_while_a_verb_runs_ends_the_verb_and_not_the_shell() {
         session.type_in(b"scan '' 3000\r");
         std::thread::sleep(Duration::from_millis(milliseconds));
         kill_process(shell, Signal::INT).unwrap();
-        // At the prompt, Ctrl-C drops the line, which may be this one.
+        // At the prompt, Ctrl-C drops the current line. This may happen to the `scan` line itself.
         session.wait_for("keystore> ");
     }
     session.type_in(b"\r");
-    // The line end excludes the echo of `scan '' 3000`. An operation that still ran would swallow
-    // the Ctrl-D that follows, because only the line editor takes it from the terminal as a byte.
+    // The line end in the answer excludes the echo of `scan '' 3000`. If an operation still ran, it
+    // would swallow the Ctrl-D of `end`, because only the line editor reads it from the terminal as
+    // a byte.
     session.ask("count", "\n3000");
     assert_eq!(session.end(), Some(0));
 }

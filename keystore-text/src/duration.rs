@@ -1,6 +1,6 @@
-//! Durations as people read them.
+//! Formats durations for people.
 
-/// Returns nanoseconds with the unit that suits them, to two digits: `31 ns`, `1.5 µs`.
+/// Formats nanoseconds in a suitable unit with two digits: `31 ns`, `1.5 µs`.
 #[must_use]
 pub fn nanoseconds_text(nanoseconds: f64) -> String {
     let (value, unit) = scaled(nanoseconds);
@@ -8,7 +8,7 @@ pub fn nanoseconds_text(nanoseconds: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// Returns nanoseconds with the unit that suits them, to a hundredth of it: `999 ns`, `1.50 µs`.
+/// Formats nanoseconds in a suitable unit with two decimals: `999 ns`, `1.50 µs`.
 #[must_use]
 pub fn nanoseconds_exact(nanoseconds: f64) -> String {
     match scaled(nanoseconds) {
@@ -17,7 +17,7 @@ pub fn nanoseconds_exact(nanoseconds: f64) -> String {
     }
 }
 
-/// Returns the value in the largest unit of which there is at least one.
+/// Returns the value in the largest unit in which it is at least 1.
 fn scaled(nanoseconds: f64) -> (f64, &'static str) {
     match nanoseconds {
         n if n < 1e3 => (n, "ns"),

@@ -1,35 +1,35 @@
-//! Files and lines that cannot be read or written.
+//! The error for files and lines that cannot be read or written.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::console::show_path;
 
-/// The result of reading and writing.
+/// The result of reading or writing.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A file that cannot be read or written, or a line that cannot be taken.
+/// A file that cannot be read or written, or a line that is malformed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file that cannot be read or written.
     #[error("{}: {action}: {source}", show_path(path))]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The attempt: "cannot be read".
+        /// Failed action, such as "cannot be read".
         action: &'static str,
-        /// The system's error.
+        /// Error of the system.
         source: io::Error,
     },
-    /// A line that does not hold what it must.
+    /// A malformed line.
     #[error("{}:{line}: {reason}", show_path(path))]
     Line {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// Reason why the line is malformed.
         reason: String,
     },
 }
@@ -52,7 +52,8 @@ impl Error {
         Self::Line { path: path.as_ref().to_owned(), line, reason: reason.into() }
     }
 
-    /// Returns whether the input is at fault (exit code 2) and not the system (exit code 1).
+    /// Returns whether the input is wrong (exit code 2), as opposed to a failure of the system
+    /// (exit code 1).
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

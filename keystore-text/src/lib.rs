@@ -1,8 +1,8 @@
-//! keystore-text: how the tools of keystore read text and print it.
+//! Reads and prints text for the tools of keystore.
 //!
-//! [`input`] reads the files of others: lines, comma-separated records, gzip. [`console`] prints
-//! for people: it never panics, and text that it prints does not control the terminal. [`duration`]
-//! shows nanoseconds with a unit. [`Error`] says which file or line cannot be read or written.
+//! [`input`] reads files from outside: lines, comma-separated records, gzip. [`console`] prints for
+//! people: it never panics, and printed text does not control the terminal. [`duration`] formats
+//! nanoseconds with a unit. [`Error`] names the file or line that cannot be read or written.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -13,7 +13,7 @@ pub mod input;
 
 pub use error::{Error, Result};
 
-/// The example of the README, which has to compile and run.
+/// The example in the README, which must compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

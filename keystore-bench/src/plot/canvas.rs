@@ -1,8 +1,8 @@
-//! The ground that plots are drawn on: one picture, as SVG and as PNG.
+//! Renders a plot as SVG and as PNG.
 //!
-//! A plot is drawn once, as SVG by plotters. resvg renders the PNG from this SVG, with [`SCALE`]
-//! times as many pixels each way. The letters come from a font that is part of the program, so a
-//! PNG looks the same wherever it is made, and no library of the system's is needed.
+//! plotters draws each plot once, as SVG. resvg renders the PNG from this SVG, with [`SCALE`] times
+//! as many pixels in each direction. The font is compiled into the program. So a PNG looks the same
+//! wherever it is made, and no library of the system is needed.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,23 +13,22 @@ use plotters::style::{FontStyle, WHITE, register_font};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb::Database};
 
-/// Width of every plot, pixels. The PNG has twice as many, for screens that show two to each.
+/// Width of every plot in pixels. The PNG has twice as many, for high-density screens.
 pub const WIDTH: u32 = 800;
 
-/// Pixels of the PNG for each of the plot's.
+/// Number of PNG pixels per pixel of the plot, in each direction.
 const SCALE: u16 = 2;
 
-/// The family that SVG asks the reader's system for, and under which plotters finds how wide the
-/// letters are.
+/// Font family. The SVG requests it from the reader's system, and plotters uses it to measure text.
 const FAMILY: &str = "sans-serif";
 
 /// The result of drawing.
 pub(super) type Drawing<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-/// The ground of a plot.
+/// The drawing area of a plot.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// DejaVu Sans, for resvg. plotters has it too, for it measures text before anything is drawn.
+/// DejaVu Sans for resvg. It is also registered with plotters, which measures text before it draws.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
     for (style, bytes) in
@@ -43,12 +42,12 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// Makes the font known to plotters.
+/// Registers the font with plotters.
 pub(super) fn load_fonts() {
     LazyLock::force(&FONTS);
 }
 
-/// Returns the drawing as SVG.
+/// Draws on a white background and returns the SVG.
 pub(super) fn draw_svg(height: u32, content: impl FnOnce(&Area<'_>) -> Drawing) -> Drawing<String> {
     load_fonts();
     let mut svg = String::new();

@@ -1,5 +1,6 @@
-//! Who is how fast: a small table of backends and pools for each scenario, each cell shaded by its
-//! share of the scenario's best; or, of many scenarios, a line for each.
+//! Draws the heat map: a small table of backends and pools for each scenario. The shade of a cell
+//! shows its share of the scenario's best rate. If there are many scenarios, each is one line of a
+//! single table.
 
 use keystore::{BackendKind, Combination, PoolKind};
 use plotters::element::Rectangle;
@@ -17,23 +18,23 @@ use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};
 use crate::workload::scenario::Scenario;
 
-/// Tables side by side.
+/// Number of tables side by side.
 const ACROSS: usize = 3;
 
-/// Size of a table with the space around it, without the line for peers; of a cell; of the line for
-/// peers.
+/// Size of a table with its margins but without the line for peers, size of a cell, and height of
+/// the line for peers.
 const TABLE: (i32, i32) = (WIDTH as i32 / ACROSS as i32, 168);
 const CELL: (i32, i32) = (58, 30);
 const PEER_LINE: i32 = 34;
 
-/// Of many scenarios: the width of their names, the height of a line, the room for the names of the
-/// columns, the width of the best peer's name.
+/// Layout of the single table: width of the scenarios' names, height of a line, height of the
+/// column names, and width of the best peer's name.
 const NAMES: i32 = 186;
 const LINE: i32 = 26;
 const COLUMN_NAMES: i32 = 48;
 const PEER_NAME: i32 = 112;
 
-/// A scenario as the heat map shows it.
+/// The content of the heat map for one scenario.
 struct Shown<'a> {
     scenario: &'a Scenario,
     threads: usize,
@@ -54,7 +55,7 @@ impl<'a> Shown<'a> {
         self.rows.iter().copied().find(|row| row.store.combination() == Some(combination))
     }
 
-    /// Draws a cell with a row's number.
+    /// Draws a cell with the rate of a row.
     fn draw_cell(
         &self,
         area: &Area<'_>,
@@ -75,7 +76,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Returns the plot.
+/// Draws the plot.
 pub(super) fn heat_map(results: &Results) -> Result<Plot> {
     let shown: Vec<Shown<'_>> =
         results.scenarios.iter().map(|measured| Shown::new(results, &measured.scenario)).collect();
@@ -113,7 +114,7 @@ const fn table_height(peers: bool) -> i32 {
     TABLE.1 + if peers { PEER_LINE } else { 0 }
 }
 
-/// One scenario: its name, and its backends by its pools.
+/// Draws the table of one scenario: its name, and its backends by pools.
 fn draw_table(area: &Area<'_>, shown: &Shown<'_>, (left, top): (i32, i32)) -> Drawing {
     let (name, style) = fitted(&shown.scenario.name, TABLE.0 - 20, |size| bold(size, &INK));
     area.draw_text(&name, &style, (left, top))?;
@@ -147,7 +148,7 @@ fn draw_table(area: &Area<'_>, shown: &Shown<'_>, (left, top): (i32, i32)) -> Dr
     Ok(())
 }
 
-/// Many scenarios, each a line.
+/// Draws a single table with one line for each scenario.
 fn draw_lines(
     area: &Area<'_>,
     all: &[Shown<'_>],
@@ -164,7 +165,7 @@ fn draw_lines(
         let middle = left + n as i32 * width + width / 2;
         area.draw_text(combination.pool.name(), &centred(TEXT - 2), (middle, top + 32))?;
     }
-    // The combinations of a backend stand beside each other, under its name.
+    // The combinations of a backend are adjacent columns under the name of the backend.
     for group in combinations.chunk_by(|a, b| a.backend == b.backend) {
         let first = combinations.iter().position(|other| other == &group[0]).unwrap_or(0) as i32;
         let middle = left + first * width + group.len() as i32 * width / 2;

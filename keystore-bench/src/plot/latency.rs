@@ -1,7 +1,8 @@
-//! Latency percentiles, for every combination under one scenario.
+//! Draws the latency percentiles of every combination under one scenario.
 //!
-//! Percentiles stand by their nines: 90 % at 1, 99 % at 2, 99.9 % at 3, so that each tenth of the
-//! slowest that is left has as much room as the last. The longest call stands beyond them.
+//! The position of a percentile is its number of nines: 90 % at 1, 99 % at 2, 99.9 % at 3. So each
+//! step to the right keeps a tenth of the remaining slow calls. The longest call is at the right
+//! end.
 
 use keystore_text::duration::nanoseconds_text;
 
@@ -15,8 +16,8 @@ use crate::measure::candidate::Candidate;
 use crate::measure::metrics::Latency;
 use crate::results::{Measured, Results};
 
-/// Where the points of [`Latency::points`] stand, and what the axis says there. 95 has no room
-/// beside 90.
+/// Positions and labels of the points of [`Latency::points`] on the axis. There is no space for the
+/// label of 95 beside 90.
 const NINES: [(f64, &str); 7] = [
     (0.301, "50"),
     (1.0, "90"),
@@ -27,7 +28,7 @@ const NINES: [(f64, &str); 7] = [
     (4.9, "max"),
 ];
 
-/// Returns the plot, if anything was timed.
+/// Draws the plot. Returns `None` if no call was timed.
 pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Option<Plot>> {
     let scenario = &measured.scenario;
     let threads = results.representative_threads(scenario);
@@ -44,7 +45,8 @@ pub(super) fn percentiles(results: &Results, measured: &Measured) -> Result<Opti
         let response =
             row.response_ns.as_ref().map(|response| Line::new(whose, points(response)).dashed());
         let latency = Line::new(whose, points(&row.latency_ns));
-        // A peer's lines are all broken: of two, only the one that its users feel is drawn.
+        // All lines of a peer are dashed. So of its two lines, draw only the response time, which
+        // is what its users notice.
         match (whose, response) {
             (Whose::Peer, Some(response)) => vec![response],
             (_, response) => std::iter::once(latency).chain(response).collect(),

@@ -1,7 +1,8 @@
-//! Memory for each entry, as it is when a loaded store has not been changed.
+//! Draws the memory per entry of a loaded store, if possible without changes after loading.
 //!
-//! Our stores count what they hold, part by part. Of other people's maps only that is known by
-//! which the process grew, so where they ran, the same is shown for ours, as a mark.
+//! Our stores count the parts of their memory. For other people's maps, only the growth of the
+//! process is known. If such maps ran too, a mark shows the growth of the process for our stores as
+//! well.
 
 use plotters::chart::ChartBuilder;
 use plotters::element::{PathElement, Rectangle};
@@ -16,11 +17,11 @@ use crate::measure::candidate::Candidate;
 use crate::measure::metrics::Memory;
 use crate::results::Results;
 
-/// Height of a bar with the space around it, and of what is below the last.
+/// Height of a bar with its margins, and of the space below the last bar.
 const BAR: i32 = 28;
 const BELOW: i32 = 52;
 
-/// Returns the plot.
+/// Draws the plot.
 pub(super) fn memory(results: &Results) -> Result<Plot> {
     let scenario = results.memory_scenario();
     let of = |store: Candidate| {
@@ -60,7 +61,7 @@ pub(super) fn memory(results: &Results) -> Result<Plot> {
         |area| {
             legend.draw(area)?;
             let part = area.margin(legend.bottom(), 4, 6, 0);
-            // Beyond the longest bar is the room for the numbers.
+            // The numbers are printed to the right of the longest bar.
             let mut chart = ChartBuilder::on(&part)
                 .x_label_area_size(46)
                 .y_label_area_size(132)
@@ -80,7 +81,7 @@ pub(super) fn memory(results: &Results) -> Result<Plot> {
                 .x_desc("bytes for each entry")
                 .draw()?;
             for (n, bar) in bars.iter().enumerate() {
-                // The first stands on top: the axis runs upwards.
+                // The first bar is at the top, but the axis points upwards.
                 let (low, middle) =
                     (f64::from(count) - n as f64 - 1.0, f64::from(count) - n as f64 - 0.5);
                 let (store, memory) = bar;
@@ -98,8 +99,8 @@ pub(super) fn memory(results: &Results) -> Result<Plot> {
                 if !store.is_peer() && resident(bar) > 0.0 {
                     draw_hollow(area, chart.backend_coord(&(resident(bar), middle)))?;
                 }
-                // The numbers stand in a column of their own, where no mark can be taken for
-                // theirs.
+                // The numbers have their own column, so that no mark can be mistaken for a part of
+                // a number.
                 let (right, y) = chart.backend_coord(&(most, middle));
                 let style = placed(text(TEXT, &INK), HPos::Right);
                 area.draw_text(&format!("{start:.0} B"), &style, (right + 64, y))?;

@@ -1,13 +1,13 @@
-//! Plots, as SVG and PNG, by plotters.
+//! Draws the plots with plotters, as SVG and PNG.
 //!
-//! Colours are those of M. Okabe and K. Ito ("Color Universal Design", 2008), which people of any
-//! colour vision tell apart, and no plot rests on colour alone: lines have marks of their own
-//! shape, cells and bars their number. Everything is drawn [`WIDTH`] pixels wide, the width of a
-//! README; legends have lines of their own above the data.
+//! The colours are from M. Okabe and K. Ito ("Color Universal Design", 2008), and can be told apart
+//! with any colour vision. No plot relies on colour alone: lines have marks of different shapes,
+//! and cells and bars have numbers. Every plot is [`WIDTH`] pixels wide, the width of a README.
+//! Legends are above the data, on separate lines.
 //!
-//! One file to each kind: `heatmap`, `throughput`, `latency`, `timeline`, `size`, `memory`,
-//! `peers`. They share `picture` (a plot with its title), `canvas` (what is drawn on), `style`
-//! (colours, marks, legends) and `panels` (lines in panels side by side).
+//! There is one file for each kind of plot: `heatmap`, `throughput`, `latency`, `timeline`, `size`,
+//! `memory`, `peers`. They share `picture` (a plot with its title), `canvas` (the drawing area),
+//! `style` (colours, marks, legends) and `panels` (line charts side by side).
 
 use std::collections::HashSet;
 
@@ -30,11 +30,11 @@ pub use self::canvas::WIDTH;
 pub(crate) use self::panels::MANY_SCENARIOS;
 pub use self::picture::Plot;
 
-/// The kinds of plots: what their names begin with.
+/// Kinds of plots. The name of a plot starts with its kind.
 pub(crate) const KINDS: [&str; 7] =
     ["heatmap", "memory", "throughput", "latency", "timeline", "size", "peers"];
 
-/// Returns all plots, those that say most first.
+/// Draws all plots, the most important first.
 ///
 /// # Errors
 /// [`Error::Plot`](crate::Error::Plot) if one cannot be drawn.
@@ -52,8 +52,8 @@ pub fn all(results: &Results) -> Result<Vec<Plot>> {
     Ok(plots)
 }
 
-/// Numbers the names that others have too: two scenarios whose names differ by a sign have the same
-/// as files.
+/// Numbers the names of plots that occur twice. Two scenarios can have the same file name if their
+/// names differ only in special characters.
 fn tell_apart(plots: &mut [Plot]) {
     let mut names = HashSet::new();
     for plot in plots {

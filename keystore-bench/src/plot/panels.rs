@@ -1,4 +1,4 @@
-//! Lines in panels side by side: one for each pool, all with the same axes.
+//! Draws line charts in panels side by side: one panel for each pool, all with the same axes.
 
 use keystore::{BackendKind, Combination, PoolKind};
 use plotters::chart::ChartBuilder;
@@ -12,33 +12,34 @@ use super::canvas::{Area, Drawing, WIDTH};
 use super::style::{FAINT, INK, TEXT, Whose, draw_grown, draw_mark, placed, text};
 use crate::results::Results;
 
-/// More scenarios than this are drawn as lines of a table: each would take too much room by itself.
+/// Maximum number of scenarios with a table or a group of bars each. More scenarios are drawn as
+/// one line each, because they would take too much space.
 pub(crate) const MANY_SCENARIOS: usize = 12;
 
-/// Returns the combinations that ran.
+/// Returns the measured combinations.
 pub(super) fn combinations(results: &Results) -> Vec<Combination> {
     results.candidates().into_iter().filter_map(|store| store.combination()).collect()
 }
 
-/// Height of a row of panels, with captions and the names of both axes.
+/// Height of a row of panels, with captions and axis titles.
 pub(super) const ROW: i32 = 262;
 
-/// Room for the labels of the vertical axis, which the first panel has for all, and for those of
-/// the horizontal ones.
+/// Space for the labels of the vertical axis, which only the first panel has, and of the horizontal
+/// axes.
 const LABELS_LEFT: i32 = 78;
 const LABELS_BELOW: i32 = 46;
 
-/// Room for a panel's caption.
+/// Height of a panel's caption.
 const CAPTION: i32 = 22;
 
-/// Between panels.
+/// Width of the gap between panels.
 const GAP: i32 = 12;
 
-/// The most labels along a linear axis.
+/// Maximum number of labels on a linear axis.
 const LABELS: f64 = 6.0;
 
-/// An axis as plotters sees it: from somewhere to somewhere, with labels where they are wanted and
-/// nowhere else.
+/// The range and the labels of an axis, as plotters needs them. Only the given positions have
+/// labels.
 #[derive(Clone)]
 pub(super) struct Scale {
     pub(super) from: f64,
@@ -56,7 +57,8 @@ impl Ranged for Scale {
     }
 
     fn key_points<H: KeyPointHint>(&self, hint: H) -> Vec<f64> {
-        // Plotters asks once for the lines that have labels, and once for those between.
+        // plotters calls this once for the grid lines with labels, and once for the lines between
+        // them.
         if hint.weight().allow_light_points() {
             Vec::new()
         } else {
@@ -80,7 +82,7 @@ impl ValueFormatter<f64> for Scale {
     }
 }
 
-/// An axis. Positions along it are the values, or their logarithms.
+/// An axis. Positions on it are the values or their logarithms.
 pub(super) struct Axis {
     description: String,
     scale: Scale,
@@ -88,14 +90,14 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Names, one beside the other, at 0, 1, 2, …
+    /// Returns an axis with names at 0, 1, 2, …
     pub(super) fn names(description: &str, names: Vec<String>) -> Self {
         let to = names.len().max(1) as f64 - 0.5;
         let ticks = names.into_iter().enumerate().map(|(n, name)| (n as f64, name)).collect();
         Self::places(description, -0.5, to, ticks)
     }
 
-    /// Names at positions of their own.
+    /// Returns an axis with names at given positions.
     pub(super) fn places(description: &str, from: f64, to: f64, ticks: Vec<(f64, String)>) -> Self {
         Self {
             description: description.to_owned(),
@@ -104,13 +106,13 @@ impl Axis {
         }
     }
 
-    /// From 0 to `most`, with a few round numbers.
+    /// Returns a linear axis from 0 to `most`, labelled with a few round numbers.
     pub(super) fn linear(description: &str, most: f64) -> Self {
         let most = if most > 0.0 && most.is_finite() { most } else { 1.0 };
         Self::places(description, 0.0, most, round_ticks(most, LABELS))
     }
 
-    /// Whole decades that hold all from `least` to `most`.
+    /// Returns a logarithmic axis of whole decades that contain everything from `least` to `most`.
     pub(super) fn decades(
         description: &str,
         least: f64,
@@ -124,7 +126,7 @@ impl Axis {
         Self { logarithmic: true, ..Self::places(description, from, to, ticks.collect()) }
     }
 
-    /// Positions by logarithm, with labels at some of the values.
+    /// Returns a logarithmic axis with labels at the given values.
     pub(super) fn logarithmic(description: &str, values: &[(f64, String)]) -> Self {
         let ticks: Vec<(f64, String)> =
             values.iter().map(|(value, label)| (value.log10(), label.clone())).collect();
@@ -142,7 +144,7 @@ impl Axis {
     }
 }
 
-/// Round numbers from 0 to `most`, about as many as `labels` at the most.
+/// Returns round numbers from 0 to `most`. `labels` is the approximate maximum of their number.
 pub(super) fn round_ticks(most: f64, labels: f64) -> Vec<(f64, String)> {
     let decade = 10_f64.powf((most / labels).log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade);
@@ -152,18 +154,18 @@ pub(super) fn round_ticks(most: f64, labels: f64) -> Vec<(f64, String)> {
     values.map(|value| (value, format!("{value:.digits$}"))).collect()
 }
 
-/// One line of a panel.
+/// A line of a panel.
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) whose: Whose,
-    /// Whether it is broken; a peer's always is.
+    /// Whether the line is dashed. A peer's line always is.
     pub(super) dashed: bool,
     pub(super) points: Vec<(f64, f64)>,
-    /// Bounds, as upright strokes: place, low and high.
+    /// Confidence bounds, drawn as vertical strokes: position, low and high.
     pub(super) bounds: Vec<(f64, f64, f64)>,
     /// Points at which a table grew.
     pub(super) grown: Vec<(f64, f64)>,
-    /// One point in so many has a mark.
+    /// Interval of the marks: one point in this many has a mark.
     pub(super) mark_every: usize,
 }
 
@@ -183,7 +185,7 @@ pub(super) struct Panel {
     pub(super) lines: Vec<Line>,
 }
 
-/// Returns the greatest and the least of what the panels show; `(0, 0)` where that is nothing.
+/// Returns the least and the greatest value in the panels, or `(0, 0)` if there is no value.
 pub(super) fn range_of(panels: &[Panel]) -> (f64, f64) {
     let lines = || panels.iter().flat_map(|panel| &panel.lines);
     let points = lines().flat_map(|line| &line.points).map(|(_, value)| *value);
@@ -192,19 +194,19 @@ pub(super) fn range_of(panels: &[Panel]) -> (f64, f64) {
     (values().reduce(f64::min).unwrap_or(0.0), values().reduce(f64::max).unwrap_or(0.0))
 }
 
-/// Returns the pools of some combinations, in the order of their names' kinds.
+/// Returns the pools of these combinations, in the order of [`PoolKind::ALL`].
 fn pools_of(combinations: &[Combination]) -> Vec<PoolKind> {
     PoolKind::ALL.into_iter().filter(|pool| combinations.iter().any(|c| c.pool == *pool)).collect()
 }
 
-/// Returns the backends of some combinations, likewise.
+/// Returns the backends of these combinations, in the order of [`BackendKind::ALL`].
 pub(super) fn backends_of(combinations: &[Combination]) -> Vec<BackendKind> {
     let ran = |backend: &BackendKind| combinations.iter().any(|c| c.backend == *backend);
     BackendKind::ALL.into_iter().filter(ran).collect()
 }
 
-/// Returns a panel for each pool, with the lines of its combinations, and those of the best peer in
-/// each. Where only peers ran, there is a single panel.
+/// Returns a panel for each pool, with the lines of its combinations. Each panel also has the lines
+/// of the best peer. If only peers ran, there is a single panel.
 pub(super) fn by_pool(
     combinations: &[Combination],
     peer: &[Line],
@@ -226,7 +228,7 @@ pub(super) fn by_pool(
         .collect()
 }
 
-/// Draws panels side by side, from `top` down, [`ROW`] high.
+/// Draws panels side by side, with `top` as the upper edge and [`ROW`] as the height.
 pub(super) fn draw_row(area: &Area<'_>, top: i32, panels: &[Panel], x: &Axis, y: &Axis) -> Drawing {
     let count = panels.len().max(1) as i32;
     let wide = (WIDTH as i32 - LABELS_LEFT - 8 - GAP * count) / count;
@@ -236,7 +238,7 @@ pub(super) fn draw_row(area: &Area<'_>, top: i32, panels: &[Panel], x: &Axis, y:
         let left = if first { 4 } else { 4 + LABELS_LEFT + n as i32 * (wide + GAP) };
         let part = area.clone().shrink((left, top), (wide + labels, ROW));
         let mut builder = ChartBuilder::on(&part);
-        // The caption stands over the data, not over the labels beside them.
+        // The caption is centred above the data, without the labels beside the data.
         let middle = (left + labels + wide / 2, top + CAPTION / 2);
         area.draw_text(&panel.caption, &placed(text(TEXT, &INK), HPos::Center), middle)?;
         builder

@@ -1,4 +1,4 @@
-//! How many times the rate of the best of other people's maps ours have, scenario by scenario.
+//! Draws the rate of our stores as a multiple of the best peer's rate, for each scenario.
 
 use keystore::BackendKind;
 use plotters::element::{PathElement, Rectangle};
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::format::{millions_text, threads_text};
 use crate::results::{Results, Row};
 
-/// Width of the scenarios' names, and of the numbers beyond the longest bar.
+/// Width of the scenarios' names, and of the numbers to the right of the longest bar.
 const NAMES: i32 = 220;
 const NUMBERS: i32 = 240;
 
@@ -21,15 +21,16 @@ const NUMBERS: i32 = 240;
 const BAR: i32 = 18;
 const SPACE: i32 = 12;
 
-/// A scenario, the best peer of it, and the bars: ratios to that peer.
+/// A scenario, its best peer, and the bars, which are ratios to that peer.
 struct Group<'a> {
     name: String,
     peer: &'a Row,
     bars: Vec<(BackendKind, f64, &'a Row)>,
 }
 
-/// Returns the plot, if peers ran beside ours: for each scenario a bar for each backend, on the
-/// pool that suits it best; of many scenarios, only the best combination.
+/// Draws the plot. Returns `None` if no peers ran beside our stores. Each scenario has a bar for
+/// each backend, on the fastest pool for that backend. If there are many scenarios, each has only
+/// one bar, for the best combination.
 pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
     let many = results.scenarios.len() > MANY_SCENARIOS;
     let groups: Vec<Group<'_>> = results
@@ -119,7 +120,8 @@ pub(super) fn ratios(results: &Results) -> Result<Option<Plot>> {
                     let unsure = if row.differs_from(group.peer) { "" } else { ", not told apart" };
                     let label = format!("{ratio:.2} {}{unsure}", row.store);
                     let style = placed(text(TEXT - 1, &INK), HPos::Left);
-                    // Beyond the line of the best peer, which would run through it.
+                    // The line of the best peer must not cross the label, so the label is to the
+                    // right of both.
                     let end = place(*ratio).max(if *ratio < 1.0 { place(1.0) } else { 0 });
                     area.draw_text(&label, &style, (end + 8, y + BAR / 2))?;
                 }

@@ -1,23 +1,23 @@
-//! A plot with its title, in both of its forms.
+//! A plot with its title, as SVG and as PNG.
 
 use super::canvas::{Area, Drawing, draw_svg, render};
 use super::style;
 use crate::error::{Error, Result};
 
-/// A plot: two files of its own, and a part of the report.
+/// A plot. It is written to two files and is part of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plot {
-    /// The files' name, without `.svg` or `.png`.
+    /// File name without `.svg` or `.png`.
     pub name: String,
-    /// What it shows.
+    /// Title of the plot.
     pub title: String,
-    /// The picture.
+    /// The plot as SVG.
     pub svg: String,
-    /// The picture as PNG, with twice as many pixels each way.
+    /// The plot as PNG, with twice as many pixels in each direction.
     pub png: Vec<u8>,
 }
 
-/// Draws a plot under its title, on a white ground, [`WIDTH`] pixels wide.
+/// Draws a plot below its title, on a white background, [`WIDTH`] pixels wide.
 pub(super) fn draw(
     name: String,
     title: String,

@@ -1,4 +1,4 @@
-//! Operations a second by the number of keys, where a suite grows stores to several sizes.
+//! Draws the operations per second by the number of keys, if a suite grows stores to several sizes.
 
 use super::panels::combinations;
 use super::panels::{self, Axis, Line, ROW};
@@ -10,18 +10,19 @@ use crate::measure::candidate::Candidate;
 use crate::results::Results;
 use crate::workload::scenario::{Length, Scenario};
 
-/// Height of the line that names a row of panels.
+/// Height of the title of a row of panels.
 const CAPTION: i32 = 26;
 
-/// Scenarios that ask the same of stores of several sizes, by rising size.
+/// Scenarios that differ only in the number of keys, in increasing order of that number.
 struct Series<'a> {
     scenarios: Vec<&'a Scenario>,
-    /// A number of threads that all of them ran with.
+    /// Number of threads that all of the scenarios ran with.
     threads: usize,
 }
 
 impl<'a> Series<'a> {
-    /// Returns the results that span the sizes of those that grow; none if no two sizes grow.
+    /// Returns the series that cover the same sizes as the longest series of growing stores.
+    /// Returns none if no store grew to at least two sizes.
     fn of(results: &'a Results) -> Vec<Self> {
         let mut groups: Vec<Vec<&Scenario>> = Vec::new();
         for scenario in results.scenarios.iter().map(|measured| &measured.scenario) {
@@ -70,7 +71,7 @@ fn keys(group: &[&Scenario]) -> Vec<usize> {
     group.iter().map(|scenario| scenario.keys).collect()
 }
 
-/// Returns a scenario without what may differ between sizes.
+/// Returns a scenario without the fields that may differ between sizes.
 fn shape(scenario: &Scenario) -> Scenario {
     Scenario {
         name: String::new(),
@@ -85,7 +86,7 @@ fn shape(scenario: &Scenario) -> Scenario {
     }
 }
 
-/// Returns the plot, with a row of panels for each kind of scenario.
+/// Draws the plot, with a row of panels for each series. Returns `None` if there is no series.
 pub(super) fn by_size(results: &Results) -> Result<Option<Plot>> {
     let series = Series::of(results);
     let Some(first) = series.first() else { return Ok(None) };

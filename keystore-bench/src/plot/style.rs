@@ -1,4 +1,4 @@
-//! Colours, marks, text, and the legends made of them.
+//! Defines colours, marks, text styles and legends.
 
 use keystore::BackendKind;
 use plotters::element::{Circle, PathElement, Polygon, Rectangle};
@@ -13,23 +13,23 @@ pub(super) const FAINT: RGBColor = RGBColor(221, 221, 221);
 /// Size of text.
 pub(super) const TEXT: u32 = 16;
 
-/// Okabe and Ito's sky blue, orange and yellow, for the parts of a whole.
+/// Sky blue, orange and yellow by Okabe and Ito, for the parts of a bar.
 pub(super) const PARTS: [RGBColor; 3] =
     [RGBColor(86, 180, 233), RGBColor(230, 159, 0), RGBColor(240, 228, 66)];
 
-/// Other people's maps.
+/// Colour of other people's maps.
 pub(super) const PEER: RGBColor = RGBColor(119, 119, 119);
 
-/// Where the first line of a legend is, and from one line to the next, pixels.
+/// Position of the first line of a legend, and distance between lines, in pixels.
 const LEGEND_Y: i32 = 50;
 const LEGEND_LINE: i32 = 24;
 const LEFT: i32 = 14;
 
-/// From a legend's sample to its words, and from the words to the next sample.
+/// Gap between a legend's sample and its words, and between the words and the next sample.
 const SAMPLE_GAP: i32 = 8;
 const ENTRY_GAP: i32 = 24;
 
-/// Okabe and Ito's blue, vermilion and bluish green.
+/// Returns the colour of a backend: blue, vermilion or bluish green by Okabe and Ito.
 pub(super) const fn colour_of(backend: BackendKind) -> RGBColor {
     match backend {
         BackendKind::RwLock => RGBColor(0, 114, 178),
@@ -39,7 +39,7 @@ pub(super) const fn colour_of(backend: BackendKind) -> RGBColor {
     }
 }
 
-/// Whose a line or a bar is.
+/// The owner of a line or a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Backend(BackendKind),
@@ -60,21 +60,21 @@ pub(super) fn text(size: u32, colour: &RGBColor) -> TextStyle<'static> {
 }
 
 pub(super) fn bold(size: u32, colour: &RGBColor) -> TextStyle<'static> {
-    // Made bold at once: what is made bold later is measured as if it were not.
+    // Create the font as bold. A font that is made bold later is measured as if it were regular.
     FontDesc::new(FontFamily::SansSerif, f64::from(size), FontStyle::Bold).color(colour)
 }
 
-/// Places a text beside a point, at half its height.
+/// Aligns a text beside a point, vertically centred.
 pub(super) fn placed(style: TextStyle<'static>, horizontal: HPos) -> TextStyle<'static> {
     style.pos(Pos::new(horizontal, VPos::Center))
 }
 
-/// Returns how wide a text will be, pixels.
+/// Returns the width of a text in pixels.
 pub(super) fn width_of(words: &str, style: &TextStyle<'_>) -> i32 {
     style.font.layout_box(words).map_or(0, |((left, _), (right, _))| right - left)
 }
 
-/// Returns a text that fits: as it is, or smaller, or cut with an ellipsis.
+/// Returns a text that fits into a width: unchanged, or smaller, or cut with an ellipsis.
 pub(super) fn fitted(
     words: &str,
     width: i32,
@@ -93,7 +93,7 @@ pub(super) fn fitted(
     (format!("{}…", cut.trim_end()), style)
 }
 
-/// Returns a plot's title: smaller where it is long.
+/// Draws the title of a plot. A long title is smaller.
 pub(super) fn draw_title(area: &Area<'_>, title: &str) -> Drawing {
     let room = WIDTH as i32 - 24;
     let size = (TEXT - 1..=20).rev().find(|&size| width_of(title, &bold(size, &INK)) <= room);
@@ -101,7 +101,7 @@ pub(super) fn draw_title(area: &Area<'_>, title: &str) -> Drawing {
     Ok(())
 }
 
-/// Returns the mark of a line: circle, triangle, square, and a diamond for peers.
+/// Draws the mark of a line: circle, triangle or square, or a diamond for peers.
 pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Drawing {
     let fill = whose.colour().filled();
     match whose {
@@ -112,7 +112,7 @@ pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Dr
         Whose::Backend(BackendKind::DashMap) => {
             area.draw(&Rectangle::new([(x - 4, y - 4), (x + 4, y + 4)], fill))?;
         }
-        // A backend that has no mark of its own yet is drawn as peers are.
+        // A backend without its own mark yet has the same mark as peers.
         Whose::Backend(_) | Whose::Peer => {
             area.draw(&Polygon::new(vec![(x - 5, y), (x, y - 5), (x + 5, y), (x, y + 5)], fill))?;
         }
@@ -120,13 +120,13 @@ pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Dr
     Ok(())
 }
 
-/// Returns the mark of a table that grew: a triangle on its point, above the line.
+/// Draws the mark for the growth of a table: a triangle above the line that points down to it.
 pub(super) fn draw_grown(area: &Area<'_>, colour: RGBColor, (x, y): (i32, i32)) -> Drawing {
     let corners = vec![(x - 5, y - 14), (x + 5, y - 14), (x, y - 5)];
     Ok(area.draw(&Polygon::new(corners, colour.filled()))?)
 }
 
-/// Returns a frame, of four bars: a rectangle's line has no width of its own in SVG.
+/// Draws a frame of four bars, because plotters cannot set the line width of a rectangle in SVG.
 pub(super) fn draw_frame(
     area: &Area<'_>,
     [(left, top), (right, bottom)]: [(i32, i32); 2],
@@ -142,8 +142,8 @@ pub(super) fn draw_frame(
     Ok(())
 }
 
-/// From white to a dark blue, by the share of the best: faster towards the end, where the shares
-/// that matter lie.
+/// Returns a shade from white to dark blue for a share of the best. The shade changes faster near
+/// the best, because the shares that matter are there.
 pub(super) fn shade(share: f64) -> RGBColor {
     let share = share.clamp(0.0, 1.0).powf(1.5);
     let between = |light: u8, dark: u8| {
@@ -152,29 +152,29 @@ pub(super) fn shade(share: f64) -> RGBColor {
     RGBColor(between(247, 8), between(251, 69), between(255, 148))
 }
 
-/// Returns the colour of text on a shade.
+/// Returns the colour of text that is readable on a shade.
 pub(super) fn ink_on(share: f64) -> RGBColor {
     if share > 0.77 { WHITE } else { INK }
 }
 
-/// What a legend shows beside its words.
+/// The sample beside the words of a legend.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sample {
     /// A line with its mark.
     Line(Whose),
     /// A dashed line.
     Dashed(RGBColor),
-    /// The mark of a table that grew.
+    /// The mark for the growth of a table.
     Grown,
     /// A filled box.
     Box(RGBColor),
-    /// An upright line.
+    /// A vertical line.
     Upright,
     /// A hollow diamond.
     Hollow,
-    /// The frame of the best.
+    /// The frame of the best store.
     Frame,
-    /// Shades from none to all.
+    /// The range of shades, from white to dark blue.
     Shades,
 }
 
@@ -235,7 +235,7 @@ impl Sample {
     }
 }
 
-/// Returns a hollow diamond.
+/// Draws a hollow diamond.
 pub(super) fn draw_hollow(area: &Area<'_>, (x, y): (i32, i32)) -> Drawing {
     for (size, colour) in [(7, INK), (4, WHITE)] {
         let corners = vec![(x - size, y), (x, y - size), (x + size, y), (x, y + size)];
@@ -244,7 +244,7 @@ pub(super) fn draw_hollow(area: &Area<'_>, (x, y): (i32, i32)) -> Drawing {
     Ok(())
 }
 
-/// A legend, laid out in as many lines as it needs.
+/// A legend with as many lines as it needs.
 pub(super) struct Legend {
     entries: Vec<(Sample, String, (i32, i32))>,
     lines: i32,
@@ -265,7 +265,7 @@ impl Legend {
         Self { entries: laid_out, lines: line + 1 }
     }
 
-    /// Returns the lines of some backends, and of the best peer.
+    /// Returns the legend entries of some backends and of the best peer.
     pub(super) fn of_lines(
         backends: &[BackendKind],
         peer: Option<String>,
@@ -275,7 +275,7 @@ impl Legend {
             .collect()
     }
 
-    /// Where the data may begin.
+    /// Returns the upper edge of the space for the data.
     pub(super) const fn bottom(&self) -> i32 {
         LEGEND_Y + (self.lines - 1) * LEGEND_LINE + 16
     }

@@ -9,7 +9,7 @@ use crate::peers::PeerKind;
 use crate::results::tests::tiny;
 use crate::results::{Measured, Row};
 
-/// The texts of a picture, and a check that its tags close in the order in which they open.
+/// Returns the texts of a picture. Also checks that its tags close in the reverse order of opening.
 fn texts(svg: &str) -> Vec<String> {
     let (mut open, mut texts) = (Vec::new(), Vec::new());
     for part in svg.split('<').skip(1) {
@@ -32,7 +32,7 @@ fn named<'a>(plots: &'a [Plot], name: &str) -> &'a Plot {
     plots.iter().find(|plot| plot.name == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// Every number that a picture places something at is one, and lies in it.
+/// Checks that every coordinate of a picture is a number and lies inside the picture.
 fn check_coordinates(plot: &Plot) {
     assert!(!plot.svg.contains("NaN") && !plot.svg.contains("inf"), "{}", plot.name);
     let (_, height) = plot.svg.split_once("height=\"").unwrap();
@@ -51,7 +51,8 @@ fn check_coordinates(plot: &Plot) {
     }
 }
 
-/// Results with a peer beside ours, made of the rows of one of ours, at this many times its rate.
+/// Adds a peer to the results. Its rows are copies of the rows of one of our stores, at this many
+/// times the rate.
 pub(crate) fn with_peer(mut results: Results, peer: PeerKind, times: f64) -> Results {
     let model = results.candidates()[4];
     let rows: Vec<Row> = results.rows.iter().filter(|row| row.store == model).cloned().collect();
@@ -70,7 +71,7 @@ pub(crate) fn with_peer(mut results: Results, peer: PeerKind, times: f64) -> Res
     results
 }
 
-/// Results with as many scenarios as this, with names as long as they come.
+/// Returns results with this number of scenarios, which have very long names.
 pub(crate) fn with_scenarios(mut results: Results, count: usize) -> Results {
     let first = results.scenarios[0].clone();
     let rows: Vec<Row> =
@@ -133,7 +134,7 @@ fn the_png_is_the_same_picture_twice_as_large() {
         assert_eq!(width, 2 * WIDTH);
         assert!(plot.svg.contains(&format!("height=\"{}\"", height / 2)), "{}", plot.name);
         assert!(pixels.pixels().iter().all(|pixel| pixel.is_opaque()), "{}", plot.name);
-        // The title is there: dark pixels in its line, and none in the margin above it.
+        // The line of the title must contain dark pixels, and the margin above it none.
         let line = width as usize;
         let dark = |lines: std::ops::Range<usize>| {
             let pixels = &pixels.pixels()[lines.start * line..lines.end * line];
@@ -157,7 +158,8 @@ fn text_in_a_plot_is_escaped() {
     }
     for plot in all(&results).unwrap() {
         assert!(!plot.svg.contains("<b>"), "{}", plot.name);
-        // The title, the label of a column, the name of a line: each is the name, as text.
+        // The name appears as text in the title, as the label of a column, or as the name of a
+        // line.
         let tree = resvg::usvg::roxmltree::Document::parse(&plot.svg).unwrap();
         let shown = |node: resvg::usvg::roxmltree::Node<'_, '_>| {
             node.text().is_some_and(|text| text.contains(&name))
@@ -228,7 +230,7 @@ fn the_best_peer_is_in_every_plot_of_lines_and_has_one_of_its_own() {
         |text: &&String| text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('+');
     let bars: Vec<&String> = peers.iter().filter(of_pool).collect();
     assert!(bars.len() >= results.scenarios.len(), "{peers:?}");
-    // Two rounds tell nothing apart, and every bar says so.
+    // With two rounds, no difference is significant, and every bar must say so.
     assert!(bars.iter().all(|bar| bar.ends_with(", not told apart")), "{bars:?}");
     assert!(best.level().count() > 0);
 }
@@ -278,7 +280,7 @@ fn a_time_line_has_a_mark_where_the_table_grew() {
         flat + stores + 1,
         "one for each line, and the legend's"
     );
-    // A peer that is slower than the best is not drawn, and takes no room.
+    // A slower peer than the best one is not drawn and must take no space.
     let mut slow = with_peer(results.clone(), PeerKind::Flurry, 0.1);
     slow = with_peer(slow, PeerKind::Papaya, 0.5);
     let both = drawn(&slow);

@@ -1,4 +1,5 @@
-//! Operations a second by threads, for every combination under one scenario.
+//! Draws the operations per second by the number of threads, for every combination under one
+//! scenario.
 
 use keystore::BackendKind;
 
@@ -12,7 +13,7 @@ use crate::measure::candidate::Candidate;
 use crate::results::{Results, Row};
 use crate::workload::scenario::Scenario;
 
-/// Returns the plot, if the scenario ran with more than one number of threads.
+/// Draws the plot. Returns `None` if the scenario ran with only one number of threads.
 pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let mut threads = scenario.threads.clone();
     threads.sort_unstable();
@@ -61,8 +62,8 @@ pub(super) fn by_threads(results: &Results, scenario: &Scenario) -> Result<Optio
     Ok(Some(plot))
 }
 
-/// Returns how far a store's points stand beside the middle, in parts of the space between two:
-/// their bounds would cover each other.
+/// Returns the horizontal offset of a store's points, as a fraction of the distance between two
+/// numbers of threads. Without it, the bounds of different stores would overlap.
 fn aside(whose: Whose) -> f64 {
     let place = match whose {
         Whose::Backend(backend) => {

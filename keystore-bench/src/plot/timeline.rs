@@ -1,5 +1,5 @@
-//! How a run went: operations a second and the longest call, slice of time by slice of time, and
-//! where the table grew.
+//! Draws a run over time: the rate and the longest call of each time slice, with marks at the
+//! growth of the table.
 
 use keystore_text::duration::nanoseconds_text;
 
@@ -14,10 +14,10 @@ use crate::measure::metrics::Slice;
 use crate::results::Results;
 use crate::workload::scenario::Scenario;
 
-/// About so many points of a line have a mark.
+/// Approximate number of points with a mark on a line.
 const MARKS: usize = 8;
 
-/// Returns the plot, if the scenario kept a time line.
+/// Draws the plot. Returns `None` if the scenario recorded no time line.
 pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option<Plot>> {
     let Some(slice_ms) = scenario.timeline_ms else { return Ok(None) };
     let threads = results.representative_threads(scenario);
@@ -25,7 +25,7 @@ pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option
         results.row(store, &scenario.name, threads).map_or(&[][..], |row| row.timeline.as_slice())
     };
     let peer = results.best_peer(&scenario.name, threads).map(|row| row.store);
-    // A peer that is not drawn may have taken many times as long.
+    // A peer that is not drawn must not extend the time axis: it may have taken many times as long.
     let drawn = |store: &Candidate| !store.is_peer() || Some(*store) == peer;
     let stores = results.candidates().into_iter().filter(drawn);
     let longest = stores.map(|store| slices(store).len()).max().unwrap_or(0);
@@ -48,7 +48,7 @@ pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option
         panels::by_pool(&ours, &peers, |c| of(Candidate::Ours(c), Whose::Backend(c.backend), line))
     };
     let rates = panels(&|slices, whose| {
-        // The last slice ends before its time is over, so that its rate would be too low.
+        // The last slice is incomplete, so its rate would be too low.
         let whole = if slices.len() > 2 { &slices[..slices.len() - 1] } else { slices };
         let points: Vec<(f64, f64)> =
             whole.iter().enumerate().map(|(n, slice)| (middle(n), rate(slice))).collect();
@@ -90,7 +90,7 @@ pub(super) fn time_line(results: &Results, scenario: &Scenario) -> Result<Option
     Ok(Some(plot))
 }
 
-/// Returns whether the table became larger between two slices.
+/// Returns whether the table grew between two slices.
 fn grew(pair: &[Slice]) -> bool {
     pair[0].table_bytes > 0 && pair[1].table_bytes > pair[0].table_bytes
 }

@@ -1,4 +1,4 @@
-//! Two results of one suite, for a terminal.
+//! Prints the comparison of two results of one suite for a terminal.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use super::tables::Table;
 use crate::format::threads_text;
 use crate::results::compare::{Compared, Comparison, Verdict};
 
-/// Returns a table of the rows that both results have, those with a difference first, the greatest
-/// first; and what it comes to.
+/// Returns a table of the rows that both results have, followed by a summary. Rows with a
+/// difference come first, and the greatest difference comes first among them.
 #[must_use]
 pub fn comparison_text(comparison: &Comparison) -> String {
-    // How many times as fast or as slow: what halves is as far as what doubles.
+    // Order by the factor of the change: half as fast is as far away as twice as fast.
     let distance = |row: &Compared| row.ratio.max(f64::MIN_POSITIVE).ln().abs();
     let mut rows: Vec<&Compared> = comparison.rows.iter().collect();
     rows.sort_by(|a, b| {

@@ -1,5 +1,5 @@
-//! The rows as CSV: every number that programs may want, a line for each store, scenario and number
-//! of threads.
+//! Writes the rows as CSV: one line for each store, scenario and number of threads, with every
+//! number that a program may need.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::measure::metrics::{Latency, Memory, Spread};
 use crate::measure::proof::Verification;
 use crate::results::{Results, Row};
 
-/// A rate, operations a second, to one decimal.
+/// A rate in operations per second, printed with one decimal.
 struct Rate(f64);
 
 impl Serialize for Rate {
@@ -28,16 +28,16 @@ impl Serialize for Share {
     }
 }
 
-/// Declares a line of the file, and the names of its columns.
+/// Declares the line type and the column names of the file.
 macro_rules! line {
     ($($column:ident: $type:ty,)*) => {
-        /// One line. The fields are the columns, in this order.
+        /// A line of the file. The fields are the columns, in this order.
         #[derive(Serialize)]
         struct Line<'a> {
             $($column: $type,)*
         }
 
-        /// The names of the columns. A file without rows has them too.
+        /// The column names. A file without rows contains them too.
         const COLUMNS: &[&str] = &[$(stringify!($column)),*];
     };
 }
@@ -154,16 +154,19 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Returns the rows as CSV, with the names of the columns first. Rates are operations a second,
-/// times nanoseconds, sizes bytes, `hit_ratio` from 0 to 1 and empty without lookups. The response,
-/// which only a fixed rate has, is empty without one. A peer's backend and pool are empty, and the
-/// parts of its memory, which nobody counts.
+/// Returns the rows as CSV, with the column names first.
 ///
-/// `missing_count` is `missing`, under the name of the predecessor's reports; `failure_count` is
-/// all that checking found amiss.
+/// Rates are in operations per second, times in nanoseconds and sizes in bytes. `hit_ratio` is
+/// between 0 and 1, and empty if there were no lookups. Response times are empty without a fixed
+/// rate. For a peer, the backend, the pool and the parts of its memory are empty, because the parts
+/// are not counted.
+///
+/// `missing_count` equals `missing`; the reports of the predecessor used this name. `failure_count`
+/// is the number of all faults that verification found.
 ///
 /// # Errors
-/// [`Error::Text`], never in practice: the lines are written to memory.
+/// [`Error::Text`] if a line cannot be written. This does not happen in practice, because the lines
+/// are written to memory.
 pub fn csv(results: &Results) -> Result<String> {
     let failed = |error: ::csv::Error| Error::unwritable(Path::new("results.csv"), error.into());
     let mut writer = ::csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());

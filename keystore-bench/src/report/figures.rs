@@ -1,9 +1,8 @@
-//! What the documentation shows of a run: blocks of Markdown that take the place of those of an
-//! earlier run.
+//! Writes the figures in the documentation: blocks of Markdown, each of which replaces the block of
+//! an earlier run.
 //!
-//! A block begins with `<!-- figures: SUITE -->` or `<!-- advice: SUITE -->` on a line and ends
-//! with `<!-- end -->`. So a page's figures and the advice that rests on them come from the same
-//! run.
+//! A block starts with a line `<!-- figures: SUITE -->` or `<!-- advice: SUITE -->` and ends with
+//! `<!-- end -->`. So the figures on a page, and the advice based on them, come from the same run.
 
 use std::fmt::Write;
 
@@ -14,20 +13,20 @@ use crate::format::slug;
 use crate::plot::Plot;
 use crate::results::Results;
 
-/// What ends a block.
+/// End marker of a block.
 const END: &str = "<!-- end -->";
 
-/// The kinds of blocks.
+/// The kind of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// The tables of a suite.
+    /// Tables of a suite.
     Figures,
-    /// Which store to take, going by them.
+    /// Recommendation of a store, based on the results.
     Advice,
 }
 
 impl Block {
-    /// Returns the line that a block of this kind begins with.
+    /// Returns the start marker of a block of this kind.
     fn begin(self, suite: &str) -> String {
         let name = match self {
             Self::Figures => "figures",
@@ -36,15 +35,15 @@ impl Block {
         format!("<!-- {name}: {suite} -->")
     }
 
-    /// Returns the content of a suite's block on a page; `None` if the page has no such block.
+    /// Returns the content of a suite's block on a page, or `None` if the page has no such block.
     #[must_use]
     pub fn of<'a>(self, page: &'a str, suite: &str) -> Option<&'a str> {
         let (_, rest) = page.split_once(&format!("{}\n", self.begin(suite)))?;
         Some(rest.split_once(END)?.0)
     }
 
-    /// Returns the page with the block of these results in place of the one that it has; `None` if
-    /// it has none.
+    /// Replaces the block of these results' suite on a page. Returns the new page, or `None` if the
+    /// page has no such block.
     #[must_use]
     pub fn replace(self, page: &str, results: &Results) -> Option<String> {
         let begin = self.begin(&results.suite);
@@ -57,7 +56,7 @@ impl Block {
     }
 }
 
-/// Returns the tables of a suite, with what they were measured on and by which command.
+/// Returns the tables of a suite, below a line with the machine and the command of the run.
 fn figures(results: &Results) -> String {
     let machine = &results.machine;
     let passed = results.rows.iter().filter(|row| row.verification.passed()).count();
@@ -90,7 +89,7 @@ fn figures(results: &Results) -> String {
     text
 }
 
-/// Returns which store to take, going by these results.
+/// Returns the recommendation based on these results.
 fn advice(results: &Results) -> String {
     let mut text = String::new();
     for line in verdict(results) {
@@ -102,7 +101,7 @@ fn advice(results: &Results) -> String {
     text
 }
 
-/// Returns the plots of a suite that the documentation shows: the file's name there, and the plot.
+/// Returns the plots of a suite that the documentation shows, with their file names there.
 #[must_use]
 pub fn published_plots<'a>(results: &Results, plots: &'a [Plot]) -> Vec<(&'static str, &'a Plot)> {
     let named = |name: &str| plots.iter().find(|plot| plot.name == name);

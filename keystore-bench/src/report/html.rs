@@ -1,4 +1,4 @@
-//! The report for a browser: one file that needs no other.
+//! Writes the report for a browser: a single file that needs no other file.
 
 use keystore_text::console::one_line;
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html as markup};
@@ -36,10 +36,11 @@ svg { max-width: 100%; height: auto; display: block; margin: 1rem auto; }
 /// Title of the page.
 const TITLE: &str = "keystore: backends and pools compared";
 
-/// Number of lines up to which a table is shown open.
+/// Maximum number of lines of a table that is unfolded at first.
 const SHORT: usize = 40;
 
-/// Text on one line, with what a browser would obey or hide escaped. maud escapes the tags.
+/// Text on one line, with control and invisible characters escaped. maud escapes the characters of
+/// HTML.
 struct Plain<'a>(&'a str);
 
 impl Render for Plain<'_> {
@@ -48,7 +49,7 @@ impl Render for Plain<'_> {
     }
 }
 
-/// Returns the report as a page.
+/// Returns the report as an HTML page.
 #[must_use]
 pub fn html(results: &Results, plots: &[Plot]) -> String {
     let winners = tables::winners(results);
@@ -105,7 +106,7 @@ pub fn html(results: &Results, plots: &[Plot]) -> String {
     page.into_string()
 }
 
-/// A part of the page: plots of some kinds, then tables.
+/// A section of the page: plots of some kinds, then tables.
 struct Section {
     title: &'static str,
     kinds: &'static [&'static str],
@@ -136,7 +137,7 @@ impl Section {
                 p { (Plain(words)) }
             }
             @for plot in pictures {
-                // Text in the SVG is escaped where it is drawn.
+                // The SVG is already escaped: plotters escapes the text when it draws.
                 div role="img" aria-label=(Plain(&plot.title)) { (PreEscaped(&plot.svg)) }
             }
             @for table in &self.tables {
@@ -146,7 +147,7 @@ impl Section {
     }
 }
 
-/// Returns the parts of the page between the winners and the facts.
+/// Returns the sections between the winners and the facts.
 fn sections(results: &Results) -> Vec<Section> {
     let table = |table: Option<Table>| table.into_iter().collect::<Vec<Table>>();
     let memory = tables::memory(results).into_iter().chain(tables::growth(results)).collect();
@@ -177,7 +178,7 @@ fn sections(results: &Results) -> Vec<Section> {
     ]
 }
 
-/// Returns a line of the table of what was measured.
+/// Returns a line of the table of facts.
 fn fact(name: &str, value: &str) -> Markup {
     markup! {
         tr {
@@ -187,7 +188,7 @@ fn fact(name: &str, value: &str) -> Markup {
     }
 }
 
-/// Returns a table under its heading. A long one stays closed until the reader opens it.
+/// Returns a table with a heading. A long table is folded until the reader opens it.
 fn folded(table: &Table) -> Markup {
     let title = table.title_with("shaded:");
     let lines = table.lines.len();
@@ -233,7 +234,7 @@ fn cells(table: &Table) -> Markup {
     }
 }
 
-/// Returns a name that a browser may break after a plus.
+/// Returns a name in which a browser may break the line after a plus.
 fn breakable(name: &str) -> Markup {
     markup! {
         @for (number, part) in name.split('+').enumerate() {

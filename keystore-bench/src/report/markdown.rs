@@ -1,4 +1,4 @@
-//! The report as Markdown, for documents.
+//! Writes the report as Markdown, for documents.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use super::sentences::{METHOD, cautions, description, facts, harness_text, verdi
 use super::tables::{self, Table};
 use crate::results::Results;
 
-/// Returns the tables of a report as Markdown tables, with what they were measured on.
+/// Returns the tables of a report as Markdown tables, with a description of the run.
 #[must_use]
 pub fn markdown(results: &Results) -> String {
     let mut page = format!("# keystore: suite {}\n", escaped(&results.suite));
@@ -63,7 +63,7 @@ pub fn markdown(results: &Results) -> String {
     page
 }
 
-/// Returns a table under a heading of this level.
+/// Returns a table below a heading of the given level.
 pub(super) fn table_markdown(table: &Table, level: &str) -> String {
     let mut text = format!("\n{level} {}\n\n", escaped(&table.title_with("bold:")));
     let line = |cells: &[String]| {
@@ -87,8 +87,7 @@ pub(super) fn table_markdown(table: &Table, level: &str) -> String {
     text
 }
 
-/// Text that Markdown takes as it is. An asterisk at the end of a cell, which tells the best, stays
-/// one.
+/// Escapes text for Markdown. An asterisk at the end of a cell marks the best and is kept.
 pub(super) fn escaped(text: &str) -> String {
     let (text, end) = match text.strip_suffix(" *") {
         Some(text) => (text, " *"),

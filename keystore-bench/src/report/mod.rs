@@ -1,9 +1,9 @@
-//! The report: tables for a terminal, for Markdown and as CSV, one page for a browser, and the
-//! folder that holds it all.
+//! Writes the report: tables for a terminal, for Markdown and as CSV, a page for a browser, and the
+//! folder that contains all of them.
 //!
-//! What there is to say is made once, as `tables` and as `sentences`; `text`, `markdown`
-//! and `html` set them. `csv` has every number of every row, for programs; `figures` is what the
-//! documentation shows; `comparison` tells how two results differ.
+//! `tables` and `sentences` produce the content, and `text`, `markdown` and `html` format it. `csv`
+//! contains every number of every row, for programs. `figures` produces the figures in the
+//! documentation. `comparison` describes how two results differ.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,11 +29,11 @@ pub use markdown::markdown;
 pub use sentences::{rounds_text, verdict, winner_text};
 pub use text::text;
 
-/// Creates the folder of a report if it is missing, and checks that files can be created in it. The
-/// command calls this before it measures for minutes.
+/// Creates the folder of a report if it does not exist, and checks that files can be created in
+/// it. Call this before a long run, so that a failure is noticed at once.
 ///
 /// # Errors
-/// [`Error::Text`] if it cannot be created or written to.
+/// [`Error::Text`] if the folder cannot be created, or no file can be created in it.
 pub fn make_folder(folder: &Path) -> Result<()> {
     let failed = |source| Error::unwritable(folder, source);
     fs::create_dir_all(folder).map_err(failed)?;
@@ -41,18 +41,22 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes `results.json`, `results.csv`, `results.md`, the plots as SVG and PNG, and `report.html`
-/// to a folder, which is made if it is not there. No file of an earlier report is replaced before
-/// all of the new ones are written. Plots of an earlier report, which this one has not, are
-/// removed: they would be taken for its own. Returns the path of the page.
+/// Writes a report to a folder, which is created if it does not exist. Returns the path of the HTML
+/// page.
+///
+/// The files are `results.json`, `results.csv`, `results.md`, the plots as SVG and PNG, and
+/// `report.html`. Files of an earlier report are replaced only after all new files are written.
+/// Plots of an earlier report that this report lacks are removed, because they would be mistaken
+/// for plots of this report.
 ///
 /// # Errors
-/// [`Error::Text`] for a file or folder that cannot be written, [`Error::Plot`] for a plot that
+/// [`Error::Text`] for a file or folder that cannot be written, and [`Error::Plot`] for a plot that
 /// cannot be drawn.
 pub fn write(results: &Results, folder: &Path) -> Result<PathBuf> {
     let plots = plot::all(results)?;
     make_folder(folder)?;
-    // All of it is written beside the old report first, so that a full disk leaves that one whole.
+    // Write everything to a temporary folder first, so that a full disk leaves the old report
+    // intact.
     let failed = |source| Error::unwritable(folder, source);
     let new = tempfile::Builder::new().prefix(".keystore-").tempdir_in(folder).map_err(failed)?;
     let write = |name: &str, content: &[u8]| write_whole(&new.path().join(name), content);
@@ -73,7 +77,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join("report.html"))
 }
 
-/// Removes the plots in a folder that are not among `plots`. Files with other names are left alone.
+/// Removes the plots in a folder that are not among `plots`. Files with other names are kept.
 fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(|source| Error::unreadable(folder, source))? {
         let path = entry.map_err(|source| Error::unreadable(folder, source))?.path();
@@ -87,8 +91,8 @@ fn remove_others(folder: &Path, plots: &[Plot]) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a report may have written a plot of this name: a kind alone, or a kind and a
-/// scenario's slug.
+/// Returns whether a report may have written a plot of this name. Such a name is a kind, or a kind
+/// and the slug of a scenario.
 fn is_name_of_plot(name: &str) -> bool {
     KINDS.iter().any(|kind| match name.strip_prefix(kind) {
         Some("") => true,

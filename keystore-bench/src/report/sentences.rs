@@ -1,4 +1,4 @@
-//! Sentences: who won, what the machine is, what a scenario asks.
+//! Produces the sentences of a report: the winners, the machine, and what the scenarios do.
 
 use std::fmt::Write;
 
@@ -13,17 +13,17 @@ use crate::workload::distribution::KeyDistribution;
 use crate::workload::keys::KeySource;
 use crate::workload::scenario::Length;
 
-/// What has to be said of a single round.
+/// Caution about results with a single round.
 pub(super) const ONE_ROUND: &str = "One round only: small differences may be chance.";
 
-/// What has to be said of a run that was stopped.
+/// Caution about an interrupted run.
 pub(super) const INTERRUPTED: &str = "Interrupted: what follows was measured until then; rows may have fewer rounds than others, or be missing.";
 
-/// What has to be said of YCSB.
+/// Remark about the YCSB suite.
 pub(super) const WITHOUT_E: &str =
     "E is left out: it scans keys in order, and a hash table has no order.";
 
-/// How the numbers came about.
+/// Description of the method.
 pub(super) const METHOD: &str = "Rates are medians of the rounds. The odd rounds pick which stores are compared, the even \
     rounds say by how much, round by round; the bounds of a ratio have a confidence of 95 %. Stores are told apart if the \
     bounds lie over 1 and the ratio is at least 1.05; the percentage beside the bounds says how sure it is that there is a \
@@ -32,13 +32,14 @@ pub(super) const METHOD: &str = "Rates are medians of the rounds. The odd rounds
     over all rounds; a batch is one call. More threads than processors take turns: their longest latencies are those of \
     waiting for a processor.";
 
-/// A rate is reached if so much of it was done.
+/// Minimum share of a fixed rate at which the rate counts as reached.
 const REACHED: f64 = 0.99;
 
-/// Below this, a scenario's lookups mostly find nothing, which is faster than finding something.
+/// Hit ratio below which a caution is printed: most lookups find nothing, which is faster than
+/// finding an entry.
 const FEW_HITS: f64 = 0.5;
 
-/// Remarks that stand above everything else; those that say the numbers are bad are not among them.
+/// Returns the cautions to print above everything else. Verification failures are not among them.
 pub(super) fn cautions(results: &Results) -> Vec<String> {
     let mut cautions = Vec::new();
     if results.interrupted {
@@ -59,7 +60,7 @@ pub(super) fn cautions(results: &Results) -> Vec<String> {
     cautions
 }
 
-/// Returns whether a row did as many operations a second as its scenario asks for; `None` without a
+/// Returns whether a row reached the fixed rate of its scenario, or `None` if the scenario has no
 /// fixed rate.
 pub(super) fn reached(results: &Results, row: &Row) -> Option<bool> {
     let rate = results.measured(&row.scenario)?.scenario.rate?;
@@ -89,7 +90,7 @@ fn unreached_rates(results: &Results) -> Vec<String> {
     results.scenarios.iter().filter_map(sentence).collect()
 }
 
-/// Returns a sentence for each scenario whose lookups mostly found nothing.
+/// Returns a sentence for each scenario in which most lookups found nothing.
 fn missing_lookups(results: &Results) -> Vec<String> {
     let sentence = |Measured { scenario, .. }: &Measured| {
         let rows = results.rows.iter().filter(|row| row.scenario == scenario.name);
@@ -106,7 +107,8 @@ fn missing_lookups(results: &Results) -> Vec<String> {
     results.scenarios.iter().filter_map(sentence).collect()
 }
 
-/// Returns a share of hits in percent. Only all is 100, and only none is 0.
+/// Returns a hit ratio in percent. Rounding never gives 100 or 0, which stand for exactly all and
+/// none.
 pub(super) fn hits_text(hits: f64) -> String {
     match format!("{:.1}", 100.0 * hits) {
         text if text == "100.0" => if hits == 1.0 { "100" } else { "over 99.9" }.to_owned(),
@@ -115,7 +117,7 @@ pub(super) fn hits_text(hits: f64) -> String {
     }
 }
 
-/// Returns which store to take and why, a sentence to a line, the most important first.
+/// Returns the recommended store and the reasons, one sentence per line, the most important first.
 #[must_use]
 pub fn verdict(results: &Results) -> Vec<String> {
     let mut lines = match results.advice() {
@@ -135,7 +137,7 @@ pub fn verdict(results: &Results) -> Vec<String> {
     lines
 }
 
-/// Returns why there is no advice.
+/// Returns the reason why there is no recommendation.
 fn why_no_advice(results: &Results) -> String {
     if results.interrupted {
         let of = match results.planned_runs {
@@ -161,7 +163,7 @@ fn advice_lines(advice: &Advice) -> Vec<String> {
     let Some(first) = advice.standings.first() else { return Vec::new() };
     let runs = advice.runs;
     let plural = if runs == 1 { "" } else { "s" };
-    // A choice that chance may have made is not stated as one.
+    // If chance may have decided, name the rival store as well.
     let rival = advice.rival.filter(|_| advice.stays < CONFIDENCE);
     let (take, it) = match rival {
         Some(rival) => {
@@ -205,7 +207,7 @@ fn advice_lines(advice: &Advice) -> Vec<String> {
     lines
 }
 
-/// Explains a rival that is not the second on average, as the table below the verdict shows it.
+/// Explains a rival that is not second on average in the table below the verdict.
 fn place_text(advice: &Advice, rival: Candidate) -> String {
     match advice.standings.iter().position(|standing| standing.store == rival) {
         Some(place) if place > 1 => format!(
@@ -228,12 +230,12 @@ fn list_of_runs(better: &[(String, Lead)]) -> String {
     text
 }
 
-/// Returns a lead with its bounds and how sure it is: `1.33 times, 1.21 to 1.47, 99.8 % sure`.
+/// Returns a lead with its bounds and its confidence: `1.33 times, 1.21 to 1.47, 99.8 % sure`.
 pub(super) fn lead_text(lead: &Lead) -> String {
     format!("{:.2} times, {}", lead.ratio, bounds_text(lead))
 }
 
-/// Returns the bounds of a lead and how sure it is.
+/// Returns the bounds and the confidence of a lead.
 pub(super) fn bounds_text(lead: &Lead) -> String {
     let sure = match 100.0 * lead.confidence {
         sure if sure >= 99.95 => "over 99.9".to_owned(),
@@ -242,7 +244,7 @@ pub(super) fn bounds_text(lead: &Lead) -> String {
     format!("{:.2} to {:.2}, {sure} % sure", lead.low, lead.high)
 }
 
-/// Returns a share in percent, rounded down, so that only all is 100.
+/// Returns a share in percent, rounded down, so that only a full share gives 100.
 fn percent(share: f64) -> String {
     format!("{:.0}", (100.0 * share).floor())
 }
@@ -258,7 +260,7 @@ fn measured_on(results: &Results) -> String {
     let bytes = |bytes: f64| {
         if bytes.fract() == 0.0 { format!("{bytes:.0}") } else { format!("{bytes:.1}") }
     };
-    // Traces of misses have no values.
+    // A trace without values has the mean value length 0.
     let values = range(each(|m| m.mean_value_len), bytes);
     let values = if values == "0" { String::new() } else { format!(", values of {values} B") };
     let command =
@@ -274,7 +276,8 @@ fn measured_on(results: &Results) -> String {
     )
 }
 
-/// Whom the fastest cannot be told from; `None` if it is ahead of all.
+/// Names the stores that cannot be told apart from the fastest. Returns `None` if the fastest is
+/// ahead of all.
 pub(super) fn level_text(winner: &Winner<'_>) -> Option<String> {
     match winner.front().as_slice() {
         [] | [_] => None,
@@ -286,13 +289,14 @@ pub(super) fn level_text(winner: &Winner<'_>) -> Option<String> {
     }
 }
 
-/// Returns the first of the others, and the last, with the winner's lead if it is one.
+/// Returns a store that lost to the winner and the winner's lead over it. Returns `None` if the
+/// lead is not significant.
 pub(super) fn told<'a>(other: Option<&(&'a Row, Option<Lead>)>) -> Option<(&'a Row, Lead)> {
     let (row, lead) = other?;
     lead.filter(Lead::is_significant).map(|lead| (*row, lead))
 }
 
-/// Returns how the best of ours stands to the best of the maps of others, if both ran.
+/// Compares our best store with the best peer. Returns `None` unless both ran.
 pub(super) fn against_peer(results: &Results, winner: &Winner<'_>) -> Option<String> {
     let peer = results.best_peer(winner.scenario, winner.threads)?;
     let ours = winner.best_of_ours()?;
@@ -319,7 +323,7 @@ pub(super) fn against_peer(results: &Results, winner: &Winner<'_>) -> Option<Str
     })
 }
 
-/// Who won, in a sentence.
+/// Returns a sentence about the winner.
 #[must_use]
 pub fn winner_text(results: &Results, winner: &Winner<'_>) -> String {
     let first = winner.front().first().copied().unwrap_or(winner.best);
@@ -342,7 +346,7 @@ pub fn winner_text(results: &Results, winner: &Winner<'_>) -> String {
     sentence
 }
 
-/// `5 rounds`, or `3 to 5 rounds`.
+/// Returns the number of rounds: `5 rounds`, or `3 to 5 rounds`.
 #[must_use]
 pub fn rounds_text(results: &Results) -> String {
     let (fewest, most) = (results.fewest_rounds(), results.rounds());
@@ -354,7 +358,7 @@ pub fn rounds_text(results: &Results) -> String {
     }
 }
 
-/// Returns how sure the bounds are: of the rows with the fewest rounds and of those with the most.
+/// Returns the confidence of the bounds, for the rows with the fewest and with the most rounds.
 pub(super) fn confidence_text(results: &Results) -> String {
     let percent =
         |rounds: usize| if rounds == 0 { 0.0 } else { 100.0 * Spread::confidence(rounds) };
@@ -368,7 +372,7 @@ pub(super) fn confidence_text(results: &Results) -> String {
     }
 }
 
-/// Returns what the harness takes for itself: `the harness itself: 2.1 to 4.3 ns an operation`.
+/// Returns the overhead of the harness: `the harness itself: 2.1 to 4.3 ns an operation`.
 pub(super) fn harness_text(results: &Results) -> Option<String> {
     let costs =
         || results.scenarios.iter().map(|measured| measured.harness_ns).filter(|cost| *cost > 0.0);
@@ -378,7 +382,7 @@ pub(super) fn harness_text(results: &Results) -> Option<String> {
     Some(format!("the harness itself: {range} ns an operation"))
 }
 
-/// Where a scenario's keys came from.
+/// Describes the origin of a scenario's keys.
 fn keys_text(measured: &Measured) -> String {
     match &measured.keys {
         KeySource::Made { size } => format!("made, {size} each"),
@@ -397,7 +401,7 @@ fn keys_text(measured: &Measured) -> String {
     }
 }
 
-/// Returns seconds as people say them.
+/// Returns a number of seconds in a readable unit.
 pub(super) fn duration_text(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
@@ -406,7 +410,7 @@ pub(super) fn duration_text(seconds: f64) -> String {
     }
 }
 
-/// Returns what the measuring was done with, as a name and a value each.
+/// Returns the facts of a run (machine, command and so on) as pairs of name and value.
 pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
     let machine = &results.machine;
     let mut keys: Vec<String> = results.scenarios.iter().map(keys_text).collect();
@@ -456,7 +460,7 @@ pub(super) fn facts(results: &Results) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// Returns what a scenario asks, in a line, from its fields and the keys and values that it had.
+/// Describes a scenario in one line, from its fields and from the keys and values of the run.
 pub(super) fn description(measured: &Measured) -> String {
     let scenario = &measured.scenario;
     let start = match scenario.preload {
@@ -468,7 +472,7 @@ pub(super) fn description(measured: &Measured) -> String {
         Length::Operations(operations) => {
             let operations = digits_grouped(operations);
             match scenario.distribution {
-                // The stream ends when all keys have come.
+                // The stream ends early if all keys were added.
                 KeyDistribution::Latest => format!("at most {operations} operations"),
                 _ => format!("{operations} operations"),
             }
@@ -486,7 +490,8 @@ pub(super) fn description(measured: &Measured) -> String {
     let plural = threads_text(scenario.threads.last().copied().unwrap_or(1));
     let noun = plural.split_once(' ').map_or("threads", |(_, noun)| noun);
     let (operations, values) = if scenario.trace.is_some() {
-        // The trace has its own operations, keys and sizes, whatever the scenario says.
+        // A trace contains its own operations, keys and sizes. They override the fields of the
+        // scenario.
         (
             "the operations of the trace".to_owned(),
             format!("{:.1} B on average", measured.mean_value_len),

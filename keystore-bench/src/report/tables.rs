@@ -1,4 +1,4 @@
-//! The tables of a report, as text in rows and columns.
+//! Produces the tables of a report, as text in rows and columns.
 
 use comfy_table::{CellAlignment, LineStyle, TableStyle};
 use keystore_text::duration::nanoseconds_text;
@@ -14,25 +14,25 @@ use crate::results::lead::Lead;
 use crate::results::{Results, Row, Winner};
 use crate::workload::scenario::Scenario;
 
-/// A line above and below the names of the columns, and one at the end.
+/// Table borders: above and below the column names, and at the end of the table.
 const LINES: TableStyle = {
     let line = LineStyle::new('─', '─', '─', '─');
     TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
 };
 
-/// Names of columns longer than this are broken in a terminal, where they can be.
+/// Maximum length of a column name without a line break in a terminal, if the name can be broken.
 const LONG_NAME: usize = 8;
 
-/// A table: a heading, the names of its columns, and its lines.
+/// A table: a title, column names, and lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
-    /// What it shows, with the unit.
+    /// Title with the unit.
     pub(super) title: String,
-    /// The names of the columns.
+    /// Names of the columns.
     pub(super) columns: Vec<String>,
-    /// How many of the columns, from the first, are words; the others are numbers.
+    /// Number of leading columns that contain words. The other columns contain numbers.
     pub(super) words: usize,
-    /// The lines. A cell that is the best of its kind ends with an asterisk.
+    /// Lines of cells. The best cell of its kind ends with an asterisk.
     pub(super) lines: Vec<Vec<String>>,
 }
 
@@ -50,7 +50,7 @@ impl Table {
         Self { title: title.into(), columns, words, lines }
     }
 
-    /// Returns the title, where the best is not told by an asterisk but by `mark`.
+    /// Returns the title for a format that marks the best with `mark` instead of an asterisk.
     pub(super) fn title_with(&self, mark: &str) -> String {
         self.title.replace("* the best", &format!("{mark} the best"))
     }
@@ -61,7 +61,7 @@ impl Table {
             Some(at) if name.len() > LONG_NAME => format!("{}\n{}", &name[..=at], &name[at + 1..]),
             _ => name.clone(),
         };
-        // Numbers stand below each other, whether or not they are the best.
+        // Pad the other cells, so that numbers align with those that have an asterisk.
         let starred = |column: usize| {
             self.lines.iter().any(|line| line.get(column).is_some_and(|c| c.ends_with('*')))
         };
@@ -80,13 +80,13 @@ impl Table {
     }
 }
 
-/// Returns the scenarios that ran with a number of threads.
+/// Returns the scenarios that ran with this number of threads.
 fn scenarios_with(results: &Results, threads: usize) -> Vec<&Scenario> {
     let scenarios = results.scenarios.iter().map(|measured| &measured.scenario);
     scenarios.filter(|scenario| scenario.threads.contains(&threads)).collect()
 }
 
-/// Returns every scenario with each of its numbers of threads, and how it is called.
+/// Returns every pair of a scenario and one of its numbers of threads.
 fn runs(results: &Results) -> impl Iterator<Item = (&Scenario, usize)> {
     let scenarios = results.scenarios.iter().map(|measured| &measured.scenario);
     scenarios.flat_map(|scenario| scenario.threads.iter().map(move |&threads| (scenario, threads)))
@@ -100,9 +100,9 @@ fn ours(results: &Results) -> Vec<Candidate> {
     results.candidates().into_iter().filter(|store| !store.is_peer()).collect()
 }
 
-/// Returns the operations a second, a table for each number of threads: stores as lines and
-/// scenarios as columns, or, of many scenarios, the other way round. The best of a scenario has an
-/// asterisk; `spread` adds how far the bounds of the median lie from it at most.
+/// Returns the operations per second, one table for each number of threads. Stores are lines and
+/// scenarios are columns, or the reverse if there are many scenarios. The best of a scenario has an
+/// asterisk. `spread` adds the maximum distance of the bounds from the median.
 pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
     let stores = results.candidates();
     let table = |threads| {
@@ -113,7 +113,7 @@ pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
             };
             let rate = row.ops_per_sec;
             let best = results.rows_of(&scenario.name, threads).map(|row| row.ops_per_sec.median);
-            // At a fixed rate all do as many.
+            // At a fixed rate, all stores do the same number of operations.
             let best = scenario.rate.is_none() && best.fold(0.0, f64::max) == rate.median;
             let best = if best { " *" } else { "" };
             let spread = if spread && row.rounds.len() > 1 {
@@ -145,7 +145,8 @@ pub(super) fn throughput(results: &Results, spread: bool) -> Vec<Table> {
     results.thread_counts().into_iter().map(table).collect()
 }
 
-/// Returns how each store does over all runs, the one to take first; `None` if there is no verdict.
+/// Returns the performance of each store over all runs, the recommended store first. Returns `None`
+/// if there is no verdict.
 pub(super) fn standings(results: &Results) -> Option<Table> {
     let advice = results.advice()?;
     let percent = |share: f64| format!("{:.0}", (100.0 * share).floor());
@@ -163,7 +164,7 @@ pub(super) fn standings(results: &Results) -> Option<Table> {
     Some(Table::new(title, 1, names.map(str::to_owned).to_vec(), lines.collect()))
 }
 
-/// Who won, and by how much.
+/// Returns the winners and their leads.
 pub(super) fn winners(results: &Results) -> Table {
     let winners = results.winners();
     let peers =
@@ -200,7 +201,7 @@ pub(super) fn winners(results: &Results) -> Table {
     Table::new("Which is fastest", words, columns, lines.collect())
 }
 
-/// Who won, a sentence to a line.
+/// Returns a sentence about each winner, with the name of its run.
 pub(super) fn winners_lines(results: &Results) -> Vec<(String, String)> {
     let line = |winner: &Winner<'_>| {
         (run_name(winner.scenario, winner.threads), super::winner_text(results, winner))
@@ -208,8 +209,8 @@ pub(super) fn winners_lines(results: &Results) -> Vec<(String, String)> {
     results.winners().iter().map(line).collect()
 }
 
-/// Returns the share of the lookups that found their key, a line for each scenario that looks keys
-/// up.
+/// Returns the hit ratios, one line for each scenario with lookups. Returns `None` if there are no
+/// such scenarios.
 pub(super) fn hits(results: &Results) -> Option<Table> {
     let threads = results.thread_counts();
     let cell = |scenario: &Scenario, threads: usize| {
@@ -232,7 +233,7 @@ pub(super) fn hits(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 1, columns, lines))
 }
 
-/// Returns what was done at a fixed rate, and how long calls took from when they were due.
+/// Returns the throughput at fixed rates, and the time of calls from when they were due.
 pub(super) fn fixed_rates(results: &Results) -> Option<Table> {
     let lines: Vec<Vec<String>> = results
         .rows
@@ -263,7 +264,7 @@ pub(super) fn fixed_rates(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 2, columns, lines))
 }
 
-/// Returns what a burst of threads leaves behind; `None` if no scenario has one.
+/// Returns the effect of a burst of threads, or `None` if no scenario has a burst.
 pub(super) fn bursts(results: &Results) -> Option<Table> {
     let lines: Vec<Vec<String>> = results
         .rows
@@ -298,8 +299,8 @@ pub(super) fn bursts(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 2, columns.to_vec(), lines))
 }
 
-/// Latency: a line for each scenario and store, at the number of threads that represents the
-/// scenario.
+/// Returns the latencies, one line for each scenario and store, at the representative number of
+/// threads of the scenario.
 pub(super) fn latency(results: &Results) -> Table {
     let names = Latency::default().points().map(|(name, _)| name.to_owned());
     let mut lines = Vec::new();
@@ -322,8 +323,8 @@ pub(super) fn latency(results: &Results) -> Table {
     Table::new("Time of a call", 2, columns, lines)
 }
 
-/// Memory for each entry, where nothing was changed after loading if there is such a scenario.
-/// `None` if the stores are empty.
+/// Returns the memory per entry, if possible of a scenario that changes nothing after loading.
+/// Returns `None` if the stores are empty.
 pub(super) fn memory(results: &Results) -> Option<Table> {
     let scenario = results.memory_scenario();
     let parts = Memory::default().parts().map(|part| part.name.to_owned());
@@ -357,7 +358,7 @@ pub(super) fn memory(results: &Results) -> Option<Table> {
     (entries > 0).then(|| Table::new(title, 1, columns, lines))
 }
 
-/// Returns what growing costs; `None` if no two sizes were grown.
+/// Returns the cost of growing, or `None` if stores did not grow to two sizes.
 pub(super) fn growth(results: &Results) -> Option<Table> {
     let growth = results.growth();
     let first = growth.first()?;
@@ -376,7 +377,7 @@ pub(super) fn growth(results: &Results) -> Option<Table> {
     Some(Table::new(title, 1, columns, lines.collect()))
 }
 
-/// Returns what memory can do; `None` if it was not measured.
+/// Returns the random-access limit of the memory, or `None` if it was not measured.
 pub(super) fn limits(results: &Results) -> Option<Table> {
     let mut in_flight: Vec<usize> = results.limits.iter().map(|limit| limit.in_flight).collect();
     in_flight.sort_unstable();
@@ -419,7 +420,7 @@ pub(super) fn limits(results: &Results) -> Option<Table> {
     ))
 }
 
-/// Ours over the best peer; `None` if none ran beside ours.
+/// Returns the ratios of our stores to the best peer, or `None` if no peer ran beside them.
 pub(super) fn peers(results: &Results) -> Option<Table> {
     let ours = ours(results);
     let mut columns = ["", "best peer", "M/s"].map(str::to_owned).to_vec();
@@ -453,7 +454,7 @@ pub(super) fn peers(results: &Results) -> Option<Table> {
     (any && !ours.is_empty()).then(|| Table::new(title, 2, columns, lines))
 }
 
-/// Returns how near each comes to what memory can do; `None` if that is not known.
+/// Returns the share of the memory limit that each store reaches, or `None` if it is unknown.
 pub(super) fn share_of_limit(results: &Results) -> Option<Table> {
     let ours = ours(results);
     let peers = results.candidates().len() > ours.len();
@@ -481,14 +482,14 @@ pub(super) fn share_of_limit(results: &Results) -> Option<Table> {
     (!lines.is_empty()).then(|| Table::new(title, 1, columns, lines))
 }
 
-/// Returns a percentage: whole, unless it is small.
+/// Returns a percentage without decimals, or with one decimal if it is small.
 fn short_percent(percent: f64) -> String {
     if percent < 10.0 { format!("{percent:.1}") } else { format!("{percent:.0}") }
 }
 
-/// Returns what the harness itself takes, scenario by scenario.
+/// Returns the overhead of the harness for each scenario.
 pub(super) fn harness(results: &Results) -> Table {
-    // A run that was stopped does not know it.
+    // An interrupted run may lack the overhead.
     let known = results.scenarios.iter().filter(|measured| measured.harness_ns > 0.0);
     let lines = known
         .map(|measured| vec![measured.scenario.name.clone(), three_digits(measured.harness_ns)]);
@@ -501,7 +502,8 @@ pub(super) fn harness(results: &Results) -> Table {
     )
 }
 
-/// In how many runs the best of ours is ahead of the best peer, and in how many behind.
+/// Returns the number of runs in which our best store is ahead of the best peer, and in which it is
+/// behind.
 pub(super) fn summary_against_peers(results: &Results) -> Option<String> {
     let winners = results.winners();
     let pairs: Vec<(&Row, &Row)> = winners

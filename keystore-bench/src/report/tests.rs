@@ -18,8 +18,9 @@ fn the_text_has_a_line_for_every_combination_and_a_verdict_for_every_run() {
     let results = tiny();
     let text = text(&results);
     for combination in Combination::all() {
-        // One table for each of two numbers of threads, one for memory, one for growth, one of the
-        // standings; the one for the limit of memory has them as columns.
+        // There are five tables with one line per combination: two of throughput (one for each
+        // number of threads), memory, growth, and standings. The table of the memory limit has
+        // combinations as columns.
         let line = |line: &&str| line.trim_start().starts_with(&combination.to_string());
         assert_eq!(text.lines().filter(line).count(), 5, "{text}");
     }
@@ -34,7 +35,8 @@ fn the_text_has_a_line_for_every_combination_and_a_verdict_for_every_run() {
     }
 }
 
-/// The first scenario with two threads, and its first three stores with these rates in five rounds.
+/// Returns the first scenario with two threads. Its first three stores have these rates in five
+/// rounds.
 fn three_stores(rates: [[f64; 5]; 3]) -> Results {
     let mut results = tiny();
     results.scenarios.truncate(1);
@@ -53,7 +55,8 @@ fn set_rounds(row: &mut Row, rounds: &[f64]) {
     row.ops_per_sec = Spread::of(rounds);
 }
 
-/// Rounds differ more than stores do; within each round, stores differ clearly.
+/// Returns rates that differ more between rounds than between stores. Within each round, the
+/// difference between stores is clear.
 fn steadily(rate: f64) -> [f64; 5] {
     [0.2, 1.0, 2.0, 0.9, 1.0].map(|of| of * rate)
 }
@@ -67,8 +70,8 @@ fn a_winner_is_told_with_bounds_and_confidence_or_not_told_apart() {
         "rwlock+arena with 8.00 M/s, ahead of the next, rwlock+system: 2.00 times, 2.00 to 2.00, over 99.9 % sure; \
          4.00 times the last, rwlock+slab"
     );
-    // Twice as fast on average in the rounds that test, and as slow in one of them: within the
-    // bounds.
+    // The third store is half as fast on average in the rounds that test, but about equally fast in
+    // one of them. So the difference is within the bounds.
     set_rounds(&mut results.rows[2], &[1.5e6, 7.0e6, 6.0e6, 7.0e6, 3e6]);
     let said = sentence(&results);
     assert_eq!(
@@ -398,7 +401,7 @@ fn peers_have_their_sheet_and_their_lines() {
     let runs: usize =
         results.scenarios.iter().map(|measured| measured.scenario.threads.len()).sum();
     assert_eq!(table.lines.len(), runs);
-    // The peer was made of the fifth combination, at half its rate.
+    // The peer is a copy of the fifth combination at half the rate.
     assert!(
         table
             .lines

@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! Writes the report for a terminal.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use super::sentences::{cautions, harness_text, rounds_text, verdict};
 use super::tables::{self, Table};
 use crate::results::Results;
 
-/// The widest that a table with the bounds of the medians may be, columns of the terminal.
+/// Maximum width in columns of a table that shows the bounds of the medians.
 const WIDE: usize = 132;
 
-/// Returns the whole result for a terminal.
+/// Returns the complete report for a terminal.
 #[must_use]
 pub fn text(results: &Results) -> String {
     let mut text = String::new();
@@ -60,7 +60,7 @@ pub fn text(results: &Results) -> String {
     if let Some(summary) = tables::summary_against_peers(results) {
         let _ = writeln!(text, "{summary}");
     }
-    // Long tables have pushed the verdict out of the window.
+    // Long tables have scrolled the verdict out of the window, so repeat it.
     if let Some(first) = verdict(results).first() {
         let _ = writeln!(text, "\nVerdict: {first}");
     }

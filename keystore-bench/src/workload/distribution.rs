@@ -1,11 +1,10 @@
-//! Which key an operation takes.
+//! Chooses the key of each operation.
 //!
-//! The Zipfian distribution is [`rand_distr::Zipf`] (rejection inversion, W. Hörmann and G.
+//! The Zipfian distribution is [`rand_distr::Zipf`]. It uses rejection inversion (W. Hörmann and G.
 //! Derflinger, "Rejection-inversion to generate variates from monotone discrete distributions",
-//! 1996): exact for every number of keys, where the usual approximation (Gray et al. 1994, as in
-//! YCSB) is not. The ranks it draws are scattered over the keys by a random permutation, for
-//! otherwise the keys asked for most would be those loaded first, whose nodes lie next to each
-//! other in memory.
+//! 1996), which is exact for every number of keys. The usual approximation (Gray et al. 1994, as in
+//! YCSB) is not exact. A random permutation scatters the ranks over the keys. Without it, the most
+//! popular keys would be the keys loaded first, whose nodes lie next to each other in memory.
 
 use std::sync::Arc;
 
@@ -18,45 +17,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::operation::Kind;
 
-/// The skew of what follows the habit of YCSB (Cooper et al. 2010).
+/// Skew of [`KeyDistribution::Latest`], as in YCSB (Cooper et al. 2010).
 const YCSB_THETA: f64 = 0.99;
 
-/// Which keys the operations of a scenario take.
+/// The distribution of keys over the operations of a scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum KeyDistribution {
-    /// Each key as often as any other.
+    /// Every key is equally likely.
     #[default]
     Uniform,
-    /// The key of rank r in proportion to r to the power of -theta.
+    /// The probability of the key of rank r is proportional to r to the power of -theta.
     Zipfian {
-        /// The skew: 0 is uniform; 0.99 is the field's habit, since YCSB.
+        /// Skew. 0 is uniform; 0.99 is the usual value since YCSB.
         theta: f64,
     },
-    /// New keys come in one after another, by `set` or `insert`, and those that came last are asked
-    /// for most: how many keys ago the one came that is asked for is Zipfian, with theta 0.99. Ends
-    /// when all keys have come.
+    /// Writes (`set`, `insert`) add new keys one after another, and the newest keys are the most
+    /// popular. The age of the key that another operation takes, counted in keys, is Zipfian with
+    /// theta 0.99. The stream ends when all keys were added.
     Latest,
-    /// Some keys take most of the operations, each of them as many; the others share the rest.
+    /// A few hot keys take most of the operations, in equal shares. The other keys share the rest.
     HotSet {
-        /// The hot keys, in percent of all.
+        /// Share of the hot keys, in percent of all keys.
         keys: u8,
-        /// Their operations, in percent of all.
+        /// Share of the operations on hot keys, in percent of all operations.
         operations: u8,
     },
-    /// Keys come in bursts: all operations take keys of one part, and after as many operations as
-    /// that part has keys, it moves on by half its width.
+    /// All operations take keys from one window of the keys. After as many operations as the window
+    /// has keys, it moves on by half its width.
     Bursty {
-        /// The keys of the part, in percent of all.
+        /// Width of the window, in percent of all keys.
         recent: u8,
     },
-    /// Each thread takes its own share of the keys, one after another: together they take every key
-    /// once before any is taken again.
+    /// Each thread takes its own share of the keys, one after another. Together, the threads take
+    /// every key once before any key is taken again.
     Sequential,
 }
 
 impl KeyDistribution {
-    /// Returns what is wrong with it: what it is, and what it must be.
+    /// Returns the invalid value and what it must be, or `None` if the distribution is valid.
     pub(crate) fn fault(self) -> Option<(String, &'static str)> {
         let percent = |value| (1..=100).contains(&value);
         match self {
@@ -75,9 +74,11 @@ impl KeyDistribution {
         }
     }
 
-    /// Returns a source of positions for each of `threads` threads, over `count` keys, of which the
-    /// first `loaded` are there from the start. The same seed gives the same positions, and threads
-    /// differ; all threads agree on which keys are asked for most.
+    /// Returns a sampler for each of `threads` threads, over `count` keys. The first `loaded` keys
+    /// are in the store from the start.
+    ///
+    /// The same seed gives the same positions. Each thread draws its own sequence, but all threads
+    /// agree on which keys are popular.
     pub(crate) fn samplers(
         self,
         count: usize,
@@ -159,12 +160,12 @@ impl std::fmt::Display for KeyDistribution {
     }
 }
 
-/// Where the share of `thread` begins when `total` is divided between `threads`.
+/// Returns the start of the share of `thread` when `total` is divided between `threads`.
 pub(crate) const fn share(total: usize, thread: usize, threads: usize) -> usize {
     (total as u128 * thread as u128 / threads as u128) as usize
 }
 
-/// Draws positions of keys.
+/// Draws the positions of keys.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     rng: SmallRng,
@@ -182,8 +183,8 @@ enum Positions {
 }
 
 impl Sampler {
-    /// Returns the position of the key that the next operation, of this kind, takes; `None` if
-    /// there is none left.
+    /// Returns the position of the key for the next operation, which is of this kind. Returns
+    /// `None` if no key is left.
     pub(crate) fn next_key(&mut self, kind: Kind) -> Option<u32> {
         let rng = &mut self.rng;
         let position = match &mut self.positions {
@@ -202,8 +203,9 @@ impl Sampler {
                     *next += *step;
                     position
                 } else {
-                    // The keys that came before this thread's next one; other threads are about as
-                    // far.
+                    // The keys before this thread's next new key exist. Keys of other threads may
+                    // be missing among them, but only a few, because all threads proceed at about
+                    // the same rate.
                     let there = (*next).min(*count).max(1);
                     loop {
                         let age = ages.sample(rng) as usize;
@@ -242,7 +244,7 @@ impl Sampler {
         Some(position as u32)
     }
 
-    /// Returns what the sampler draws from, for choices other than that of the key.
+    /// Returns the random number generator, for choices other than the key.
     pub(crate) fn rng(&mut self) -> &mut SmallRng {
         &mut self.rng
     }
@@ -264,7 +266,8 @@ mod tests {
     #[test]
     fn uniform_draws_cover_all_keys_alike() {
         let times = draws(KeyDistribution::Uniform, 1000, 200_000);
-        // 200 expected, a deviation of 14: five of them either side.
+        // The expected count is 200 with a standard deviation of 14: allow five deviations on each
+        // side.
         assert!(times.iter().all(|n| (130..270).contains(n)), "{times:?}");
     }
 

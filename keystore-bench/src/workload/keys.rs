@@ -1,8 +1,8 @@
 //! The keys of a scenario.
 //!
-//! Keys are made, or are the lines of a file, or those of a trace. A made key is its position,
-//! spread by a bijection: so made keys are distinct, look random to any hash function, and are the
-//! same in every run.
+//! Keys are generated, or read from the lines of a file, or taken from a trace. A generated key is
+//! its position, scrambled by a bijection. So generated keys are distinct, look random to any hash
+//! function, and are the same in every run.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -17,54 +17,55 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::workload::size::Size;
 
-/// The most keys there can be: an operation names its key in 32 bits.
+/// Maximum number of keys: an operation stores the position of its key in 32 bits.
 pub const MAX_KEYS: usize = u32::MAX as usize;
 
-/// Where the sizes of made keys begin: the same in every run.
+/// Seed of the sizes of generated keys, the same in every run.
 const SIZES_SEED: u64 = 1;
 
-/// Distinct keys, each known by its position.
+/// Distinct keys, identified by their positions.
 #[derive(Clone, Debug)]
 pub struct Keys {
     bytes: Vec<u8>,
-    /// Where in `bytes` each key ends.
+    /// End of each key in `bytes`.
     ends: Vec<usize>,
     source: KeySource,
 }
 
-/// Where keys come from.
+/// The origin of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeySource {
-    /// They were made.
+    /// The keys were generated.
     Made {
-        /// Bytes of each key.
+        /// Size of each key in bytes.
         size: Size,
     },
-    /// They are the lines of a file.
+    /// The keys are the lines of a file.
     File {
-        /// The file.
+        /// Path of the file.
         #[serde(serialize_with = "crate::workload::path::text")]
         path: PathBuf,
-        /// Empty lines, which are no keys.
+        /// Number of empty lines, which are not keys.
         blank: usize,
-        /// Lines that were there before, and count once.
+        /// Number of repeated lines. Only the first of equal lines is a key.
         repeated: usize,
     },
-    /// They are those of a recorded trace.
+    /// The keys are the keys of a recorded trace.
     Trace {
-        /// The trace's file.
+        /// Path of the trace.
         #[serde(serialize_with = "crate::workload::path::text")]
         path: PathBuf,
     },
 }
 
 impl Keys {
-    /// `count` distinct keys of these sizes. Keys of different sizes have at least 8 bytes each.
+    /// Generates `count` distinct keys of these sizes. Keys of different sizes must have at least 8
+    /// bytes each.
     ///
     /// # Errors
-    /// [`Error::Scenario`] if there are not that many keys of that size, or a store takes no
-    /// such key.
+    /// [`Error::Scenario`] if there are fewer distinct keys of that size, or if a store does not
+    /// take keys of that size.
     pub fn make(count: usize, size: &Size) -> Result<Self> {
         let wrong = |field, value: String, expected: String| {
             Err(Error::Scenario { scenario: "keys".to_owned(), field, value, expected })
@@ -83,7 +84,7 @@ impl Keys {
         }
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let fits = count.checked_mul(size.mean().ceil() as usize);
-        // An allocator may promise more than the machine has, so both are asked.
+        // An allocator may promise more memory than the machine has, so both checks are needed.
         if !fits.is_some_and(|total| {
             check_fits(total.saturating_add(count * size_of::<usize>())).is_ok()
                 && bytes.try_reserve(total).is_ok()
@@ -99,8 +100,9 @@ impl Keys {
         for position in 0..count as u64 {
             let size = size.draw(&mut rng);
             let end = bytes.len() + size;
-            // Below 8 bytes the mixed word would be cut, and no longer be distinct: an odd
-            // multiplier is a bijection on the words of any size.
+            // `mix` is a bijection on 8 bytes only: shorter keys would keep a part of its result
+            // and might be equal. Multiplication by an odd number is a bijection on words of every
+            // size.
             let first =
                 if size < 8 { position.wrapping_mul(0x9e37_79b9_7f4a_7c15) } else { mix(position) };
             let mut word = first;
@@ -114,25 +116,26 @@ impl Keys {
         Ok(Self { bytes, ends, source: KeySource::Made { size: size.clone() } })
     }
 
-    /// Returns the greatest number of distinct keys of these sizes that [`make`](Self::make) makes.
+    /// Returns the maximum number of distinct keys of these sizes that [`make`](Self::make)
+    /// generates.
     #[must_use]
     pub fn most(size: &Size) -> usize {
         if size.min() < 4 { 1 << (8 * size.min()) } else { MAX_KEYS }
     }
 
-    /// Returns the distinct keys of a trace, one after another in `bytes`, each ending where `ends`
-    /// says. There is at least one.
+    /// Returns the distinct keys of a trace. `bytes` holds the keys one after another, and `ends`
+    /// the end of each. There must be at least one key.
     pub(crate) fn of_trace(path: &Path, bytes: Vec<u8>, ends: Vec<usize>) -> Self {
         Self { bytes, ends, source: KeySource::Trace { path: path.to_owned() } }
     }
 
-    /// Returns the distinct lines of a text input, in order, without their line ends. Empty lines
-    /// are left out. The input is read as [`input`](keystore_text::input) describes it: `-` is
-    /// standard input, gzip is decompressed.
+    /// Reads the distinct lines of a text input, in order, without their line ends. Empty lines are
+    /// skipped. The rules of [`input`](keystore_text::input) apply: `-` is standard input, and gzip
+    /// is decompressed.
     ///
     /// # Errors
-    /// [`Error::Text`] if it cannot be read, for a line that cannot be a key, or if
-    /// there is no key at all.
+    /// [`Error::Text`] if the input cannot be read, if a line cannot be a key, or if there is no
+    /// key.
     pub fn from_file(path: &Path) -> Result<Self> {
         let (mut bytes, mut ends, blank) = read_lines(path)?;
         if ends.is_empty() {
@@ -148,7 +151,7 @@ impl Keys {
                 .map(|&end| seen.insert(&bytes[std::mem::replace(&mut start, end)..end]))
                 .collect()
         };
-        // Each new line moves to the end of the new lines before it.
+        // Move each new line to the end of the new lines before it.
         let (mut start, mut length, mut kept) = (0, 0, 0);
         for (line, is_new) in is_new.into_iter().enumerate() {
             let end = ends[line];
@@ -166,7 +169,7 @@ impl Keys {
         Ok(Self { bytes, ends, source })
     }
 
-    /// Returns how many there are; at least 1.
+    /// Returns the number of keys, at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always a key")]
     pub fn len(&self) -> usize {
@@ -176,27 +179,27 @@ impl Keys {
     /// Returns the key at a position.
     ///
     /// # Panics
-    /// Where there is none.
+    /// Panics if there is no key at this position.
     #[must_use]
     pub fn get(&self, position: usize) -> &[u8] {
         let start = if position == 0 { 0 } else { self.ends[position - 1] };
         &self.bytes[start..self.ends[position]]
     }
 
-    /// Returns the mean length of the first `count` keys, bytes.
+    /// Returns the mean length of the first `count` keys in bytes.
     #[must_use]
     pub fn mean_len(&self, count: usize) -> f64 {
         self.ends[count - 1] as f64 / count as f64
     }
 
-    /// Where they come from.
+    /// Returns the origin of the keys.
     #[must_use]
     pub const fn source(&self) -> &KeySource {
         &self.source
     }
 }
 
-/// Reads the lines that are not empty, one after another in one buffer: that, where each ends, and
+/// Reads the nonempty lines into one buffer. Returns the buffer, the end of each line in it, and
 /// the number of empty lines.
 fn read_lines(path: &Path) -> Result<(Vec<u8>, Vec<usize>, usize)> {
     let mut lines = Input::open(path)?.lines(MAX_LINE_LEN);

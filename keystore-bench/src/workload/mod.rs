@@ -1,8 +1,8 @@
-//! What is asked of a store.
+//! Describes the load on a store.
 //!
 //! `scenario` describes a load; `operation`, `distribution`, `size` and `keys` are its parts.
-//! `stream` draws the operations of each thread, and `trace` reads recorded ones. `suite` reads
-//! files of scenarios.
+//! `stream` draws the operations of each thread, and `trace` reads recorded operations. `suite`
+//! reads files of scenarios.
 
 pub(crate) mod distribution;
 pub(crate) mod keys;

@@ -1,22 +1,22 @@
-//! Operations on a store, and the shares of them that make a load.
+//! Operations on a store, and the mix of operations in a load.
 
 use serde::{Deserialize, Serialize};
 
-/// The shares of the operations, in percent of all calls; they add up to 100.
+/// The share of each operation, in percent of all calls. The shares add up to 100.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mix {
-    /// Looks a key up and looks at its value in place.
+    /// Looks up a key and reads its value in place.
     pub get: u8,
-    /// Looks up a batch of keys at once.
+    /// Looks up a batch of keys in one call.
     pub get_many: u8,
-    /// Gives a key a value, present or not.
+    /// Sets the value of a key, whether it is present or not.
     pub set: u8,
-    /// Gives each key of a batch a value.
+    /// Sets the values of a batch of keys.
     pub set_many: u8,
-    /// Gives a key a value if it is absent.
+    /// Sets the value of a key if the key is absent.
     pub insert: u8,
-    /// Reads a key's value and replaces it, as one step.
+    /// Reads the value of a key and replaces it, in one atomic step.
     pub update: u8,
     /// Removes a key.
     pub delete: u8,
@@ -43,12 +43,12 @@ impl Mix {
         self.shares().iter().any(|&(kind, share)| kind.is_batch() && share > 0)
     }
 
-    /// Returns the shares added up, percent.
+    /// Returns the sum of the shares in percent.
     pub(crate) fn sum(self) -> u32 {
         self.shares().iter().map(|&(_, share)| u32::from(share)).sum()
     }
 
-    /// Returns the operation that `percentile`, 0 to 99, falls on.
+    /// Returns the operation for a random `percentile` from 0 to 99.
     pub(crate) fn pick(self, percentile: u8) -> Kind {
         let mut end = 0;
         for (kind, share) in self.shares() {
@@ -72,12 +72,12 @@ impl std::fmt::Display for Mix {
     }
 }
 
-/// What an operation does.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// See [`Mix::get`].
     Get,
-    /// See [`Mix::get_many`]. Each key of a batch is an operation of its own.
+    /// See [`Mix::get_many`]. Each key of a batch counts as one operation.
     GetMany,
     /// See [`Mix::set`].
     Set,
@@ -94,31 +94,31 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns whether it may change what the store holds.
+    /// Returns whether the operation can change the content of the store.
     #[must_use]
     pub const fn is_write(self) -> bool {
         !matches!(self, Self::Get | Self::GetMany)
     }
 
-    /// Returns whether it removes its key.
+    /// Returns whether the operation removes its key.
     #[must_use]
     pub const fn is_delete(self) -> bool {
         matches!(self, Self::Delete | Self::DeleteMany)
     }
 
-    /// Returns whether it takes several keys in one call.
+    /// Returns whether one call takes several keys.
     #[must_use]
     pub const fn is_batch(self) -> bool {
         matches!(self, Self::GetMany | Self::SetMany | Self::DeleteMany)
     }
 
-    /// Returns whether it carries a value.
+    /// Returns whether the operation carries a value.
     #[must_use]
     pub const fn has_value(self) -> bool {
         matches!(self, Self::Set | Self::SetMany | Self::Insert | Self::Update)
     }
 
-    /// Returns its name, as the fields of [`Mix`] have it.
+    /// Returns the name of the operation, equal to the field name in [`Mix`].
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

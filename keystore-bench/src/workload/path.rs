@@ -1,16 +1,17 @@
-//! Names of files in results. JSON is UTF-8 and file names need not be, so a byte that is none
-//! becomes a replacement character. Results are about keys, not about their file's name.
+//! Writes the names of files into results. JSON is UTF-8, but a file name can be any bytes, so a
+//! replacement character stands for each invalid sequence. This loss is harmless: the name of a
+//! file has no effect on the results.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serializer;
 
-/// Writes a path as text.
+/// Serializes a path as text.
 pub(crate) fn text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// Writes a path as text, or none.
+/// Serializes an optional path as text.
 pub(crate) fn text_if_some<S: Serializer>(
     path: &Option<PathBuf>,
     serializer: S,

@@ -1,10 +1,10 @@
-//! Sizes of keys and values: one, any between two, or some with their shares.
+//! Distributions of key and value sizes: a fixed size, a range, or a weighted list.
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
-/// A distribution of sizes, bytes. In a file: `64`, or `{ min = 16, max = 1024 }`, or
+/// A distribution of sizes in bytes. In a file: `64`, or `{ min = 16, max = 1024 }`, or
 /// `[{ bytes = 64, share = 90 }, { bytes = 1024, share = 10 }]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -12,36 +12,36 @@ use serde::{Deserialize, Serialize};
     expecting = "a size must be a number of bytes, { min = A, max = B }, or a list of { bytes = N, share = PERCENT }"
 )]
 pub enum Size {
-    /// Always this one.
+    /// A fixed size.
     Fixed(usize),
-    /// Every size between two, both included, as often as any other.
+    /// A uniform choice from a range of sizes.
     Between(Between),
-    /// Some sizes, each with its share of all. The shares add up to 100.
+    /// A weighted list of sizes. The shares add up to 100.
     OneOf(Vec<Share>),
 }
 
-/// The ends of a range of sizes.
+/// A range of sizes. Both ends are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Between {
-    /// The smallest, bytes.
+    /// Smallest size in bytes.
     pub min: usize,
-    /// The largest, bytes.
+    /// Largest size in bytes.
     pub max: usize,
 }
 
-/// A size and how much of everything has it.
+/// A size and its share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
-    /// The size, bytes.
+    /// Size in bytes.
     pub bytes: usize,
-    /// Percent.
+    /// Share in percent.
     pub share: u8,
 }
 
 impl Size {
-    /// Returns the smallest size there is, bytes.
+    /// Returns the smallest possible size in bytes.
     #[must_use]
     pub fn min(&self) -> usize {
         match self {
@@ -51,7 +51,7 @@ impl Size {
         }
     }
 
-    /// Returns the largest, bytes.
+    /// Returns the largest possible size in bytes.
     #[must_use]
     pub fn max(&self) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl Size {
         }
     }
 
-    /// Returns the mean, bytes.
+    /// Returns the mean size in bytes.
     #[must_use]
     pub fn mean(&self) -> f64 {
         match self {
@@ -73,7 +73,7 @@ impl Size {
         }
     }
 
-    /// Returns the one size, where there is but one.
+    /// Returns the size if only one is possible.
     #[must_use]
     pub fn fixed(&self) -> Option<usize> {
         (self.min() == self.max()).then(|| self.min())
@@ -98,8 +98,8 @@ impl Size {
         }
     }
 
-    /// Returns why this is no distribution of sizes from `least` to `most`: what it is, and what it
-    /// must be.
+    /// Returns the invalid value and what it must be, or `None` if all sizes lie from `least` to
+    /// `most`.
     pub(crate) fn fault(&self, least: usize, most: usize) -> Option<(String, String)> {
         let expected = || format!("from {least} to {most} bytes");
         match self {

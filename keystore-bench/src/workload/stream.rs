@@ -1,8 +1,7 @@
-//! The operations of a thread, drawn before any clock runs, so that measuring does not measure the
-//! drawing.
+//! Draws the operations of each thread before the clock starts, so that drawing is not measured.
 //!
-//! A thread finds its operations and the bytes of their keys one after another in memory, where the
-//! processor fetches them ahead; so the waits for memory that remain are the store's.
+//! The operations of a thread, and the bytes of their keys, lie one after another in memory. The
+//! processor prefetches them, so the remaining waits for memory are caused by the store.
 
 use crate::workload::distribution::share;
 use crate::workload::keys::Keys;
@@ -10,27 +9,27 @@ use crate::workload::operation::Kind;
 use crate::workload::scenario::{Length, MAX_DRAWN, Scenario};
 use crate::workload::size::Size;
 
-/// Operations are drawn up to this many, over all threads; a longer run goes through them again.
-/// Few enough that reading them takes little of what memory can do.
+/// Target number of drawn operations, over all threads. A longer run repeats them. The number is
+/// small, so that reading the operations takes little memory bandwidth.
 const DRAWN: usize = 1 << 18;
 
-/// Bytes of keys that are drawn at the most, over all threads: operations of long keys are fewer,
-/// and a run goes through them more often.
+/// Limit of the bytes of drawn keys, over all threads. If keys are long, fewer operations are
+/// drawn, and a run repeats them more often.
 const DRAWN_KEY_BYTES: f64 = (512 << 20) as f64;
 
-/// An operation: what it does to which key.
+/// An operation: its kind and its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// The key's position among the keys.
+    /// Position of the key among all keys.
     pub key: u32,
-    /// The key's length, bytes.
+    /// Length of the key in bytes.
     key_len: u16,
-    /// What is done.
+    /// Kind of the operation.
     pub kind: Kind,
 }
 
 impl Operation {
-    /// Returns the key's length, bytes.
+    /// Returns the length of the key in bytes.
     #[inline]
     #[must_use]
     pub const fn key_len(self) -> usize {
@@ -38,16 +37,16 @@ impl Operation {
     }
 }
 
-/// The sizes of the values that a thread writes.
+/// Sizes of the values that a thread writes.
 #[derive(Clone, Debug)]
 enum ValueSizes {
-    /// All the same.
+    /// One size for all values.
     Fixed(usize),
-    /// One for each operation, whether it writes or not.
+    /// One size for each operation, even if the operation writes no value.
     Each(Vec<u32>),
 }
 
-/// One thread's operations, with the bytes of their keys in the same order.
+/// The operations of one thread, and the bytes of their keys in the same order.
 #[derive(Clone, Debug)]
 pub struct Stream {
     operations: Vec<Operation>,
@@ -57,7 +56,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Returns a stream without operations, whose values have this size, or each a size of its own.
+    /// Returns an empty stream. All values have the size `fixed`; if it is `None`, each has its
+    /// own.
     pub(crate) fn new(fixed: Option<usize>) -> Self {
         let value_sizes = fixed.map_or(ValueSizes::Each(Vec::new()), ValueSizes::Fixed);
         Self {
@@ -68,7 +68,8 @@ impl Stream {
         }
     }
 
-    /// Adds an operation. `value_size` is that of its value, where sizes differ.
+    /// Appends an operation. `value_size` is the size of its value; it is ignored if the size is
+    /// fixed.
     pub(crate) fn push(&mut self, kind: Kind, key: u32, bytes: &[u8], value_size: usize) {
         let key_len = u16::try_from(bytes.len()).expect("keys are at most 65,535 bytes");
         self.operations.push(Operation { key, key_len, kind });
@@ -79,19 +80,19 @@ impl Stream {
         }
     }
 
-    /// Returns the operations, in order.
+    /// Returns the operations in order.
     #[must_use]
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// Returns the keys of the operations, one after another.
+    /// Returns the concatenated keys of the operations.
     #[must_use]
     pub fn key_bytes(&self) -> &[u8] {
         &self.key_bytes
     }
 
-    /// Returns the bytes of the value that the operation at `index` writes.
+    /// Returns the size in bytes of the value that the operation at `index` writes.
     #[inline]
     #[must_use]
     pub fn value_size(&self, index: usize) -> usize {
@@ -101,19 +102,19 @@ impl Stream {
         }
     }
 
-    /// Returns the bytes of the largest value that it writes.
+    /// Returns the size in bytes of the largest value.
     #[must_use]
     pub const fn largest_value(&self) -> usize {
         self.largest_value
     }
 
-    /// Returns how many operations were drawn.
+    /// Returns the number of drawn operations.
     #[must_use]
     pub fn len(&self) -> usize {
         self.operations.len()
     }
 
-    /// Returns whether the thread has nothing to do.
+    /// Returns whether the stream has no operations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
@@ -122,7 +123,8 @@ impl Stream {
 
 impl Scenario {
     /// Draws the operations of each of `threads` threads over the first [`keys`](Self::keys) of
-    /// `keys`, in round `round`, from 0: each round has its own, the same for every store.
+    /// `keys`. Rounds count from 0. Each round has its own operations, which are the same for every
+    /// store.
     #[must_use]
     pub fn draw(&self, threads: usize, round: usize, keys: &Keys) -> Vec<Stream> {
         let seed = self.seed.wrapping_add(round as u64);
@@ -153,8 +155,8 @@ impl Scenario {
         if let Size::Fixed(size) = self.value_size { size } else { self.value_size.draw(rng) }
     }
 
-    /// Returns how many operations are drawn for a thread that does at most `quota`: as many as the
-    /// run takes, or enough for the keys to be taken as often as they should be.
+    /// Returns the number of operations to draw for a thread that executes at most `quota`. A run
+    /// that needs more repeats them, so there must be enough to sample the key distribution well.
     fn drawn(&self, quota: u64, threads: usize, mean_key_len: f64) -> usize {
         let in_memory = (DRAWN_KEY_BYTES / mean_key_len) as usize;
         let repeated = (DRAWN.max(2 * self.keys).min(in_memory) / threads).max(1024) as u64;
@@ -163,7 +165,7 @@ impl Scenario {
         quota.min(most) as usize
     }
 
-    /// Returns how many operations thread `thread` of `threads` does at the most.
+    /// Returns the maximum number of operations of thread `thread` of `threads`.
     pub(crate) fn quota(&self, thread: usize, threads: usize) -> u64 {
         match self.length {
             Length::Seconds(_) | Length::Once => u64::MAX,

@@ -1,4 +1,4 @@
-//! Suites: files of scenarios.
+//! Reads suites, which are files of scenarios.
 //!
 //! ```toml
 //! about = "what it is for"        # one line, for the list of suites
@@ -14,7 +14,7 @@
 //! distribution = { zipfian = { theta = 0.99 } }
 //! ```
 //!
-//! Those that come with the harness lie in `keystore-bench/suites`, and are part of the program.
+//! The built-in suites are in `keystore-bench/suites` and are compiled into the program.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,20 +27,20 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Error, Result, nearest};
 use crate::workload::scenario::Scenario;
 
-/// Limits on how often everything is measured.
+/// Limits of the number of rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rounds {
-    /// Number of rounds at most; at least 1.
+    /// Maximum number of rounds, at least 1.
     pub at_most: usize,
-    /// Time that all rounds may take. No round begins that would end later, judged by the slowest
-    /// so far.
+    /// Time limit of all rounds together. A round starts only if it would end in time, assuming
+    /// that it takes as long as the slowest round so far.
     pub budget: Option<Duration>,
 }
 
-/// Rounds where a file does not say.
+/// Default number of rounds.
 const DEFAULT_ROUNDS: usize = 5;
 
-/// The suites that come with the harness: name and content.
+/// Names and contents of the built-in suites.
 const BUILT_IN: [(&str, &str); 9] = [
     ("quick", include_str!("../../suites/quick.toml")),
     ("million", include_str!("../../suites/million.toml")),
@@ -53,20 +53,20 @@ const BUILT_IN: [(&str, &str); 9] = [
     ("smoke", include_str!("../../suites/smoke.toml")),
 ];
 
-/// Scenarios that are measured together.
+/// A list of scenarios that are measured together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suite {
-    /// Its name: that of the file, without `.toml`.
+    /// Name of the file, without `.toml`.
     pub name: String,
-    /// What it is for, in a line.
+    /// Purpose of the suite, in one line.
     pub about: String,
-    /// How often everything is measured.
+    /// Limits of the number of rounds.
     pub rounds: Rounds,
-    /// The scenarios, in order.
+    /// Scenarios in order.
     pub scenarios: Vec<Scenario>,
 }
 
-/// A suite as a file has it.
+/// A suite as written in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SuiteFile {
@@ -81,15 +81,15 @@ struct SuiteFile {
 }
 
 impl Suite {
-    /// Returns the names of the suites that come with the harness.
+    /// Returns the names of the built-in suites.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|&(name, _)| name)
     }
 
-    /// Returns a suite that comes with the harness.
+    /// Returns a built-in suite.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if there is none of this name.
+    /// [`Error::Unknown`] if there is no suite of this name.
     pub fn named(name: &str) -> Result<Self> {
         let Some((name, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
             return Err(Error::unknown("suite", name, &BUILT_IN.map(|(known, _)| known)));
@@ -97,10 +97,10 @@ impl Suite {
         Self::parse(Path::new(&format!("{name}.toml")), text)
     }
 
-    /// Reads a suite from a file. Files that its scenarios name are looked for beside it.
+    /// Reads a suite from a file. Relative paths in its scenarios start at the folder of the file.
     ///
     /// # Errors
-    /// [`Error::Text`] if it cannot be read, or with the line that is wrong.
+    /// [`Error::Text`] if the file cannot be read, or with the number of the malformed line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = Input::open(path)?.text()?;
         Self::parse(path, &text)
@@ -148,8 +148,8 @@ impl Suite {
                 serde_path_to_error::deserialize(fields).map_err(|error| {
                     let field = error.path().to_string();
                     let message = error.into_inner().message().to_owned();
-                    // The name that is not known stands in the message, and is nearer than the
-                    // table it is in.
+                    // The error names the table. The message quotes the unknown field in it, whose
+                    // position is more exact.
                     let known = quoted(&message).next().map(|name| format!("{field}.{name}"));
                     let place = places.field(number, known.as_deref().unwrap_or(&field), &field);
                     let of = if field == "." { String::new() } else { format!("{field}: ") };
@@ -184,10 +184,11 @@ impl Suite {
         })
     }
 
-    /// Adds the scenarios of another suite, which was read from `path`.
+    /// Appends the scenarios of another suite, which was read from `path`.
     ///
     /// # Errors
-    /// [`Error::Suite`] if both have a scenario of one name: rows of results are found by it.
+    /// [`Error::Suite`] if both suites have a scenario of the same name, because a name must
+    /// identify a scenario in the results.
     pub fn append(&mut self, other: Self, path: &Path) -> Result<()> {
         let is_taken =
             |scenario: &Scenario| self.scenarios.iter().any(|own| own.name == scenario.name);
@@ -198,8 +199,8 @@ impl Suite {
         Ok(())
     }
 
-    /// Keeps the scenarios of these names, in the order of the suite; all of them where no name is
-    /// given.
+    /// Keeps the scenarios of these names, in the order of the suite. Keeps all scenarios if there
+    /// are no names.
     ///
     /// # Errors
     /// [`Error::Unknown`] for a name that no scenario has.
@@ -214,7 +215,7 @@ impl Suite {
     }
 }
 
-/// Where the fields of a file are.
+/// Offsets of the fields in a file.
 struct Places<'a> {
     file: DeTable<'a>,
 }
@@ -224,12 +225,12 @@ impl<'a> Places<'a> {
         Ok(Self { file: DeTable::parse(text)?.into_inner() })
     }
 
-    /// Returns the offset of a field outside all tables.
+    /// Returns the offset of a top-level field.
     fn top(&self, field: &str) -> usize {
         key(&self.file, field).map_or(0, |(place, _)| place)
     }
 
-    /// Returns the offset of a scenario: of its first field.
+    /// Returns the offset of a scenario's first field.
     fn scenario(&self, number: usize) -> usize {
         self.table(number).map_or(0, |table| table.span().start)
     }
@@ -241,9 +242,9 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Returns the offset of a field of a scenario, `mix.get`, or of the nearest table around it:
-    /// in the scenario, or in the defaults if it is there that the field was given; else that of
-    /// the scenario. `or` is looked for if there is no such field.
+    /// Returns the offset of a field of a scenario, such as `mix.get`, or of the innermost table
+    /// that contains it. Searches the scenario first, then the defaults. If neither has `path`,
+    /// searches for `or` in the same way. Otherwise, returns the offset of the scenario.
     fn field(&self, number: usize, path: &str, or: &str) -> usize {
         let scenario = self.table(number).map(Spanned::get_ref);
         let defaults = key(&self.file, "defaults").map(|(_, value)| value.get_ref());
@@ -254,14 +255,14 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Returns a field of a table: its offset and its value.
+/// Returns the offset and the value of a field of a table.
 fn key<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<(usize, &'t Spanned<DeValue<'a>>)> {
     let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
     Some((key.span().start, value))
 }
 
-/// Returns the offset of the deepest part of a path, `value_size.min`, that a table has; `None`
-/// without the first.
+/// Returns the offset of the deepest part of a path (`value_size.min`) that a table contains.
+/// Returns `None` if the table lacks the first part.
 fn deepest(table: &DeValue<'_>, path: &str) -> Option<usize> {
     let mut parts = path.split('.').filter(|part| !part.is_empty());
     let DeValue::Table(fields) = table else { return None };
@@ -274,12 +275,12 @@ fn deepest(table: &DeValue<'_>, path: &str) -> Option<usize> {
     Some(place)
 }
 
-/// Where a file has the field that [`Scenario::validate`] names.
+/// Returns the path in a file of the field that [`Scenario::validate`] names.
 fn path_of(field: &str, value: &str) -> String {
     match field {
         "the sum of the mix" => "mix".to_owned(),
         "seconds" | "operations" => format!("length.{field}"),
-        // The configuration says itself which of its fields is wrong.
+        // The error of the configuration names the invalid field.
         "config" => {
             match value
                 .split(|c: char| c != '_' && !c.is_alphanumeric())
@@ -293,20 +294,21 @@ fn path_of(field: &str, value: &str) -> String {
     }
 }
 
-/// Returns the names that a message has in backquotes: what is wrong first, then what there is.
+/// Returns the names in backquotes in a message about an unknown name: the unknown name first, then
+/// the known names.
 fn quoted(message: &str) -> impl Iterator<Item = &str> {
     let unknown = message.starts_with("unknown ");
     message.split('`').skip(1).step_by(2).filter(move |_| unknown)
 }
 
-/// Returns a message about an unknown name, with the nearest of those that it lists.
+/// Adds the nearest known name to a message about an unknown name.
 fn with_nearest(message: &str) -> String {
     let mut names = quoted(message);
     let Some(wrong) = names.next() else { return message.to_owned() };
     format!("{message}{}", nearest(wrong, names))
 }
 
-/// Returns a file that another one names: beside that one, unless its path is absolute.
+/// Resolves a path in a file relative to the folder of that file. An absolute path stays as it is.
 fn beside(path: &Path, file: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).join(file)
 }
@@ -447,7 +449,7 @@ mod tests {
         );
     }
 
-    /// What a name or a description says in numbers, so that it cannot be untrue of the scenario.
+    /// Compares the numbers in names and descriptions with the fields, so that no text is false.
     #[test]
     fn what_the_name_and_the_description_of_a_scenario_say_is_what_it_does() {
         let number = |text: &str| -> Option<usize> {

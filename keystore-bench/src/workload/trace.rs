@@ -1,21 +1,28 @@
-//! Replaying what was recorded: a trace of operations on a cache or a store, one a line, as
+//! Reads and replays a trace: recorded operations on a cache or a store, one per line, as
 //! comma-separated values.
 //!
-//! Two forms are understood, and told apart by the first line:
+//! Two formats are supported. The first line decides which one a file has:
 //!
-//! - with a header that names the columns `timestamp`, `operation`, `key` and `value_size`, in any
-//!   order, among others;
-//! - without one, the seven columns of the public Twitter cache traces (J. Yang, Y. Yue, K. V.
-//!   Rashmi, "A large scale analysis of hundreds of in-memory cache clusters at Twitter", OSDI
-//!   2020): timestamp, key, key size, value size, client, operation, time to live.
+//! - The file has a header with the columns `timestamp`, `operation`, `key` and `value_size`, in
+//!   any order. It may have other columns.
+//! - The file has no header and has the seven columns of the public Twitter cache traces (J. Yang,
+//!   Y. Yue, K. V. Rashmi, "A large scale analysis of hundreds of in-memory cache clusters at
+//!   Twitter", OSDI 2020): timestamp, key, key size, value size, client, operation, time to live.
 //!
-//! Operations go by memcached's names, in any case, and are done with the nearest of ours: `get`
-//! and `gets` look up; `set` sets; `add` and `insert` insert if absent; `delete` deletes;
-//! `replace`, `cas`, `append`, `prepend`, `incr`, `decr` and `update` read and replace, as one
-//! step. Time stamps are checked and otherwise not used: the trace is replayed as fast as the store
-//! goes, or at the scenario's rate. With several threads, each replays the operations of its share
-//! of the keys, so that what was done to one key stays in order. Values smaller than
-//! [`MIN_VALUE_SIZE`] are raised to that.
+//! Operations have memcached's names, in upper or lower case. Each is replayed as the nearest
+//! operation of keystore:
+//!
+//! - `get` and `gets` look up.
+//! - `set` sets.
+//! - `add` and `insert` insert if the key is absent.
+//! - `delete` deletes.
+//! - `replace`, `cas`, `append`, `prepend`, `incr`, `decr` and `update` read and replace in one
+//!   atomic step.
+//!
+//! Time stamps are checked but have no effect: the trace is replayed as fast as possible, or at the
+//! scenario's rate. Each of several threads replays the operations on its share of the keys, so the
+//! operations on one key stay in order. A value smaller than [`MIN_VALUE_SIZE`] is enlarged to that
+//! size.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -33,7 +40,7 @@ use crate::workload::operation::Kind;
 use crate::workload::scenario::Scenario;
 use crate::workload::stream::Stream;
 
-/// A trace, read and checked.
+/// A trace that was read and validated.
 #[derive(Debug)]
 pub struct Trace {
     keys: Keys,
@@ -48,18 +55,18 @@ struct Recorded {
     kind: Kind,
 }
 
-/// Where the columns that matter are.
+/// Positions of the relevant columns.
 #[derive(Clone, Copy)]
 struct Columns {
     timestamp: usize,
     operation: usize,
     key: usize,
     value_size: usize,
-    /// Columns of a line; any number, where there is a header.
+    /// Exact number of columns of a line. A file with a header may have any number.
     exactly: Option<usize>,
 }
 
-/// The columns of a line of the Twitter traces.
+/// The columns of the Twitter traces.
 const TWITTER: Columns =
     Columns { timestamp: 0, key: 1, value_size: 3, operation: 5, exactly: Some(7) };
 
@@ -67,7 +74,7 @@ impl Trace {
     /// Reads a trace.
     ///
     /// # Errors
-    /// [`Error::Text`] if it cannot be read, or for the first line that is not as it must be.
+    /// [`Error::Text`] if the trace cannot be read, or for its first malformed line.
     pub fn read(path: &Path) -> Result<Self> {
         let mut records = Input::open(path)?.records(MAX_LINE_LEN);
         let mut positions: HashMap<Box<[u8]>, u32> = HashMap::new();
@@ -115,26 +122,27 @@ impl Trace {
         Ok(Self { keys: Keys::of_trace(path, bytes, ends), operations })
     }
 
-    /// Returns the distinct keys, in the order in which they first come.
+    /// Returns the distinct keys, in the order of their first occurrence.
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// Returns how many operations it has.
+    /// Returns the number of operations.
     #[must_use]
     pub fn len(&self) -> usize {
         self.operations.len()
     }
 
-    /// Returns whether it has none: never, for such a trace is not read.
+    /// Returns whether there are no operations. This is always false, because reading an empty
+    /// trace fails.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
 
-    /// Returns the operations on the first `keys` keys, for each of `threads` threads those of its
-    /// share of the keys.
+    /// Returns the operations on the first `keys` keys, divided between `threads` threads. Each
+    /// thread gets the operations on its share of the keys.
     #[must_use]
     pub fn streams(&self, threads: usize, keys: usize) -> Vec<Stream> {
         let mut streams = vec![Stream::new(None); threads];
@@ -147,11 +155,11 @@ impl Trace {
         streams
     }
 
-    /// Writes a small trace in the form of the Twitter traces: the operations that a scenario draws
-    /// for one thread. What the tests replay; it also shows the form.
+    /// Writes a small trace in the format of the Twitter traces. It contains the operations that a
+    /// scenario draws for one thread. Tests replay it, and it is an example of the format.
     ///
     /// # Errors
-    /// [`Error::Text`] if it cannot be written.
+    /// [`Error::Text`] if the file cannot be written.
     pub fn write_sample(path: &Path, scenario: &Scenario, keys: &Keys) -> Result<()> {
         let mut text = String::new();
         for (number, operation) in scenario.draw(1, 0, keys)[0].operations().iter().enumerate() {
@@ -163,7 +171,7 @@ impl Trace {
                 Kind::Delete | Kind::DeleteMany => "delete",
             };
             let value_size = if operation.kind.has_value() { scenario.value_size.max() } else { 0 };
-            // Made keys are any bytes; a trace is text.
+            // Generated keys are arbitrary bytes, but a trace is text.
             let key: String =
                 keys.get(operation.key as usize).iter().map(|byte| format!("{byte:02x}")).collect();
             let seconds = number / 1000;
@@ -174,7 +182,7 @@ impl Trace {
     }
 }
 
-/// Returns the columns, and whether the first line names them.
+/// Returns the columns, and whether the first line is a header.
 fn find_columns(first: &Records) -> Result<(Columns, bool), String> {
     let place = |name: &str| {
         first.iter().position(|field| {
@@ -205,7 +213,7 @@ fn find_columns(first: &Records) -> Result<(Columns, bool), String> {
     }
 }
 
-/// What a line says.
+/// The parsed content of a line.
 struct Parsed<'a> {
     kind: Kind,
     key: &'a [u8],

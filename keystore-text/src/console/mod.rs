@@ -1,15 +1,16 @@
-//! Printing for people: what the commands write to standard output and standard error.
+//! Prints text for people: everything that the commands write to standard output and standard
+//! error.
 //!
-//! Two rules hold for everything that the commands print.
+//! Two rules apply to all output of the commands.
 //!
 //! 1. *Printing never stops the work.* Standard output may be a full disk, or a pipe whose reader
-//!    has left. [`Output`] then keeps the first failure and drops what follows. [`finish`] turns
-//!    the failure into the exit code when the work is done. A message for standard error that
-//!    nobody can receive is left out. The macros of the standard library panic instead, so the
+//!    has ended. [`Output`] then keeps the first error and drops the rest of the output. [`finish`]
+//!    turns the error into the exit code when the work is done. A message for standard error is
+//!    dropped if it cannot be written. The macros of the standard library panic instead, so the
 //!    commands deny them by lint and use [`outln!`](crate::outln) and [`errln!`](crate::errln).
-//! 2. *Foreign text does not control the terminal.* Keys, values, file names and the texts of
-//!    parsers go through [`show`] and its like, which escape what a terminal would obey or hide.
-//!    The macros check once more: they escape such characters in whatever text reaches them.
+//! 2. *Foreign text does not control the terminal.* Keys, values, file names and the messages of
+//!    parsers go through [`show`] or a variant, which escapes control and invisible characters. As
+//!    a second line of defence, the macros escape such characters in all text that they print.
 
 mod show;
 
@@ -20,13 +21,13 @@ use std::sync::OnceLock;
 
 pub use self::show::{Shown, is_plain, show, show_name, show_path, show_text};
 
-/// The first failure to write to standard output.
+/// The first error of a write to standard output.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
 
 /// Standard output, for writers that must not stop.
 ///
-/// No call returns an error. The first failure is kept for [`finish`], and what is written after it
-/// is dropped, so that no output has a hole in it. Each line is flushed at its end.
+/// No method returns an error. The first error is kept for [`finish`], and all later output is
+/// dropped, so that the output has no gap. Each line is flushed at its end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output;
 
@@ -42,11 +43,11 @@ impl Write for Output {
     }
 }
 
-/// Gives the answer of a parser of arguments, and returns the exit code: 2 for wrong arguments, 0
-/// for help that was asked for.
+/// Prints the answer of an argument parser. Returns the exit code: 2 for wrong arguments, and 0 for
+/// help that was requested.
 ///
-/// The text of an error names the arguments, so it is made harmless, which costs its colours. Help
-/// is what `print` prints.
+/// The text of an error contains the arguments, so it is escaped, which removes its colours. Help
+/// is printed by `print`.
 #[must_use]
 pub fn answer(
     is_error: bool,
@@ -63,21 +64,21 @@ pub fn answer(
     ExitCode::SUCCESS
 }
 
-/// Writes, unless that has failed before, and keeps the failure.
+/// Writes unless an earlier write failed. Keeps the error if this write fails.
 fn note(write: impl FnOnce() -> io::Result<()>) {
     if FAILURE.get().is_none()
         && let Err(error) = write()
     {
-        // Another thread may have been first; one failure is enough.
+        // Another thread may have set its error first. One error is enough.
         let _ = FAILURE.set(error);
     }
 }
 
-/// Returns the exit code of a command that is done, after what is still buffered has been written.
+/// Writes the output that is still buffered. Returns the exit code of the command.
 ///
-/// This is `code`, unless standard output could not be written: then the failure is told on
-/// standard error and the code is 1. A reader that has left (`… | head`) has seen enough and
-/// changes nothing.
+/// The exit code is `code`, unless standard output could not be written: then the error is printed
+/// to standard error, and the exit code is 1. A reader that ends early (`… | head`) is not an
+/// error.
 #[must_use]
 pub fn finish(code: ExitCode) -> ExitCode {
     note(|| io::stdout().flush());
@@ -91,21 +92,21 @@ pub fn finish(code: ExitCode) -> ExitCode {
     }
 }
 
-/// Writes text to standard output. For [`outln!`](crate::outln).
+/// Writes text to standard output. Use [`outln!`](crate::outln) instead.
 pub fn print(text: fmt::Arguments<'_>) {
-    // `Output` returns no error.
+    // `Output` returns no errors.
     let _ = Output.write_all(harmless(&text.to_string()).as_bytes());
 }
 
-/// Writes text to standard error, or leaves it out if that fails. For [`errln!`](crate::errln).
+/// Writes text to standard error, or drops it if that fails. Use [`errln!`](crate::errln) instead.
 pub fn complain(text: fmt::Arguments<'_>) {
-    // In one write, so that lines of several processes do not mix. Nobody could be told of a
-    // failure.
+    // A single write keeps the lines of several processes apart. A failure cannot be reported
+    // anywhere.
     let _ = io::stderr().write_all(harmless(&text.to_string()).as_bytes());
 }
 
-/// Returns the line, without its middle if it is longer than 1,000 characters: it may name an
-/// argument of any length, and what is wrong with that stands at its end.
+/// Returns a line without its middle if it is longer than 1,000 characters. A line may quote an
+/// argument of any length, and the error is at its end.
 fn cut(line: &str) -> String {
     let start = |index: usize| line.char_indices().nth(index).map(|(at, _)| at);
     let end = |index: usize| line.char_indices().nth_back(index).map(|(at, _)| at);
@@ -117,8 +118,7 @@ fn cut(line: &str) -> String {
     }
 }
 
-/// Returns the text with the characters escaped that a terminal obeys or hides. Line ends and tabs
-/// stay.
+/// Escapes the characters that control a terminal or are invisible. Line ends and tabs are kept.
 fn harmless(text: &str) -> String {
     let mut harmless = String::with_capacity(text.len());
     for character in text.chars() {
@@ -131,8 +131,8 @@ fn harmless(text: &str) -> String {
     harmless
 }
 
-/// Returns the text as one line for a page: line ends and tabs become spaces, and the characters
-/// that a reader's program would obey or hide are escaped.
+/// Returns text as a single line for a page. Line ends and tabs become spaces, and control and
+/// invisible characters are escaped.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
@@ -160,7 +160,7 @@ mod tests {
     fn text_that_reaches_the_terminal_by_any_way_cannot_control_it() {
         assert_eq!(harmless("a\tb\nnaïve 表"), "a\tb\nnaïve 表");
         assert_eq!(harmless("\u{1b}[31m\u{7}\r\u{202e}"), "\\u{1b}[31m\\u{7}\\u{d}\\u{202e}");
-        // What was escaped before is not escaped again.
+        // Escapes are not escaped again.
         assert_eq!(harmless("caf\\xe9"), "caf\\xe9");
     }
 

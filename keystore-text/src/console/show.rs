@@ -1,40 +1,42 @@
-//! Foreign bytes as text that a terminal shows and does not obey.
+//! Converts foreign bytes to text that is safe to print to a terminal.
 
 use std::fmt::{self, Write};
 use std::path::Path;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// The characters of a name that a message shows, at most. A longer name is cut, and its length is
-/// told.
+/// Maximum number of characters of a name in a message. A longer name is cut, and its length is
+/// added.
 const NAME_CHARACTERS: usize = 120;
 
-/// Shows bytes as one word of the shell: typed back at its prompt, the text gives the same bytes.
+/// Shows bytes as one word of the shell. Typed back at the shell's prompt, the text gives the same
+/// bytes.
 ///
-/// UTF-8 stays as it is. A backslash is doubled. Control characters, characters that are invisible
-/// or change the direction of text, and bytes that are not UTF-8 are escaped: `\n`, `\u{202e}`,
-/// `\xff`. A word that is empty or has a space or a quote in it stands in double quotes.
+/// UTF-8 is kept as it is, and a backslash is doubled. Three kinds of input are escaped: control
+/// characters (`\n`), characters that are invisible or change the direction of text (`\u{202e}`),
+/// and bytes that are not UTF-8 (`\xff`). A word that is empty or contains a space or a quote is
+/// put in double quotes.
 #[must_use]
 pub const fn show(bytes: &[u8]) -> Shown<'_> {
     Shown { bytes, is_word: true, most: usize::MAX }
 }
 
-/// Shows bytes as [`show`] does, for a message: if there are more than 120 characters, they are cut
-/// and the length is told.
+/// Shows bytes like [`show`], but for a message: text after 120 characters is cut, and the length
+/// is added.
 #[must_use]
 pub const fn show_name(bytes: &[u8]) -> Shown<'_> {
     Shown { bytes, is_word: true, most: NAME_CHARACTERS }
 }
 
-/// Shows foreign text inside a sentence: escaped as [`show`] does it, without quotes, and cut like
+/// Shows foreign text inside a sentence: escaped like [`show`], but without quotes, and cut like
 /// [`show_name`].
 #[must_use]
 pub const fn show_text(bytes: &[u8]) -> Shown<'_> {
     Shown { bytes, is_word: false, most: NAME_CHARACTERS }
 }
 
-/// Shows the name of an input: `standard input` for `-`, else the path like [`show_text`], up to
-/// 1,000 characters.
+/// Shows the name of an input: `standard input` for `-`, otherwise the path like [`show_text`], but
+/// with up to 1,000 characters.
 #[must_use]
 pub fn show_path(path: &Path) -> Shown<'_> {
     let bytes = if path == Path::new("-") {
@@ -45,18 +47,18 @@ pub fn show_path(path: &Path) -> Shown<'_> {
     Shown { bytes, is_word: false, most: 1000 }
 }
 
-/// Bytes that display as text: see [`show`].
+/// Bytes that display as text; see [`show`].
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
     bytes: &'a [u8],
-    /// Whether it has to be read back as one word.
+    /// Whether the text must read back as one word.
     is_word: bool,
-    /// The characters and stray bytes to show; what follows is cut.
+    /// Maximum number of characters and invalid bytes to show. The rest is cut.
     most: usize,
 }
 
 impl fmt::Display for Shown<'_> {
-    /// Streams the text, so that a value of any length needs no memory to be shown.
+    /// Streams the text, so that showing a value of any length needs no memory.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = self.is_word
             && (self.bytes.is_empty()
@@ -77,7 +79,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 impl Shown<'_> {
-    /// Writes the text. Returns whether it had to be cut.
+    /// Writes the text. Returns whether it was cut.
     fn write_escaped(&self, f: &mut fmt::Formatter<'_>, quoted: bool) -> Result<bool, fmt::Error> {
         let mut left = self.most;
         let is_verbatim =
@@ -85,7 +87,7 @@ impl Shown<'_> {
         for chunk in self.bytes.utf8_chunks() {
             let mut rest = chunk.valid();
             while !rest.is_empty() {
-                // A run that is shown as it is goes out in one piece.
+                // Write a run of characters without escapes in one piece.
                 let mut run = 0;
                 for (at, character) in rest.char_indices() {
                     run = at;
@@ -117,7 +119,7 @@ impl Shown<'_> {
     }
 }
 
-/// A character as its escape sequence.
+/// A character, displayed as its escape sequence.
 struct Escaped(char);
 
 impl fmt::Display for Escaped {
@@ -132,11 +134,11 @@ impl fmt::Display for Escaped {
     }
 }
 
-/// Returns whether a terminal shows the character, and does nothing else with it.
+/// Returns whether a terminal shows the character and does nothing else with it.
 ///
-/// Not plain are control and format characters (which move the cursor, turn the direction of text,
-/// or join what they stand between), separators other than the space, invisible letters, and code
-/// points that mean nothing.
+/// These characters are not plain: control and format characters (which move the cursor, change the
+/// direction of text, or join their neighbours), separators other than the space, invisible
+/// letters, and code points without a meaning.
 #[must_use]
 pub fn is_plain(character: char) -> bool {
     use GeneralCategory::{
@@ -146,7 +148,7 @@ pub fn is_plain(character: char) -> bool {
     if character.is_ascii() {
         return !character.is_ascii_control();
     }
-    // Letters, marks and symbols that are drawn as nothing, though their category does not say so.
+    // Invisible letters, marks and symbols. Their category does not show that they are invisible.
     let is_invisible = matches!(
         character,
         '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'

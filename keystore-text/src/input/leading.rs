@@ -1,23 +1,24 @@
-//! What an input's first bytes say about the rest.
+//! Detects the kind of an input by its first bytes.
 
 use std::io::{self, BufRead, Read};
 
-/// What an input is.
+/// The kind of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leading {
-    /// Text, or at least nothing else that is known.
+    /// Text, or data of an unknown kind.
     Text,
     /// Text after a byte-order mark of UTF-8.
     Utf8Mark,
-    /// Text in another encoding: its name, and iconv's name for it.
+    /// Text in another encoding: its name, and its name for iconv.
     Encoding(&'static str, &'static str),
     /// Data compressed with gzip.
     Gzip,
-    /// Data compressed otherwise: with what, and the command that undoes it.
+    /// Data in another compressed format: the name of the program, and the command that
+    /// decompresses.
     Compressed(&'static str, &'static str),
 }
 
-/// The first bytes of everything that is known. Where one begins with another, the longer comes
+/// First bytes of every known kind. If one entry is a prefix of another, the longer one comes
 /// first. `?` stands for any digit.
 const KNOWN: [(&[u8], Leading); 13] = [
     (b"\xef\xbb\xbf", Leading::Utf8Mark),
@@ -36,10 +37,10 @@ const KNOWN: [(&[u8], Leading); 13] = [
 ];
 
 impl Leading {
-    /// Reads as few bytes as tell, and returns them too.
+    /// Reads as few bytes as needed to detect the kind. Returns the kind and the bytes.
     pub(super) fn read(reader: &mut impl BufRead) -> io::Result<(Self, Vec<u8>)> {
         let mut bytes = Vec::new();
-        // One more byte is wanted only while those before it begin something that is known.
+        // Read another byte only if the bytes so far may be the start of a longer entry.
         while KNOWN.iter().any(|(known, _)| known.len() > bytes.len() && begins(known, &bytes)) {
             match reader.by_ref().bytes().next().transpose()? {
                 Some(byte) => bytes.push(byte),
@@ -52,7 +53,7 @@ impl Leading {
     }
 }
 
-/// Returns whether what is known and what was read agree, as far as both go.
+/// Returns whether `known` and `bytes` agree up to the length of the shorter one.
 fn begins(known: &[u8], bytes: &[u8]) -> bool {
     known
         .iter()

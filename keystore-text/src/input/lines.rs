@@ -1,16 +1,16 @@
-//! Lines of a text.
+//! Reads the lines of a text.
 
 use super::{Found, Input, binary, reserve, too_long};
 use crate::error::Result;
 
-/// Reads lines into one buffer, and counts them.
+/// Reads lines into one buffer and counts them.
 #[derive(Debug)]
 pub struct Lines {
     input: Input,
     longest: usize,
     buffer: Vec<u8>,
     number: usize,
-    /// Whether the rest of the line before has still to be passed over.
+    /// Whether the rest of the previous line must be skipped first.
     is_inside: bool,
 }
 
@@ -19,10 +19,10 @@ impl Lines {
         Self { input, longest, buffer: Vec::new(), number: 0, is_inside: false }
     }
 
-    /// Reads the next line. What follows the last line end is a line only if it is not empty.
+    /// Reads the next line. Text after the last line end is a line unless it is empty.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File) if the input cannot be read further.
+    /// [`Error::File`](crate::Error::File) if reading the input fails.
     pub fn advance(&mut self) -> Result<Found> {
         if self.is_inside {
             self.read_to_end(None)?;
@@ -59,7 +59,8 @@ impl Lines {
         self.number
     }
 
-    /// Reads up to the line's end: into the buffer if there is a limit, else into nothing.
+    /// Reads up to the end of the line. Without a limit, the bytes are dropped; otherwise, they are
+    /// added to the buffer.
     fn read_to_end(&mut self, longest: Option<usize>) -> Result<Read> {
         let mut read = Read::Nothing;
         loop {
@@ -70,7 +71,7 @@ impl Lines {
             let end = memchr::memchr(b'\n', bytes);
             let part = &bytes[..end.unwrap_or(bytes.len())];
             if let Some(longest) = longest {
-                // One byte more, for the `\r` of a line end.
+                // Allow one more byte for the `\r` of a line end.
                 let most = longest.saturating_add(1);
                 if part.len() > most - self.buffer.len() {
                     return Ok(Read::Refused(too_long(longest)));
@@ -92,13 +93,13 @@ impl Lines {
     }
 }
 
-/// What was read of a line.
+/// The result of reading a line.
 enum Read {
     Nothing,
     Line {
         is_ended: bool,
     },
-    /// It cannot be held, and why. Its rest is still to come.
+    /// The line cannot be held, for this reason. The rest of it is unread.
     Refused(String),
 }
 
@@ -167,7 +168,7 @@ mod tests {
     fn compressed_lines_are_the_lines_that_were_compressed() {
         let text = gzip(b"\xef\xbb\xbfa\nb\r\n");
         assert_eq!(lines(&text, 9), [whole(b"a"), whole(b"b")]);
-        // Two files one after another are one.
+        // Two concatenated gzip files are one input.
         assert_eq!(lines(&[gzip(b"a\nb"), gzip(b"c\n")].concat(), 9), [whole(b"a"), whole(b"bc")]);
     }
 

@@ -1,18 +1,19 @@
-//! Reading text that somebody else wrote: words, tables, traces, scripts of the shell.
+//! Reads text from outside: words, tables, traces, scripts of the shell.
 //!
-//! Every reader of text inputs is made of these pieces, so that all of them hold to the same rules.
+//! All readers of text are built from these parts, so all of them follow the same rules.
 //!
 //! - `-` is standard input.
-//! - A byte-order mark of UTF-8 is dropped. UTF-16 and UTF-32 are refused by name.
-//! - Gzip is decompressed. Other compressed files are refused, and the error says how to decompress
+//! - A byte-order mark of UTF-8 is dropped. UTF-16 and UTF-32 are rejected, and the error names
 //!   them.
-//! - A line ends with `\n` or `\r\n`, which are no part of it. A lone `\r` is data.
-//! - A line has at most so many bytes ([`MAX_LINE_LEN`] unless told otherwise). Its memory is asked
-//!   for fallibly, so that no line ends the process.
-//! - A line with a NUL byte comes from a binary file, and is refused.
+//! - Gzip is decompressed. Other compressed files are rejected, and the error says how to
+//!   decompress them.
+//! - A line ends with `\n` or `\r\n`, which are not part of the line. A lone `\r` is data.
+//! - The length of a line is limited, by default to [`MAX_LINE_LEN`]. Memory for it is allocated
+//!   fallibly, so no line can abort the process.
+//! - A line with a NUL byte is rejected, because it comes from a binary file.
 //!
-//! `leading` looks at an input's first bytes · `lines` reads lines · `records` reads
-//! comma-separated values.
+//! `leading` detects the kind of an input, `lines` reads lines, and `records` reads comma-separated
+//! values.
 
 mod leading;
 mod lines;
@@ -29,24 +30,24 @@ pub use self::lines::Lines;
 pub use self::records::Records;
 use crate::error::{Error, Result};
 
-/// The longest line, bytes, unless another limit is given: 64 MiB.
+/// Default limit of the length of a line in bytes: 64 MiB.
 pub const MAX_LINE_LEN: usize = 64 << 20;
 
-/// Bytes that are read at once.
+/// Size of the read buffer in bytes.
 const BUFFER: usize = 1 << 18;
 
-/// What a reader found.
+/// The result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A line or a record.
+    /// A complete line or record.
     Whole,
-    /// A line or a record that cannot be taken, and why. The next one may be good.
+    /// A malformed line or record, and the reason. The next one may be good.
     Malformed(String),
     /// The end of the input.
     End,
 }
 
-/// A text input, past its byte-order mark and decompressed.
+/// A text input, after decompression and without a byte-order mark.
 pub struct Input {
     path: PathBuf,
     reader: Box<dyn BufRead>,
@@ -67,13 +68,13 @@ impl Input {
         Self::new(path, source(path)?.0)
     }
 
-    /// Begins to read what [`source`] opened. The path is for errors only.
+    /// Starts to read what [`source`] opened. The path is only used in errors.
     ///
-    /// No byte is waited for that is not needed to tell what the input is: a program that writes a
-    /// line gets its answer.
+    /// Reads only as many bytes as needed to detect the kind of the input, and waits for no more.
+    /// So a program that writes a single line gets its answer.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read, [`Error::Line`] if it is no text that can be read.
+    /// [`Error::File`] if the input cannot be read, and [`Error::Line`] if it is not readable text.
     pub fn new(path: &Path, source: Box<dyn Read>) -> Result<Self> {
         let source = Ended { source, is_ended: false };
         let (leading, reader) = look(path, Box::new(BufReader::with_capacity(BUFFER, source)))?;
@@ -94,10 +95,11 @@ impl Input {
         Ok(Self { path: path.to_owned(), reader })
     }
 
-    /// Reads the whole of it as UTF-8 text.
+    /// Reads the whole input as UTF-8 text.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read, [`Error::Line`] for a line that is binary or no UTF-8.
+    /// [`Error::File`] if the input cannot be read, and [`Error::Line`] for a line that is binary
+    /// or not UTF-8.
     pub fn text(mut self) -> Result<String> {
         let mut bytes = Vec::new();
         let read = self.reader.read_to_end(&mut bytes);
@@ -118,25 +120,26 @@ impl Input {
         Ok(String::from_utf8(bytes).expect("it was checked"))
     }
 
-    /// Reads it by lines, none of which may be longer than `longest` bytes.
+    /// Reads the input by lines of at most `longest` bytes.
     #[must_use]
     pub fn lines(self, longest: usize) -> Lines {
         Lines::new(self, longest)
     }
 
-    /// Reads it as comma-separated values, of which no record may be longer than `longest` bytes.
+    /// Reads the input as comma-separated values, in records of at most `longest` bytes.
     #[must_use]
     pub fn records(self, longest: usize) -> Records {
         Records::new(self, longest)
     }
 
-    /// Returns the next bytes, none at the end.
+    /// Returns the next bytes, or none at the end of the input.
     fn fill(&mut self) -> Result<&[u8]> {
         loop {
             match self.reader.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::unreadable(&self.path, error)),
-                // Asked again because a borrow cannot be returned from a loop; the bytes are there.
+                // The buffer is filled. Return it after the loop, because the borrow checker
+                // rejects a return of the borrow from here.
                 Ok(_) => break,
             }
         }
@@ -144,11 +147,11 @@ impl Input {
     }
 }
 
-/// Opens what a path names, standard input if it is `-`: the bytes as they are, and how many there
-/// are in a regular file.
+/// Opens the file at a path, or standard input if the path is `-`. Returns its raw bytes and, for a
+/// regular file, its length.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be opened.
+/// [`Error::File`] if the file cannot be opened.
 pub fn source(path: &Path) -> Result<(Box<dyn Read>, Option<u64>)> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin().lock()), None));
@@ -160,8 +163,8 @@ pub fn source(path: &Path) -> Result<(Box<dyn Read>, Option<u64>)> {
     Ok((Box::new(file), length))
 }
 
-/// Looks at the first bytes: what they say, and the reader past a byte-order mark and before
-/// everything else.
+/// Detects the kind of an input. Returns the kind, and a reader of the input without a byte-order
+/// mark.
 fn look(path: &Path, mut reader: Box<dyn BufRead>) -> Result<(Leading, Box<dyn BufRead>)> {
     let (leading, mut bytes) =
         Leading::read(&mut reader).map_err(|error| Error::unreadable(path, error))?;
@@ -191,13 +194,13 @@ fn look(path: &Path, mut reader: Box<dyn BufRead>) -> Result<(Leading, Box<dyn B
     ))
 }
 
-/// Returns an input that is refused as a whole.
+/// Returns the error that rejects a whole input.
 fn refused(path: &Path, reason: String) -> Error {
     Error::Line { path: path.to_owned(), line: 1, reason }
 }
 
-/// A source whose end is final. At a terminal, a read after the end of the input waits for more of
-/// it.
+/// A source that stays at its end. At a terminal, a read after the end of the input would wait for
+/// more input.
 struct Ended {
     source: Box<dyn Read>,
     is_ended: bool,
@@ -214,8 +217,8 @@ impl Read for Ended {
     }
 }
 
-/// Gzip members up to the end, whose errors say that it is gzip. Zeros behind a member pad it, as
-/// on a tape.
+/// Decompresses all gzip members of an input. Its errors mention gzip. Zeros after a member are
+/// padding, as on a tape, and are skipped.
 struct Unpacked<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Unpacked<R> {
@@ -258,7 +261,8 @@ impl<R: BufRead> Read for Unpacked<R> {
     }
 }
 
-/// Asks fallibly for room for `more` bytes, at least doubling, but for no more than `most` in all.
+/// Reserves space for `more` bytes fallibly. At least doubles the capacity, but not beyond `most`
+/// bytes in total.
 fn reserve(buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), String> {
     let needed = buffer.len() + more;
     if needed <= buffer.capacity() {
@@ -270,12 +274,13 @@ fn reserve(buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), String>
         .map_err(|_| format!("longer than {} bytes: there is no memory for more", buffer.len()))
 }
 
-/// Returns why a line or record of more than `longest` bytes is not taken.
+/// Returns the reason why a line or record of more than `longest` bytes is rejected.
 fn too_long(longest: usize) -> String {
     format!("longer than {longest} bytes, the longest that is taken")
 }
 
-/// Returns why a line or record that has a NUL byte is not taken; `None` if it has none.
+/// Returns the reason why a line or record with a NUL byte is rejected, or `None` without such a
+/// byte.
 fn binary(bytes: &[u8]) -> Option<String> {
     let at = memchr::memchr(0, bytes)?;
     Some(format!("byte {} is NUL: this is a binary file, not text", at + 1))

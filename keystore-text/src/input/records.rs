@@ -1,37 +1,38 @@
-//! Records of comma-separated values, as RFC 4180 has them.
+//! Reads records of comma-separated values as defined by RFC 4180.
 //!
-//! The parsers of the csv crate take broken quoting for data, and a lone `\r` for a line end, and
-//! do not say so. So the parser is here. It works on a buffer that holds the record as it is
-//! written: if the record proves malformed, its other lines are read again from there, each as the
-//! begin of a record.
+//! The parsers of the csv crate silently accept malformed quotes as data, and a lone `\r` as a line
+//! end. So this file has its own parser. Its buffer holds the record as written. If the record is
+//! malformed, the parser reads the other lines of the record again from the buffer, each as the
+//! start of a new record.
 //!
-//! No byte is looked at more than a few times. A quote may only open or close a column or be
-//! doubled, so a line that leaves a quote open cannot do so again inside of one that is open: there
-//! it closes it, or is malformed.
+//! No byte is scanned more than a few times. Each quote switches between the inside and the outside
+//! of a quoted column, and a doubled quote does so twice. So a line that leaves a quote open has an
+//! odd number of quotes. If a scan reaches such a line while a quote is open, the line closes that
+//! quote or is malformed, and the scan ends there. So long scans do not overlap.
 
 use std::ops::Range;
 
 use super::{Found, Input, binary, reserve, too_long};
 use crate::error::Result;
 
-/// The most columns of a record.
+/// Maximum number of columns in a record.
 const MAX_COLUMNS: usize = 4096;
 
-/// Reads records, each into the same buffer, and counts lines.
+/// Reads records into one buffer and counts lines.
 pub struct Records {
     input: Input,
     longest: usize,
-    /// The record's lines, and behind them those that are to be read again.
+    /// Lines of the record, followed by the lines to read again.
     buffer: Vec<u8>,
-    /// Where in `buffer` the record begins.
+    /// Start of the record in `buffer`.
     start: usize,
-    /// Where in `buffer` the record's last line ends.
+    /// End of the record's last line in `buffer`.
     end: usize,
-    /// Where the columns are, from the record's begin.
+    /// Columns, relative to the start of the record.
     columns: Vec<Range<usize>>,
     line: usize,
     lines: usize,
-    /// Whether the rest of the line before has still to be passed over.
+    /// Whether the rest of the previous line must be skipped first.
     is_inside: bool,
 }
 
@@ -59,13 +60,13 @@ impl Records {
         }
     }
 
-    /// Reads the next record. Empty lines are none.
+    /// Reads the next record. Empty lines are skipped.
     ///
-    /// After a record whose quotes are broken, or that is too long, the next one begins at the line
-    /// behind the one in which that record began: only this line is lost.
+    /// If a record has malformed quotes or is too long, only its first line is lost. The next
+    /// record starts at the line after it.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File) if the input cannot be read further.
+    /// [`Error::File`](crate::Error::File) if reading the input fails.
     pub fn advance(&mut self) -> Result<Found> {
         if self.is_inside {
             self.skip_line()?;
@@ -115,13 +116,13 @@ impl Records {
         self.columns.len()
     }
 
-    /// Returns whether there is no column: before the first record.
+    /// Returns whether there are no columns, as before the first record.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// Returns the column at a position, from 0.
+    /// Returns the column at an index, from 0.
     #[must_use]
     pub fn get(&self, column: usize) -> Option<&[u8]> {
         let range = self.columns.get(column)?;
@@ -133,20 +134,20 @@ impl Records {
         (0..self.columns.len()).filter_map(|column| self.get(column))
     }
 
-    /// Returns the number of the line in which the record begins, from 1.
+    /// Returns the number of the record's first line, from 1.
     #[must_use]
     pub const fn line(&self) -> usize {
         self.line
     }
 
-    /// Returns the number of lines that are lost if the record is not taken: all of a whole record,
-    /// and the first of one whose other lines are read again.
+    /// Returns the number of lines that are lost if the record is skipped. This is all lines of a
+    /// complete record, but only the first line of a record whose other lines are read again.
     #[must_use]
     pub const fn lines(&self) -> usize {
         self.lines
     }
 
-    /// Begins a record behind the one before.
+    /// Starts a record after the previous one.
     fn begin(&mut self) {
         self.line += self.lines;
         self.lines = 0;
@@ -154,7 +155,8 @@ impl Records {
         self.columns.clear();
     }
 
-    /// Takes one more line into the record. Returns whether there is one, or why it cannot be held.
+    /// Adds one more line to the record. Returns whether there was one, or the reason why it cannot
+    /// be held.
     fn take_line(&mut self) -> Result<Result<bool, String>> {
         if let Some(length) = memchr::memchr(b'\n', &self.buffer[self.end..]) {
             self.end += length + 1;
@@ -163,7 +165,7 @@ impl Records {
         self.buffer.drain(..self.start);
         self.end -= self.start;
         self.start = 0;
-        // Two bytes more, for the line end.
+        // Allow two more bytes for the line end.
         let most = self.longest.saturating_add(2);
         loop {
             let bytes = self.input.fill()?;
@@ -186,11 +188,11 @@ impl Records {
         }
     }
 
-    /// Gives up the record's first line, of `first` bytes, and leaves the others to be read again.
+    /// Rejects the record's first line, of `first` bytes. The other lines will be read again.
     fn give_up(&mut self, first: usize, reason: String) -> Found {
         self.columns.clear();
         if self.lines == 0 {
-            // Not even that line can be held.
+            // Even the first line is too long for the buffer.
             self.buffer.clear();
             self.start = 0;
             self.is_inside = true;
@@ -200,7 +202,7 @@ impl Records {
         Found::Malformed(reason)
     }
 
-    /// Passes over the rest of a line that cannot be held.
+    /// Skips the rest of a line that cannot be held.
     fn skip_line(&mut self) -> Result<()> {
         self.is_inside = false;
         loop {
@@ -213,14 +215,14 @@ impl Records {
         }
     }
 
-    /// Drops the quotes around the columns, and one of each two inside of them.
+    /// Removes the quotes around columns, and one of each pair of quotes inside them.
     fn unquote(&mut self) {
         for column in &mut self.columns {
             let text = &mut self.buffer[self.start..][column.clone()];
             if text.first() != Some(&b'"') {
                 continue;
             }
-            // Each part ends with a quote: the first of two, or the one that closes.
+            // Each part ends with a quote, which is the first of a pair or the closing one.
             let (mut read, mut written) = (1, 0);
             while let Some(length) = memchr::memchr(b'"', &text[read..]) {
                 let part = length + usize::from(read + length + 1 < text.len());
@@ -233,8 +235,8 @@ impl Records {
     }
 }
 
-/// Finds the columns of a record in its `text` as far as it is known, from a byte on: whether the
-/// record is complete. A quote that is open goes on in the next line.
+/// Finds the columns of a record, whose known part is `text`, from the byte `from` on. Returns
+/// whether the record is complete. A column with an open quote continues in the next line.
 fn scan(
     text: &[u8],
     from: usize,
@@ -345,7 +347,8 @@ mod tests {
         let unclosed = Err("a quote is opened and never closed".to_owned());
         let all = records(b"a,b\nc,\"d\n\ne,f\ng,\"h\"\"\"\n", 99);
         assert_eq!(all[0], record(&["a", "b"], 1));
-        // The quote in line 5 closes the one in line 2, and what follows it is no column.
+        // The quote in line 5 closes the quote of line 2. No comma follows it, so the record is
+        // malformed.
         assert_eq!((all[1].0.is_err(), all[1].1), (true, 2));
         assert_eq!(all[2..], [record(&["e", "f"], 4), record(&["g", "h\""], 5)]);
         assert_eq!(

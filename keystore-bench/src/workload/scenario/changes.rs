@@ -1,27 +1,28 @@
-//! What was changed in a scenario since its suite was read, said in its name and description.
+//! Describes the changes to a scenario, made after its suite was read, in its name and description.
 
 use super::{Length, Scenario, file_name};
 use crate::format::digits_grouped;
 use crate::workload::keys::MAX_KEYS;
 
 impl Scenario {
-    /// Remembers the scenario as its suite has it, before the first change.
+    /// Saves a copy of the scenario as written in its suite. Call this before the first change.
     pub fn keep_as_written(&mut self) {
         if self.as_written.is_none() {
             self.as_written = Some(Box::new(self.clone()));
         }
     }
 
-    /// Says in the name and in the description what was changed since
-    /// [`keep_as_written`](Self::keep_as_written), and forgets how the scenario was written.
+    /// Adds the changes since [`keep_as_written`](Self::keep_as_written) to the name and the
+    /// description. Discards the saved copy.
     ///
-    /// A name such as `grow to 1M` promises something. If the keys, their number, the sizes, the
-    /// batch or the operations are others, the name ends with what they are: `grow to 1M [3 keys of
-    /// words.txt]`.
+    /// A name such as `grow to 1M` makes a promise. If the keys, their number, the sizes, the batch
+    /// or the operations have changed, the actual values are added to the name:
+    /// `grow to 1M [3 keys of words.txt]`.
     pub fn describe_changes(&mut self) {
         let Some(written) = self.as_written.take() else { return };
         let mut named = Vec::new();
-        // A scenario that asks for as many keys as there can be takes all of a file or a trace.
+        // A scenario with the maximum number of keys takes all keys of a file or a trace, so its
+        // number of keys is not a change.
         let fewer = written.keys != self.keys && written.keys != MAX_KEYS;
         let file = self.keys_from.as_ref().filter(|_| self.keys_from != written.keys_from);
         let keys = digits_grouped(self.keys as u64);

@@ -1,9 +1,9 @@
-//! What is asked of a store: a mix of operations over a key distribution, for so many threads, keys
-//! and bytes.
+//! Defines a scenario: a mix of operations over a key distribution, for a number of threads and
+//! keys and for given sizes.
 //!
-//! A scenario is data: it is read from a TOML file, and kept with the results, so anyone who has
-//! either can run it again. [`Suite`](crate::Suite) reads files of them; [`Scenario::draw`] turns
-//! one into the operations of each thread.
+//! A scenario is data. It is read from a TOML file and stored with the results, so anyone who has
+//! either can run it again. [`Suite`](crate::Suite) reads files of scenarios. [`Scenario::draw`]
+//! turns a scenario into the operations of each thread.
 
 mod changes;
 mod validate;
@@ -19,96 +19,95 @@ use crate::workload::distribution::KeyDistribution;
 use crate::workload::operation::Mix;
 use crate::workload::size::Size;
 
-/// The most threads of a scenario.
+/// Maximum number of threads in a scenario.
 pub const MAX_THREADS: usize = 4096;
 
-/// The most keys of one batch.
+/// Maximum number of keys in a batch.
 pub const MAX_BATCH: usize = 4096;
 
-/// The most operations that a scenario draws where it cannot go through them again.
+/// Maximum number of operations in a scenario that cannot repeat its drawn operations.
 pub(crate) const MAX_DRAWN: u64 = 1 << 28;
 
-/// A scenario.
+/// A load on a store, as described by a suite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Its name, by which reports and the command line know it.
+    /// Name of the scenario in reports and on the command line.
     pub name: String,
-    /// One sentence on what it stands for.
+    /// One sentence that describes the scenario.
     #[serde(default)]
     pub about: String,
-    /// The shares of the operations. A [`trace`](Self::trace) has its own.
+    /// Shares of the operations. A [`trace`](Self::trace) contains its own operations.
     #[serde(default)]
     pub mix: Mix,
-    /// Which keys they take.
+    /// Distribution of keys over the operations.
     #[serde(default)]
     pub distribution: KeyDistribution,
-    /// The share of the keys that the store holds at the start, from 0 (it is empty) to 1 (it holds
-    /// all).
+    /// Share of the keys that the store holds at the start, from 0 (empty) to 1 (all keys).
     #[serde(default = "whole")]
     pub preload: f64,
-    /// How long it runs.
+    /// Length of a run.
     #[serde(default)]
     pub length: Length,
-    /// Seconds that the threads run before the clock does, on the same operations.
+    /// Warm-up time in seconds. The threads run the same operations before the clock starts.
     #[serde(default)]
     pub warm_up: f64,
-    /// Operations a second, over all threads, where they come at a fixed rate. Without it, each
-    /// follows upon the last.
+    /// Fixed rate in operations per second, over all threads. Without it, each operation starts
+    /// when the last one has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// The numbers of threads to run it with, one run for each. A number that is given twice counts
+    /// Numbers of threads. The scenario runs once with each. A number that is given twice counts
     /// once.
     #[serde(default = "one_thread", deserialize_with = "each_once")]
     pub threads: Vec<usize>,
-    /// The number of distinct keys. A file or a trace that has fewer gives what it has.
+    /// Number of distinct keys. A file or a trace with fewer keys supplies all that it has.
     #[serde(default = "default_keys")]
     pub keys: usize,
-    /// Bytes of each key that is made.
+    /// Size of each generated key in bytes.
     #[serde(default = "default_key_size")]
     pub key_size: Size,
-    /// A file whose lines are the keys, in place of made ones.
+    /// File whose lines are the keys. Without it, keys are generated.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "crate::workload::path::text_if_some"
     )]
     pub keys_from: Option<PathBuf>,
-    /// A file of recorded operations, which are replayed: it gives operations, keys and the sizes
-    /// of values.
+    /// File of recorded operations to replay. It supplies the operations, the keys and the sizes of
+    /// values.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         serialize_with = "crate::workload::path::text_if_some"
     )]
     pub trace: Option<PathBuf>,
-    /// Bytes of each value.
+    /// Size of each value in bytes.
     #[serde(default = "default_value_size")]
     pub value_size: Size,
-    /// Keys of one batch.
+    /// Number of keys in a batch.
     #[serde(default = "default_batch")]
     pub batch: usize,
-    /// One call in so many is timed by itself.
+    /// Sampling interval of latency: one call in this many is timed individually.
     #[serde(default = "default_time_every")]
     pub time_every: u32,
-    /// Milliseconds of each slice of a time line; no time line is kept without it.
+    /// Length of a time slice in milliseconds. Without it, no time line is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline_ms: Option<u32>,
-    /// How often it is measured; as often as everything else where it does not say.
+    /// Number of rounds. Without it, the number of the suite applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
     /// Number of threads that use the store once, all alive at the same time, and end. The scenario
-    /// is measured before them and after them.
+    /// is measured before and after this burst.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<usize>,
-    /// What the store is opened with.
+    /// Configuration of the store.
     #[serde(default)]
     pub config: Config,
-    /// Where the random numbers begin. One seed, one sequence of operations.
+    /// Seed of the random numbers. The same seed gives the same operations.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// The scenario as its suite has it, if something was changed since. [`Plan`](crate::Plan) says
-    /// the difference in the name, see [`describe_changes`](Self::describe_changes).
+    /// The scenario as written in its suite, if it was changed since. [`Plan`](crate::Plan) adds
+    /// the changes to the name, see [`describe_changes`](Self::describe_changes).
     #[serde(skip)]
     pub as_written: Option<Box<Self>>,
 }
@@ -158,7 +157,7 @@ const fn default_seed() -> u64 {
 }
 
 impl Default for Scenario {
-    /// Lookups of 100,000 keys, each as often as any other, on one thread.
+    /// Returns a scenario of uniform lookups in 100,000 keys, on one thread.
     fn default() -> Self {
         Self {
             name: "default".to_owned(),
@@ -187,13 +186,13 @@ impl Default for Scenario {
     }
 }
 
-/// How long a run takes. In a file: `{ seconds = 0.5 }` or `{ operations = 100000 }`.
+/// The length of a run. In a file: `{ seconds = 0.5 }` or `{ operations = 100000 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Length {
-    /// This many operations, over all threads.
+    /// Number of operations, over all threads.
     Operations(u64),
-    /// This many seconds.
+    /// Number of seconds.
     Seconds(f64),
     /// Every operation of the trace, once.
     Once,
@@ -217,14 +216,14 @@ impl Default for Length {
 }
 
 impl Scenario {
-    /// Changes the numbers of threads: rising, each once.
+    /// Changes the numbers of threads. They are sorted, and each counts once.
     pub fn set_threads(&mut self, threads: &[usize]) {
         self.threads = threads.to_vec();
         self.threads.sort_unstable();
         keep_each_once(&mut self.threads);
     }
 
-    /// Changes the number of keys. A scenario that takes each key once still does.
+    /// Changes the number of keys. A scenario that takes each key once still does so afterwards.
     pub fn set_keys(&mut self, keys: usize) {
         if self.length == Length::Operations(self.keys as u64) {
             self.length = Length::Operations(keys as u64);
@@ -232,13 +231,13 @@ impl Scenario {
         self.keys = keys;
     }
 
-    /// Returns how many of the keys the store holds at the start: the first ones.
+    /// Returns the number of keys that the store holds at the start. These are the first keys.
     #[must_use]
     pub fn loaded_keys(&self) -> usize {
         (self.keys as f64 * self.preload).round() as usize
     }
 
-    /// Returns whether the store keeps what it held at the start.
+    /// Returns whether no operation changes the content of the store.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         let Mix {
@@ -254,8 +253,8 @@ impl Scenario {
         u32::from(get) + u32::from(get_many) == 100
     }
 
-    /// Returns whether every get must find its key: all are there from the start, and none is ever
-    /// removed.
+    /// Returns whether every lookup must find its key, because all keys are loaded at the start and
+    /// none is removed.
     #[must_use]
     pub fn always_hits(&self) -> bool {
         self.trace.is_none()
@@ -264,8 +263,8 @@ impl Scenario {
             && self.mix.delete_many == 0
     }
 
-    /// Returns whether an empty store is given each of its keys once, one after another, and
-    /// nothing else.
+    /// Returns whether the scenario writes each key once to an empty store, one after another, and
+    /// does nothing else.
     #[must_use]
     pub fn grows(&self) -> bool {
         self.trace.is_none()
@@ -275,19 +274,19 @@ impl Scenario {
             && self.length == Length::Operations(self.keys as u64)
     }
 
-    /// Returns whether each operation inserts a key that is not there yet.
+    /// Returns whether each operation inserts a key that is absent.
     pub(crate) fn inserts_each_key_once(&self) -> bool {
         self.grows() && self.mix.insert == 100
     }
 
-    /// Returns whether any operation looks a key up. A trace may.
+    /// Returns whether any operation may look up a key. A trace may contain lookups.
     #[must_use]
     pub fn looks_up(&self) -> bool {
         self.trace.is_some() || self.mix.get + self.mix.get_many > 0
     }
 }
 
-/// Returns the last part of a path, with nothing in it that a terminal would obey.
+/// Returns the last part of a path, with characters escaped that could control a terminal.
 #[must_use]
 pub fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();

@@ -1,4 +1,4 @@
-//! What makes a scenario one that can run.
+//! Validates a scenario.
 
 use keystore::{MAX_KEY_LEN, MAX_VALUE_LEN};
 use keystore_verify::value::MIN_VALUE_SIZE;
@@ -9,11 +9,10 @@ use crate::workload::distribution::KeyDistribution;
 use crate::workload::keys::{Keys, MAX_KEYS};
 
 impl Scenario {
-    /// Checks every field.
+    /// Validates every field.
     ///
     /// # Errors
-    /// [`Error::Scenario`] names the first field that is outside its limits, its value and the
-    /// limit.
+    /// [`Error::Scenario`] with the first invalid field, its value and the limit.
     pub fn validate(&self) -> Result<()> {
         match self.fault() {
             None => Ok(()),
@@ -23,7 +22,7 @@ impl Scenario {
         }
     }
 
-    /// Returns the first field that is wrong, what it is, and what it must be.
+    /// Returns the first invalid field, its value, and what it must be.
     fn fault(&self) -> Option<(&'static str, String, String)> {
         let fault =
             |field, value: String, expected: &str| Some((field, value, expected.to_owned()));
@@ -146,8 +145,8 @@ impl Scenario {
         fault("config", config.to_string(), "a configuration that a store can be opened with")
     }
 
-    /// Returns the first two fields that contradict each other: a report would state what did not
-    /// happen.
+    /// Returns the first field that contradicts another, its value, and what it must be. The report
+    /// of such a scenario would describe something that did not happen.
     fn contradiction(&self) -> Option<(&'static str, String, String)> {
         let shared_out = self.trace.is_some() || self.distribution == KeyDistribution::Sequential;
         let most = self.threads.iter().copied().max().unwrap_or(0);
