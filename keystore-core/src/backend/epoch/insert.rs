@@ -12,8 +12,8 @@
 //!    - If the key is pending in an earlier slot, that insertion has precedence. So resolve it
 //!      first, on behalf of its thread. Afterwards it is no longer pending, and it may have aborted
 //!      this insertion.
-//! 3. *Commit*: exchange the pending pointer for the live one. This exchange is the instant at
-//!    which the insertion takes effect.
+//! 3. *Commit*: replace the pending pointer by the live one. This exchange is the instant at which
+//!    the insertion takes effect.
 //!
 //! # Why no key is committed twice
 //!

@@ -37,7 +37,7 @@
 //! # Sources
 //!
 //! - Buckets of one cache line, bounded chains and non-blocking growth come from DLHT (arXiv
-//! 2406.09986) and CLHT (David, Guerraoui, Trigonakis, 2015).
+//!   2406.09986) and CLHT (David, Guerraoui, Trigonakis, 2015).
 //! - Completing another thread's operation from what it left in shared memory comes from the
 //!   multi-word compare-and-swap of Harris, Fraser and Pratt (2002).
 //! - Freezing buckets to copy them comes from Liu, Zhang and Spear, *Dynamic-sized nonblocking hash
@@ -350,7 +350,7 @@ where
     ) -> Result<Option<R>> {
         let (_, bucket) = self.bucket_to_read(hash, session);
         let node = Self::find(bucket, tag(hash), key, session).and_then(|(_, word)| word.node());
-        // SAFETY: live when its word was read, and the thread has been pinned since.
+        // SAFETY: the node was live when its word was read, and the thread has been pinned since.
         Ok(node.map(|node| visit(unsafe { node.value() })))
     }
 
@@ -381,7 +381,8 @@ where
             let bucket = self.bucket_to_write(hash, session)?;
             let change = if let Some((slot, word)) = Self::find(bucket, tag(hash), key, session) {
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
-                // SAFETY: live when its word was read, and the thread has been pinned since.
+                // SAFETY: the node was live when its word was read, and the thread has been pinned
+                // since.
                 let (new, change) = match decide(Some(unsafe { old.value() })) {
                     Action::Keep => {
                         on_effect(Change::Kept);
