@@ -27,11 +27,10 @@
 //!     8       0001        2        1      8 to 16     the whole bucket         end
 //! ```
 //!
-//! The next hash is the position with its bits reversed. Position 4 is 0100 and its reverse is
-//! 0010. Position 6 is 0110 and its reverse is 0110 too. The third step visits a bucket that was
-//! joined from four buckets, of which the scan has visited the first three. In that bucket, the
-//! reversed hash of 0110 is 6 and that of 1110 is 7. All other reversed hashes are less than 6, so
-//! the scan skips their entries.
+//! The next hash is the position with its bits reversed: 0010 for position 4 (0100), and 0110 for
+//! position 6 (0110). The third step visits a bucket that was joined from four buckets, of which
+//! the scan has visited the first three. In that bucket, the reversed hash of 0110 is 6 and that of
+//! 1110 is 7. All other reversed hashes are less than 6, so the scan skips their entries.
 
 /// The position of a scan, in the order of the reversed hashes.
 #[derive(Clone, Copy, Debug, Default)]
