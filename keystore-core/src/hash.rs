@@ -1,19 +1,22 @@
-//! One 64-bit hash per key, and how it is cut.
+//! The 64-bit hash of a key, and how its bits are used.
 //!
-//! A key is hashed once per operation. The low bits choose the bucket, and bits 14 to 29 are the
-//! tag that a slot keeps beside its node pointer, so that a lookup follows a pointer only if
-//! the tag agrees. The cut has a purpose: when a table with 2^k buckets doubles, an entry of
-//! bucket `b` goes to `b` or to `b + 2^k` by bit `k` of its hash, and from k = 14 on that bit
-//! stands in the tag; so a big table grows without looking at a single node. The price is that in
-//! a table of 2^k buckets the tags of one bucket agree in their lowest k - 14 bits: at 2^21
-//! buckets (10 million entries) nine bits still tell entries apart, one needless look in 100.
-//! (With the tag two bits further up, growing to a million entries takes a sixth longer, for
-//! tables of 2^14 and 2^15 buckets then look at their nodes, which no longer lie in a cache.)
+//! A key is hashed once per operation. The low bits choose the bucket. Bits 14 to 29 are the *tag*,
+//! which a slot holds beside its node pointer. A lookup follows a pointer only if its tag is equal.
 //!
-//! The hasher is a type parameter. [`DefaultHasher`] is foldhash's quality variant with a random
-//! seed for each store: fast, and good in all its bits. If an attacker chooses the keys, take
-//! [`std::hash::RandomState`] (SipHash): twice the time to hash a short key, and no known way to
-//! aim at one bucket.
+//! The position of the tag has a purpose. When a table with 2^k buckets doubles, an entry of bucket
+//! `b` goes to `b` or to `b + 2^k`, and bit `k` of its hash decides which. If k is 14 to 29, that
+//! bit is in the tag. So a large table grows without reading a node.
+//!
+//! The price is that in a table of 2^k buckets, all tags of one bucket agree in their lowest k - 14
+//! bits. With 2^21 buckets (10 million entries), nine bits of the tag still differ between entries,
+//! so that about one lookup in 100 reads a wrong node. If the tag began two bits higher, tables of
+//! 2^14 and 2^15 buckets would have to read their nodes to grow, and these nodes no longer fit into
+//! a cache. Growing to a million entries would take a sixth longer.
+//!
+//! The hasher is a type parameter. [`DefaultHasher`] is the quality variant of foldhash, with a
+//! random seed for each store. It is fast, and all its bits are good. If an attacker chooses the
+//! keys, use [`std::hash::RandomState`] (SipHash). It takes twice the time to hash a short key, but
+//! there is no known way to choose keys that fall into one bucket.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -32,8 +35,8 @@ pub struct DefaultHasher(SeedableRandomState);
 pub struct KeyHasher(<SeedableRandomState as BuildHasher>::Hasher);
 
 impl Default for DefaultHasher {
-    /// Returns a hasher with a random seed. It allocates no memory, which foldhash's own random
-    /// seed would.
+    /// Returns a hasher with a random seed. It allocates no memory, unlike foldhash's own random
+    /// seed.
     fn default() -> Self {
         static SHARED: OnceLock<SharedSeed> = OnceLock::new();
         let shared = SHARED.get_or_init(|| SharedSeed::from_u64(random()));
@@ -41,8 +44,8 @@ impl Default for DefaultHasher {
     }
 }
 
-/// Returns an unpredictable number: SipHash of no bytes, with keys that the standard library takes
-/// from the system.
+/// Returns an unpredictable number. It is the SipHash of no bytes, with keys that the standard
+/// library takes from the system.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -68,7 +71,7 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// Does not print the seed: someone who knows it can choose keys that collide.
+/// Does not print the seed, since an attacker who knows it can choose keys that collide.
 impl fmt::Debug for DefaultHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DefaultHasher")
@@ -84,8 +87,8 @@ impl fmt::Debug for KeyHasher {
 /// Returns the hash of `key`. The store uses all 64 bits, so a hasher must be good in all of them.
 #[inline]
 pub(crate) fn hash_key(hasher: &impl BuildHasher, key: &[u8]) -> u64 {
-    // `Hash for [u8]` adds a length to separate neighbours. A key is the whole input and needs
-    // none.
+    // The `Hash` implementation of `[u8]` also hashes the length, to separate the slice from the
+    // next value. A key is the whole input, so it needs no length.
     let mut state = hasher.build_hasher();
     state.write(key);
     state.finish()
@@ -103,9 +106,9 @@ pub(crate) const fn tag(hash: u64) -> u16 {
     (hash >> TAG_SHIFT) as u16
 }
 
-/// Returns true for one hash in 32. Only a write to a key with such a hash asks how many entries
-/// the table has, since the number is a sum over all threads. The choice rests on bits that choose
-/// neither the bucket nor the tag.
+/// Returns true for one hash in 32. Only a write to a key with such a hash reads the table's number
+/// of entries, since that number is a sum over all threads. This uses bits of the hash that are
+/// neither in the tag nor choose the bucket.
 #[inline]
 pub(crate) const fn samples_entries(hash: u64) -> bool {
     hash >> 59 == 0

@@ -1,7 +1,8 @@
-//! The backends, each behind the trait [`Table`](crate::table::Table).
+//! The backends. Each implements the trait [`Table`](crate::table::Table).
 //!
-//! No backend uses another's code. What several of them need is in `common`. To add a backend,
-//! write its `Table` here, and name it in [`BackendKind`](crate::BackendKind) and `open`.
+//! No backend uses another backend's code. Code that several backends need is in `common`. To add a
+//! backend, implement `Table` in a module here, and add the backend to
+//! [`BackendKind`](crate::BackendKind) and `open`.
 
 pub(crate) mod common;
 #[cfg(feature = "dashmap")]

@@ -1,13 +1,13 @@
 //! Runs a loom model over every execution within a bound. In builds with `--cfg loom` only.
 //!
 //! A model is a closure that builds the data, starts its threads, checks the result after they have
-//! ended, and returns the outcome as a line of text. The model checker loom calls it once for each
-//! execution, with another interleaving of the threads' atomic accesses or with other values that
-//! loads return. A model with fewer outcomes than expected has not tested what it claims. So the
-//! different outcomes are collected and returned.
+//! ended, and returns the outcome as a line of text. The model checker loom calls the closure once
+//! for each execution, each time with another interleaving of the threads' atomic accesses or with
+//! other values that loads return. If a model has fewer outcomes than expected, it has not tested
+//! what it claims. So the different outcomes are collected and returned.
 //!
-//! The bound limits *preemptions*: the times that a thread is stopped although it could go on. Most
-//! faults need one or two (Musuvathi and Qadeer, *Iterative context bounding*, 2007).
+//! The bound limits the number of *preemptions*. A preemption stops a thread that could still run.
+//! Most faults need only one or two (Musuvathi and Qadeer, *Iterative context bounding*, 2007).
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,19 +19,20 @@ use std::time::Instant;
 pub enum Bound {
     /// All executions.
     All,
-    /// All executions with at most so many preemptions.
+    /// All executions with at most this many preemptions.
     Preemptions(usize),
-    /// The first so many thousand executions with at most one preemption, in loom's order. For a
-    /// model with too many executions to run them all.
+    /// The first executions with at most one preemption, in loom's order. The number is in
+    /// thousands. This is for models with too many executions to run all of them.
     Thousand(usize),
 }
 use Bound::*;
 
-/// Name of the environment variable that asks for the thorough bound.
+/// Name of the environment variable that selects the thorough bound.
 const THOROUGH: &str = "KEYSTORE_MODELS_THOROUGH";
 
-/// Runs `execute` for every execution within the bound and prints their number. The first of
-/// `bounds` is the short one, the second the thorough one. Returns the different outcomes.
+/// Runs `execute` for every execution within the bound, and prints the number of executions. The
+/// first of `bounds` is the short bound, and the second the thorough bound. Returns the different
+/// outcomes.
 pub fn explore(
     name: &str,
     bounds: [Bound; 2],

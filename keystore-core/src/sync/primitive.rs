@@ -1,26 +1,26 @@
 //! Atomics that a model checker can replace.
 //!
-//! In ordinary builds, the atomics of this module are the standard library's, and [`access`] does
-//! nothing. In builds with `--cfg loom`, they are the atomics of [loom](https://docs.rs/loom). loom
-//! runs a model again and again, each time with another interleaving of its threads and another
-//! choice among the values that a load may return under the language's memory model. So the checked
-//! code is the shipped code: the protocols of the lock-free table take their atomics from here, and
-//! only the number of slots in a bucket differs.
+//! In ordinary builds, the atomics of this module are those of the standard library, and [`access`]
+//! does nothing. In builds with `--cfg loom`, they are the atomics of [loom](https://docs.rs/loom).
+//! loom runs a model many times, each time with another interleaving of its threads, or with
+//! another choice among the values that a load may return under the memory model of Rust. The
+//! protocols of the lock-free table take their atomics from this module. So the checked code is the
+//! shipped code, except that a bucket has fewer slots.
 //!
 //! # Sequential consistency
 //!
-//! loom treats a sequentially consistent access as one that acquires and releases; only a fence is
-//! sequentially consistent to it. So under loom such a load is a fence and then the weaker load.
-//! This is also how compilers translate it for processors without an instruction of that kind. The
-//! fence is left out if the last write of the thread was not sequentially consistent: other threads
-//! may see such a write after a later load. So a protocol that needs both accesses to be
-//! sequentially consistent, and makes only one so, fails its model.
+//! loom treats a sequentially consistent access as an access that only acquires and releases. It
+//! supports sequential consistency only for fences. So under loom, this module turns such an access
+//! into a fence and a weaker access. This is also how compilers translate it for processors without
+//! such an instruction. The fence is left out if the thread's last write was not sequentially
+//! consistent, since other threads may see that write after a later load. So if a protocol needs
+//! two sequentially consistent accesses but only one of them is, its model fails.
 //!
 //! # Nodes
 //!
-//! Nodes are plain memory, which loom does not see. [`access`] tells loom when a node is written,
-//! read and freed. A read without a write that happens before it, and a use after the node was
-//! freed, then fail the model.
+//! Nodes are plain memory, which loom does not track. [`access`] tells loom when a node is written,
+//! read and freed. So a model fails if a node is read without a write that happens before the read,
+//! or is used after it was freed.
 
 pub(crate) use self::checked::access;
 #[cfg(feature = "epoch")]
@@ -59,7 +59,7 @@ mod checked {
         use loom::sync::atomic::{self, Ordering::*};
 
         thread_local! {
-            // All threads of a model run on one thread of the system.
+            // All threads of a model run on one thread of the system, so they share this variable.
             static THREADS: Cell<usize> = const { Cell::new(1) };
         }
 
@@ -82,14 +82,15 @@ mod checked {
             THREAD.with(|number| number.set(thread));
         }
 
-        /// What makes loom see that a load and a write of two threads could come in either order.
+        /// Counters that make loom try both orders of a load and a write by two threads.
         ///
-        /// loom keeps of an atomic only the last access, and if that is a load by the thread
-        /// that writes next, as it is wherever a thread looks and then exchanges, it does not see
-        /// that the load of another thread before could come after the write (its issues 166 and
-        /// 392). So each load also counts in a number of its thread's own, and each write in those
-        /// of all other threads: relaxed, so that nothing is ordered by it, and read-modify-write,
-        /// so that there is but one value to read.
+        /// loom remembers only the last access to each atomic. Suppose that thread 1 loads the
+        /// atomic, and then thread 2 loads and writes it, as in a load followed by an exchange.
+        /// When thread 2 writes, the last access is its own load. So loom does not notice that the
+        /// load of thread 1 could also come after the write (loom's issues 166 and 392). To fix
+        /// this, each load also increments a counter of its own thread, and each write increments
+        /// the counters of all other threads. These increments are relaxed, so they order nothing.
+        /// They are read-modify-writes, so there is only one value that each can read.
         #[derive(Debug)]
         struct Turns(Box<[atomic::AtomicUsize]>);
 
@@ -110,7 +111,7 @@ mod checked {
             }
         }
 
-        /// One of loom's atomics, with the counters that loom needs besides.
+        /// One of loom's atomics, with the counters that loom also needs.
         #[derive(Debug)]
         pub(crate) struct Atomic<A> {
             atomic: A,
@@ -186,7 +187,8 @@ mod checked {
             }
         }
 
-        /// Sequentially consistent accesses are a fence and a weaker access: see the module's page.
+        /// A sequentially consistent access is a fence and a weaker access. The module's
+        /// documentation says why.
         impl AtomicU64 {
             pub(crate) fn new(value: u64) -> Self {
                 Self::of(atomic::AtomicU64::new(value))
@@ -246,7 +248,7 @@ mod checked {
         use loom::cell::UnsafeCell;
 
         thread_local! {
-            // All threads of a model run on one thread of the system.
+            // All threads of a model run on one thread of the system, so they share this variable.
             static BLOCKS: RefCell<HashMap<usize, UnsafeCell<()>>> = RefCell::default();
         }
 

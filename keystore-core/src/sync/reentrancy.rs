@@ -1,19 +1,20 @@
-//! Closures that call the store, and why no such call deadlocks.
+//! Rules for closures that call a store, which ensure that such a call never deadlocks.
 //!
-//! *Locks.* A caller's closure runs while the thread holds a bucket's lock, in a locked backend.
-//! If the closure calls a store and that call waited for a lock, two threads could wait for each
-//! other, or one for itself. So a thread inside such a closure never waits. It takes a lock that
-//! is free. If the lock is held, the call returns [`Error::Busy`](crate::Error::Busy). The mark
-//! belongs to the thread, not to the store, since waiting for another store could close the same
-//! circle.
+//! *Locks.* In a backend with locks, a caller's closure runs while the thread holds a bucket's
+//! lock. Suppose that the closure calls a store and that call waits for a lock. Then two threads
+//! could wait for each other, or one thread for itself. So a thread inside such a closure never
+//! waits for a lock. If the lock is free, the call takes it. If the lock is held, the call returns
+//! [`Error::Busy`](crate::Error::Busy). The mark that says "inside a closure" belongs to the thread
+//! and not to the store, since a wait for another store could cause the same deadlock.
 //!
-//! The crate's own closures call no store, and are not marked ([`Closure`]).
+//! Closures of this crate do not call a store, so they need no mark ([`Closure`]).
 //!
-//! *Retries.* The lock-free backend calls a closure again if the key was written in the meantime. A
-//! closure that writes the very key it decides about would be called without end. So that write is
-//! refused, with the same error. Writes to other keys leave their share of a resize to the write
-//! around them: to resize now could freeze the bucket of the key, and the closure would be called
-//! again.
+//! *Retries.* The lock-free backend calls a closure again if another write to the key came in
+//! between. If the closure itself wrote the key that it decides about, it would be called without
+//! end. So this write fails with the same error. A write to another key from inside the closure
+//! does not do its share of a resize, but leaves it to the write that called the closure. The
+//! reason is that a resize now could freeze the bucket of the key, and then the closure would be
+//! called again.
 
 use std::cell::Cell;
 use std::ptr;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::system_memory::allocator_has;
 
-/// Poll interval for a lock for which the thread cannot queue.
+/// Poll interval for a lock for whose queue the thread has no place.
 const POLL_INTERVAL: Duration = Duration::from_micros(100);
 
 /// Upper bound of the bytes that parking_lot allocates for a thread that waits for the first time,
@@ -37,11 +38,12 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Innermost update whose closure the thread is inside, or null.
     static DECIDING: Cell<*const ActiveUpdate> = const { Cell::new(ptr::null()) };
-    /// Shares of a resize that writes from inside closures left to the write around them.
+    /// Number of shares of a resize that writes from inside closures left to the write that called
+    /// the closure.
     static PUT_OFF: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A guard of a thread that is inside a closure.
+/// A guard that marks the thread as being inside a closure.
 struct DepthGuard;
 
 impl Drop for DepthGuard {
@@ -51,8 +53,8 @@ impl Drop for DepthGuard {
     }
 }
 
-/// Runs `closure` with this thread marked as inside a closure. The mark ends if the closure
-/// unwinds, too.
+/// Runs `closure` with this thread marked as inside a closure. The mark also ends if the closure
+/// unwinds.
 #[inline]
 pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
     DEPTH.set(DEPTH.get() + 1);
@@ -62,7 +64,7 @@ pub(crate) fn inside<R>(closure: impl FnOnce() -> R) -> R {
 
 /// Who wrote a closure: the user or this crate.
 pub(crate) trait Closure {
-    /// Returns the number of shares of a resize that the closure's own writes put off.
+    /// Returns the number of shares of a resize that the closure's writes put off, and resets it.
     fn take_put_off() -> usize;
 
     /// Runs `closure`. If it may call a store, this thread is marked as inside a closure.
@@ -117,19 +119,19 @@ impl Closure for InternalClosure {
     }
 }
 
-/// Returns whether this thread is inside a closure, and so must not wait.
+/// Returns whether this thread is inside a closure, and so must not wait for a lock.
 #[inline]
 pub(crate) fn is_inside() -> bool {
     DEPTH.get() > 0
 }
 
-/// Waits for a lock that is held. If `lock_timeout` is set, `in_time` waits for that long;
-/// otherwise `wait` waits. Returns `None` if the time was not enough, and at once if this thread is
-/// inside a closure, and so must not wait.
+/// Waits for a lock that is held. If `lock_timeout` is set, this calls `in_time`, which waits for
+/// at most that time. Otherwise it calls `wait`. Returns `None` if the time was not enough. If this
+/// thread is inside a closure, it must not wait, and this returns `None` at once.
 ///
-/// A thread that waits in parking_lot for the first time allocates memory for its place in the
-/// queue, and parking_lot cannot report a lack of memory. If there is none, the thread polls with
-/// `try_lock` instead.
+/// When a thread waits in parking_lot for the first time, parking_lot allocates memory for the
+/// thread's place in the queue. It ends the process if there is none. So if memory is short, the
+/// thread polls with `try_lock` instead.
 pub(crate) fn wait_for_lock<G>(
     lock_timeout: Option<Duration>,
     try_lock: impl Fn() -> Option<G>,
@@ -149,7 +151,8 @@ pub(crate) fn wait_for_lock<G>(
     }
 }
 
-/// Polls for a lock until it is free, or until `lock_timeout` is over if it is set.
+/// Polls for a lock until it is free. If `lock_timeout` is set, gives up after that time and
+/// returns `None`.
 #[cold]
 pub(crate) fn poll<G>(
     lock_timeout: Option<Duration>,
@@ -168,8 +171,8 @@ pub(crate) fn poll<G>(
     }
 }
 
-/// Returns the error for a lock that is held: `Busy` if the thread must not wait for it, else the
-/// time-out.
+/// Returns the error for a lock that is held: `Busy` if the thread must not wait for the lock, and
+/// `LockTimeout` otherwise.
 #[cold]
 pub(crate) fn refused(operation: &'static str, lock_timeout: Option<Duration>) -> Error {
     match lock_timeout {
@@ -181,7 +184,8 @@ pub(crate) fn refused(operation: &'static str, lock_timeout: Option<Duration>) -
 /// An update whose closure this thread is inside, linked to the update around it.
 struct ActiveUpdate {
     table: *const (),
-    /// The key, not its hash: a hasher may give another one when it is asked again.
+    /// The key itself. Its hash would not do, since a hasher may return another hash when it is
+    /// called again.
     key: *const [u8],
     outer: *const ActiveUpdate,
 }
@@ -193,8 +197,8 @@ impl Drop for ActiveUpdate {
     }
 }
 
-/// Runs `closure` with this thread marked as deciding about `key` in `table`. The mark
-/// ends with the closure, also if it unwinds.
+/// Runs `closure` with this thread marked as deciding about `key` in `table`. The mark ends when
+/// the closure returns or unwinds.
 #[inline]
 fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
     let update = ActiveUpdate { table: ptr::from_ref(table).cast(), key, outer: DECIDING.get() };
@@ -202,31 +206,32 @@ fn deciding<T, R>(table: &T, key: &[u8], closure: impl FnOnce() -> R) -> R {
     closure()
 }
 
-/// What this thread decides about in a table, in closures that have not returned.
+/// The keys of a table that the closures which this thread is inside decide about, compared with
+/// the key of a new write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deciding {
     /// No key of the table.
     Nothing,
-    /// Keys of the table, but not the one that was asked about.
+    /// One or more keys of the table, but not the key of the write.
     AnotherKey,
-    /// The key that was asked about.
+    /// The key of the write.
     ThisKey,
 }
 
-/// Returns what this thread decides about in `table`, as seen from a write to `key`. Takes time in
-/// proportion to the number of closures that the thread is inside.
+/// Returns what this thread decides about in `table`, for a write to `key`. The time is
+/// proportional to the number of closures that the thread is inside.
 #[inline]
 pub(crate) fn deciding_in<T>(table: &T, key: &[u8]) -> Deciding {
     if DECIDING.get().is_null() { Deciding::Nothing } else { nested_in(table, key) }
 }
 
-/// [`deciding_in`] for a thread that is inside a closure.
+/// Does the work of [`deciding_in`] for a thread that is inside a closure.
 #[cold]
 fn nested_in<T>(table: &T, key: &[u8]) -> Deciding {
     let mut at = DECIDING.get();
     let mut found = Deciding::Nothing;
-    // SAFETY: an update is in the list only while it lives: dropping it takes it off the list, and
-    // the innermost is dropped first.
+    // SAFETY: an update is in the list only while it is alive: dropping it removes it from the
+    // list, and the innermost update is dropped first.
     while let Some(update) = unsafe { at.as_ref() } {
         let is_table = ptr::eq(update.table, ptr::from_ref(table).cast());
         // SAFETY: `deciding` borrows the key for longer than the update is in the list.
@@ -241,7 +246,7 @@ fn nested_in<T>(table: &T, key: &[u8]) -> Deciding {
     found
 }
 
-/// Notes that a write made no share of a resize, since this thread is inside a closure.
+/// Records that a write did not do its share of a resize, since this thread is inside a closure.
 pub(crate) fn put_off() {
     PUT_OFF.set(PUT_OFF.get().saturating_add(1));
 }

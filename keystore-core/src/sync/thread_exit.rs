@@ -1,28 +1,31 @@
 //! Hooks that run when a thread ends.
 //!
-//! Stores and pools keep state for each live thread: its slot, its pin, its cached blocks. When the
-//! thread ends, other threads must get all of it. A destructor of a `thread_local!` is not enough,
-//! for two reasons:
+//! Stores and pools keep state for each live thread: its slot, its pin and its cached blocks. When
+//! the thread ends, all of this must become available to other threads. A destructor of a
+//! `thread_local!` is not enough, for two reasons:
 //!
-//! - Registering it allocates memory inside the C library, and the process ends if there is none.
-//! - A destructor that is registered late, while the thread's POSIX keys are destroyed, never runs.
+//! - Registering the destructor allocates memory inside the C library, and the process ends if
+//!   there is none.
+//! - If the destructor is registered late, while the thread's POSIX keys are destroyed, it never
+//!   runs.
 //!
-//! So on Unix this module uses a POSIX key. Setting its value either needs no memory or reports
-//! that there is none. POSIX calls the destructors of keys again, up to four rounds, if one of them
-//! sets a value. So if a store is first used in such a destructor, the next round runs the hooks.
-//! They do not run if a store is first used in the last round, by a destructor that has set its own
-//! key three times: nothing tells a thread that this is its last round.
+//! So on Unix this module uses a POSIX key. Setting the key's value either needs no memory or
+//! returns an error if there is none. If a key's destructor sets the value of a key, POSIX runs the
+//! destructors again, in up to four rounds. So if a store is first used in such a destructor, the
+//! next round runs the hooks. There is one exception: the hooks do not run if a store is first used
+//! in the last round, by a destructor that has set its own key three times. A thread has no way to
+//! find out that a round is the last one.
 //!
 //! The key's destructor is code of this library. If the library is unloaded, the key is deleted
-//! first, so threads that end later do not call code that is gone.
+//! first. So threads that end later do not call code that is no longer loaded.
 //!
-//! A crate that keeps state for each thread adds a [`Hook`] once, and calls [`arm`] whenever a
+//! A crate that keeps state for each thread adds a [`Hook`] once. It calls [`arm`] whenever a
 //! thread gets state that must be given back.
 
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// A function that runs when a thread ends, after each [`arm`].
+/// A function that runs at the end of each thread that has called [`arm`].
 #[derive(Debug)]
 pub struct Hook {
     run: fn(),
@@ -59,7 +62,7 @@ impl Hook {
     }
 }
 
-/// Runs the hooks that were added, for a thread that ends or changes its slot.
+/// Runs all hooks, for a thread that is ending or is about to change its slot.
 pub(crate) fn run_hooks() {
     let mut pointer = HOOKS.load(Ordering::Acquire);
     // SAFETY: only `add` puts hooks on the list, and they are static.
@@ -69,7 +72,7 @@ pub(crate) fn run_hooks() {
     }
 }
 
-/// Gives back everything that is kept for the calling thread.
+/// Gives back all state that is kept for the calling thread.
 fn give_back() {
     run_hooks();
     #[cfg(feature = "epoch")]
@@ -77,11 +80,11 @@ fn give_back() {
     crate::sync::thread_slot::release_slot();
 }
 
-/// Arranges that the hooks run when the calling thread ends. Costs a few instructions if the thread
-/// is armed already.
+/// Arranges that the hooks run when the calling thread ends. Costs only a few instructions if this
+/// was arranged before.
 ///
-/// Returns false if that cannot be arranged: there is no memory for it, or the thread's last round
-/// of destructors has begun. Then no state may be kept for the thread.
+/// Returns false if this cannot be arranged, because there is no memory for it or the thread's last
+/// round of destructors may have begun. Then no state may be kept for the thread.
 #[must_use]
 #[inline]
 pub fn arm() -> bool {
@@ -97,9 +100,9 @@ mod key {
 
     use libc::{pthread_key_create, pthread_key_delete, pthread_key_t, pthread_setspecific};
 
-    /// Number of rounds in which the key's destructor surely runs for a thread that sets the value
-    /// in each of them. POSIX has at least four rounds, and one may have begun before the first
-    /// value was set.
+    /// Number of rounds in which the key's destructor is certain to run if the thread sets the
+    /// value in each of them. POSIX has at least four rounds, and one may have begun before the
+    /// first value was set.
     const ROUNDS: u32 = 3;
 
     /// Value of [`KEY`] before the key is created.
@@ -107,10 +110,10 @@ mod key {
     /// Value of [`KEY`] when the library is being unloaded, or the process ends.
     const GONE: u64 = u64::MAX - 1;
 
-    /// The key, or [`NONE`] or [`GONE`].
+    /// The key, or [`NONE`], or [`GONE`].
     static KEY: AtomicU64 = AtomicU64::new(NONE);
 
-    // Neither has a destructor: registering one could end the process.
+    // Neither variable has a destructor, since registering one could end the process.
     thread_local! {
         static ARMED: Cell<bool> = const { Cell::new(false) };
         static ROUND: Cell<u32> = const { Cell::new(0) };
@@ -149,9 +152,9 @@ mod key {
             return None;
         }
         let known = KEY.compare_exchange(NONE, key.into(), Ordering::AcqRel, Ordering::Acquire);
-        // `atexit` reports if there is no memory to register the function. The key is kept only if
-        // it can be deleted when the library is unloaded. SAFETY: `unloaded` does not unwind, and
-        // is called before its code is unloaded.
+        // `atexit` returns an error if there is no memory to register the function. The key is kept
+        // only if it can be deleted when the library is unloaded. SAFETY: `unloaded` does not
+        // unwind, and is called before its code is unloaded.
         if known.is_ok() && unsafe { libc::atexit(unloaded) } != 0 {
             let _ = KEY.compare_exchange(key.into(), NONE, Ordering::AcqRel, Ordering::Relaxed);
         } else if known.is_ok() {
@@ -172,7 +175,8 @@ mod key {
         }
     }
 
-    /// Runs when a thread ends that has set its value, once for each round in which it did.
+    /// Runs at the end of a thread that has set the key's value, once for each round in which the
+    /// thread has set it.
     unsafe extern "C" fn thread_ends(_: *mut c_void) {
         ROUND.set(ROUND.get() + 1);
         ARMED.set(false);

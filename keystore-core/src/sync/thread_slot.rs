@@ -1,11 +1,12 @@
 //! Slots: a small number for each live thread.
 //!
-//! Counters and pools keep one record for each slot, so that threads do not write the same cache
-//! line. Each of the first [`OWNED`] live threads owns a slot: no other live thread has it, so the
-//! thread can write the record with a plain load and store. All other threads share a few slots.
+//! Counters and pools keep one record for each slot, so that threads do not write to the same cache
+//! line. Each of the first [`OWNED`] live threads owns a slot, which no other live thread has. So
+//! the owner can update its record with a plain load and store. All other threads share a few
+//! slots.
 //!
-//! When a thread ends, its slot passes to the next thread that needs one. This is a thread that
-//! starts, or one that shares a slot because it started while all slots were taken.
+//! When a thread ends, its slot passes to the next thread that needs one. This may be a new thread,
+//! or a thread that shares a slot because it started while all slots were taken.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -33,8 +34,8 @@ thread_local! {
     static SLOT: Cell<usize> = const { Cell::new(UNASSIGNED) };
 }
 
-/// Returns a small number for the calling thread. No two live threads have the same number below
-/// [`OWNED`]. The number passes to another thread when this one ends.
+/// Returns a small number for the calling thread. If the number is below [`OWNED`], no other live
+/// thread has it. The number passes to another thread when this one ends.
 #[inline]
 #[must_use]
 pub fn thread_slot() -> usize {
@@ -44,7 +45,8 @@ pub fn thread_slot() -> usize {
 
 #[cold]
 fn assign_slot() -> usize {
-    // A thread whose end would go unnoticed keeps no slot. It tries again with its next call.
+    // If no hook runs at the end of this thread, it must not keep a slot. It tries again with its
+    // next call.
     if !thread_exit::arm() {
         return next_shared();
     }
@@ -71,11 +73,12 @@ fn next_shared() -> usize {
     OWNED + NEXT_SHARED.fetch_add(1, Relaxed) % SHARED
 }
 
-/// Gives a thread that shares a slot one of its own, if another thread has ended and left one. The
-/// thread must be in no call of a pool, since pools keep records by slot.
+/// If the calling thread shares a slot, and a thread that owned a slot has ended, gives that slot
+/// to the calling thread. The thread must not be in a call of a pool, since pools keep records by
+/// slot.
 #[cold]
 pub(crate) fn improve_slot() {
-    // A thread that has no slot yet, or may keep none, asks for one with its next call anyway.
+    // A thread that has no slot yet, or must not keep one, requests one with its next call anyway.
     if SLOT.get() != UNASSIGNED
         && let Some(owned) = take_owned()
     {
@@ -86,7 +89,7 @@ pub(crate) fn improve_slot() {
     }
 }
 
-/// Gives back the slot of the calling thread, which ends.
+/// Gives back the slot of the calling thread, which is ending.
 pub(crate) fn release_slot() {
     let slot = SLOT.replace(UNASSIGNED);
     if slot < OWNED {
@@ -111,7 +114,7 @@ mod tests {
     fn threads_one_after_another_reuse_numbers() {
         let lowest =
             (0..500).map(|_| std::thread::spawn(thread_slot).join().unwrap()).min().unwrap();
-        // Other tests run beside this one and own slots too, but never all of them for long.
+        // Other tests run at the same time and own slots too, but never all of them for long.
         assert!(lowest < OWNED, "{lowest}");
     }
 
@@ -121,14 +124,14 @@ mod tests {
             (std::sync::Barrier::new(OWNED + 17), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             let last = scope.spawn(|| {
-                // The crowd has taken all owned slots when this thread takes one.
+                // Wait until the other threads own all slots, so that this thread must share one.
                 while TAKEN.load(Relaxed) != u64::MAX {
                     std::thread::yield_now();
                 }
                 let before = thread_slot();
                 crowded.wait();
                 dispersed.wait();
-                // Other tests run beside this one and own slots too.
+                // Other tests run at the same time and own slots too.
                 let end = Instant::now() + Duration::from_secs(30);
                 while thread_slot() >= OWNED && Instant::now() < end {
                     improve_slot();

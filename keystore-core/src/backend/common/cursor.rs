@@ -1,22 +1,24 @@
-//! Scanning a table that grows and shrinks during the scan, and meeting every entry once.
+//! The cursor of a scan, which visits every entry once even if the table grows and shrinks during
+//! the scan.
 //!
-//! A table chooses a bucket by the low bits of the hash. So when it doubles, the next higher bit
-//! divides the entries of each bucket. Read the hash backwards, lowest bit first. Then each bucket
-//! is an interval of the numbers from 0 to 2^64: doubling the table cuts the interval in two, and
-//! shrinking joins the halves again. An entry's place in this order never changes. A scan goes up
-//! through the intervals and remembers only its position, so it loses nothing and meets nothing
-//! twice, whatever the table does between two steps.
+//! A table chooses a bucket by the low bits of the hash. So when the table doubles, the next higher
+//! bit divides the entries of each bucket. If the bits of a hash are reversed, lowest bit first,
+//! each bucket is an interval of the numbers from 0 to 2^64. Doubling the table cuts each interval
+//! in two, and shrinking joins the halves again. An entry's reversed hash, its place in this order,
+//! never changes. A scan goes up through the intervals and remembers only its position. So it
+//! visits every entry once, no matter how the table grows or shrinks between two steps.
 //!
-//! Redis' SCAN takes the same order (by Pieter Noordhuis). The position inside a bucket is added
-//! here: without it, a bucket that was merged during the scan would show entries again.
+//! The SCAN command of Redis uses the same order (by Pieter Noordhuis). The cursor here adds a
+//! position inside a bucket. Without it, the scan would visit entries again after their bucket was
+//! merged with another one.
 //!
 //! # Example
 //!
-//! With hashes of four bits, positions go from 0 to 16. The table starts with 4 buckets, grows to 8
-//! and then shrinks to 2:
+//! With hashes of four bits, positions go from 0 to 16. In this example, the table starts with 4
+//! buckets, grows to 8 and then shrinks to 2:
 //!
 //! ```text
-//! position  next hash  buckets  bucket  its interval  shown               position then
+//! position  next hash  buckets  bucket  its interval  visited             position then
 //!     0       0000        4       00      0 to 4      the whole bucket          4
 //!                     the table grows to 8 buckets
 //!     4       0010        8      010      4 to 6      the whole bucket          6
@@ -25,38 +27,41 @@
 //!     8       0001        2        1      8 to 16     the whole bucket         end
 //! ```
 //!
-//! The next hash is the position read backwards: position 4 is 0100, whose reverse is 0010, and
-//! position 6 is 0110, whose reverse is 0110. The third step meets a bucket that was joined from
-//! four, of which the first three were shown before. Backwards, the hashes 0110 and 1110 give 6 and
-//! 7. All others of that bucket give less than 6, so the scan passes over them.
+//! The next hash is the position with its bits reversed: 0010 for position 4 (0100), and 0110 for
+//! position 6 (0110). The third step visits a bucket that was joined from four buckets, of which
+//! the scan has visited the first three. In that bucket, the reversed hash of 0110 is 6 and that of
+//! 1110 is 7. All other reversed hashes are less than 6, so the scan skips their entries.
 
-/// The position of a scan.
+/// The position of a scan, in the order of the reversed hashes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cursor {
-    /// The end of what was scanned: hashes that give less when read backwards are behind.
+    /// End of the interval that was scanned. Entries whose reversed hashes are less were already
+    /// visited.
     position: u64,
     finished: bool,
 }
 
 impl Cursor {
-    /// Returns the hash at the position, whose bucket is the next to visit; `None` at the end.
+    /// Returns the hash at the position. Its bucket is the next one to visit. Returns `None` at the
+    /// end of the scan.
     pub(crate) fn next_hash(&self) -> Option<u64> {
         (!self.finished).then(|| self.position.reverse_bits())
     }
 
-    /// Returns whether the next bucket, chosen by the low `bits` of the hash, is ahead as a whole.
-    /// Then none of its entries needs [`is_ahead`](Self::is_ahead).
+    /// Returns whether all entries of the next bucket are still ahead. The low `bits` of the hash
+    /// choose the bucket. If this returns true, the caller need not call
+    /// [`is_ahead`](Self::is_ahead) for the entries.
     pub(crate) fn whole_bucket_ahead(&self, bits: u32) -> bool {
         bits >= u64::BITS - self.position.trailing_zeros().min(u64::BITS)
     }
 
-    /// Returns whether an entry with this hash is still ahead.
+    /// Returns whether an entry with this hash was not visited yet.
     pub(crate) fn is_ahead(&self, hash: u64) -> bool {
         hash.reverse_bits() >= self.position
     }
 
-    /// Moves the position behind the bucket of [`next_hash`](Self::next_hash), which was chosen by
-    /// the low `bits` of the hash.
+    /// Moves the position to the end of the bucket of [`next_hash`](Self::next_hash). The low
+    /// `bits` of the hash choose the bucket.
     pub(crate) fn pass_bucket(&mut self, bits: u32) {
         let below = u64::BITS - bits;
         let index = self.position.checked_shr(below);
@@ -71,7 +76,8 @@ impl Cursor {
 mod tests {
     use super::*;
 
-    /// Scans a table of `bits_at(step)` bits, and returns how often each of the hashes was met.
+    /// Scans a table that has `bits_at(step)` bits at each step. Returns how often the scan visited
+    /// each of the hashes.
     fn scan(hashes: &[u64], mut bits_at: impl FnMut(usize) -> u32) -> Vec<u32> {
         let mut met = vec![0; hashes.len()];
         let mut cursor = Cursor::default();

@@ -1,6 +1,6 @@
-//! Hints to the processor and the compiler: they change no result.
+//! Hints to the processor and the compiler. They change no result.
 
-/// Asks the processor for the cache line at `address`, which need not be valid.
+/// Prefetches the cache line at `at`, which need not be a valid address.
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 #[inline]
 pub(crate) fn prefetch<T>(at: *const T) {
@@ -14,13 +14,14 @@ pub(crate) fn prefetch<T>(at: *const T) {
     let _ = at;
 }
 
-/// Does `work` in a call of its own, which the compiler inlines nothing over.
+/// Runs `work` in a separate function that is never inlined.
 ///
-/// An operation that finds its key at the first look is fast because it is short: everything it
-/// needs stays in registers. The processor overlaps the memory waits of as many operations as its
-/// queues have room for their instructions, loads and stores. So if a register is saved and
-/// restored for a rare case, every operation pays for it as soon as the table is larger than the
-/// cache.
+/// Use it for rare cases, so that the common case stays short. An operation that finds its key in
+/// the first bucket is fast because it needs few instructions and keeps all its data in registers.
+/// The processor overlaps the memory waits of several operations, as many as fit into its queues of
+/// instructions, loads and stores. If a rare case made an operation save and restore registers,
+/// fewer operations would fit. So every operation would be slower as soon as the table is larger
+/// than the cache.
 #[cold]
 #[inline(never)]
 pub(crate) fn cold<R>(work: impl FnOnce() -> R) -> R {

@@ -1,4 +1,4 @@
-//! What several backends are made of.
+//! Code that several backends share.
 
 #[cfg(any(feature = "rwlock", feature = "epoch"))]
 pub(crate) mod cursor;

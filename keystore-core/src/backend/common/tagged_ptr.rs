@@ -1,13 +1,13 @@
-//! A slot: a tag and a node pointer in one 64-bit word.
+//! The content of a slot: a tag and a node pointer in one 64-bit word.
 //!
 //! ```text
 //! bit 63        48 47                 3 2     0
 //!     | tag: 16   | address of the node | flags |
 //! ```
 //!
-//! Nodes are aligned to 8 bytes and user-space addresses have 48 bits. So a word also holds a tag
-//! of the key's hash and three flags. A lookup compares tags and follows only the pointers behind
-//! equal ones.
+//! Nodes are aligned to 8 bytes, and user-space addresses have 48 bits. So the word has space for a
+//! tag of the key's hash and for three flags. A lookup compares tags, and follows a pointer only if
+//! its tag is equal.
 
 use std::ptr::NonNull;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::hash::{TAG_BITS, TAG_SHIFT};
 use crate::node::Node;
 
-/// The content of a slot. All zeros stand for a slot that never held anything.
+/// The content of a slot. It is all zeros if the slot never held anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct TaggedPtr(pub(crate) u64);
@@ -24,25 +24,25 @@ const ADDRESS_BITS: u32 = 48;
 const ADDRESS: u64 = ((1 << ADDRESS_BITS) - 1) & !0b111;
 
 impl TaggedPtr {
-    /// The flags' bits.
+    /// Bits of the flags.
     pub(crate) const FLAGS: u64 = 0b111;
 
-    /// In a pointer of a bucket that splits: it goes to the second half.
+    /// Flag of a pointer in a bucket that splits: the pointer goes to the second half.
     pub(crate) const SECOND: u64 = 0b100;
 
-    /// The tag's bits.
+    /// Bits of the tag.
     #[cfg(feature = "epoch")]
     pub(crate) const TAG: u64 = !((1 << ADDRESS_BITS) - 1);
 
-    /// An empty slot.
+    /// Content of an empty slot.
     #[cfg(feature = "rwlock")]
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// Makes the pointer to `node` with this tag, and no flag.
+    /// Makes a pointer to `node` with this tag and without flags.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a node above the 48 bits of address that a word has room for,
-    /// which today's systems hand out only to programs that ask for them.
+    /// Returns [`Error::Unsupported`] (-43) if the address of the node has more than 48 bits.
+    /// Today's systems return such addresses only to programs that request them.
     #[inline]
     pub(crate) fn new(tag: u16, node: Node) -> Result<Self> {
         let address = node.as_ptr().expose_provenance() as u64;
@@ -74,7 +74,8 @@ impl TaggedPtr {
         Self(self.0 & !Self::FLAGS)
     }
 
-    /// Returns the pointer without flags, except for the half of a split that it goes to.
+    /// Returns the pointer with the flag that says which half of a split it goes to, and without
+    /// other flags.
     #[inline]
     #[cfg(feature = "rwlock")]
     pub(crate) fn going_to_second(self, second: bool) -> Self {
@@ -87,14 +88,14 @@ impl TaggedPtr {
         self.0 & Self::SECOND != 0
     }
 
-    /// The tag.
+    /// Returns the tag.
     #[inline]
     pub(crate) fn tag(self) -> u16 {
         (self.0 >> ADDRESS_BITS) as u16
     }
 
-    /// Returns whether bit `bit` of the hash of the key is set. If the tag does not hold that bit,
-    /// `hash` gives the whole hash.
+    /// Returns whether bit `bit` of the key's hash is set. If the tag does not hold that bit, this
+    /// calls `hash`, which returns the whole hash.
     #[inline]
     pub(crate) fn hash_bit(self, bit: u32, hash: impl FnOnce() -> u64) -> bool {
         match bit.checked_sub(TAG_SHIFT).filter(|&in_tag| in_tag < TAG_BITS) {

@@ -1,33 +1,34 @@
-//! Looking for a tag in all the words of a cache line at once.
+//! Search for a tag in all words of a cache line at once.
 //!
-//! A lookup that tries slot by slot ends at a slot that the processor cannot predict. After a wrong
-//! guess, it throws away the work that it had begun on the next lookup. Comparing all tags at once
-//! costs less than comparing two slots one by one, and needs no such guess: the first word that
-//! matches is nearly always the right one.
+//! If a lookup compares one slot after another, the processor cannot predict at which slot the
+//! search ends. After a wrong prediction it discards the work that it had begun on the next lookup.
+//! Comparing all tags at once costs less than comparing two slots one after the other. It also
+//! needs no such prediction, since the first word that matches is nearly always the right one.
 
 #[cfg(any(test, not(target_arch = "x86_64"), miri))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::common::zeroed_array::CACHE_LINE;
 
-/// Words of a cache line.
+/// Number of words in a cache line.
 pub(crate) const WORDS: usize = 8;
 
-/// The words of a line that have some tag in their highest 16 bits, by their index, rising.
+/// Iterator over the words of a cache line whose highest 16 bits are equal to a tag. It returns
+/// their indices in ascending order.
 ///
-/// Another thread may have changed a word since: load a word again before following it.
+/// Load a word again before you follow its pointer, since another thread may have changed the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Matches(u32);
 
-/// Bits of [`Matches`] for each word.
+/// Number of bits in [`Matches`] for each word.
 const STEP: u32 = 2;
-/// The lowest bit of each word: set if the word has the tag.
+/// Lowest bit of each word. It is set if the word has the tag.
 const LOWEST: u32 = 0x5555;
-/// The bits of the first two words.
+/// Bits of the first two words.
 const FIRST_TWO: u32 = (1 << (2 * STEP)) - 1;
 
 impl Matches {
-    /// Looks at `count` words of a line, from the one at `first` on.
+    /// Compares the tags of `count` words of a line, starting at index `first`.
     ///
     /// # Safety
     /// `line` is the start of a cache line whose memory is valid. During the call, those words are
@@ -36,14 +37,15 @@ impl Matches {
     pub(crate) unsafe fn of(line: *const u64, first: usize, count: usize, tag: u16) -> Self {
         debug_assert!(line.addr().is_multiple_of(CACHE_LINE) && first + count <= WORDS);
         let among = (LOWEST >> (STEP as usize * (WORDS - count))) << (STEP as usize * first);
-        // SAFETY: the caller promises a valid line and stores of whole words, as `compare` asks.
+        // SAFETY: the caller promises a valid line and stores of whole words, as `compare`
+        // requires.
         Self(unsafe { compare(line, among, tag) } & among)
     }
 }
 
 #[cfg(loom)]
 impl Matches {
-    /// The same for words that are more than their memory: those of the model checker.
+    /// Does the same for the model checker's atomics, which are more than plain memory words.
     pub(crate) fn among(words: &[crate::sync::primitive::atomic::AtomicU64], tag: u16) -> Self {
         use crate::sync::primitive::atomic::Ordering;
 
@@ -67,18 +69,19 @@ impl Iterator for Matches {
     }
 }
 
-/// What [`compare`] shuffles: the second and the fourth quarter of either operand.
+/// Operand of the shuffles: it selects the second and the fourth quarter of each input.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const ODD: i32 = 0b11_01_11_01;
 
 /// Loads the upper halves of the four words of a line that begin at byte `AT`.
 ///
-/// The loads are assembly, because other threads may write to the line. Rust allows that for
-/// atomics only, and there are no atomic vectors. Aligned words are loaded whole, so each word of
-/// the vector is what the line's word held at some instant.
+/// The loads are written in assembly because other threads may write to the line at the same time.
+/// Rust allows this only for atomics, and it has no atomic vectors. The processor loads each
+/// aligned word as a whole. So each word of the vector is a value that the line's word had at some
+/// instant.
 ///
 /// # Safety
-/// `line` is as [`Matches::of`] asks.
+/// `line` is as [`Matches::of`] requires.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 unsafe fn upper_halves<const AT: usize>(line: *const u64) -> std::arch::x86_64::__m128i {
@@ -98,11 +101,11 @@ unsafe fn upper_halves<const AT: usize>(line: *const u64) -> std::arch::x86_64::
     halves
 }
 
-/// Loads what [`upper_halves`] loads at byte 0, but the third and the fourth word twice instead of
-/// the first two.
+/// Loads like [`upper_halves`] at byte 0, but loads the third and the fourth word twice, and not
+/// the first two words.
 ///
 /// # Safety
-/// `line` is as [`Matches::of`] asks.
+/// `line` is as [`Matches::of`] requires.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 unsafe fn upper_halves_of_two(line: *const u64) -> std::arch::x86_64::__m128i {
@@ -121,10 +124,11 @@ unsafe fn upper_halves_of_two(line: *const u64) -> std::arch::x86_64::__m128i {
     halves
 }
 
-/// Returns the lowest of two bits for each word with this tag, at least for the words of `among`.
+/// Returns a bit set in which the lower of a word's two bits is set if the word has this tag. The
+/// result is valid only for the words of `among`.
 ///
 /// # Safety
-/// `line` and the words of `among` are as [`Matches::of`] asks.
+/// `line` and the words of `among` are as [`Matches::of`] requires.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
@@ -132,8 +136,8 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
         _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi16, _mm_srai_epi32,
     };
 
-    // Two words that do not matter are not loaded: if one was just written, the vector load would
-    // wait for that store.
+    // The first two words are not loaded if they are not in `among`. If one of them was just
+    // written, the vector load would wait for that store.
     let low = if among & FIRST_TWO == 0 {
         // SAFETY: the caller promises a valid line.
         unsafe { upper_halves_of_two(line) }
@@ -144,34 +148,36 @@ unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
     // SAFETY: the caller promises a valid line. SSE2, which the rest needs, is part of x86-64.
     unsafe {
         let high = upper_halves::<32>(line);
-        // The upper halves of these are the tags, all in one vector. Narrowing them as signed
-        // numbers keeps all 16 bits.
+        // The upper 16 bits of the loaded halves are the tags. The shift keeps the sign, so
+        // narrowing them as signed numbers into one vector keeps all 16 bits.
         let tags = _mm_packs_epi32(_mm_srai_epi32(low, 16), _mm_srai_epi32(high, 16));
         _mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(tag.cast_signed()))).cast_unsigned()
     }
 }
 
-/// Returns the lowest of two bits for each word with this tag, at least for the words of `among`.
+/// Returns a bit set in which the lower of a word's two bits is set if the word has this tag. The
+/// result is valid only for the words of `among`.
 ///
 /// # Safety
-/// `line` and the words of `among` are as [`Matches::of`] asks.
+/// `line` and the words of `among` are as [`Matches::of`] requires.
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline]
 unsafe fn compare(line: *const u64, among: u32, tag: u16) -> u32 {
-    // SAFETY: the caller promises a valid line and stores of whole words, as `portable` asks.
+    // SAFETY: the caller promises a valid line and stores of whole words, as `portable` requires.
     unsafe { portable(line, among, tag) }
 }
 
-/// Compares like [`compare`], on any processor. The tests compare the two.
+/// Compares like [`compare`], on any processor. The tests check that both give the same result.
 ///
 /// # Safety
-/// `line` and the words of `among` are as [`Matches::of`] asks.
+/// `line` and the words of `among` are as [`Matches::of`] requires.
 #[cfg(any(test, not(target_arch = "x86_64"), miri))]
 #[inline]
 unsafe fn portable(line: *const u64, among: u32, tag: u16) -> u32 {
     let mut found = 0;
     for word in (0..WORDS).filter(|word| among >> (STEP as usize * word) & 1 != 0) {
-        // SAFETY: the word is within the line, which is valid and written by whole stores only.
+        // SAFETY: the word is within the line, which is valid, and other threads write it only by
+        // stores of whole words.
         let held = unsafe { AtomicU64::from_ptr(line.add(word).cast_mut()) }.load(Ordering::SeqCst);
         found |= u32::from((held >> 48) as u16 == tag) << (STEP as usize * word);
     }
@@ -186,7 +192,7 @@ mod tests {
     struct Line([u64; WORDS]);
 
     fn matches(line: &Line, first: usize, count: usize, tag: u16) -> Vec<usize> {
-        // SAFETY: a line of its own, that nobody writes.
+        // SAFETY: the line is valid, and no thread writes to it.
         unsafe { Matches::of(line.0.as_ptr(), first, count, tag) }.collect()
     }
 
@@ -194,7 +200,7 @@ mod tests {
     fn every_word_with_the_tag_is_found_and_no_other() {
         const TAG: u64 = 0xbeef;
         for chosen in 0..256_u32 {
-            // The tag's bits elsewhere in a word must not count.
+            // The tag's bits in other places of a word must not match.
             let line = Line(std::array::from_fn(|n| {
                 let elsewhere = TAG << 32 | TAG << 16 | TAG;
                 if chosen >> n & 1 == 1 { TAG << 48 | 0x1234_5678 } else { elsewhere }
@@ -204,7 +210,7 @@ mod tests {
                 let expected: Vec<usize> = words.filter(|n| chosen >> n & 1 == 1).collect();
                 assert_eq!(matches(&line, first, count, TAG as u16), expected, "{chosen:08b}");
             }
-            // SAFETY: a line of its own, that nobody writes.
+            // SAFETY: the line is valid, and no thread writes to it.
             unsafe {
                 let fast = compare(line.0.as_ptr(), LOWEST, TAG as u16) & LOWEST;
                 assert_eq!(fast, portable(line.0.as_ptr(), LOWEST, TAG as u16));

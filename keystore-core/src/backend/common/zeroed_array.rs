@@ -1,4 +1,5 @@
-//! Arrays of zeroed cache lines, which tables are made of. They report a lack of memory.
+//! Arrays of zeroed cache lines, which tables consist of. A lack of memory is an error and does not
+//! end the process.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt;
@@ -9,21 +10,22 @@ use crate::error::{Error, Result};
 use crate::huge_pages::{HUGE_PAGE, Pages, advise_huge};
 use crate::system_memory::check_fits;
 
-/// Size and alignment of the elements of an array, bytes.
+/// Size of a cache line in bytes, and alignment of an array's elements.
 pub(crate) const CACHE_LINE: usize = 64;
 
-/// Returns the alignment of an array of `bytes` bytes: the size of the pages that it is to lie in.
+/// Returns the alignment of an array of `bytes` bytes. It is the size of a huge page if the array
+/// is to lie in huge pages.
 fn alignment(pages: Pages, bytes: usize) -> usize {
     if pages == Pages::Huge && bytes >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE }
 }
 
-/// Types for which a line of zeros is a valid value, and which need no drop.
+/// Types for which all zeros are a valid value, and which need no drop.
 ///
 /// # Safety
 /// An all-zero `Self` is valid, and `Self` is aligned to at most [`CACHE_LINE`].
 pub(crate) unsafe trait Zeroable: Sized {
-    /// Returns the value that zeros stand for. The model checker's atomics are more than their
-    /// value, so they cannot be made by zeroing memory.
+    /// Returns the value that zeros stand for. The model checker's atomics are more than plain
+    /// memory, so they cannot be made by zeroing memory.
     #[cfg(loom)]
     fn zero() -> Self {
         // SAFETY: the trait's promise.
@@ -31,9 +33,9 @@ pub(crate) unsafe trait Zeroable: Sized {
     }
 }
 
-/// An owned array of zero-initialised `T`, each on its own cache line or lines. The system
-/// provides the pages of a large array when they are first touched. So making one takes no time in
-/// proportion to its length.
+/// An owned array of zero-initialised `T`, which starts at a cache line. The system provides the
+/// pages of a large array when they are first touched. So the time to make a large array does not
+/// depend on its length.
 pub(crate) struct ZeroedArray<T> {
     first: NonNull<T>,
     length: usize,
@@ -43,27 +45,27 @@ pub(crate) struct ZeroedArray<T> {
 }
 
 impl<T: Zeroable> ZeroedArray<T> {
-    /// Makes an array of `length` zeroed elements. An array that the machine can never hold is
-    /// refused before the allocator is asked, since an allocator may promise memory that does not
+    /// Makes an array of `length` zeroed elements. If the machine can never hold the array, this
+    /// fails without calling the allocator, since an allocator may promise memory that does not
     /// exist.
     pub(crate) fn new(length: usize, pages: Pages) -> Result<Self> {
         let alignment = alignment(pages, length.saturating_mul(size_of::<T>()));
         let layout = Self::block_layout(length, alignment)?;
         check_fits(layout.size())?;
-        // SAFETY: the layout has at least the bytes of one cache line. What is allocated and freed
-        // unused the compiler may leave out, and take the allocator's consent for granted; a box
-        // that it cannot look into forces it to ask.
+        // SAFETY: the layout has at least the bytes of one cache line. The `black_box` forces the
+        // compiler to call the allocator: it may remove an allocation that is freed without being
+        // used, and then assume that the allocation succeeded.
         let block = NonNull::new(black_box(unsafe { alloc_zeroed(layout) }))
             .ok_or(Error::OutOfMemory { requested: layout.size() })?;
-        // Asking for the alignment through the layout makes general allocators clear the whole
-        // block by hand; asking for that much more and rounding up leaves large blocks to the
-        // system, which clears pages when they are touched.
+        // If the layout had this alignment, general allocators would clear the whole block by
+        // writing to it. So this allocates more bytes and rounds the address up. Then the allocator
+        // takes large blocks from the system, which clears pages when they are first touched.
         let first = block.as_ptr().map_addr(|address| address.next_multiple_of(alignment)).cast();
         // SAFETY: rounding up stays within the block, which is not at the null address.
         let array = Self { first: unsafe { NonNull::new_unchecked(first) }, length, block, layout };
         #[cfg(loom)]
         for element in 0..length {
-            // SAFETY: within the array, which nobody has seen.
+            // SAFETY: the element is within the array, which no other code has seen.
             unsafe { array.first.add(element).write(T::zero()) };
         }
         if alignment == HUGE_PAGE {
@@ -72,14 +74,14 @@ impl<T: Zeroable> ZeroedArray<T> {
         Ok(array)
     }
 
-    /// Returns the bytes for which huge pages were requested: whole pages only.
+    /// Returns the number of bytes for which huge pages were requested. It counts only whole pages.
     pub(crate) fn huge_page_bytes(&self) -> usize {
         let bytes = self.length * size_of::<T>();
         if self.layout.size() >= bytes + HUGE_PAGE { bytes / HUGE_PAGE * HUGE_PAGE } else { 0 }
     }
 
-    /// Refuses an array of `length` elements if the machine cannot hold it, or the allocator
-    /// refuses it now. Touches none of its memory.
+    /// Returns an error if the machine cannot hold an array of `length` elements, or if the
+    /// allocator cannot allocate it now. Touches none of its memory.
     pub(crate) fn probe(length: usize) -> Result<()> {
         Self::new(length, Pages::Ordinary).map(drop)
     }
@@ -93,7 +95,7 @@ impl<T: Zeroable> ZeroedArray<T> {
             .ok_or(Error::OutOfMemory { requested: usize::MAX })
     }
 
-    /// Returns the bytes of an array of `length` elements.
+    /// Returns the size of an array of `length` elements in bytes.
     pub(crate) fn bytes(length: usize) -> usize {
         length.saturating_mul(size_of::<T>()).saturating_add(CACHE_LINE)
     }
@@ -120,7 +122,7 @@ impl<T> Drop for ZeroedArray<T> {
     }
 }
 
-// SAFETY: the array owns its elements.
+// SAFETY: sending the array sends the elements that it owns.
 unsafe impl<T: Send> Send for ZeroedArray<T> {}
 // SAFETY: sharing the array shares its elements.
 unsafe impl<T: Sync> Sync for ZeroedArray<T> {}

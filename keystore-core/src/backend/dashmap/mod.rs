@@ -1,13 +1,16 @@
-//! `DashMapKeystore`: dashmap's shards, which hold our nodes.
+//! `DashMapKeystore`: the backend that keeps its nodes in dashmap's shards.
 //!
-//! dashmap is an array of shards, each a reader-writer lock over a hashbrown table. An operation
-//! hashes its key once, and the hash chooses the shard and the slot in it. dashmap's raw interface
-//! takes that hash, and reports a lack of memory, for which its ordinary interface aborts. An entry
-//! of a shard is the hash and the node, 16 bytes. So a shard that grows needs to look at no node.
+//! dashmap is an array of shards. Each shard is a hashbrown table with a reader-writer lock. An
+//! operation hashes its key once, and the hash chooses the shard and the slot in it. This backend
+//! uses dashmap's raw interface, which accepts that hash. The raw interface also returns an error
+//! if memory is short, whereas the ordinary one ends the process. An entry of a shard is the hash
+//! and the node, 16 bytes. So a shard that grows need not read its nodes.
 //!
-//! The limits of dashmap's design stay: writers of one shard wait for each other; a shard that
-//! grows is rehashed in one go, under its lock, by the operation that filled it; a scan holds a
-//! whole shard.
+//! The limits of dashmap's design remain:
+//!
+//! - Writers of one shard wait for each other.
+//! - The operation that fills a shard rehashes the whole shard at once, under the shard's lock.
+//! - A scan locks a whole shard at a time.
 //!
 //! The linearization point of an operation is any instant at which it holds its shard's lock.
 
@@ -35,18 +38,20 @@ use crate::sync::reentrancy::{self, Closure};
 use crate::system_memory::{allocator_has, check_fits};
 use crate::table::{Action, Footprint, Survey, Table, describe};
 
-/// Upper bound of the bytes of an empty map: up to 128 bytes for each shard, and four shards for
-/// each processor.
+/// Upper bound of the bytes of an empty map. A shard takes up to 128 bytes, and there are four
+/// shards for each processor.
 const FIRST_SHARDS: usize = 64 << 10;
 
-/// A store in dashmap's shards. See the [crate's page](crate) on choosing.
+/// A store whose nodes are in dashmap's shards. The [crate's page](crate) says how to choose a
+/// backend.
 pub type DashMapKeystore<A = Global, S = DefaultHasher> = Store<DashMapTable<A, S>>;
 
 impl<A: NodeAllocator> DashMapKeystore<A> {
     /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 if the first tables cannot be allocated.
+    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
+    /// limits, and [`Error::OutOfMemory`] (-10) if the first tables cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         Self::with_hasher(config, allocator, DefaultHasher::default())
     }
@@ -56,11 +61,13 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
     /// Opens an empty store with another hasher.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 if the first tables cannot be allocated.
+    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
+    /// limits, and [`Error::OutOfMemory`] (-10) if the first tables cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let account = Account::new(config, allocator, hasher)?;
-        // dashmap cannot report that there is no memory for its shards. Nor can the standard
-        // library when it counts the processors, by which dashmap chooses the number of shards.
+        // dashmap returns no error if there is no memory for its shards. Nor does the standard
+        // library when it counts the processors, from which dashmap computes the number of shards.
+        // So this checks beforehand that there is memory.
         if !allocator_has(FIRST_SHARDS) {
             return Err(Error::OutOfMemory { requested: FIRST_SHARDS });
         }
@@ -77,7 +84,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapKeystore<A, S> {
 }
 
 impl Default for DashMapKeystore {
-    /// An empty store on the global allocator.
+    /// Returns an empty store on the global allocator.
     ///
     /// # Panics
     /// If the first tables, a few KiB, cannot be allocated.
@@ -90,16 +97,16 @@ impl Default for DashMapKeystore {
 pub struct DashMapTable<A: NodeAllocator, S: BuildHasher> {
     account: Account<A, S>,
     map: DashMap<Entry, (), Unused>,
-    /// Initial capacity, entries.
+    /// Initial capacity, in entries.
     initial_entries: usize,
-    /// Time that a call waits for a lock.
+    /// Longest time that a call waits for a lock, if it is limited.
     lock_timeout: Option<Duration>,
 }
 
 /// An automatically shrinking table shrinks below 1/SHRINK_BELOW_ONE_IN occupancy.
 const SHRINK_BELOW_ONE_IN: usize = 8;
 
-/// dashmap's own hasher, which is never called: the account hashes.
+/// Hasher that dashmap requires. It is never called, since the account computes the hashes.
 #[derive(Clone, Copy, Debug)]
 struct Unused;
 
@@ -121,7 +128,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
     /// Returns the bytes of the shards' tables.
     fn shard_bytes(&self) -> usize {
         let shards = self.map.shards();
-        // Inside a closure the shard that it holds exclusively is left out.
+        // Inside a closure, shards whose locks another guard holds exclusively are left out.
         let tables: usize = shards
             .iter()
             .filter_map(|shard| self.read_shard(shard, "stats").ok())
@@ -130,7 +137,8 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         tables + size_of_val(shards)
     }
 
-    /// Locks a shard for reading. Waits, unless the thread is inside a closure of a store.
+    /// Locks a shard for reading. Waits for the lock, unless the thread is inside a closure of a
+    /// store.
     #[inline]
     fn read_shard<'a>(&self, shard: &'a Shard, operation: &'static str) -> Result<ReadLocked<'a>> {
         match shard::try_read(shard) {
@@ -139,7 +147,8 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
         }
     }
 
-    /// Locks a shard for writing. Waits, unless the thread is inside a closure of a store.
+    /// Locks a shard for writing. Waits for the lock, unless the thread is inside a closure of a
+    /// store.
     #[inline]
     fn write_shard<'a>(
         &self,
@@ -167,7 +176,7 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
             .ok_or_else(|| reentrancy::refused(operation, self.lock_timeout))
     }
 
-    /// Replaces the found node by one with this value.
+    /// Replaces the found node by a new node with this value.
     #[cold]
     #[inline(never)]
     fn replace(&self, lookup: WriteLookup<'_>, key: &[u8], value: &[u8]) -> Result<()> {
@@ -181,8 +190,8 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
     #[inline]
     fn destroy(&self, taken: Option<(WriteLocked<'_>, Node)>) {
         if let Some((_shard, node)) = taken {
-            // SAFETY: the node was taken out of its shard under the exclusive lock, so nobody else
-            // uses it.
+            // SAFETY: the node was taken out of its shard under the exclusive lock, so no other
+            // thread uses it.
             unsafe { self.account.heap.destroy_node(node) };
         }
     }
@@ -210,8 +219,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         Some(())
     }
 
-    // No prefetching: a shard's table may be replaced at any time, so its address is known under
-    // the lock only.
+    // There is no prefetching: a shard's table may be replaced at any time, so its address is known
+    // only under the lock.
 
     #[inline]
     fn read<C: Closure, R>(
@@ -292,8 +301,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
             let is_unwanted =
                 |node: NodeRef<'_>| !reentrancy::inside(|| keep(node.key(), node.value()));
             for node in self.write_shard(shard, "retain")?.extract_if(is_unwanted) {
-                // SAFETY: the node was taken out of its shard under the exclusive lock, so nobody
-                // else uses it.
+                // SAFETY: the node was taken out of its shard under the exclusive lock, so no other
+                // thread uses it.
                 unsafe { self.account.heap.destroy_node(node) };
                 self.account.counters.record(Event::DeleteHit);
                 removed += 1;
@@ -304,8 +313,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
 
     fn reserve(&self, entries: usize) -> Result<()> {
         let shards = self.map.shards();
-        // Hashes spread unevenly: an eighth more lets nearly every shard take its share without
-        // growing.
+        // Hashes spread unevenly over the shards. With an eighth more capacity, nearly every shard
+        // can hold its entries without growing.
         let share =
             (entries / shards.len()).saturating_add(entries / shards.len() / 8).saturating_add(1);
         check_fits(share.saturating_mul(shards.len()).saturating_mul(ENTRY_BYTES))?;
@@ -324,14 +333,14 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
 
     fn shrink_if_sparse(&self, (): &()) {
         let capacity = self.shard_bytes() / ENTRY_BYTES;
-        // hashbrown may have allocated up to four times the initial capacity, since every shard
-        // has a power of two.
+        // hashbrown may have allocated up to four times the initial capacity, since it rounds up
+        // the capacity of every shard to a power of two.
         let grown = capacity > 4 * self.initial_entries.max(self.map.shards().len() * 4);
         if grown
             && self.account.counters.entries() < capacity / SHRINK_BELOW_ONE_IN
             && !reentrancy::is_inside()
         {
-            // Lack of memory only delays it.
+            // A lack of memory only delays the shrinking.
             let _ = self.shrink().and_then(|()| self.reserve(self.initial_entries));
         }
     }
@@ -357,7 +366,7 @@ impl<A: NodeAllocator, S: BuildHasher> Drop for DashMapTable<A, S> {
     fn drop(&mut self) {
         for shard in self.map.shards() {
             for node in shard::write(shard).extract_if(|_| true) {
-                // SAFETY: the table is being dropped, so nobody else uses it, and the node was
+                // SAFETY: the table is being dropped, so no other thread uses it, and the node was
                 // taken out of it.
                 unsafe { self.account.heap.destroy_node(node) };
             }

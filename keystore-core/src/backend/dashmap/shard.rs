@@ -1,8 +1,9 @@
-//! A shard of dashmap: a hashbrown table of our nodes, behind a lock.
+//! A shard of dashmap: a hashbrown table of our nodes, with a lock.
 //!
-//! The table is reached through [`LockedShard`], which owns the lock's guard: to look needs either
-//! side of the lock, to change needs the exclusive side. A search gives a [`Lookup`], which owns
-//! the guard too. So no node outlives the lock that protects it.
+//! The table is accessed through [`LockedShard`], which owns the lock's guard. Reading needs the
+//! shared or the exclusive side of the lock, and writing needs the exclusive side. A search returns
+//! a [`Lookup`], which owns the guard too. So no borrow of a node outlives the lock that protects
+//! it.
 
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::node::{Node, NodeRef};
 use crate::system_memory::check_fits;
 
-/// Entry of a shard. dashmap's values stay empty: the node has the value.
+/// An entry of a shard. dashmap's own values stay empty, since the node holds the value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     hash: u64,
@@ -35,13 +36,13 @@ impl Hash for Entry {
     }
 }
 
-/// The pair that dashmap keeps for an entry.
+/// The pair of key and value that dashmap stores for an entry.
 type Kept = (Entry, SharedValue<()>);
 
-/// A shard, as dashmap's raw interface shows it.
+/// A shard, in the form of dashmap's raw interface.
 pub(super) type Shard = RwLock<RawTable<Kept>>;
 
-/// Bytes of an entry in a shard's table.
+/// Size of an entry in a shard's table in bytes.
 pub(super) const ENTRY_BYTES: usize = size_of::<Kept>();
 
 fn hash_of(kept: &Kept) -> u64 {
@@ -57,22 +58,22 @@ pub(super) type ReadLocked<'a> = LockedShard<RwLockReadGuard<'a, RawTable<Kept>>
 /// A shard whose lock is held by one writer.
 pub(super) type WriteLocked<'a> = LockedShard<RwLockWriteGuard<'a, RawTable<Kept>>>;
 
-/// What a search for a key in a locked shard has found, with the lock.
+/// Result of a search for a key in a locked shard. It owns the guard of the lock.
 pub(super) struct Lookup<G> {
     shard: LockedShard<G>,
     found: Option<Bucket<Kept>>,
 }
 
-/// A search in a shard that one writer has locked.
+/// The result of a search in a shard that one writer has locked.
 pub(super) type WriteLookup<'a> = Lookup<RwLockWriteGuard<'a, RawTable<Kept>>>;
 
-/// Locks a shard for reading if it need not wait.
+/// Locks a shard for reading if that is possible without waiting.
 #[inline]
 pub(super) fn try_read(shard: &Shard) -> Option<ReadLocked<'_>> {
     shard.try_read().map(LockedShard)
 }
 
-/// Locks a shard for reading. Waits for as long as it takes.
+/// Locks a shard for reading. Waits without a time limit.
 pub(super) fn read(shard: &Shard) -> ReadLocked<'_> {
     LockedShard(shard.read())
 }
@@ -83,7 +84,7 @@ pub(super) fn try_write(shard: &Shard) -> Option<WriteLocked<'_>> {
     shard.try_write().map(LockedShard)
 }
 
-/// Locks a shard for writing. Waits for as long as it takes.
+/// Locks a shard for writing. Waits without a time limit.
 pub(super) fn write(shard: &Shard) -> WriteLocked<'_> {
     LockedShard(shard.write())
 }
@@ -96,15 +97,15 @@ impl<G: Deref<Target = RawTable<Kept>>> LockedShard<G> {
         unsafe { self.0.iter().map(|bucket| NodeRef::new(bucket.as_ref().0.node)) }
     }
 
-    /// Returns the bytes of the table.
+    /// Returns the size of the table in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.allocation_info().1.size()
     }
 
-    /// Looks for the key whose hash is `hash` and whose node `is_wanted`.
+    /// Searches for the key whose hash is `hash` and for whose node `is_wanted` returns true.
     ///
-    /// The caller gives the closure, since then the search is compiled for each of its callers
-    /// and becomes part of them.
+    /// The caller passes the comparison as a closure. So the search is compiled once for each
+    /// caller, and is inlined there.
     #[inline(always)]
     pub(super) fn find(self, hash: u64, is_wanted: impl Fn(NodeRef<'_>) -> bool) -> Lookup<G> {
         // SAFETY: a node in a locked shard is alive and unwritten.
@@ -115,10 +116,10 @@ impl<G: Deref<Target = RawTable<Kept>>> LockedShard<G> {
 }
 
 impl<G: DerefMut<Target = RawTable<Kept>>> LockedShard<G> {
-    /// Makes the table large enough for `entries` entries in all.
+    /// Makes the table large enough for a total of `entries` entries.
     ///
     /// # Errors
-    /// Returns -10 if the table cannot be allocated.
+    /// Returns [`Error::OutOfMemory`] (-10) if the table cannot be allocated.
     pub(super) fn reserve(&mut self, entries: usize) -> Result<()> {
         let more = entries.saturating_sub(self.0.len());
         let requested = more.saturating_mul(ENTRY_BYTES);
@@ -128,10 +129,10 @@ impl<G: DerefMut<Target = RawTable<Kept>>> LockedShard<G> {
     /// Makes the table as small as its entries allow.
     ///
     /// # Errors
-    /// Returns -10 if the smaller table cannot be allocated.
+    /// Returns [`Error::OutOfMemory`] (-10) if the smaller table cannot be allocated.
     pub(super) fn shrink(&mut self) -> Result<()> {
-        // hashbrown's own shrinking aborts if memory is short. Moving the entries to a table that
-        // was allocated beforehand has the same effect.
+        // hashbrown's own method for shrinking ends the process if memory is short. This moves the
+        // entries to a table that was allocated beforehand, which has the same effect.
         let mut smaller = RawTable::new();
         let requested = self.0.len().saturating_mul(ENTRY_BYTES);
         smaller.try_reserve(self.0.len(), hash_of).map_err(|_| Error::OutOfMemory { requested })?;
@@ -144,10 +145,10 @@ impl<G: DerefMut<Target = RawTable<Kept>>> LockedShard<G> {
         Ok(())
     }
 
-    /// Makes sure that one more entry has a place.
+    /// Makes sure that there is a place for one more entry.
     ///
     /// # Errors
-    /// Returns -10 if a larger table cannot be allocated.
+    /// Returns [`Error::OutOfMemory`] (-10) if a larger table cannot be allocated.
     #[inline]
     fn reserve_one(&mut self) -> Result<()> {
         if self.0.len() == self.0.capacity() {
@@ -158,16 +159,17 @@ impl<G: DerefMut<Target = RawTable<Kept>>> LockedShard<G> {
         Ok(())
     }
 
-    /// Takes out each node that `is_unwanted`, one at a time, as the iterator is asked for it.
+    /// Removes each node for which `is_unwanted` returns true. Each call of the iterator's `next`
+    /// removes one node.
     pub(super) fn extract_if(
         &mut self,
         mut is_unwanted: impl FnMut(NodeRef<'_>) -> bool,
     ) -> impl Iterator<Item = Node> {
-        // SAFETY: the iterator borrows the table, which it alone changes.
+        // SAFETY: the iterator borrows the table, and only the iterator changes it.
         let buckets = unsafe { self.0.iter() };
         buckets.filter_map(move |bucket| {
-            // SAFETY: a node in a locked shard is alive and unwritten, and it is allowed to erase
-            // an entry that the iterator has given.
+            // SAFETY: a node in a locked shard is alive and unwritten. hashbrown allows the caller
+            // to erase an entry that its iterator has returned.
             unsafe {
                 let node = bucket.as_ref().0.node;
                 is_unwanted(NodeRef::new(node)).then(|| {
@@ -195,13 +197,13 @@ impl<G: DerefMut<Target = RawTable<Kept>>> Lookup<G> {
     #[inline]
     pub(super) fn overwrite(&mut self, value: &[u8]) -> bool {
         let Some(bucket) = &self.found else { return false };
-        // SAFETY: the lock is held exclusively and no borrow of the node is left, so nobody else
-        // uses it.
+        // SAFETY: the lock is held exclusively and no borrow of the node is left, so no other code
+        // uses the node.
         unsafe { bucket.as_ref().0.node.overwrite(value) }
     }
 
-    /// Puts `node` in the place of the found key's node. Returns that node, which nobody else uses
-    /// from here on, with the shard; or `None` if the key was not found.
+    /// Replaces the found key's node by `node`. Returns the shard and the old node, which no other
+    /// thread uses from here on. Returns `None` if the key was not found.
     pub(super) fn replace(self, node: Node) -> Option<(LockedShard<G>, Node)> {
         let bucket = self.found?;
         // SAFETY: the table has not changed since the search, and the lock is held exclusively.
@@ -209,8 +211,8 @@ impl<G: DerefMut<Target = RawTable<Kept>>> Lookup<G> {
         Some((self.shard, replaced))
     }
 
-    /// Removes the found key's entry. Returns its node, which nobody else uses from here on, with
-    /// the shard; or `None` if the key was not found.
+    /// Removes the found key's entry. Returns the shard and the entry's node, which no other thread
+    /// uses from here on. Returns `None` if the key was not found.
     #[inline]
     pub(super) fn remove(mut self) -> Option<(LockedShard<G>, Node)> {
         let bucket = self.found?;
@@ -226,11 +228,12 @@ impl<G: DerefMut<Target = RawTable<Kept>>> Lookup<G> {
     /// Adds the entry of a key that was not found, with the node that `create` returns.
     ///
     /// # Errors
-    /// Returns -10 if a larger table cannot be allocated, and the errors of `create`.
+    /// Returns [`Error::OutOfMemory`] (-10) if a larger table cannot be allocated, and the errors
+    /// of `create`.
     pub(super) fn insert(mut self, hash: u64, create: impl FnOnce() -> Result<Node>) -> Result<()> {
         self.shard.reserve_one()?;
         let entry = Entry { hash, node: create()? };
-        // A place is reserved, so this neither grows nor fails.
+        // A place is reserved, so this neither grows the table nor fails.
         self.shard.0.insert(hash, (entry, SharedValue::new(())), hash_of);
         Ok(())
     }

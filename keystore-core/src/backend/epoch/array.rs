@@ -1,15 +1,16 @@
-//! The array of buckets, and the array that it migrates to.
+//! The array of buckets, and the migration to the next array.
 //!
-//! A table is one array of 2^k buckets, chosen by the low k bits of the hash. To grow or shrink,
-//! the table installs an array of twice or half the size as [`BucketArray::next`] and migrates the
-//! buckets, a few at a time (module `resize`). When all have migrated, `next` becomes the table's
-//! array, and the old one is retired.
+//! A table is one array of 2^k buckets. The low k bits of a hash choose the bucket. To grow or
+//! shrink, the table installs an array of twice or half the size as [`BucketArray::next`], and
+//! migrates a few buckets at a time (module `resize`). When all buckets have migrated, `next`
+//! becomes the table's array, and the old array is retired.
 //!
-//! Buckets migrate by *units*. To grow, a unit is a bucket of the old array and the two buckets of
-//! the new one that it splits to. To shrink, a unit is two buckets of the old array and the one of
-//! the new array that they merge to. The unit of a hash is given by the low bits that both arrays
-//! use. A unit has migrated when its last new bucket is finished: until that instant the old array
-//! has its entries, from then on the new one does.
+//! Buckets migrate in *units*. If the table grows, a unit is one bucket of the old array and the
+//! two buckets of the new array that it splits into. If the table shrinks, a unit is two buckets of
+//! the old array and the one bucket of the new array that they merge into. The low bits of a hash
+//! that both arrays use choose its unit. A unit has migrated when its last new bucket is finished.
+//! Until that instant the old array holds the unit's entries, and from then on the new array holds
+//! them.
 
 use std::ptr::null_mut;
 
@@ -24,14 +25,14 @@ use crate::huge_pages::Pages;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-/// Largest number of bits of an array. Memory can hold no more buckets.
+/// Upper limit of an array's `bits`. No memory can hold more than 2^`MAX_BITS` buckets.
 pub(super) const MAX_BITS: u32 = if usize::BITS > 48 { 40 } else { 24 };
 
-/// See the module.
+/// An array of buckets. See the module.
 #[derive(Debug)]
 pub(super) struct BucketArray {
     buckets: ZeroedArray<Bucket>,
-    /// The number of buckets less one.
+    /// Number of buckets minus one.
     mask: usize,
     bits: u32,
     next: AtomicPtr<BucketArray>,
@@ -39,12 +40,12 @@ pub(super) struct BucketArray {
     migration: Option<Migration>,
 }
 
-/// A migration into an array: the chunks of units that were claimed, and those that are copied.
+/// Progress of a migration into an array.
 #[derive(Debug)]
 pub(super) struct Migration {
     pub(super) units: usize,
-    /// Number of claims so far. After the last chunk they start again, in case a thread never
-    /// finished one.
+    /// Number of claims so far. After the last chunk, threads claim the chunks again from the first
+    /// one, in case a thread never finished its chunk.
     pub(super) claimed: CachePadded<AtomicUsize>,
     pub(super) copied: CachePadded<AtomicUsize>,
     pub(super) chunks: ZeroedArray<AtomicBool>,
@@ -70,8 +71,9 @@ pub(super) struct Unit<'g> {
 }
 
 impl BucketArray {
-    /// Allocates an array of 2^`bits` empty buckets: a table's first, or the target of a migration
-    /// from an array of 2^`from_bits` buckets.
+    /// Allocates an array of 2^`bits` empty buckets. If `from_bits` is set, the array is the target
+    /// of a migration from an array of 2^`from_bits` buckets. Otherwise it is a table's first
+    /// array.
     pub(super) fn allocate(bits: u32, from_bits: Option<u32>, pages: Pages) -> Result<*mut Self> {
         let migration = match from_bits {
             None => None,
@@ -97,7 +99,7 @@ impl BucketArray {
         Ok(array)
     }
 
-    /// Frees an array, but none of its overflow buckets and nodes.
+    /// Frees an array, but not its overflow buckets and nodes.
     ///
     /// # Safety
     /// It came from [`allocate`](Self::allocate), and nobody uses it from here on.
@@ -107,7 +109,7 @@ impl BucketArray {
         drop(unsafe { Box::from_raw(array) });
     }
 
-    /// log2 of the number of buckets.
+    /// Returns the binary logarithm of the number of buckets.
     #[inline]
     pub(super) fn bits(&self) -> u32 {
         self.bits
@@ -118,7 +120,7 @@ impl BucketArray {
         self.buckets.as_slice()
     }
 
-    /// Returns the bytes of the array.
+    /// Returns the size of the array in bytes.
     pub(super) fn bytes(&self) -> usize {
         ZeroedArray::<Bucket>::bytes(self.buckets().len()) + size_of::<Self>()
     }
@@ -132,18 +134,20 @@ impl BucketArray {
         self.migration.as_ref()
     }
 
-    /// The bucket of `hash`.
+    /// Returns the bucket of `hash`.
     #[inline]
     pub(super) fn bucket(&self, hash: u64) -> &Bucket {
-        // SAFETY: an array is made with one bucket more than its mask, and neither changes.
+        // SAFETY: an array is made with one bucket more than its mask, and neither changes. So the
+        // masked index is in bounds.
         unsafe { self.buckets().get_unchecked(hash as usize & self.mask) }
     }
 
     /// Returns the array that this one migrates to, or has migrated to.
     #[inline]
     pub(super) fn next<'g>(&self, _: &'g Guard) -> Option<&'g Self> {
-        // SAFETY: an array is retired when the table no longer leads to it, and freed when nobody
-        // is pinned who could have come by it before; `'g` lies within a pin.
+        // SAFETY: an array is retired when it can no longer be reached from the table. It is freed
+        // when no thread is pinned that could have reached it before. The thread is pinned for
+        // `'g`.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 
@@ -166,7 +170,7 @@ impl<'g> Unit<'g> {
         self.buckets_in(self.from)
     }
 
-    /// Returns the buckets that they go to.
+    /// Returns the buckets that the unit's entries go to.
     pub(super) fn targets(self) -> impl Iterator<Item = &'g Bucket> {
         self.buckets_in(self.to)
     }

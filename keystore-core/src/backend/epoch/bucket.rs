@@ -1,33 +1,34 @@
-//! A bucket: seven slots and a link, on one cache line. All of it is atomic; nothing is ever
-//! locked.
+//! A bucket: seven slots and a link, on one cache line. All words are atomic, and there are no
+//! locks.
 //!
-//! A slot is a [`TaggedPtr`] with up to three flags. It has these states:
+//! A slot is a [`TaggedPtr`] with up to three flags. It changes its state as follows:
 //!
 //! ```text
-//!             place                  commit                  replace
-//!   empty ──────────────► pending ───────────► live ──────────────────► live
-//!    ▲                      │                   │
-//!    │      give up         │                   │  remove
-//!    ├──────────────────────┤                   └───────────────► tombstone
-//!    │   (its own thread)   │ another thread aborts it
-//!    └──────────────────────┴─► aborted ──► tombstone, by its own thread
+//!                place                 commit                 replace
+//!   empty ────────────────► pending ───────────────► live ───────────────► live
+//!                           ▲     │                   │
+//!                    place  │     │  abort            │  remove
+//!                           │     ▼                   ▼
+//!                   tombstone ◄── aborted         tombstone
+//!                              ▲
+//!                              └─ only by the insertion's own thread
 //!
 //!   any state ── freeze ──► the same state, frozen: it never changes again
 //! ```
 //!
-//! A slot without an entry is either [`EMPTY`] (all zeros: it never held anything) or a
-//! [`TOMBSTONE`]. An insertion may take both. A migration, which several threads may do at once,
-//! fills only empty slots, so it fills each slot once: see the module `resize`.
+//! A free slot is either [`EMPTY`] (all zeros, since it never held anything) or a [`TOMBSTONE`]. An
+//! insertion may take either. A migration, which several threads may do at once, fills only empty
+//! slots. So it fills each slot once, as the module `resize` explains.
 //!
-//! Only live pointers are entries. A pending pointer is an insertion that is not committed; readers
-//! do not see it.
+//! Only live pointers are entries. A pending pointer is an insertion that is not committed, and
+//! readers ignore it.
 //!
-//! A live pointer that is frozen because its bucket splits also says which half it goes to
-//! ([`TaggedPtr::SECOND`]). The exchange that freezes it writes that down, so all threads that copy
-//! the pointer put it into the same half.
+//! If a live pointer is frozen because its bucket splits, a flag also says which half it goes to
+//! ([`TaggedPtr::SECOND`]). The exchange that freezes the pointer sets this flag. So all threads
+//! that copy the pointer put it into the same half.
 //!
-//! The link holds the address of an overflow bucket, or none, and two flags of the bucket:
-//! [`MIGRATED`] and [`FROZEN_LINK`].
+//! The link holds the address of the next overflow bucket, if any, and two flags: [`MIGRATED`] and
+//! [`FROZEN_LINK`].
 
 use std::ptr::{self, null_mut};
 
@@ -41,37 +42,37 @@ use crate::fallible::try_box;
 use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 
-/// Number of words of a bucket: a cache line of them, but few for the model checker, which tries
-/// everything that can happen to each.
+/// Number of words of a bucket. They fill a cache line. Under the model checker there are fewer,
+/// since it tries every interleaving of the accesses to each word.
 const WORDS: usize = if cfg!(loom) { 3 } else { tags::WORDS };
 
 /// Number of slots of a bucket.
 pub(super) const SLOTS: usize = WORDS - 1;
 
-/// An insertion that is not committed.
+/// Flag of a slot: the insertion is not committed.
 const PENDING: u64 = 0b001;
-/// The slot never changes again: its bucket is being migrated, or was.
+/// Flag of a slot: it never changes again, since its bucket is being migrated or has migrated.
 const FROZEN: u64 = 0b010;
-/// In a pending pointer: the insertion was aborted. Without a node: a tombstone.
+/// Flag of a slot: a pending insertion was aborted, or, if the slot has no node, it is a tombstone.
 const ABORTED: u64 = 0b100;
-/// In a frozen live pointer the same bit says which half of a split it goes to. Only pointers that
-/// are not live can be aborted.
+/// In a frozen live pointer, the same bit says which half of a split the pointer goes to. This is
+/// not ambiguous, since a live pointer cannot be aborted.
 const _: () = assert!(ABORTED == TaggedPtr::SECOND);
 
-/// A slot that never held anything.
+/// Content of a slot that never held anything.
 pub(super) const EMPTY: u64 = 0;
-/// A slot that held an entry once.
+/// Content of a slot whose entry was removed.
 pub(super) const TOMBSTONE: u64 = ABORTED;
 
-/// In a link: everything has migrated into this bucket, so it holds its entries from now on.
+/// Flag of a link: everything has migrated into this bucket, so it holds its entries from now on.
 const MIGRATED: u64 = 0b001;
-/// In a link: the bucket is being migrated, or was. It takes no more overflow buckets, and its
-/// slots are frozen one by one.
+/// Flag of a link: the bucket is being migrated or has migrated. It takes no more overflow buckets,
+/// and its slots are frozen one by one.
 const FROZEN_LINK: u64 = 0b010;
 
 const LINK_FLAGS: u64 = MIGRATED | FROZEN_LINK;
 
-/// See the module.
+/// A bucket or an overflow bucket. See the module.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Bucket {
@@ -82,7 +83,7 @@ pub(super) struct Bucket {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Bucket>() == 64);
 
-// SAFETY: zeros are fresh slots and a link to nothing.
+// SAFETY: zeros are empty slots and a link without an address.
 unsafe impl Zeroable for Bucket {
     #[cfg(loom)]
     fn zero() -> Self {
@@ -98,8 +99,8 @@ impl TaggedPtr {
         self.0 & PENDING == 0 && self.node().is_some()
     }
 
-    /// Returns whether this is an entry with this tag, frozen or not. (Or an empty slot, whose tag
-    /// is 0 and which has no node.)
+    /// Returns whether this is an entry with this tag, frozen or not. For the tag 0 this also
+    /// returns true for a slot without a node.
     #[inline]
     pub(super) fn is_live_under(self, tag: u16) -> bool {
         self.0 & (Self::TAG | PENDING) == Self::under(tag).0
@@ -111,8 +112,8 @@ impl TaggedPtr {
         self.0 & (PENDING | ABORTED | FROZEN) == PENDING
     }
 
-    /// Returns whether this is a failed insertion of the node of `word`: aborted, or frozen before
-    /// it was committed.
+    /// Returns whether this is a failed insertion of the node of `word`: it was aborted, or frozen
+    /// before it was committed.
     #[inline]
     pub(super) fn is_failed_insertion_of(self, word: Self) -> bool {
         self.0 & !(FROZEN | ABORTED) == word.0 | PENDING && self.0 & (FROZEN | ABORTED) != 0
@@ -149,8 +150,8 @@ impl TaggedPtr {
         Self(self.0 | ABORTED)
     }
 
-    /// Returns the pointer, frozen. If it is live and its bucket splits, `second` tells to which
-    /// half it goes.
+    /// Returns the pointer, frozen. `second` is true if the pointer is live, its bucket splits, and
+    /// it goes to the second half.
     #[inline]
     fn frozen(self, second: bool) -> Self {
         debug_assert!(!second || self.is_live());
@@ -158,7 +159,7 @@ impl TaggedPtr {
     }
 }
 
-/// A bucket's link, as it was read.
+/// The value that was read from a bucket's link.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link(u64);
 
@@ -173,22 +174,22 @@ impl Link {
         self.0 & MIGRATED != 0
     }
 
-    /// The overflow bucket.
+    /// Returns the overflow bucket, if any.
     #[inline]
     pub(super) fn overflow<'g>(self) -> Option<&'g Bucket> {
         let address = (self.0 & !LINK_FLAGS) as usize;
         let overflow: *const Bucket = ptr::with_exposed_provenance(address);
-        // SAFETY: a link's address is that of an overflow bucket which is freed only when its
-        // chain has been retired and no thread is pinned that could have read the link (module
-        // `garbage`), or by a thread that has the table to itself. `Link`s are read through a
-        // `&Bucket`, which the callers bound by their pin.
+        // SAFETY: a link holds the address of an overflow bucket. The overflow bucket is freed only
+        // when its chain has been retired and no thread is pinned that could have read the link
+        // (module `garbage`), or by a thread that has exclusive access to the table. A `Link` is
+        // read through a `&Bucket`, whose lifetime the callers limit to their pin.
         unsafe { overflow.as_ref() }
     }
 }
 
 impl Bucket {
-    /// Allocates an overflow bucket whose first slots hold `words`, and whose link is to `next`
-    /// (or null).
+    /// Allocates an overflow bucket. Its first slots hold `words`, and its link points to `next`,
+    /// which may be null.
     pub(super) fn allocate(words: &[TaggedPtr], next: *mut Self) -> Result<*mut Self> {
         debug_assert!(words.len() <= SLOTS);
         let word = |at: usize| match at {
@@ -211,13 +212,13 @@ impl Bucket {
         drop(unsafe { Box::from_raw(bucket) });
     }
 
-    /// Frees a chain of overflow buckets, from `first` (or null) on.
+    /// Frees the chain of overflow buckets that starts at `first`, which may be null.
     ///
     /// # Safety
     /// As for [`free`](Self::free), for each bucket of the chain.
     pub(super) unsafe fn free_chain(mut first: *mut Self) {
         while !first.is_null() {
-            // SAFETY: the caller's promise; the link is read before its bucket goes.
+            // SAFETY: the caller's promise; the link is read before its bucket is freed.
             unsafe {
                 let next = (*first)
                     .link()
@@ -250,35 +251,35 @@ impl Bucket {
         matches.map(|slot| &self.words[slot])
     }
 
-    /// Reads the link. Acquire: what was written to the overflow bucket before it was linked is
-    /// seen, and so are the slots that were filled before the bucket was finished.
+    /// Reads the link. Acquire: the caller sees the content that the overflow bucket had when it
+    /// was linked, and the slots that were filled before the bucket was finished.
     #[inline]
     pub(super) fn link(&self) -> Link {
         Link(self.link_word().load(Ordering::Acquire))
     }
 
-    /// Links an overflow bucket, if the link still is `link`, which has none and is not frozen.
-    /// Otherwise returns the new link.
+    /// Links an overflow bucket if the link is still `link`, which has no overflow bucket and is
+    /// not frozen. Otherwise returns the changed link as the error.
     pub(super) fn append(&self, link: Link, overflow: *mut Self) -> Result<(), Link> {
         debug_assert!(link.overflow().is_none() && !link.is_frozen());
         let new = overflow.expose_provenance() as u64 | link.0;
-        // Release: the overflow bucket's content goes before the link.
+        // Release: the overflow bucket's content must be visible before the link.
         self.link_word()
             .compare_exchange(link.0, new, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
             .map_err(Link)
     }
 
-    /// Finishes the migration into this bucket, with the overflow chain that starts at `overflow`
-    /// (or null). Returns whether this call finished it.
+    /// Finishes the migration into this bucket. Its overflow chain starts at `overflow`, which may
+    /// be null. Returns whether this call finished it.
     pub(super) fn finish_bucket(&self, overflow: *mut Self) -> bool {
         let new = overflow.expose_provenance() as u64 | MIGRATED;
-        // Release: a thread that sees the bucket finished sees its slots filled.
+        // Release: a thread that sees the flag `MIGRATED` also sees the filled slots.
         self.link_word().compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Returns this bucket and its overflow buckets. A bucket's link is read when the next bucket
-    /// is requested.
+    /// Returns this bucket and its overflow buckets. The iterator reads a bucket's link only when
+    /// the next bucket is requested.
     #[inline]
     pub(super) fn chain<'g>(&'g self, _: &'g Guard) -> Chain<'g> {
         Chain { last: None, first: Some(self) }
@@ -295,15 +296,15 @@ impl Bucket {
         slots.map(|slot| (slot, TaggedPtr(slot.load(Ordering::Acquire))))
     }
 
-    /// Freezes the bucket's chain. Links go first: as long as the first link is not frozen, no
-    /// slot is.
+    /// Freezes the bucket's chain, the links before the slots. So if the first link is not frozen,
+    /// no slot is frozen.
     ///
-    /// `second` says of a live word whether it goes to the second half of a split. The first answer
-    /// that is exchanged into the slot counts for all threads. It may panic, as it may call the
-    /// user's hasher: then the rest is left for the next call.
+    /// `second` returns whether a live word goes to the second half of a split. The first answer
+    /// that is exchanged into the slot counts for all threads. `second` may call the user's hasher,
+    /// so it may panic. Then the rest is left for the next call.
     pub(super) fn freeze(&self, guard: &Guard, second: impl Fn(TaggedPtr) -> bool) {
-        // Each link is frozen before the chain reads it for the next bucket. So the chain that is
-        // found is complete, and grows no more.
+        // Each link is frozen before the iterator reads it to find the next bucket. So this loop
+        // finds the complete chain, and the chain no longer grows.
         for bucket in self.chain(guard) {
             if !bucket.link().is_frozen() {
                 bucket.link_word().fetch_or(FROZEN_LINK, Ordering::AcqRel);
@@ -311,8 +312,8 @@ impl Bucket {
         }
         failpoint::hit(Failpoint::LinksFrozen);
         for (slot, mut word) in self.words(guard) {
-            // Each thread that came here before the link was frozen writes at most once, so this
-            // ends.
+            // A thread that read the link before it was frozen may still write, but only once. So
+            // this loop ends.
             while !word.is_frozen() {
                 let frozen = word.frozen(word.is_live() && second(word));
                 match slot.compare_exchange(word.0, frozen.0, Ordering::AcqRel, Ordering::Acquire) {
@@ -324,7 +325,7 @@ impl Bucket {
     }
 }
 
-/// See [`Bucket::chain`].
+/// Iterator that [`Bucket::chain`] returns.
 pub(super) struct Chain<'g> {
     last: Option<&'g Bucket>,
     first: Option<&'g Bucket>,

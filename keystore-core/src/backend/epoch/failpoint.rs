@@ -1,38 +1,38 @@
-//! Failpoints: where a test can stop a thread, to show that no other thread needs it to go on. They
-//! cost nothing outside tests.
+//! Failpoints: places at which a test can stop a thread, to show that the other threads do not need
+//! it to continue. They cost nothing outside tests.
 
-/// Where a write is between two of its steps.
+/// A place between two steps of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failpoint {
-    /// A key was found, and its slot is about to be exchanged.
+    /// A write has found its key, and is about to exchange the slot.
     Decided,
     /// An insertion is pending in its slot.
     Placed,
-    /// It was resolved, and is about to be committed.
+    /// An insertion was resolved, and is about to be committed.
     Resolved,
-    /// A larger or smaller array was hung on the table's.
+    /// A larger or smaller array was installed as the next one.
     NextInstalled,
     /// A chunk of units was claimed.
     Claimed,
-    /// The links of a bucket that is being moved are frozen, its slots are not.
+    /// The links of a bucket that is being migrated are frozen, but its slots are not.
     LinksFrozen,
-    /// All of it is frozen.
+    /// All links and slots of a unit's sources are frozen.
     Frozen,
-    /// The new bucket is filled, and not settled.
+    /// A new bucket is filled, but not finished.
     Filled,
-    /// A unit has moved; its old chain is not retired.
+    /// A unit has migrated, but its old chains are not retired.
     BucketFinished,
-    /// A move is done, and its array is about to become the table's.
+    /// All units have migrated, and the new array is about to become the table's.
     Moved,
-    /// It is; the old one is not retired.
+    /// The new array is the table's, but the old one is not retired.
     Finished,
-    /// The thread holds a bag of garbage.
+    /// The thread holds the lock of a bag of garbage.
     BagHeld,
-    /// The thread has made the others' pins invalid, and is about to take them back.
+    /// The thread has made other threads' pins invalid, and is about to revoke them.
     Revoking,
 }
 
-/// Tells the test, if there is one, that the thread is at this point.
+/// Tells the test that the thread is at this point. Does nothing outside tests.
 #[cfg(not(test))]
 #[inline(always)]
 pub(super) fn hit(_: Failpoint) {}

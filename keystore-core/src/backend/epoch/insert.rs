@@ -1,44 +1,50 @@
-//! Inserting a key that is not there, so that no key is ever in the table twice.
+//! Insertion of an absent key, such that no key is ever in the table twice.
 //!
-//! Replacing and removing are one exchange on the slot that has the key. Inserting is harder: two
-//! threads that found the same key absent may take two different empty slots. So an insertion has
-//! three steps:
+//! A key is replaced or removed by one exchange on its slot. Inserting is harder, since two threads
+//! that found the same key absent may take two different empty slots. So an insertion has three
+//! steps:
 //!
-//! 1. *Place*: exchange an empty slot for the pointer, marked pending. Readers do not see it.
-//! 2. *Resolve*: look through the whole chain for the same key in other slots.
-//!    - The key is live in another slot: give up, the key is there.
-//!    - It is pending further back: abort that insertion.
-//!    - It is pending further ahead: that insertion has precedence. So resolve it first, on behalf
-//!      of its thread. That aborts this insertion, or takes the other out of the way.
-//! 3. *Commit*: exchange the pending pointer for the live one. Here the insertion takes effect.
+//! 1. *Place*: put the pointer into an empty slot, by an exchange, and mark it as pending. Readers
+//!    ignore pending pointers.
+//! 2. *Resolve*: search the other slots of the whole chain for the same key.
+//!    - If the key is live in another slot, abort this insertion.
+//!    - If the key is pending in a later slot, abort that insertion.
+//!    - If the key is pending in an earlier slot, that insertion has precedence. So resolve it
+//!      first, on behalf of its thread. Afterwards it is no longer pending, and it may have aborted
+//!      this insertion.
+//! 3. *Commit*: replace the pending pointer by the live one. This exchange is the instant at which
+//!    the insertion takes effect.
 //!
 //! # Why no key is committed twice
 //!
-//! Say P and Q are pending insertions of one key, and P is ahead of Q. Placing and looking are
-//! sequentially consistent. So of the two, the one that was placed second is in nobody's view who
-//! looked before; but a thread that resolves it sees the first. A thread that resolves an
-//! insertion, its own or another's, starts to look after that insertion was placed.
+//! Let P and Q be pending insertions of one key, and let P's slot come before Q's. The exchanges
+//! that place and the loads that search are sequentially consistent. A thread that resolves an
+//! insertion, its own or another thread's, starts to search after that insertion was placed. So
+//! every thread that resolves the insertion that was placed second sees the one that was placed
+//! first. A thread that resolves the first may have searched before the second was placed, and then
+//! it does not see the second.
 //!
-//! - If the insertion was placed second, the first is in view, pending or live. A thread that
-//!   resolves P aborts Q, or finds Q live and gives up. A thread that resolves Q resolves P first;
-//!   if that commits, the thread finds P live and gives up.
-//! - If it was placed first and its resolver did not see the other, then the resolvers of the other
-//!   see it.
+//! - A thread that sees the other insertion sees it pending or live. If the thread resolves P, it
+//!   aborts Q, or finds Q live and aborts P. If it resolves Q, it resolves P first; if P is then
+//!   live, the thread finds it and aborts Q.
+//! - If a thread that resolves the first insertion does not see the second, every thread that
+//!   resolves the second sees the first.
 //!
-//! Either way at most one of the two commits.
+//! In both cases at most one of the two commits.
 //!
 //! # Why nobody waits
 //!
-//! A thread that stops between two steps leaves a pending pointer. Any other thread with the same
-//! key resolves it, and threads with other keys pass over it. Precedence has one direction, towards
-//! the front of the chain, so helping ends.
+//! A thread that stops between two steps leaves a pending pointer. Any other thread that inserts
+//! the same key resolves it, and threads with other keys ignore it. An insertion only ever helps
+//! one that is closer to the front of the chain, so helping ends.
 //!
 //! # Why a late helper does no harm
 //!
-//! A slot is exchanged for exactly what was read, and a node is placed at most once: a thread whose
-//! insertion failed retires the node and starts over with another. Say a helper is stopped just
-//! before its exchange, and wakes when the slot has long been used for something else. Its exchange
-//! fails, since while it is pinned no other node can have the address that it expects.
+//! A compare-and-exchange succeeds only if the slot still holds the pointer that was read. A node
+//! is placed at most once: a thread whose insertion failed retires the node and starts over with a
+//! new one. Suppose that a helper stops just before its exchange, and continues when the slot
+//! already holds something else. Its exchange fails, since no other node can get the expected
+//! address while the helper is pinned.
 
 use super::bucket::{Bucket, TOMBSTONE};
 use super::failpoint::{self, Failpoint};
@@ -50,11 +56,12 @@ use crate::sync::primitive::atomic::{AtomicU64, Ordering};
 /// Outcome of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Insertion {
-    /// The entry is in, `deep` if in an overflow bucket.
+    /// The entry is in the table. `deep` is true if it is in an overflow bucket.
     Committed { deep: bool },
-    /// It was not placed: the bucket is frozen.
+    /// The node was not placed, since the bucket is frozen.
     NotPlaced,
-    /// It was pending and failed: the key is there, or the bucket is frozen.
+    /// The node was placed, but the insertion failed, since the key is there or the bucket is
+    /// frozen.
     Lost,
 }
 
@@ -68,8 +75,8 @@ pub(super) fn insert(
     let Some((slot, deep)) = place(bucket, word, guard)? else { return Ok(Insertion::NotPlaced) };
     failpoint::hit(Failpoint::Placed);
     resolve(bucket, slot, word.pending(), key, guard);
-    // Whichever thread resolved it, the slot has the outcome: a failed insertion stays there until
-    // its own thread removes it.
+    // The slot holds the outcome, no matter which thread resolved the insertion: a failed insertion
+    // stays in its slot until its own thread removes it.
     let found = TaggedPtr(slot.load(Ordering::Acquire));
     if found.is_failed_insertion_of(word) {
         if !found.is_frozen() {
@@ -81,7 +88,8 @@ pub(super) fn insert(
     Ok(Insertion::Committed { deep })
 }
 
-/// Places the pointer, pending, in an empty slot. Returns `None` if the bucket is frozen.
+/// Places the pointer in an empty slot, marked as pending. Returns the slot and whether it is in an
+/// overflow bucket, or `None` if the bucket is frozen.
 fn place<'g>(
     bucket: &'g Bucket,
     word: TaggedPtr,
@@ -90,14 +98,14 @@ fn place<'g>(
     let mut deep = false;
     for current in bucket.chain(guard) {
         for slot in current.slots() {
-            // Acquire: a thread that sees the slot frozen sees the link frozen too. It migrates
-            // the unit then, instead of coming here again.
+            // Acquire: a thread that sees a frozen slot also sees the frozen link. Then it migrates
+            // the unit, and does not try this bucket again.
             let found = TaggedPtr(slot.load(Ordering::Acquire));
             if found.is_frozen() {
                 return Ok(None);
             }
-            // Sequentially consistent against the loads in `resolve`. Release: the node's content
-            // goes before its word.
+            // Sequentially consistent, to be ordered against the loads in `resolve`. It is also a
+            // release: the node's content must be visible before its word.
             if found.is_free()
                 && slot
                     .compare_exchange(
@@ -119,18 +127,20 @@ fn place<'g>(
         if link.overflow().is_none() {
             let overflow = Bucket::allocate(&[], std::ptr::null_mut())?;
             if current.append(link, overflow).is_err() {
-                // Another overflow bucket is there by now, or the link is frozen. The next turn of
-                // the loop finds out. SAFETY: nobody has seen it.
+                // Another thread has linked an overflow bucket, or the link is frozen. The next
+                // iteration of the loop finds out. SAFETY: no other thread has seen this overflow
+                // bucket.
                 unsafe { Bucket::free(overflow) };
             }
         }
     }
-    // The chain ended although every link got an overflow bucket or was found frozen: the last one
-    // froze in between.
+    // The loop links an overflow bucket wherever the chain ends. So if the chain ends all the same,
+    // its last link was frozen by another thread.
     Ok(None)
 }
 
-/// Resolves the pending pointer in `slot`. Afterwards it is not pending there, or it is frozen.
+/// Resolves the pending pointer in `slot`. Afterwards the slot no longer holds it as pending, or it
+/// is frozen.
 fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: TaggedPtr, key: &[u8], guard: &Guard) {
     'look: loop {
         let mut ahead = true;
@@ -179,13 +189,14 @@ fn resolve(bucket: &Bucket, slot: &AtomicU64, pending: TaggedPtr, key: &[u8], gu
     }
 }
 
-/// Returns whether a pointer has a node with this key. Aborted and empty slots have none.
+/// Returns whether a pointer has a node with this key. Returns false for aborted insertions and for
+/// empty slots.
 fn has_key(word: TaggedPtr, key: &[u8]) -> bool {
     if word.is_aborted() {
         return false;
     }
     // SAFETY: the thread has been pinned since before it read the word. A node that is live or
-    // pending in a slot is retired only after it was taken out of it, or frozen in it, so it is
-    // alive while the pin lasts.
+    // pending in a slot is retired only after it was removed from the slot, or frozen in it. So it
+    // is alive while the pin lasts.
     word.node().is_some_and(|node| unsafe { node.key() } == key)
 }

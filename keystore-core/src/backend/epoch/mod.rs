@@ -1,11 +1,11 @@
-//! `EpochKeystore`: lock-free; readers wait for nobody.
+//! `EpochKeystore`: the lock-free backend, whose readers wait for nobody.
 //!
 //! # The table
 //!
-//! The table is an array of buckets. Each is one cache line of seven slots and a link to overflow
-//! buckets ([`bucket`]). A slot is one atomic word: a tag of the key's hash and the node's
-//! address. Nodes never change once they are in a slot, so an entry's whole life is exchanges on
-//! one word:
+//! The table is an array of buckets. Each bucket is one cache line: seven slots and a link to
+//! overflow buckets ([`bucket`]). A slot is one atomic word, which holds a tag of the key's hash
+//! and the address of the node. A node never changes once it is in a slot. So every operation on an
+//! entry takes effect by one atomic access to the slot's word:
 //!
 //! | operation | takes effect at |
 //! |---|---|
@@ -15,30 +15,34 @@
 //! | set, insert of a key that is not there | the exchange of the pending word for the live one ([`insert`]) |
 //! | a write that decides to change nothing | as a read |
 //!
-//! *Why a miss is right.* If a key was in the table all the time while a reader looked, it was in
-//! one slot all the time, since an entry changes its slot only by being removed and inserted
-//! again. So the reader met it. If the reader did not meet it, there was an instant without it.
+//! *Why a miss is correct.* Suppose that a key was in the table during the whole search of a
+//! reader. Then it was in the same slot during that time, since an entry changes its slot only by
+//! being removed and inserted again. So the reader found it. It follows that if a reader does not
+//! find a key, there was an instant at which the key was absent.
 //!
 //! # Growing
 //!
-//! The array is moved to one of twice or half the size, a few buckets at a time, by everyone who
-//! writes ([`array`], [`migrate`]). No thread can keep the others from going on: what one leaves
-//! half done, any other can do again.
+//! To grow or shrink, the table migrates to an array of twice or half the size. Every thread that
+//! writes migrates a few buckets ([`array`], [`resize`]). No thread can block the others: if a
+//! thread stops in the middle of a step, any other thread can do the step again.
 //!
 //! # Memory
 //!
-//! A node that was taken out of its slot may still be looked at. Every operation pins the epoch
-//! (crossbeam-epoch, after Keir Fraser's *Practical lock-freedom*, 2004) while it is in the table,
-//! and what was taken out is freed when all who were pinned then have let go ([`garbage`]). How a
-//! pin is had for two stores and no locked instruction is told in [`pin`](mod@pin).
+//! After a node is removed from its slot, other threads may still read it. So every operation pins
+//! the epoch while it is in the table (crossbeam-epoch, after Keir Fraser's *Practical
+//! lock-freedom*, 2004). A removed node is freed when all threads that were pinned at its removal
+//! have unpinned (module `reclaim::garbage`). The module [`reclaim`] explains how a thread pins
+//! with two stores and no locked instruction.
 //!
 //! # Sources
 //!
-//! One cache line to a bucket, bounded chains and growth that blocks nobody: DLHT (arXiv
-//! 2406.09986) and CLHT (David, Guerraoui, Trigonakis, 2015). Helping a half-done operation from
-//! what it left in shared memory: Harris, Fraser and Pratt's multi-word compare-and-swap (2002).
-//! Freezing buckets to copy them: Liu, Zhang and Spear, *Dynamic-sized nonblocking hash tables*
-//! (2014). The protocol of pending words is this project's own.
+//! - Buckets of one cache line, bounded chains and non-blocking growth come from DLHT (arXiv
+//!   2406.09986) and CLHT (David, Guerraoui, Trigonakis, 2015).
+//! - Completing another thread's operation from what it left in shared memory comes from the
+//!   multi-word compare-and-swap of Harris, Fraser and Pratt (2002).
+//! - Freezing buckets to copy them comes from Liu, Zhang and Spear, *Dynamic-sized nonblocking hash
+//!   tables* (2014).
+//! - The protocol of pending words is this project's own.
 
 mod array;
 mod bucket;
@@ -80,14 +84,16 @@ use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::reentrancy::{self, Closure, Deciding, UserClosure};
 use crate::table::{Action, Footprint, Survey, Table, describe, enter_table};
 
-/// A lock-free store, whose readers wait for nobody. See the [crate's page](crate) on choosing.
+/// A lock-free store, whose readers wait for nobody. The [crate's page](crate) says how to choose a
+/// backend.
 pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
 
 impl<A: NodeAllocator + Send + Sync + 'static> EpochKeystore<A> {
     /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
+    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
+    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         Self::with_hasher(config, allocator, DefaultHasher::default())
     }
@@ -100,10 +106,10 @@ where
 {
     /// Opens an empty store with another hasher.
     ///
-    /// A user who chooses the keys, and knows which of them share a hash, can make every operation
-    /// on these visit all of them. The default hasher's seed is random, which protects against
-    /// keys that were chosen beforehand. It does not protect against someone who can measure how
-    /// long the store takes, and learn from it. Then take SipHash:
+    /// If an attacker chooses keys that share a hash, every operation on one of these keys must
+    /// search all of them. The default hasher has a random seed, so an attacker cannot choose such
+    /// keys beforehand. But an attacker who can measure the store's response times may find such
+    /// keys. If that is a risk, use SipHash:
     ///
     /// ```
     /// # fn main() -> keystore_core::Result<()> {
@@ -118,7 +124,8 @@ where
     /// ```
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
+    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
+    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let pages = Pages::new(config.huge_pages);
         let garbage = Garbage::new(Account::new(config, allocator, hasher)?)?;
@@ -129,7 +136,7 @@ where
 }
 
 impl Default for EpochKeystore {
-    /// An empty store on the global allocator.
+    /// Returns an empty store on the global allocator.
     ///
     /// # Panics
     /// If the first 16 KiB cannot be allocated.
@@ -144,16 +151,16 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Array that operations start at. While it is being migrated, they may have to go on in its
-    /// `next`.
+    /// Array at which operations start. While it is being migrated, an operation may have to
+    /// continue in its `next`.
     array: AtomicPtr<BucketArray>,
-    /// Garbage, and the account, since freeing needs it.
+    /// Garbage. It holds the account too, since freeing needs it.
     garbage: Garbage<A, S>,
     initial_bits: u32,
     pages: Pages,
 }
 
-/// A live word that was found, and where.
+/// A slot in which a search found a live word, and that word.
 type Found<'g> = (&'g AtomicU64, TaggedPtr);
 
 impl<A, S> EpochTable<A, S>
@@ -164,8 +171,8 @@ where
     /// Returns the array to start at.
     #[inline]
     fn current<'g>(&self, _: &'g Guard) -> &'g BucketArray {
-        // SAFETY: there always is one, and it is retired only when it is the table's no longer;
-        // `'g` lies within a pin.
+        // SAFETY: the table always has an array, and an array is retired only after the table has
+        // replaced it. The thread is pinned for `'g`.
         unsafe { &*self.array.load(Ordering::Acquire) }
     }
 
@@ -178,8 +185,9 @@ where
         })
     }
 
-    /// [`find`](Self::find) in overflow buckets. Apart, for one entry in twenty lies in one, and a
-    /// loop around the look costs the others more than this call.
+    /// Finds the slot like [`find`](Self::find), in overflow buckets. It is a function of its own
+    /// because only one entry in twenty lies in an overflow bucket: a loop in `find` would cost the
+    /// other entries more than this call costs.
     #[inline(never)]
     fn find_deeper<'g>(
         mut bucket: &'g Bucket,
@@ -195,13 +203,13 @@ where
         }
     }
 
-    /// [`find`](Self::find) in one bucket.
+    /// Finds the slot like [`find`](Self::find), in one bucket only.
     #[inline]
     fn find_in<'g>(bucket: &'g Bucket, tag: u16, key: &[u8], _: &'g Guard) -> Option<Found<'g>> {
         for slot in bucket.slots_with(tag) {
-            // Acquire: the node's content was written before its word. And sequentially
-            // consistent, as the exchanges are and the look at the tags is: a thread that wrote
-            // one key and then reads another must not be ahead of its own write.
+            // Acquire, since the node's content was written before its word. The load is also
+            // sequentially consistent, like the exchanges and the comparison of the tags: a thread
+            // that writes one key and then reads another must not read before its own write.
             let word = TaggedPtr(slot.load(Ordering::SeqCst));
             if word.is_live_under(tag)
                 // SAFETY: a live word's node is retired only after the word was taken out of the
@@ -216,10 +224,11 @@ where
 
     /// Returns the array and the bucket to read `hash` in.
     ///
-    /// Its unit had not migrated an instant ago. So the bucket had the entries then, and its chain
-    /// cannot be freed while this thread is pinned. What is found in it was there at that instant
-    /// or came later; either is a right answer for this call. (A bucket whose unit had migrated
-    /// before must not be read: its chain may be freed.)
+    /// During this call, there is an instant at which the bucket's unit has not migrated. At that
+    /// instant the bucket holds the entries, and its chain cannot be freed while this thread is
+    /// pinned. Any entry that is found in it was there at that instant or came later, and both are
+    /// correct results. A bucket whose unit had migrated before the call must not be read: its
+    /// chain may have been freed.
     #[inline]
     fn bucket_to_read<'g>(&self, hash: u64, guard: &'g Guard) -> (&'g BucketArray, &'g Bucket) {
         let mut array = self.current(guard);
@@ -234,8 +243,9 @@ where
         }
     }
 
-    /// Does a writer's share of a resize, and the shares of the writes that its closure made. If
-    /// memory is short, the resize waits: the write is done.
+    /// Does a writer's share of a resize, and the `put_off` shares of the writes that its closure
+    /// made. The write itself is done, so if memory is short, this does nothing and the resize
+    /// waits.
     #[inline]
     fn help(&self, put_off: usize, guard: &Guard) {
         if put_off > 0 {
@@ -249,7 +259,8 @@ where
         }
     }
 
-    /// Returns the bucket to write `hash` in. If it is frozen, its unit is migrated first.
+    /// Returns the bucket to write `hash` in. If the bucket is frozen, this migrates its unit and
+    /// continues in the new array.
     #[inline]
     fn bucket_to_write<'g>(&self, hash: u64, guard: &'g Guard) -> Result<&'g Bucket> {
         let mut array = self.current(guard);
@@ -291,8 +302,8 @@ where
         &self.garbage.account
     }
 
-    // Always: it is most of a read's instructions besides the look itself, and half as long again
-    // when called.
+    // Always inlined: apart from the search, this is most of a read's instructions, and it takes
+    // one and a half times as long if it is called.
     #[inline(always)]
     fn enter(&self) -> Option<Guard> {
         pin()
@@ -339,7 +350,7 @@ where
     ) -> Result<Option<R>> {
         let (_, bucket) = self.bucket_to_read(hash, session);
         let node = Self::find(bucket, tag(hash), key, session).and_then(|(_, word)| word.node());
-        // SAFETY: live when its word was read, and the thread has been pinned since.
+        // SAFETY: the node was live when its word was read, and the thread has been pinned since.
         Ok(node.map(|node| visit(unsafe { node.value() })))
     }
 
@@ -353,7 +364,7 @@ where
         mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        // A write from inside a closure that decides about another key of this table.
+        // True if a closure that decides about another key of this table makes this write.
         let is_nested = match reentrancy::deciding_in(self, key) {
             Deciding::Nothing => false,
             Deciding::AnotherKey => true,
@@ -370,7 +381,8 @@ where
             let bucket = self.bucket_to_write(hash, session)?;
             let change = if let Some((slot, word)) = Self::find(bucket, tag(hash), key, session) {
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
-                // SAFETY: live when its word was read, and the thread has been pinned since.
+                // SAFETY: the node was live when its word was read, and the thread has been pinned
+                // since.
                 let (new, change) = match decide(Some(unsafe { old.value() })) {
                     Action::Keep => {
                         on_effect(Change::Kept);
@@ -387,7 +399,7 @@ where
                     Action::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted),
                 };
                 failpoint::hit(Failpoint::Decided);
-                // Release: the new node's content goes before its word.
+                // Release: the new node's content must be visible before its word.
                 if slot
                     .compare_exchange(word.0, new.0, Ordering::SeqCst, Ordering::Relaxed)
                     .is_err()
@@ -413,8 +425,8 @@ where
                     Insertion::NotPlaced => continue,
                     Insertion::Lost => {
                         fresh.release();
-                        // SAFETY: it came to nothing, so no one can come by it any more but who
-                        // has seen it pending.
+                        // SAFETY: the insertion failed, so only threads that have already seen the
+                        // node pending can still reach it. The node is retired once, here.
                         unsafe { self.garbage.retire_node(node, session) };
                         continue;
                     }
@@ -429,8 +441,8 @@ where
             };
             on_effect(change);
             if is_nested {
-                // To resize now could freeze the bucket of the key that the closure decides about,
-                // and so have the closure called again for nothing.
+                // A resize now could freeze the bucket of the key that the closure decides about.
+                // Then the closure would be called again for nothing.
                 reentrancy::put_off();
             } else {
                 self.help(C::take_put_off(), session);
@@ -444,7 +456,7 @@ where
         session: &mut Guard,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        // SAFETY: the walk's nodes are alive while it shows them.
+        // SAFETY: `scan_nodes` keeps a node alive while it passes the node to this closure.
         self.scan_nodes(session, |node, _, _| Ok(unsafe { visit(node.key(), node.value()) }))
     }
 
@@ -455,7 +467,7 @@ where
     ) -> Result<usize> {
         let mut removed = 0;
         self.scan_nodes(session, |node, hash, guard| {
-            // SAFETY: the walk's nodes are alive while it shows them.
+            // SAFETY: `scan_nodes` keeps a node alive while it passes the node to this closure.
             let key = unsafe { node.key() };
             let decide = |value: Option<&[u8]>| match value {
                 Some(value) if !keep(key, value) => Action::Delete,
@@ -478,7 +490,8 @@ where
 
     fn shrink(&self) -> Result<()> {
         self.resize_for(self.account().counters.entries(), false, &mut enter_table(self)?)?;
-        // What the old arrays took, and what was removed before, goes now if it can.
+        // Free the memory of the old arrays and of removed entries now, as far as no reader needs
+        // it.
         self.garbage.collect();
         Ok(())
     }
@@ -487,7 +500,7 @@ where
         let array = self.current(session);
         let sparse = self.account().counters.entries() < load_factor::MIN << array.bits();
         if sparse && array.bits() > self.initial_bits && array.next(session).is_none() {
-            // Lack of memory only delays it.
+            // A lack of memory only delays the resize.
             let _ = self.start_resize(array, array.bits() - 1);
         }
     }
@@ -510,7 +523,7 @@ where
             array.next(&guard).map_or(0, |next| next.buckets().len()).max(array.buckets().len());
         for hash in 0..longest as u64 {
             let (array, bucket) = self.bucket_to_read(hash, &guard);
-            // Of the hashes that share a bucket, the bucket's own index stands for all.
+            // Count each bucket once: at the hash that equals the bucket's index.
             if (hash as usize) < array.buckets().len() {
                 table_bytes += (bucket.chain(&guard).count() - 1) * size_of::<Bucket>();
             }
@@ -535,14 +548,15 @@ where
         let mut from = None;
         let mut array = Some(self.current(guard));
         while let Some(current) = array {
-            // SAFETY: the table is being dropped, so nobody is in it, and each array comes once.
+            // SAFETY: the table is being dropped, so nobody is in it, and the loop visits each
+            // array once.
             unsafe { self.free_contents(from, current, guard) };
             from = array;
             array = current.next(guard);
         }
         let mut pointer = self.array.load(Ordering::Relaxed);
         while !pointer.is_null() {
-            // SAFETY: as above. The link to the next array is read before this one goes.
+            // SAFETY: as above. The link to the next array is read before this array is freed.
             unsafe {
                 let next = (*pointer).next(guard);
                 let next = next.map_or(null_mut(), |next| ptr::from_ref(next).cast_mut());
@@ -560,9 +574,9 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Frees nodes and overflow buckets of `array`, which follows the array `from`, if any. Of a
-    /// unit that is being moved, this frees what the array with the entries has. The other array
-    /// has copies of their words, or chains that are in the garbage.
+    /// Frees the nodes and overflow buckets of `array`. If there was an array before it, that is
+    /// `from`. During a migration, the array that holds a unit's entries frees their nodes. The
+    /// other array of the unit has only copies of their words, or chains that are garbage already.
     ///
     /// # Safety
     /// Nobody is in the table from here on, and the contents of `array` have not been freed.

@@ -1,5 +1,5 @@
-//! A node on its way into the table. It is made once, kept over the tries of a write, and freed if
-//! the write does not use it.
+//! A new node that is not in the table yet. It is made once, kept while the write is retried, and
+//! freed if the write does not use it.
 
 use std::hash::BuildHasher;
 use std::ptr;
@@ -10,26 +10,27 @@ use crate::backend::common::hint::cold;
 use crate::error::{Error, Result};
 use crate::node::Node;
 
-/// A node for a write, which is not in the table yet.
+/// Owner of the new node of a write, while the node is not in the table.
 pub(super) struct PreparedNode<'t, 'v, A: NodeAllocator, S: BuildHasher> {
     account: &'t Account<A, S>,
     node: Option<Node>,
-    /// Value that the node was prepared of, if it was.
+    /// Value that [`prepare`](Self::prepare) put into the node, if it made the node.
     prepared_of: Option<&'v [u8]>,
     /// Error of [`prepare`](Self::prepare), which the next [`with`](Self::with) returns.
     refused: Option<Error>,
 }
 
 impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
-    /// No node yet.
+    /// Makes an owner without a node.
     #[inline]
     pub(super) fn new(account: &'t Account<A, S>) -> Self {
         Self { account, node: None, prepared_of: None, refused: None }
     }
 
-    /// Makes a node that the write will likely need, before it looks at the table. So the waits
-    /// for the node's memory and for the table's overlap. Under a memory limit this does nothing,
-    /// since it is not known yet how many bytes the node replaces.
+    /// Makes a node that the write will likely need, before the write searches the table. So the
+    /// processor waits for the node's memory and for the table's memory at the same time. If the
+    /// store has a memory limit, this does nothing, since it is not known yet how many bytes the
+    /// node replaces.
     #[inline]
     pub(super) fn prepare(&mut self, key: &[u8], value: &'v [u8]) {
         if !self.account.heap.is_limited() {
@@ -41,8 +42,9 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         }
     }
 
-    /// Returns a node with this key and value, which replaces one of `replaced` bytes (0: none).
-    /// It is the prepared node, or that of an earlier try, if its value is equal.
+    /// Returns a node with this key and value. `replaced` is the number of bytes of the node that
+    /// it replaces, or 0. If the prepared node or the node of an earlier try has the same value,
+    /// this returns that node.
     #[inline]
     pub(super) fn with(&mut self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         match (self.node, self.prepared_of) {
@@ -57,7 +59,7 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
             return Err(error);
         }
         if let Some(node) = self.node {
-            // SAFETY: the node is not in the table: it is ours alone.
+            // SAFETY: the node is not in the table, so this value owns it alone.
             if unsafe { node.value() } == value {
                 return Ok(node);
             }
@@ -69,7 +71,8 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         Ok(node)
     }
 
-    /// Forgets the node: it is in the table now, or was seen there.
+    /// Gives up the ownership of the node, since it is in the table, or another thread may have
+    /// seen it there.
     #[inline]
     pub(super) fn release(&mut self) {
         self.node = None;
@@ -78,7 +81,7 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
     #[inline]
     fn discard(&mut self) {
         if let Some(node) = self.node.take() {
-            // SAFETY: the node is not in the table, and never was: nobody else has seen it.
+            // SAFETY: the node is not in the table and never was, so no other thread has seen it.
             cold(|| unsafe { self.account.heap.destroy_node(node) });
         }
     }

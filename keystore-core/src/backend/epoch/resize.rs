@@ -1,32 +1,32 @@
-//! Growing and shrinking: a few buckets at a time, by every thread that writes.
+//! Growing and shrinking the table. Every thread that writes migrates a few buckets.
 //!
-//! A *unit* ([`super::array`]) is migrated in three steps. Any number of threads may do each step
-//! at once, stop in it, or repeat it.
+//! A *unit* ([`super::array`]) is migrated in three steps. Several threads may do the same step at
+//! the same time. A thread may also stop in a step, or repeat it.
 //!
-//! 1. *Freeze* the source buckets: set flags on the links, so that the chains grow no more, and
-//!    then on the slots. The content of a frozen slot never changes again. An insertion that is
-//!    still pending in it has failed, and its thread starts over in the new array. If the bucket
-//!    splits, the exchange that freezes a live pointer also writes into it which half it goes to.
-//!    So this is decided once for all threads and both halves, whatever the user's hasher answers
-//!    later.
+//! 1. *Freeze* the source buckets. First set a flag on the links, so that the chains no longer
+//!    grow. Then set a flag on the slots. The content of a frozen slot never changes again. If an
+//!    insertion is still pending in a frozen slot, it has failed, and its thread starts over in the
+//!    new array. If the bucket splits, the exchange that freezes a live pointer also stores in the
+//!    pointer which half it goes to. So this is decided once for all threads and both halves, even
+//!    if the user's hasher later returns another hash.
 //! 2. *Fill* the target buckets. The live pointers of the frozen sources, in the order of their
 //!    slots, go to the targets' slots in order. So every thread copies the same pointers to the
 //!    same slots. A slot is filled by exchanging [`EMPTY`](super::bucket::EMPTY) for its pointer,
-//!    and a filled slot is never empty again (a removal leaves a tombstone). So a thread that
-//!    comes late changes nothing, even if the entry has been removed from its new slot.
-//! 3. *Finish* the targets, the last one last, by one exchange on the link. It also links the
-//!    overflow chain, built beforehand, of the pointers that did not fit the slots. The exchange
-//!    on the last target's link is the instant at which the unit migrates: until then the frozen
-//!    sources hold the unit's entries, from then on the targets do. The thread whose exchange
-//!    succeeds retires the sources' overflow buckets.
+//!    and a filled slot is never empty again (a removal leaves a tombstone). So a late thread
+//!    changes nothing, even if the entry has already been removed from its new slot.
+//! 3. *Finish* the targets in order, each by one exchange on its link. If some pointers did not fit
+//!    into the slots, they are in an overflow chain that was built beforehand, and the same
+//!    exchange links that chain. The exchange on the last target's link is the instant at which the
+//!    unit migrates. Until then the frozen sources hold the unit's entries, and from then on the
+//!    targets hold them. The thread whose exchange succeeds retires the sources' overflow buckets.
 //!
-//! A writer that meets a frozen bucket migrates its unit and goes on in the new array. A reader
-//! that meets one asks whether its unit has migrated, and reads in the new array or in the old
-//! one: it never helps and never waits.
+//! A writer that finds a frozen bucket migrates its unit and continues in the new array. A reader
+//! that finds a frozen bucket checks whether its unit has migrated. If so, it reads in the new
+//! array, otherwise in the old one. A reader never helps and never waits.
 //!
-//! Units are handed out in chunks. If all chunks have been handed out and some are not copied,
-//! because a thread stopped or ran out of memory, they are handed out again. So no thread can keep
-//! the others from finishing the resize.
+//! Threads claim units in chunks. A chunk may be claimed but not copied, because its thread stopped
+//! or ran out of memory. When all chunks have been claimed, such chunks are claimed again. So no
+//! thread can keep the others from finishing the resize.
 
 use std::hash::BuildHasher;
 use std::ptr::null_mut;
@@ -45,7 +45,7 @@ use crate::sync::primitive::atomic::Ordering;
 use crate::system_memory::check_fits;
 use crate::table::Table;
 
-/// Number of chunks that one call looks at, if most are copied already.
+/// Limit on the number of chunks that one call claims to find one that is not copied yet.
 const LOOK_AHEAD: usize = 64;
 
 impl<A, S> EpochTable<A, S>
@@ -53,8 +53,8 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Installs a larger array if the load factor is too high. Lack of memory only delays it:
-    /// buckets get overflow buckets.
+    /// Installs a larger array if the load factor is too high. A lack of memory only delays the
+    /// growth: until then, more entries go to overflow buckets.
     #[cold]
     pub(super) fn grow_if_crowded(&self, guard: &Guard) {
         let array = self.current(guard);
@@ -70,26 +70,26 @@ where
         if bits > MAX_BITS {
             return Err(Error::OutOfMemory { requested: usize::MAX });
         }
-        // Until the resize is done, there are both arrays.
+        // Both arrays exist until the resize is done.
         let buckets = (1_usize << bits).saturating_add(array.buckets().len());
         check_fits(buckets.saturating_mul(size_of::<Bucket>()))?;
         let next = BucketArray::allocate(bits, Some(array.bits()), self.pages)?;
         if !array.install_next(next) {
-            // SAFETY: nobody has seen it.
+            // SAFETY: no other thread has seen the array.
             unsafe { BucketArray::free(next) };
         }
         failpoint::hit(Failpoint::NextInstalled);
         Ok(())
     }
 
-    /// Grows until the table is large enough for `entries`, or shrinks while it is larger than
-    /// they need.
+    /// Grows until the table is large enough for `entries`, or, if `grow` is false, shrinks while
+    /// the table is larger than they need.
     pub(super) fn resize_for(&self, entries: usize, grow: bool, guard: &mut Guard) -> Result<()> {
         let buckets = entries.div_ceil(load_factor::TARGET).max(1 << self.initial_bits);
         let bits = buckets.checked_next_power_of_two().map_or(u32::MAX, usize::ilog2);
         if grow && bits > self.current(guard).bits() {
-            // The table gets there by doubling, and touches all of it. So it is better refused
-            // before than on the way.
+            // The table reaches this size by doubling, and each step touches a whole array. So if
+            // the last array cannot be allocated, it is better to fail before the first step.
             let too_much =
                 Error::OutOfMemory { requested: buckets.saturating_mul(size_of::<Bucket>()) };
             if bits > MAX_BITS || ZeroedArray::<Bucket>::probe(1 << bits).is_err() {
@@ -111,7 +111,7 @@ where
         }
     }
 
-    /// Migrates a chunk of units if a resize is under way: a writer's share.
+    /// Does a writer's share of a resize, if one is under way: migrates one chunk of units.
     pub(super) fn help_resize(&self, array: &BucketArray, guard: &Guard) -> Result<()> {
         let Some(to) = array.next(guard) else { return Ok(()) };
         let Some(migration) = to.migration() else { return Ok(()) };
@@ -145,16 +145,17 @@ where
         failpoint::hit(Failpoint::Moved);
         if self.array.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             failpoint::hit(Failpoint::Finished);
-            // SAFETY: who pins from here on finds `to` in its place; only the winner retires it.
+            // SAFETY: a thread that pins from here on finds `to` instead of `array`, and only the
+            // thread whose exchange succeeded retires `array`.
             unsafe { self.garbage.retire_array(array, guard) };
         }
     }
 
     /// Migrates one unit, unless it has migrated. See the module for the steps.
     pub(super) fn migrate_unit(&self, unit: Unit<'_>, guard: &Guard) -> Result<()> {
-        // A unit that migrated before this thread pinned may hold pointers to nodes that are freed
-        // by now. A unit that migrates from here on does not: its nodes cannot be freed while this
-        // thread is pinned.
+        // If the unit migrated before this thread pinned, its sources may hold pointers to nodes
+        // that have been freed. If it migrates after this check, they do not, since its nodes
+        // cannot be freed while this thread is pinned.
         if unit.is_migrated() {
             return Ok(());
         }
@@ -174,21 +175,22 @@ where
         if won {
             failpoint::hit(Failpoint::BucketFinished);
             for source in unit.sources() {
-                // SAFETY: the unit has moved, so nobody who pins from here on looks into its
-                // sources' chains; only the thread that settled the last target retires them.
+                // SAFETY: the unit has migrated, so a thread that pins from here on does not read
+                // its sources' chains. Only the thread that finished the last target retires them.
                 unsafe { self.garbage.retire_chain(source, guard) };
             }
         }
         Ok(())
     }
 
-    /// Returns whether bit `bit` of the hash of a word's key is set. The word is live, and the
-    /// thread has been pinned since before it could have been removed. May call the user's hasher,
-    /// which may panic, and may give another hash at each call.
+    /// Returns whether bit `bit` of the hash of a word's key is set. The word must be live, and the
+    /// thread must have been pinned since before the word could have been removed. This may call
+    /// the user's hasher, which may panic and may return another hash at each call.
     fn hash_bit(&self, word: TaggedPtr, bit: u32) -> bool {
         word.hash_bit(bit, || {
             let node = word.node().expect("a live word has a node");
-            // SAFETY: the node is alive, by the caller's knowledge.
+            // SAFETY: the node is alive, since the caller has been pinned since before the word
+            // could have been removed.
             self.account().hash(unsafe { node.key() })
         })
     }
@@ -201,14 +203,14 @@ fn fill(target: &Bucket, mut words: impl Iterator<Item = TaggedPtr>) -> Result<b
         return Ok(false);
     }
     for (slot, word) in target.slots().iter().zip(&mut words) {
-        // If this fails, another thread has filled the slot with the same pointer.
+        // If the exchange fails, another thread has filled the slot with the same pointer.
         let _ = slot.compare_exchange(EMPTY, word.0, Ordering::AcqRel, Ordering::Relaxed);
     }
     let overflow = chain_of(words)?;
     failpoint::hit(Failpoint::Filled);
     let settled = target.finish_bucket(overflow);
     if !settled {
-        // SAFETY: the chain was made above, and nobody has seen it.
+        // SAFETY: the chain was made above, and no other thread has seen it.
         unsafe { Bucket::free_chain(overflow) };
     }
     Ok(settled)
@@ -230,7 +232,7 @@ fn chain_of(mut words: impl Iterator<Item = TaggedPtr>) -> Result<*mut Bucket> {
         match Bucket::allocate(&group[..length], first) {
             Ok(bucket) => first = bucket,
             Err(error) => {
-                // SAFETY: the chain was made here, and nobody has seen it.
+                // SAFETY: the chain was made here, and no other thread has seen it.
                 unsafe { Bucket::free_chain(first) };
                 return Err(error);
             }

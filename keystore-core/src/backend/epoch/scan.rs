@@ -1,4 +1,5 @@
-//! Scanning the table, a bucket at a time, while others write, grow it and shrink it.
+//! Scans of the table, one bucket at a time, while other threads write to it, grow it and shrink
+//! it.
 
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -18,16 +19,17 @@ where
     A: NodeAllocator + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Collects the live pointers of the bucket of `hash`, each key once. Returns the number of
-    /// hash bits that chose the bucket.
+    /// Collects the live pointers of the bucket of `hash` in `words`, each key once. Returns the
+    /// number of hash bits that choose the bucket.
     fn snapshot(&self, hash: u64, words: &mut Vec<TaggedPtr>, guard: &Guard) -> Result<u32> {
         words.clear();
         let (array, bucket) = self.bucket_to_read(hash, guard);
         for (_, word) in bucket.words(guard).filter(|(_, word)| word.is_live()) {
-            // SAFETY: the thread has been pinned since before it read any of these words, and is
-            // for as long as they are here.
+            // SAFETY: the thread has been pinned since before it read any of these words, and stays
+            // pinned while they are in use.
             let has_key_of = |other: &TaggedPtr| unsafe { key_of(*other) == key_of(word) };
-            // A key that was removed and inserted again meanwhile may be met in both of its slots.
+            // If a key is removed and inserted again during this loop, it may be found in both
+            // slots.
             if words.iter().any(|other| other.tag() == word.tag() && has_key_of(other)) {
                 continue;
             }
@@ -47,7 +49,8 @@ where
         while let Some(hash) = cursor.next_hash() {
             let bits = self.snapshot(hash, &mut words, guard)?;
             for node in words.iter().filter_map(|word| word.node()) {
-                // SAFETY: live when it was read, and the thread has been pinned since.
+                // SAFETY: the node was live when its word was read, and the thread has been pinned
+                // since.
                 let hash = self.account().hash(unsafe { node.key() });
                 if cursor.is_ahead(hash) && visit(node, hash, guard)?.is_break() {
                     return Ok(());
@@ -59,7 +62,7 @@ where
         Ok(())
     }
 
-    /// Visits every bucket, for statistics.
+    /// Collects the statistics of every bucket.
     pub(super) fn survey_buckets(&self, guard: &mut Guard) -> Result<Survey> {
         let mut survey = Survey::default();
         let mut cursor = Cursor::default();
@@ -67,7 +70,8 @@ where
         while let Some(hash) = cursor.next_hash() {
             let bits = self.snapshot(hash, &mut words, guard)?;
             let sizes = words.iter().filter_map(|word| word.node()).map(|node| {
-                // SAFETY: live when its word was read, and the thread has been pinned since.
+                // SAFETY: the node was live when its word was read, and the thread has been pinned
+                // since.
                 unsafe { node.size() }
             });
             survey.add_bucket(sizes)?;

@@ -1,9 +1,10 @@
-//! A bucket: a lock, a word for its depth and its chain of overflow buckets, and six slots, on one
-//! cache line.
+//! A bucket: a lock, six slots, and a word for the bucket's depth and its chain of overflow
+//! buckets. All of it lies on one cache line.
 //!
-//! The slots are reached through [`LockedBucket`], which owns the bucket's lock: to look needs
-//! either side of it, to change needs the exclusive side. A search gives a [`Lookup`], which owns
-//! the lock too. So no slot or node outlives the lock that protects it.
+//! Slots are accessed through [`LockedBucket`], which owns the guard of the bucket's lock. Reading
+//! needs the shared or the exclusive side of the lock, and writing needs the exclusive side. A
+//! search returns a [`Lookup`], which owns the guard too. So no borrow of a slot or node outlives
+//! the lock that protects it.
 //!
 //! A bucket of zeros is an unlocked, empty bucket of depth 0.
 
@@ -32,8 +33,8 @@ const OVERFLOW_SLOTS: usize = 7;
 #[repr(C, align(64))]
 pub(super) struct Bucket<L> {
     lock: L,
-    /// The address of the first overflow bucket, which is aligned to 64 bytes, and below it the
-    /// bucket's depth.
+    /// Address of the first overflow bucket, and the bucket's depth in the low bits. These bits of
+    /// the address are zero, since overflow buckets are aligned to 64 bytes.
     chain: AtomicUsize,
     slots: [Slot; SLOTS],
 }
@@ -61,21 +62,21 @@ impl Slot {
     }
 }
 
-/// The bits of `Bucket::chain` that are the depth.
+/// Bits of `Bucket::chain` that hold the depth.
 const DEPTH: usize = align_of::<Overflow>() - 1;
 
-/// Overflow bucket: more slots, on another cache line.
+/// An overflow bucket, which is a cache line with more slots.
 #[repr(C, align(64))]
 struct Overflow {
     slots: [Slot; OVERFLOW_SLOTS],
     next: *mut Overflow,
 }
 
-/// Empty overflow buckets without an owner. [`LockedBucket::push`] takes one of them before it
+/// A list of unused overflow buckets. [`LockedBucket::push`] takes one from the list before it
 /// allocates.
 pub(super) struct Spare(*mut Overflow);
 
-/// A bucket whose lock is held, on the side that the guard `G` says.
+/// A bucket whose lock is held. The type of the guard `G` says whether it is shared or exclusive.
 pub(super) struct LockedBucket<'a, L, G> {
     bucket: &'a Bucket<L>,
     _guard: G,
@@ -87,22 +88,21 @@ pub(super) type ReadLocked<'a, L> = LockedBucket<'a, L, Shared<'a, L>>;
 /// A bucket whose lock is held by one writer.
 pub(super) type WriteLocked<'a, L> = LockedBucket<'a, L, Exclusive<'a, L>>;
 
-/// What a search for a key in a locked bucket has found, with the lock.
+/// Result of a search for a key in a locked bucket. It owns the guard of the lock.
 pub(super) struct Lookup<'a, L, G> {
     bucket: LockedBucket<'a, L, G>,
-    /// The slot of the key, in the bucket or in its chain, and the node in it.
+    /// The key's slot, in the bucket or in its chain, and the node in that slot.
     found: Option<(NonNull<Slot>, Node)>,
 }
 
-// SAFETY: zeros are empty slots, null pointers, and by the promise of `BucketLock` an unlocked
-// lock.
+// SAFETY: zeros are empty slots, null pointers, and, as `RawLock` promises, an unlocked lock.
 unsafe impl<L: BucketLock> Zeroable for Bucket<L> {}
 
 impl<L: BucketLock> Bucket<L> {
     /// Index of the first slot, in words.
     const FIRST: usize = offset_of!(Self, slots) / size_of::<TaggedPtr>();
 
-    /// Locks the bucket for reading if it need not wait.
+    /// Locks the bucket for reading if that is possible without waiting.
     #[inline]
     pub(super) fn try_read(&self) -> Option<ReadLocked<'_, L>> {
         Shared::try_lock(&self.lock).map(|guard| LockedBucket { bucket: self, _guard: guard })
@@ -131,18 +131,18 @@ impl<L: BucketLock> Bucket<L> {
     /// Returns the bucket as if it were locked for writing.
     ///
     /// # Safety
-    /// Nobody else uses the bucket while the result is used.
+    /// No other thread uses the bucket while the result is in use.
     pub(super) unsafe fn assume_locked(&self) -> LockedBucket<'_, L, Sole> {
         LockedBucket { bucket: self, _guard: Sole }
     }
 
-    /// Touches the bucket, so that the system provides its memory now.
+    /// Writes to the bucket, so that the system provides its memory now.
     pub(super) fn touch(&self) {
         drop(self.try_write());
     }
 
-    /// Returns the number of levels that the bucket lies below the initial one, as it was last
-    /// set; 0 if it never was.
+    /// Returns the bucket's depth, which is the number of levels that it lies below the initial
+    /// level. It is 0 if it was never set.
     #[inline]
     pub(super) fn depth(&self) -> usize {
         self.chain.load(Ordering::Acquire) & DEPTH
@@ -154,8 +154,8 @@ impl<L: BucketLock> Bucket<L> {
         ptr::with_exposed_provenance_mut(self.chain.load(Ordering::Acquire) & !DEPTH)
     }
 
-    /// Returns the first node whose tag is `tag`: most likely the one that a lookup needs. Only
-    /// for prefetching, since it takes no lock.
+    /// Returns the address of the first node whose slot has this tag, which is most likely the node
+    /// that a lookup needs. It takes no lock, so the address may only be used for prefetching.
     #[inline]
     pub(super) fn hint(&self, tag: u16) -> Option<*const u8> {
         self.with_tag(tag).next()?.get().node().map(|node| node.as_ptr().cast_const())
@@ -166,10 +166,10 @@ impl<L: BucketLock> Bucket<L> {
     fn with_tag(&self, tag: u16) -> impl Iterator<Item = &Slot> {
         const { assert!(Self::FIRST + SLOTS <= CACHE_LINE / size_of::<TaggedPtr>()) };
         let line = ptr::from_ref(self);
-        // SAFETY: a bucket starts with a whole line, to whose slots nothing but whole words are
-        // stored.
+        // SAFETY: a bucket starts with a whole cache line, and only whole words are stored to its
+        // slots.
         let matches = unsafe { Matches::of(line.cast(), Self::FIRST, SLOTS, tag) };
-        // SAFETY: the words that were looked at are the slots of this bucket.
+        // SAFETY: the words that were compared are the slots of this bucket.
         matches.map(move |word| unsafe { &*line.cast::<Slot>().add(word) })
     }
 }
@@ -187,7 +187,7 @@ impl Overflow {
     }
 
     /// # Safety
-    /// `overflow` came from [`allocate`](Self::allocate), and nobody uses it from here on.
+    /// `overflow` came from [`allocate`](Self::allocate), and no thread uses it from here on.
     unsafe fn free(overflow: *mut Self) {
         // SAFETY: the caller's promise.
         unsafe { dealloc(overflow.cast(), Layout::new::<Self>()) }
@@ -211,9 +211,9 @@ impl Spare {
     /// Adds an emptied overflow bucket.
     ///
     /// # Safety
-    /// The overflow bucket was unlinked, and nobody uses it from here on.
+    /// The overflow bucket was unlinked, and no thread uses it from here on.
     unsafe fn put(&mut self, overflow: *mut Overflow) {
-        // SAFETY: the caller's promise: the list owns the overflow bucket from here on.
+        // SAFETY: by the caller's promise, the list owns the overflow bucket from here on.
         unsafe {
             (*overflow).next = self.0;
         }
@@ -235,13 +235,13 @@ impl Drop for Spare {
     #[inline]
     fn drop(&mut self) {
         while let Some(overflow) = self.take() {
-            // SAFETY: it was taken off the list, which owned it.
+            // SAFETY: the overflow bucket was taken off the list, which owned it.
             unsafe { Overflow::free(overflow) }
         }
     }
 }
 
-/// The slots of a bucket and its chain, one after another.
+/// Iterator over the slots of a bucket and its chain.
 struct Slots<'a> {
     slot: *const Slot,
     left: usize,
@@ -265,8 +265,8 @@ impl<'a> Iterator for Slots<'a> {
         }
         let slot = self.slot;
         self.left -= 1;
-        // SAFETY: there is at least this one slot left, so the end of the array is the furthest
-        // this can get.
+        // SAFETY: at least this one slot is left, so the next pointer is at most the end of the
+        // array.
         unsafe {
             self.slot = slot.add(1);
             Some(&*slot)
@@ -307,13 +307,13 @@ impl<'a, L: BucketLock, G> LockedBucket<'a, L, G> {
         self.slots().skip(SLOTS).count() / OVERFLOW_SLOTS
     }
 
-    /// Looks for `key`, in the bucket and its chain.
+    /// Searches the bucket and its chain for `key`.
     pub(super) fn find(self, tag: u16, key: &[u8]) -> Lookup<'a, L, G> {
         let lookup = self.find_in_line(tag, key);
         if lookup.is_complete() { lookup } else { lookup.find_in_chain(tag, key) }
     }
 
-    /// Looks for `key` among the bucket's own slots, without the overflow buckets.
+    /// Searches the bucket's own slots for `key`, without the overflow buckets.
     #[inline(always)]
     pub(super) fn find_in_line(self, tag: u16, key: &[u8]) -> Lookup<'a, L, G> {
         let found = self.search_line(tag, key);
@@ -322,8 +322,9 @@ impl<'a, L: BucketLock, G> LockedBucket<'a, L, G> {
 
     #[inline(always)]
     fn search_line(&self, tag: u16, key: &[u8]) -> Option<(NonNull<Slot>, Node)> {
-        // Tags are compared all at once: which slot it is cannot be predicted. A wrong prediction
-        // is noticed only when the bucket has come from memory, and all work begun since is lost.
+        // All tags are compared at once, since the processor cannot predict which slot matches. It
+        // would notice a wrong prediction only when the bucket has come from memory, and would lose
+        // all work that it had begun since.
         for slot in self.bucket.with_tag(tag) {
             let Some(node) = slot.get().node() else { continue };
             // SAFETY: a node in a bucket is alive and unwritten while the bucket's lock is held.
@@ -341,16 +342,16 @@ impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
         self.chain.store(overflow.expose_provenance() | depth, Ordering::Release);
     }
 
-    /// Sets the number of levels that the bucket lies below the initial one. The bucket must have
-    /// the entries of those hashes.
+    /// Sets the bucket's depth, which is the number of levels that it lies below the initial level.
+    /// The bucket must hold the entries of the hashes that belong to it at that depth.
     pub(super) fn set_depth(&mut self, depth: usize) {
         debug_assert!(depth <= DEPTH);
-        // Release: a thread that finds the bucket made finds its entries.
+        // Release: a thread that sees the new depth also sees the bucket's entries.
         self.chain.store(self.overflow().expose_provenance() | depth, Ordering::Release);
     }
 
-    /// Puts a pointer into an empty slot. If all are full, it takes an overflow bucket from
-    /// `spare` or allocates one. Returns whether the slot is in an overflow bucket.
+    /// Puts a pointer into an empty slot. If all slots are full, it links an overflow bucket from
+    /// `spare` or a new one. Returns whether the slot is in an overflow bucket.
     #[inline]
     pub(super) fn push(&mut self, word: TaggedPtr, spare: &mut Spare) -> Result<bool> {
         for (at, slot) in self.slots().enumerate() {
@@ -363,7 +364,7 @@ impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
             Some(overflow) => overflow,
             None => Overflow::allocate()?,
         };
-        // SAFETY: the overflow bucket is ours until it is linked.
+        // SAFETY: no other thread has the overflow bucket until it is linked.
         unsafe {
             (*overflow).slots[0].set(word);
             (*overflow).next = self.overflow();
@@ -372,7 +373,8 @@ impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
         Ok(true)
     }
 
-    /// Takes out each node that `is_unwanted`, one at a time, as the iterator is asked for it.
+    /// Removes each node for which `is_unwanted` returns true. Each call of the iterator's `next`
+    /// removes one node.
     pub(super) fn extract_if(
         &mut self,
         mut is_unwanted: impl FnMut(NodeRef<'_>) -> bool,
@@ -388,9 +390,10 @@ impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
         })
     }
 
-    /// Writes into each word whether it goes to the second half of a split, as `second` says.
-    /// `second` may panic, as it may call the user's hasher: nothing has moved then. What it leaves
-    /// in the words means nothing, and the next split writes it anew.
+    /// Calls `second` for each word, and stores its answer in the word: whether the word goes to
+    /// the second half of a split. `second` may call the user's hasher, so it may panic. No word
+    /// has moved by then. The answers that are already stored have no effect, and the next split
+    /// overwrites them.
     pub(super) fn divide(&mut self, second: impl Fn(TaggedPtr, NodeRef<'_>) -> bool) {
         for slot in self.slots() {
             let word = slot.get();
@@ -401,12 +404,13 @@ impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
         }
     }
 
-    /// Takes every word out. Hands it to `place`, with this bucket and the overflow buckets that
-    /// have become free so far. Moving words to this bucket or one other never needs more of them
-    /// than that: n words of a bucket with f overflow buckets emptied are at most 6 + 7f, and two
-    /// buckets with 12 slots of their own hold so many in f more.
+    /// Removes every word, and calls `place` with this bucket, the word, and the overflow buckets
+    /// that are free so far. If `place` distributes the words between this bucket and an empty one,
+    /// it never needs more overflow buckets than these. The reason is that after f overflow buckets
+    /// were emptied, at most 6 + 7f words have been removed, and two buckets with 12 slots of their
+    /// own need at most f overflow buckets to hold them.
     ///
-    /// `place` must not panic: the words that it has not placed would be lost.
+    /// `place` must not panic, since the words that it has not placed would be lost.
     pub(super) fn drain(
         &mut self,
         mut spare: Spare,
@@ -417,17 +421,17 @@ impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
                 place(bucket, word, spare);
             }
         };
-        // Each array is emptied before any of its words is placed, so `place` may push to this
-        // same bucket.
+        // Each array of slots is emptied before any of its words is placed, so `place` may push to
+        // this same bucket.
         let words = self.bucket.slots.each_ref().map(Slot::take);
         let mut overflow = self.overflow();
         self.set_overflow(null_mut());
         place_all(self, &words, &mut spare);
-        // SAFETY: the chain is unlinked, so it is ours.
+        // SAFETY: the chain is unlinked, so only this function uses it.
         while let Some(emptied) = unsafe { overflow.as_ref() } {
             let words = emptied.slots.each_ref().map(Slot::take);
             let next = emptied.next;
-            // SAFETY: as above, and nobody uses this part of it from here on.
+            // SAFETY: as above, and this function no longer uses this overflow bucket.
             unsafe { spare.put(overflow) };
             place_all(self, &words, &mut spare);
             overflow = next;
@@ -436,13 +440,14 @@ impl<L: BucketLock, G: ExclusiveAccess> LockedBucket<'_, L, G> {
 }
 
 impl<L: BucketLock, G> Lookup<'_, L, G> {
-    /// Returns whether the search is over: the key was found, or there is no overflow bucket.
+    /// Returns whether the search is complete, since the key was found or there is no overflow
+    /// bucket.
     #[inline]
     pub(super) fn is_complete(&self) -> bool {
         self.found.is_some() || self.bucket.overflow().is_null()
     }
 
-    /// Goes on with the search, in the overflow buckets.
+    /// Continues the search in the overflow buckets.
     pub(super) fn find_in_chain(mut self, tag: u16, key: &[u8]) -> Self {
         let tagged = self.bucket.slots().skip(SLOTS).filter(|slot| slot.get().tag() == tag);
         // SAFETY: a node in a bucket is alive and unwritten while the lock is held.
@@ -466,13 +471,13 @@ impl<'a, L: BucketLock, G: ExclusiveAccess> Lookup<'a, L, G> {
     /// whether it did. See [`Node::overwrite`].
     #[inline]
     pub(super) fn overwrite(&mut self, value: &[u8]) -> bool {
-        // SAFETY: the lock is held exclusively and no borrow of the node is left, so nobody else
-        // uses it.
+        // SAFETY: the lock is held exclusively and no borrow of the node is left, so no other code
+        // uses the node.
         self.found.is_some_and(|(_, node)| unsafe { node.overwrite(value) })
     }
 
-    /// Puts `word` into the slot of the found key. Returns the node that was there, which nobody
-    /// else uses from here on; or `None` if the key was not found.
+    /// Puts `word` into the slot of the found key. Returns the bucket and the node that was in the
+    /// slot, which no other thread uses from here on. Returns `None` if the key was not found.
     #[inline]
     pub(super) fn replace(self, word: TaggedPtr) -> Option<(LockedBucket<'a, L, G>, Node)> {
         let (slot, node) = self.found?;
@@ -489,7 +494,7 @@ impl<'a, L: BucketLock, G: ExclusiveAccess> Lookup<'a, L, G> {
     }
 }
 
-/// Bytes of an overflow bucket.
+/// Size of an overflow bucket in bytes.
 pub(super) const OVERFLOW_BYTES: usize = size_of::<Overflow>();
 
 const _: () =

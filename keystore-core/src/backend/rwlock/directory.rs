@@ -1,19 +1,23 @@
-//! The buckets, as an array that doubles at its end and never moves, and who has which hash.
+//! The directory of buckets: an array that doubles at its end and never moves. It also says which
+//! bucket has which hash.
 //!
-//! Every bucket has a *level*: the number of low hash bits that it was chosen by. A table starts
-//! with buckets of one level. A bucket `b` of level `k` is split by making bucket `b + 2^k`, which
-//! gets the entries whose bit `k` is set; both have level `k + 1` then. That is linear hashing
-//! (Witold Litwin, 1980) without its order: each bucket is split when somebody writes to it, or
-//! comes by, so that no thread can hold up the table's growth, however long it is kept from
-//! running. A bucket that has not been made yet has no level: its hashes are still with the bucket
-//! it will be split from, which is its index without the highest bit.
+//! Every bucket has a *level*, which is the number of low hash bits that choose it. At first, all
+//! buckets of a table have the same level. To split a bucket `b` of level `k`, a thread makes
+//! bucket `b + 2^k` and moves the entries to it whose hash bit `k` is set. Afterwards both buckets
+//! have level `k + 1`. This is linear hashing (Witold Litwin, 1980), but buckets are not split in a
+//! fixed order. A thread that writes to a bucket splits that bucket, and a thread that adds an
+//! entry also splits the next one in order. So a thread that does not run for a long time cannot
+//! delay the growth of the table. A bucket that has not been made yet has no level. Its hashes
+//! still belong to its parent, the bucket that it will be split from. The parent's index is its own
+//! index without the highest bit.
 //!
-//! So a hash is found from the deepest level upwards, at the first bucket there is; and whoever
-//! has locked a bucket knows by its level whether the hash belongs there. Levels change only under
-//! the bucket's exclusive lock.
+//! To find the bucket of a hash, a thread starts with the bucket of the deepest level, and goes
+//! from parent to parent until a bucket has been made. When the thread has locked that bucket, the
+//! bucket's level tells it whether the hash belongs there. Levels change only under the bucket's
+//! exclusive lock.
 //!
-//! The buckets lie in segments that double in size, so none ever moves, and a thread may wait for
-//! a bucket's lock whatever the table does meanwhile.
+//! The buckets lie in segments, each as large as all earlier ones together. So no bucket ever
+//! moves, and a thread can wait for a bucket's lock while the table grows or shrinks.
 
 use std::hint::assert_unchecked;
 use std::num::NonZeroUsize;
@@ -28,10 +32,11 @@ use crate::fallible::try_box;
 use crate::huge_pages::Pages;
 use crate::system_memory::check_fits;
 
-/// Deepest level. Memory can hold no more buckets.
+/// Upper limit of the levels. No memory can hold more than 2^`MAX_LEVEL` buckets.
 pub(super) const MAX_LEVEL: u32 = if usize::BITS > 48 { 40 } else { 24 };
 
-/// Number of segments: as many as an index has bits, so that none is out of range.
+/// Number of segments. It is the number of bits of an index, so the segment of every index is in
+/// range.
 const SEGMENTS: usize = usize::BITS as usize;
 
 /// Levels of a table at some instant.
@@ -41,7 +46,7 @@ pub(super) struct Levels {
     pub(super) target: u32,
     /// Deepest level that a bucket may have.
     pub(super) deepest: u32,
-    /// Counts the times that `target` was raised.
+    /// Number of times that `target` was raised.
     raised: u32,
 }
 
@@ -65,8 +70,9 @@ pub(super) fn mask(bits: u32) -> usize {
     (1 << bits) - 1
 }
 
-/// Place of a hash in a table whose buckets all have one level: the mask of the hash bits that are
-/// a bucket's index, and below it, in 8 bits, the number of levels below the initial one.
+/// A hint for finding the bucket of a hash. It is right if all buckets of the table have the same
+/// level. The low 8 bits hold the buckets' depth, which is the number of levels below the initial
+/// one. The other bits hold the mask that makes a hash a bucket's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LevelHint(u64);
 
@@ -86,25 +92,26 @@ impl LevelHint {
     }
 }
 
-/// See the module.
+/// The directory of a table's buckets. See the module.
 pub(super) struct Directory<L> {
     initial_level: u32,
-    /// Buckets at the start.
+    /// Number of buckets at the start.
     initial: NonZeroUsize,
-    /// The [`LevelHint`] of the deepest level: a guess, for anyone who then looks at the bucket.
+    /// [`LevelHint`] of the deepest level. It may be wrong, so a thread that uses it must check the
+    /// bucket's depth.
     level_hint: AtomicU64,
     levels: AtomicU64,
-    /// The next bucket to be brought to the target level by a writer who comes by.
+    /// Index of the next bucket that a writer splits to the target level to help the growth.
     pub(super) next_to_split: AtomicUsize,
-    /// By segment, where bucket 0 would be if the segment began with it.
+    /// Address for each segment at which bucket 0 would be if the segment began with bucket 0.
     origins: [AtomicPtr<Bucket<L>>; SEGMENTS],
     segments: [AtomicPtr<ZeroedArray<Bucket<L>>>; SEGMENTS],
     pages: Pages,
 }
 
 impl<L: BucketLock> Directory<L> {
-    /// Makes a directory of `initial` buckets, a power of two. If `eager`, the system provides the
-    /// memory of all of them now, and not when each is first used.
+    /// Makes a directory of `initial` buckets, which must be a power of two. If `eager` is true,
+    /// the system provides the memory of all buckets now instead of at their first use.
     pub(super) fn new(initial: usize, eager: bool, pages: Pages) -> Result<Self> {
         let level = initial.ilog2();
         let levels = Levels { target: level, deepest: level, raised: 0 };
@@ -132,19 +139,19 @@ impl<L: BucketLock> Directory<L> {
         self.initial_level
     }
 
-    /// Returns the levels now. Acquire: the segments for the deepest level are there.
+    /// Returns the current levels. Acquire: the caller sees the segments for the deepest level.
     #[inline]
     pub(super) fn levels(&self) -> Levels {
         Levels::unpack(self.levels.load(Ordering::Acquire))
     }
 
-    /// Raises the target by one level, if the levels still are `levels`.
+    /// Raises the target by one level if the levels are still `levels`.
     pub(super) fn raise(&self, levels: Levels) -> Result<()> {
         let target = levels.target + 1;
         if target > MAX_LEVEL {
             return Err(Error::OutOfMemory { requested: usize::MAX });
         }
-        // The segments together, of which only the last one is new.
+        // The check is for all segments together, though only the last one is new.
         check_fits((1_usize << target).saturating_mul(size_of::<Bucket<L>>()))?;
         self.provide_segment(target)?;
         let raised = Levels {
@@ -158,14 +165,14 @@ impl<L: BucketLock> Directory<L> {
         Ok(())
     }
 
-    /// Lowers the target by one level, if the levels still are `levels`. Returns the new levels,
-    /// or `None`.
+    /// Lowers the target by one level if the levels are still `levels`. Returns the new levels, or
+    /// `None` if another thread has changed them.
     pub(super) fn lower(&self, levels: Levels) -> Option<Levels> {
         let lowered = Levels { target: levels.target - 1, ..levels };
         self.replace(levels, lowered).then_some(lowered)
     }
 
-    /// Notes that no bucket is deeper than the target any more, if the levels still are `levels`.
+    /// Records that no bucket is deeper than the target any more, if the levels are still `levels`.
     pub(super) fn set_uniform(&self, levels: Levels) {
         self.replace(levels, Levels { deepest: levels.target, ..levels });
     }
@@ -177,8 +184,8 @@ impl<L: BucketLock> Directory<L> {
             Ordering::AcqRel,
             Ordering::Relaxed,
         );
-        // Two threads that exchange the levels one after the other may do this the other way
-        // round. Then the hint is a worse guess.
+        // If two threads exchange the levels one after the other, they may store their hints in the
+        // opposite order. Then the hint is wrong more often, which only costs time.
         if exchanged.is_ok() && new.deepest != old.deepest {
             self.level_hint
                 .store(LevelHint::at(new.deepest, self.initial_level).0, Ordering::Release);
@@ -186,17 +193,18 @@ impl<L: BucketLock> Directory<L> {
         exchanged.is_ok()
     }
 
-    /// Returns the bucket that most likely has `hash`, and the depth that it has then. A thread
-    /// that locks it and finds that depth knows that the guess is right. Otherwise
-    /// [`owner`](Self::owner) tells.
+    /// Returns the bucket that most likely has `hash`, and the depth that it has if that is so. If
+    /// a thread locks the bucket and finds this depth, the guess is right. Otherwise the thread
+    /// must call [`owner`](Self::owner).
     #[inline]
     pub(super) fn likely_owner(&self, hash: u64) -> (&Bucket<L>, usize) {
-        // Acquire: the segments for that level are there.
+        // Acquire: this thread sees the segments for the hint's level.
         let hint = LevelHint(self.level_hint.load(Ordering::Acquire));
         (self.bucket(hint.index(hash)), hint.depth())
     }
 
-    /// Returns the bucket that has `hash`, as far as can be known without its lock, and its index.
+    /// Returns the bucket that has `hash`, and its index. Without the bucket's lock the result may
+    /// be out of date, so the caller must lock the bucket and check its level.
     #[inline]
     pub(super) fn owner(&self, hash: u64) -> (usize, &Bucket<L>) {
         let mut index = hash as usize & mask(self.levels().deepest);
@@ -224,8 +232,8 @@ impl<L: BucketLock> Directory<L> {
         }
     }
 
-    /// Sets the level of `bucket`, or `None` if it was merged into another. The bucket must have
-    /// the entries of the hashes that are its own then.
+    /// Sets the level of `bucket`. The level is `None` if the bucket was merged into another one.
+    /// The bucket must already hold the entries of the hashes that belong to it at this level.
     pub(super) fn set_level(
         &self,
         bucket: &mut LockedBucket<'_, L, impl ExclusiveAccess>,
@@ -235,23 +243,24 @@ impl<L: BucketLock> Directory<L> {
         bucket.set_depth(depth as usize);
     }
 
-    /// Bucket `index`, which is within the deepest level that [`levels`](Self::levels) gave.
+    /// Returns bucket `index`, which must be within the deepest level that [`levels`](Self::levels)
+    /// returned.
     #[inline]
     pub(super) fn bucket(&self, index: usize) -> &Bucket<L> {
-        // The level that the bucket came with: the first one for all that were there from the
-        // start.
+        // The segment's number is the level that the bucket was made for. It is the initial level
+        // for all buckets that were there from the start.
         let segment = (self.initial | (2 * index)).ilog2();
         let bucket = self.origins[segment as usize].load(Ordering::Acquire).wrapping_add(index);
-        // SAFETY: a segment is there before a level that reaches into it is published, and is
-        // freed only with the directory. What that says of the address goes without saying for a
-        // reference, but not for the optimiser.
+        // SAFETY: a segment is allocated before a level that reaches into it is published, and is
+        // freed only with the directory. So the address is not null. The assertion tells this to
+        // the optimiser, which cannot know it.
         unsafe {
             assert_unchecked(!bucket.is_null());
             &*bucket
         }
     }
 
-    /// Makes sure that the buckets which come with `level` have their memory.
+    /// Makes sure that the segment of the buckets that `level` adds is allocated.
     fn provide_segment(&self, level: u32) -> Result<()> {
         let first = if level == self.initial_level { 0 } else { 1 << (level - 1) };
         let place = &self.segments[level as usize];
@@ -262,7 +271,7 @@ impl<L: BucketLock> Directory<L> {
                 .compare_exchange(null_mut(), segment, Ordering::AcqRel, Ordering::Acquire)
                 .is_err()
             {
-                // SAFETY: from a box, and nobody has seen it.
+                // SAFETY: the segment came from a box, and no other thread has seen it.
                 drop(unsafe { Box::from_raw(segment) });
             }
         }
@@ -273,7 +282,7 @@ impl<L: BucketLock> Directory<L> {
         Ok(())
     }
 
-    /// Bytes of all segments that huge pages were asked for.
+    /// Returns the bytes of all segments for which huge pages were requested.
     pub(super) fn huge_page_bytes(&self) -> usize {
         let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
         // SAFETY: a segment is freed only with the directory.
@@ -283,7 +292,7 @@ impl<L: BucketLock> Directory<L> {
             .sum()
     }
 
-    /// Bytes of all segments.
+    /// Returns the bytes of all segments and of the directory itself.
     pub(super) fn bytes(&self) -> usize {
         let segments = self.segments.iter().map(|segment| segment.load(Ordering::Acquire));
         // SAFETY: a segment is freed only with the directory.
@@ -293,7 +302,7 @@ impl<L: BucketLock> Directory<L> {
     }
 }
 
-/// The bucket that bucket `index` is split from.
+/// Returns the index of the bucket that bucket `index` is split from.
 #[inline]
 pub(super) fn parent_of(index: usize) -> usize {
     index - (1 << index.ilog2())
@@ -304,7 +313,7 @@ impl<L> Drop for Directory<L> {
         for segment in &mut self.segments {
             let segment = *segment.get_mut();
             if !segment.is_null() {
-                // SAFETY: it came from a box, in `provide_segment`.
+                // SAFETY: the segment came from a box, in `provide_segment`.
                 drop(unsafe { Box::from_raw(segment) });
             }
         }

@@ -1,7 +1,8 @@
-//! The lock of a bucket. A thread never waits for itself.
+//! The lock of a bucket, with guards that never make a thread wait for itself.
 //!
-//! The backend works with any raw lock of lock_api. The public types name neither lock_api nor
-//! parking_lot, so that their next major versions are not ours.
+//! The backend works with any raw lock of lock_api. The names of lock_api and parking_lot do not
+//! appear in the public types. So a new major version of one of them does not force a new major
+//! version of this crate.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,7 +13,7 @@ use lock_api::{GuardNoSend, RawRwLock, RawRwLockTimed};
 
 use crate::sync::reentrancy;
 
-/// A lock for buckets: [`SharedLock`], or [`NoLock`] for single-threaded mode. Sealed.
+/// A lock for buckets: [`SharedLock`], or [`NoLock`] for single-threaded mode. The trait is sealed.
 pub trait BucketLock: RawLock {}
 
 impl<L: RawLock> BucketLock for L {}
@@ -20,18 +21,19 @@ impl<L: RawLock> BucketLock for L {}
 /// A raw lock whose unlocked state is all zeros.
 ///
 /// # Safety
-/// The bytes of [`RawRwLock::INIT`] are all zero: buckets come from the system as zeros, and are
-/// unlocked.
+/// The bytes of [`RawRwLock::INIT`] are all zero. The system provides the memory of buckets as
+/// zeros, and these must be unlocked locks.
 pub unsafe trait RawLock: RawRwLockTimed<Duration = Duration, Instant = Instant> {}
 
-// SAFETY: an unlocked parking_lot lock is a word of zero (`the_locks_start_as_zeros` looks).
+// SAFETY: an unlocked parking_lot lock is a word of zero (the test `the_locks_start_as_zeros`
+// checks this).
 unsafe impl RawLock for SharedLock {}
 
-// SAFETY: nobody inside is zero.
+// SAFETY: the count is zero if neither a reader nor a writer holds the lock.
 unsafe impl RawLock for NoLock {}
 
-/// The lock of buckets that threads share: a word, with writers that wait let in before new
-/// readers.
+/// The lock of buckets that threads share. It is one word. A waiting writer gets the lock before
+/// new readers.
 pub struct SharedLock(parking_lot::RawRwLock);
 
 impl fmt::Debug for SharedLock {
@@ -40,7 +42,7 @@ impl fmt::Debug for SharedLock {
     }
 }
 
-// SAFETY: each call is that of the one lock inside.
+// SAFETY: each method calls the same method of the lock inside.
 unsafe impl RawRwLock for SharedLock {
     const INIT: Self = Self(RawRwLock::INIT);
     type SharedGuard = <parking_lot::RawRwLock as RawRwLock>::SharedGuard;
@@ -58,7 +60,7 @@ unsafe impl RawRwLock for SharedLock {
 
     #[inline]
     unsafe fn unlock_shared(&self, guard: Self::SharedGuard) {
-        // SAFETY: the caller's lock is the one inside.
+        // SAFETY: the caller holds the lock inside, and the guard state is that lock's.
         unsafe { self.0.unlock_shared(guard) }
     }
 
@@ -74,7 +76,7 @@ unsafe impl RawRwLock for SharedLock {
 
     #[inline]
     unsafe fn unlock_exclusive(&self, guard: Self::ExclusiveGuard) {
-        // SAFETY: the caller's lock is the one inside.
+        // SAFETY: the caller holds the lock inside, and the guard state is that lock's.
         unsafe { self.0.unlock_exclusive(guard) }
     }
 
@@ -89,7 +91,7 @@ unsafe impl RawRwLock for SharedLock {
     }
 }
 
-// SAFETY: each call is that of the one lock inside.
+// SAFETY: each method calls the same method of the lock inside.
 unsafe impl RawRwLockTimed for SharedLock {
     type Duration = Duration;
     type Instant = Instant;
@@ -111,44 +113,45 @@ unsafe impl RawRwLockTimed for SharedLock {
     }
 }
 
-/// The shared side of a lock, held.
+/// Guard of a lock that is held on the shared side.
 pub(super) struct Shared<'a, L: BucketLock> {
     lock: &'a L,
-    /// Taken out when the lock is given back.
+    /// Guard state of the raw lock. It is taken out when the lock is released.
     state: ManuallyDrop<L::SharedGuard>,
 }
 
-/// The exclusive side of a lock, held.
+/// Guard of a lock that is held on the exclusive side.
 pub(super) struct Exclusive<'a, L: BucketLock> {
     lock: &'a L,
-    /// Taken out when the lock is given back.
+    /// Guard state of the raw lock. It is taken out when the lock is released.
     state: ManuallyDrop<L::ExclusiveGuard>,
 }
 
-/// Proof that nobody else uses what a lock protects, though the lock is not held.
+/// Proof that no other thread uses what a lock protects, though the lock is not held.
 pub(super) struct Sole;
 
-/// A guard that keeps everybody else out.
+/// A guard that gives exclusive access.
 ///
 /// # Safety
-/// While a value of the type exists, nobody else uses what it protects.
+/// While a value of the type exists, no other thread uses what it protects.
 pub(super) unsafe trait ExclusiveAccess {}
 
 // SAFETY: the exclusive side of a lock keeps readers and writers out.
 unsafe impl<L: BucketLock> ExclusiveAccess for Exclusive<'_, L> {}
 
-// SAFETY: the maker of a `Sole` promises that (`Bucket::assume_locked`).
+// SAFETY: the code that makes a `Sole` promises this (`Bucket::assume_locked`).
 unsafe impl ExclusiveAccess for Sole {}
 
 impl<'a, L: BucketLock> Shared<'a, L> {
-    /// Takes the lock if it need not wait.
+    /// Takes the lock if that is possible without waiting.
     #[inline]
     pub(super) fn try_lock(lock: &'a L) -> Option<Self> {
         lock.try_lock_shared().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock, and waits for it up to `lock_timeout`. Returns `None` after that time, and
-    /// at once if the thread is inside a closure of a store.
+    /// Takes the lock, and waits for it up to `lock_timeout`, if that is set. Returns `None` after
+    /// that time. If the thread is inside a closure of a store, it does not wait, and returns
+    /// `None` at once if the lock is held.
     pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
             let state = reentrancy::wait_for_lock(
@@ -169,8 +172,9 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
         lock.try_lock_exclusive().map(|state| Self { lock, state: ManuallyDrop::new(state) })
     }
 
-    /// Takes the lock, and waits for it up to `lock_timeout`. Returns `None` after that time, and
-    /// at once if the thread is inside a closure of a store.
+    /// Takes the lock, and waits for it up to `lock_timeout`, if that is set. Returns `None` after
+    /// that time. If the thread is inside a closure of a store, it does not wait, and returns
+    /// `None` at once if the lock is held.
     pub(super) fn lock(lock: &'a L, lock_timeout: Option<Duration>) -> Option<Self> {
         Self::try_lock(lock).or_else(|| {
             let state = reentrancy::wait_for_lock(
@@ -187,8 +191,8 @@ impl<'a, L: BucketLock> Exclusive<'a, L> {
 impl<L: BucketLock> Drop for Shared<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here
-        // only, and given back once.
+        // SAFETY: this is the state of the acquisition that made the guard. It is taken out only
+        // here, so the lock is released once.
         unsafe { self.lock.unlock_shared(ManuallyDrop::take(&mut self.state)) }
     }
 }
@@ -196,33 +200,34 @@ impl<L: BucketLock> Drop for Shared<'_, L> {
 impl<L: BucketLock> Drop for Exclusive<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is the state of the acquisition that made the guard; it is taken out here
-        // only, and given back once.
+        // SAFETY: this is the state of the acquisition that made the guard. It is taken out only
+        // here, so the lock is released once.
         unsafe { self.lock.unlock_exclusive(ManuallyDrop::take(&mut self.state)) }
     }
 }
 
-/// Lock of single-threaded mode. It only remembers whether it is held, so that a closure that
-/// calls its own store is refused instead of changing the value under its caller. It is not
-/// `Sync`, so neither is a store with it.
+/// The lock of single-threaded mode. It only records whether it is held. So if a closure calls its
+/// own store, that call fails instead of changing the value that the closure is reading. The lock
+/// is not `Sync`, so a store with this lock is not `Sync` either.
 #[derive(Debug)]
 pub struct NoLock {
-    /// Number of readers inside, or `WRITER`.
+    /// Number of readers that hold the lock, or `WRITER`.
     inside: Cell<u32>,
 }
 
 const WRITER: u32 = u32::MAX;
 
-// SAFETY: `NoLock` is not `Sync`, so one thread at a time uses it; on one thread `inside` keeps a
-// writer apart from everyone else, as the lock's contract asks.
+// SAFETY: `NoLock` is not `Sync`, so only one thread at a time uses it. On that thread `inside`
+// excludes readers and other writers while a writer holds the lock, as the contract of `RawRwLock`
+// requires.
 unsafe impl RawRwLock for NoLock {
     const INIT: Self = Self { inside: Cell::new(0) };
     type SharedGuard = GuardNoSend;
     type ExclusiveGuard = GuardNoSend;
 
     /// # Panics
-    /// If a writer is inside: there is no other thread to wait for. The stores check before they
-    /// call this.
+    /// Panics if a writer holds the lock, since there is no other thread to wait for. The stores
+    /// check this before they call it.
     fn lock_shared(&self) -> GuardNoSend {
         self.try_lock_shared().expect("a single-threaded store is not read inside its own write")
     }
@@ -242,8 +247,8 @@ unsafe impl RawRwLock for NoLock {
     }
 
     /// # Panics
-    /// If anyone is inside: there is no other thread to wait for. The stores check before they
-    /// call this.
+    /// Panics if a reader or a writer holds the lock, since there is no other thread to wait for.
+    /// The stores check this before they call it.
     fn lock_exclusive(&self) -> GuardNoSend {
         self.try_lock_exclusive()
             .expect("a single-threaded store is not written inside its own verb")
@@ -272,7 +277,7 @@ unsafe impl RawRwLock for NoLock {
     }
 }
 
-// SAFETY: one thread at a time uses a `NoLock`, so nobody else is there to wait for.
+// SAFETY: only one thread at a time uses a `NoLock`, so there is no other thread to wait for.
 unsafe impl RawRwLockTimed for NoLock {
     type Duration = Duration;
     type Instant = Instant;

@@ -1,28 +1,30 @@
-//! `RwLockKeystore`: a lock in every bucket.
+//! `RwLockKeystore`: the backend with a lock in every bucket.
 //!
 //! # The table
 //!
-//! A bucket is one cache line: a reader-writer lock, six slots of a tag and a node pointer, and a
-//! chain of overflow buckets. An operation hashes its key, locks the one bucket that the hash
-//! chooses, and works there. Readers share the lock, writers have it to themselves, and nothing
-//! else in the table is touched. So threads meet only if their keys share a bucket. A writer is
-//! alone in its bucket, so a value that fits into its node is written in place: no allocation, no
-//! garbage.
+//! A bucket is one cache line: a reader-writer lock, six slots, and a link to a chain of overflow
+//! buckets. A slot holds a tag and a node pointer. An operation hashes its key, locks the one
+//! bucket that the hash chooses, and works there. Readers share the lock, a writer holds it
+//! exclusively, and no operation touches the rest of the table. So two threads get in each other's
+//! way only if their keys share a bucket. A writer has exclusive access to its bucket. So if a new
+//! value fits into the old node, the writer overwrites the old value in place, without an
+//! allocation and without garbage.
 //!
 //! # Growing
 //!
 //! The table grows one bucket at a time ([`directory`], [`resize`]). No operation waits for more
-//! than two buckets, and a thread that is stopped does not keep the table from growing. An
-//! operation looks up which bucket has its hash, locks it, and looks again. If the hash belongs to
-//! another bucket by then, a split or a merge came first, and the operation tries again.
+//! than two buckets at a time, and a stopped thread does not keep the table from growing. An
+//! operation looks up which bucket has its hash, locks that bucket, and checks that the bucket
+//! still has the hash. If it does not, another thread has split or merged the bucket in between,
+//! and the operation tries again.
 //!
 //! The linearization point of an operation is any instant at which it holds its bucket's lock.
 //!
 //! # One thread
 //!
-//! The lock is a type parameter. With [`NoLock`] the same code is a single-threaded store
-//! ([`LocalKeystore`]) without locks. It initialises a bucket when it is first touched: the memory
-//! comes from the system as zeros, which are an empty bucket.
+//! The lock is a type parameter. With [`NoLock`], the same code is a single-threaded store without
+//! locks ([`LocalKeystore`]). It needs no pass to initialise its buckets: the system provides
+//! zeroed memory when a bucket is first touched, and zeros are an empty bucket.
 
 mod bucket;
 mod directory;
@@ -56,13 +58,14 @@ use crate::store::Store;
 use crate::sync::reentrancy::{self, Closure};
 use crate::table::{Action, Footprint, Survey, Table, describe};
 
-/// A store with a lock in every bucket. Best if threads mostly overwrite, or if memory must not
-/// wait to be reclaimed. See the [crate's page](crate) on choosing.
+/// A store with a lock in every bucket. It is best if threads mostly overwrite values, or if the
+/// memory of removed entries must be freed at once. The [crate's page](crate) says how to choose a
+/// backend.
 pub type RwLockKeystore<A = Global, L = SharedLock, S = DefaultHasher> =
     Store<RwLockTable<A, L, S>>;
 
-/// [`RwLockKeystore`] for one thread: no locks, and not [`Sync`], so that the compiler lets no two
-/// threads use it at once.
+/// [`RwLockKeystore`] for one thread. It has no locks and is not [`Sync`], so the compiler ensures
+/// that two threads never use it at the same time.
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>(_: T) {}
@@ -76,8 +79,9 @@ impl<A: NodeAllocator> RwLockKeystore<A> {
     /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, single-threaded mode included (that is
-    /// [`LocalKeystore`]); -10 if the first table cannot be allocated.
+    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
+    /// limits, or if it requests single-threaded mode, for which there is [`LocalKeystore`].
+    /// Returns [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         if config.concurrency == Concurrency::SingleThreaded {
             return Err(Error::invalid_config(
@@ -91,10 +95,11 @@ impl<A: NodeAllocator> RwLockKeystore<A> {
 }
 
 impl<A: NodeAllocator> LocalKeystore<A> {
-    /// Opens an empty store for one thread, whatever [`Config::concurrency`] says.
+    /// Opens an empty store for one thread. It ignores [`Config::concurrency`].
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
+    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
+    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
     pub fn open_local(config: &Config, allocator: A) -> Result<Self> {
         Self::with_hasher(config, allocator, DefaultHasher::default())
     }
@@ -104,7 +109,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
     /// Opens an empty store with a lock and a hasher of the caller's choice.
     ///
     /// # Errors
-    /// -21 for a configuration outside its limits, -10 if the first table cannot be allocated.
+    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
+    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let account = Account::new(config, allocator, hasher)?;
         let eager = config.concurrency == Concurrency::MultiThreaded;
@@ -123,7 +129,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockKeystore<A, L, S> {
 }
 
 impl Default for RwLockKeystore {
-    /// An empty store on the global allocator.
+    /// Returns an empty store on the global allocator.
     ///
     /// # Panics
     /// If the first 16 KiB cannot be allocated.
@@ -136,36 +142,37 @@ impl Default for RwLockKeystore {
 pub struct RwLockTable<A: NodeAllocator, L: BucketLock, S: BuildHasher> {
     account: Account<A, S>,
     directory: Directory<L>,
-    /// Time that a call waits for a lock.
+    /// Longest time that a call waits for a lock, if it is limited.
     lock_timeout: Option<Duration>,
-    /// Lock of the thread that shrinks the table.
+    /// Lock that a thread holds while it shrinks the table.
     shrinking: L,
-    /// The table holds locks and nodes: it can be sent and shared if those can.
+    /// The types that the table holds. It can be sent and shared only if they can.
     _holds: PhantomData<(Bucket<L>, TaggedPtr)>,
 }
 
 // SAFETY: slots, chains and nodes are touched only under the lock of their bucket, which is a lock
-// between threads if `L` is `Sync`; nodes are allocated and freed through `&A` on any thread.
+// between threads if `L` is `Sync`. Nodes are allocated and freed through `&A` on any thread.
 unsafe impl<A: NodeAllocator + Sync, L: BucketLock + Sync, S: BuildHasher + Sync> Sync
     for RwLockTable<A, L, S>
 {
 }
-// SAFETY: the table owns its buckets and nodes, and takes its allocator along.
+// SAFETY: the table owns its buckets, its nodes and its allocator, so they move with it.
 unsafe impl<A: NodeAllocator + Send, L: BucketLock + Send, S: BuildHasher + Send> Send
     for RwLockTable<A, L, S>
 {
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Returns the error for a lock that is held, if the thread must not wait for it, or has
-    /// waited long enough.
+    /// Returns the error for a lock that was not acquired, because the thread must not wait for it
+    /// or the time limit was reached.
     #[cold]
     fn refused(&self, operation: &'static str) -> Error {
         reentrancy::refused(operation, self.lock_timeout)
     }
 
-    /// Locks the bucket that has `hash`, by `lock`. Returns `None` if another thread holds the
-    /// lock or the table is being resized.
+    /// Calls `lock` to lock the bucket that has `hash`, without waiting. Returns `None` if the lock
+    /// is held or the bucket is not at the expected depth, as may happen while the table is
+    /// resized.
     #[inline(always)]
     fn locked_at_once<'a, G>(
         &'a self,
@@ -202,7 +209,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Locks the bucket that has `hash`, by `lock`. Returns the bucket, its index and its level.
+    /// Calls `lock` to lock the bucket that has `hash`. Returns the bucket, its index and its
+    /// level, or `None` if `lock` does.
     #[inline(never)]
     fn locked<'a, G>(
         &'a self,
@@ -212,7 +220,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         loop {
             let (index, bucket) = self.directory.owner(hash);
             let bucket = lock(bucket)?;
-            // Before it was locked, the bucket may have been split or merged.
+            // Another thread may have split or merged the bucket before this thread locked it.
             let level = self.directory.level_of(index, &bucket);
             if let Some(level) = level.filter(|&level| hash as usize & mask(level) == index) {
                 return Some((bucket, index, level));
@@ -220,8 +228,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Does the action that `decide` returns for a key that was looked up: the rest of
-    /// [`update_entry`](Table::update_entry).
+    /// Does the second part of [`update_entry`](Table::update_entry), after the lookup: calls
+    /// `decide`, and does the action that it returns.
     #[inline]
     fn write<'v, C: Closure>(
         &self,
@@ -247,7 +255,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 Action::Keep | Action::Delete => Change::Absent,
             },
         };
-        // Before the result is made, so that it need not be kept in memory meanwhile.
+        // Unlock before the result is built, so that the result need not be saved in memory during
+        // the unlock.
         drop(lookup);
         on_effect(change);
         Ok(change)
@@ -257,15 +266,15 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     #[inline]
     fn destroy_replaced(&self, lookup: Lookup<'_, L, Exclusive<'_, L>>, word: TaggedPtr) {
         if let Some((_bucket, node)) = lookup.replace(word) {
-            // SAFETY: the node was taken out of its slot under the exclusive lock, so nobody else
-            // uses it.
+            // SAFETY: the node was taken out of its slot under the exclusive lock, so no other
+            // thread uses it.
             unsafe { self.account.heap.destroy_node(node) };
         }
     }
 
-    /// Replaces the found node by one with this value, for a key with this hash. It is a function
-    /// of its own, as [`create`](Self::create) is, since an overwrite in place is fast because it
-    /// is short.
+    /// Replaces the found node by a new node with this value, for a key with this hash. Like
+    /// [`create`](Self::create), this is a separate function, to keep the code of an overwrite in
+    /// place short and therefore fast.
     #[inline(never)]
     fn replace(
         &self,
@@ -307,15 +316,15 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 Ok(Change::Created)
             }
             Err(error) => {
-                // SAFETY: nobody else has seen the node.
+                // SAFETY: no other thread has seen the node.
                 unsafe { self.account.heap.destroy_node(node) };
                 Err(error)
             }
         }
     }
 
-    /// Visits every bucket once, locked by `lock`. `visit` gets a function that tells which of its
-    /// entries are still ahead of the cursor.
+    /// Visits every bucket once, after `lock` has locked it. The second argument of `visit` is a
+    /// function that returns whether an entry of the bucket is still ahead of the cursor.
     fn scan_buckets<'a, G>(
         &'a self,
         operation: &'static str,
@@ -332,7 +341,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
             };
             let whole = cursor.whole_bucket_ahead(level);
             let is_ahead = |node: NodeRef<'_>| {
-                // The user's code, under a lock: what it calls of a store must not wait.
+                // The hasher is the user's code, which runs under a lock. If it calls a store, that
+                // call must not wait.
                 let hash_of = || self.account.hash(node.key());
                 whole || cursor.is_ahead(reentrancy::inside(hash_of))
             };
@@ -345,14 +355,15 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
     }
 }
 
-/// Shows the value of the found key to `visit`, and unlocks its bucket.
+/// Calls `visit` with the value of the found key, and then unlocks its bucket.
 #[inline]
 fn show<C: Closure, L: BucketLock, R>(
     lookup: Lookup<'_, L, Shared<'_, L>>,
     visit: impl FnOnce(&[u8]) -> R,
 ) -> Option<R> {
     let shown = lookup.node().map(|node| C::inside(|| visit(node.value())));
-    // Before there is a result: so it need not be kept in memory meanwhile.
+    // Unlock before the result is built, so that the result need not be saved in memory during the
+    // unlock.
     drop(lookup);
     shown
 }
@@ -467,8 +478,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                     is_ahead(node) && !reentrancy::inside(|| keep(node.key(), node.value()))
                 };
                 for node in bucket.extract_if(is_unwanted) {
-                    // SAFETY: the node was taken out of its slot under the exclusive lock, so
-                    // nobody else uses it.
+                    // SAFETY: the node was taken out of its slot under the exclusive lock, so no
+                    // other thread uses it.
                     unsafe { self.account.heap.destroy_node(node) };
                     self.account.counters.record(Event::DeleteHit);
                     removed += 1;
@@ -490,13 +501,14 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn shrink_if_sparse(&self, (): &()) {
         let levels = self.directory.levels();
         let sparse = self.account.counters.entries() < load_factor::MIN << levels.target;
-        // Inside a closure this thread may hold a bucket; while somebody shrinks, it is being done.
+        // Inside a closure, this thread may hold a bucket's lock, so it must not shrink. If another
+        // thread already shrinks the table, this thread need not.
         if sparse
             && levels.target > self.directory.initial_level()
             && !reentrancy::is_inside()
             && let Some(_shrinking) = Exclusive::try_lock(&self.shrinking)
         {
-            // Lack of memory only delays it.
+            // A lack of memory only delays the shrinking.
             let _ = self.shrink_alone();
         }
     }
@@ -521,7 +533,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     fn footprint(&self) -> Result<Footprint> {
         let mut table_bytes = self.directory.bytes();
-        // Inside a closure a held bucket ends the walk: the chains behind it are left out.
+        // Inside a closure, the scan ends at the first bucket whose lock is held. Then the count
+        // leaves out the chains of the buckets after it.
         let _ = self.scan_buckets(
             "stats",
             |bucket| bucket.read(self.lock_timeout),
@@ -536,10 +549,11 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 }
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Returns the pointer to a new node. The node is destroyed if its address does not fit.
+    /// Returns the tagged pointer to a new node. If the node's address does not fit, destroys the
+    /// node and returns an error.
     #[inline]
     fn word(&self, tag: u16, node: Node) -> Result<TaggedPtr> {
-        // SAFETY: the node is fresh: nobody else has seen it.
+        // SAFETY: the node is new, so no other thread has seen it.
         TaggedPtr::new(tag, node).inspect_err(|_| unsafe { self.account.heap.destroy_node(node) })
     }
 }
@@ -547,10 +561,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Drop for RwLockTable<A, L, S> {
     fn drop(&mut self) {
         for index in 0..=mask(self.directory.levels().deepest) {
-            // SAFETY: the table is being dropped, so nobody else uses it.
+            // SAFETY: the table is being dropped, so no other thread uses it.
             let mut bucket = unsafe { self.directory.bucket(index).assume_locked() };
             for node in bucket.extract_if(|_| true) {
-                // SAFETY: the node was taken out of its slot, and nobody else has the table.
+                // SAFETY: the node was taken out of its slot, and no other thread has the table.
                 unsafe { self.account.heap.destroy_node(node) };
             }
             bucket.drain(Spare::none(), |_, _, _| ());

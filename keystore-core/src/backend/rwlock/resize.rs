@@ -1,15 +1,18 @@
-//! Growing and shrinking, one bucket at a time.
+//! Growing and shrinking the table, one bucket at a time.
 //!
-//! *Growing.* A writer that finds the load factor too high raises the target level
-//! ([`super::directory`]), by one exchange, after the memory for the new buckets was allocated.
-//! From then on, a thread that locks a bucket to write, and finds its level below the target,
-//! splits it first, under its lock and the new bucket's. And every writer that adds an entry
-//! splits one more bucket, so that the buckets which nobody writes to follow.
+//! *Growing.* A writer that finds the load factor too high allocates the memory for the new
+//! buckets, and then raises the target level by one exchange ([`super::directory`]). From then on,
+//! if a thread locks a bucket to write and finds the bucket's level below the target, it first
+//! splits the bucket. It holds the locks of this bucket and of the new one while it does so. Every
+//! writer that adds an entry also splits one more bucket, so that buckets to which no thread writes
+//! are split too.
 //!
-//! *Shrinking.* The target level is lowered first, so that no thread splits any more. Then each
-//! bucket that is too deep is merged with the one that it was split from, under the same two locks.
+//! *Shrinking.* A thread first lowers the target level, so that no thread splits buckets any more.
+//! Then it merges each bucket that is too deep with the bucket that it was split from, under the
+//! same two locks.
 //!
-//! Locks are taken in the order of the buckets' indices.
+//! A thread that needs two locks takes them in the order of the buckets' indices, so there is no
+//! deadlock.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
@@ -25,8 +28,8 @@ use crate::error::{Error, Result};
 use crate::sync::reentrancy;
 
 impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
-    /// Raises the target level if the load factor is too high. Lack of memory only delays it:
-    /// buckets get overflow buckets.
+    /// Raises the target level if the load factor is too high. A lack of memory only delays the
+    /// growth: until then, more entries go to overflow buckets.
     #[cold]
     pub(super) fn grow_if_crowded(&self) {
         let levels = self.directory.levels();
@@ -35,7 +38,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Splits one of the buckets that are below the target level: a writer's share.
+    /// Does a writer's share of the growth: splits one bucket that is below the target level.
     #[inline]
     pub(super) fn help_split(&self) {
         if self.directory.next_to_split.load(Ordering::Relaxed)
@@ -47,7 +50,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
     #[cold]
     fn split_next(&self) {
-        // Inside a closure this thread may hold the very bucket.
+        // Inside a closure, this thread may already hold the lock of this bucket.
         if reentrancy::is_inside() {
             return;
         }
@@ -55,26 +58,26 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         let index = self.directory.next_to_split.fetch_add(1, Ordering::Relaxed);
         if index <= mask(target) && self.directory.level(index).is_some_and(|level| level < target)
         {
-            // A bucket that is in use is split by its users.
+            // If the lock is held, skip the bucket. Its next writer splits it.
             if let Some(mut low) = self.directory.bucket(index).try_write() {
                 self.split(index, &mut low);
             }
         }
     }
 
-    /// Splits bucket `index`, which is `low`, until it is at the target level. The thread is inside
-    /// no closure.
+    /// Splits bucket `index`, which is `low`, until it is at the target level. The thread must not
+    /// be inside a closure.
     pub(super) fn split<'a>(&'a self, index: usize, low: &mut WriteLocked<'a, L>) {
-        // Read under the lock: a thread that shrinks lowers the target before it locks the buckets
-        // to merge.
+        // The target is read under the lock, since a thread that shrinks lowers the target before
+        // it locks the buckets to merge.
         let target = self.directory.levels().target;
         while let Some(level) = self.directory.level_of(index, low).filter(|&level| level < target)
         {
             let high = self.directory.bucket(index + (1 << level));
             let Some(mut high) = high.write(self.lock_timeout) else { return };
-            // The hasher is asked before a word is taken out of its place: if it panics, nothing
-            // has moved. It is the user's code, under a lock: what it calls of a store must not
-            // wait.
+            // All hashes are computed before a word moves. So if the hasher panics, no word has
+            // moved. The hasher is the user's code, which runs under a lock here. If it calls a
+            // store, that call must not wait.
             reentrancy::inside(|| {
                 low.divide(|word, node| word.hash_bit(level, || self.account.hash(node.key())))
             });
@@ -83,7 +86,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 to.push(word.bare(), spare)
                     .expect("a split needs no more overflow buckets than it empties");
             });
-            // The new bucket last: a thread that finds it made finds its entries.
+            // The new bucket's level is set last. So a thread that sees its level also sees its
+            // entries.
             self.directory.set_level(low, Some(level + 1));
             self.directory.set_level(&mut high, Some(level + 1));
         }
@@ -96,7 +100,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         if level > self.directory.levels().target
             && (level > MAX_LEVEL || ZeroedArray::<Bucket<L>>::probe(1 << level).is_err())
         {
-            // It is better refused before than on the way.
+            // It is better to fail now than halfway through the growth.
             return Err(Error::OutOfMemory {
                 requested: buckets.saturating_mul(size_of::<Bucket<L>>()),
             });
@@ -116,15 +120,16 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         Ok(())
     }
 
-    /// Shrinks as far as the entries allow, unless another thread does.
+    /// Shrinks as far as the entries allow. Waits if another thread is shrinking the table.
     pub(super) fn shrink_to_fit(&self) -> Result<()> {
-        // One thread at a time: each of two would take the other's unfinished work for done.
+        // Only one thread may shrink at a time. Otherwise each thread would treat the other's
+        // unfinished merges as done.
         let _shrinking = Exclusive::lock(&self.shrinking, self.lock_timeout)
             .ok_or_else(|| self.refused("shrink"))?;
         self.shrink_alone()
     }
 
-    /// Shrinks as far as the entries allow. No other thread does so meanwhile.
+    /// Shrinks as far as the entries allow. No other thread may shrink the table at the same time.
     pub(super) fn shrink_alone(&self) -> Result<()> {
         loop {
             let levels = self.directory.levels();
@@ -134,7 +139,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                 let Some(lowered) = self.directory.lower(levels) else { continue };
                 lowered
             } else if levels.deepest > levels.target {
-                // Left by a call that ran out of memory, or that growth has overtaken.
+                // An earlier call left deep buckets, because it ran out of memory or the target was
+                // raised meanwhile.
                 levels
             } else {
                 return Ok(());
@@ -144,7 +150,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     self.merge(high, level)?;
                 }
             }
-            // If another thread has raised the target meanwhile, the deepest level stays.
+            // If another thread has raised the target since, this leaves the deepest level as it
+            // is.
             self.directory.set_uniform(lowered);
         }
     }
@@ -162,7 +169,8 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         {
             return Ok(());
         }
-        // The last bucket's own six entries may need an overflow bucket more than it empties.
+        // The six slots of the last bucket itself are no overflow bucket. So the merge may need one
+        // overflow bucket more than it empties.
         let mut spare = Spare::none();
         spare.stock()?;
         high.drain(spare, |_, word, spare| {

@@ -1,23 +1,23 @@
-//! Garbage: nodes, buckets and arrays that were removed from the table, and that a reader may
-//! still look at.
+//! Garbage: nodes, buckets and arrays that were removed from the table, but that a thread may still
+//! read.
 //!
-//! A piece of garbage is freed when a grace period has passed that started after it was taken out
-//! (see [`collector`](super::collector)). To start one for every removed node would be a shared
-//! counter on each write. So garbage is gathered in bags, one for every few threads. A full bag,
-//! 64 pieces or 64 KiB, is sealed: it becomes a *batch*, which waits for the next grace period in
-//! a queue of its bag. The thread that seals a batch frees some older batches whose grace period
-//! has passed.
+//! A piece of garbage is freed when a grace period has passed that started after the piece was
+//! removed (see [`collector`](super::collector)). A grace period for every removed node would cost
+//! each write an access to a shared counter. So garbage is gathered in bags, which several threads
+//! share. A bag with 64 pieces or 64 KiB is full, and is sealed: its content becomes a *batch*,
+//! which waits in a queue of the bag for the next grace period. The thread that seals a bag frees
+//! some older batches whose grace period has passed.
 //!
-//! All garbage stays with its table. When the table is dropped, nobody can be inside it, so all of
-//! it is freed at once, whatever the epoch says, and other stores' garbage is never touched.
+//! All garbage stays with its table. When the table is dropped, no thread is in it, so all its
+//! garbage is freed at once, in any epoch. The garbage of other stores is never touched.
 //!
-//! A thread that finds a bag in use takes the next one, so no thread waits for one that was stopped
-//! while it held a bag.
+//! If a thread finds a bag in use, it takes the next one. So no thread waits for a thread that was
+//! stopped while it held a bag.
 //!
-//! *Memory may run out.* A write that has taken effect must be able to put its old node somewhere.
-//! So each write looks first whether bags have places left ([`Garbage::prepare`]), and is refused
-//! if they have not. The vectors of batches that were freed are used again, so in the long run bags
-//! need no memory.
+//! *If memory runs out.* A write that has taken effect must be able to put the old node into a bag.
+//! So each write first checks whether the bags have places left ([`Garbage::prepare`]). If they
+//! have none, the write fails. Bags use the vectors of freed batches again, so in the long run they
+//! allocate no memory.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -45,21 +45,21 @@ const BAGS: usize = 16;
 /// Number of pieces in a full bag.
 const BAG_PIECES: usize = 64;
 
-/// Number of places that a full bag has left, for writes that are under way when there is no
-/// memory to seal it.
+/// Number of places that are left in a full bag. They are for writes that are under way when there
+/// is no memory to seal the bag.
 const BAG_RESERVE: usize = 64;
 
-/// Bytes of a full bag.
+/// Number of bytes of garbage in a full bag.
 const BAG_BYTES: usize = 64 << 10;
 
-/// Largest number of batches that a thread frees when it has sealed one.
+/// Largest number of batches that a thread frees from one bag when it has sealed a batch.
 const FREED_BY_SEALING: usize = 8;
 
 /// Number of vectors of freed batches that a bag keeps for reuse.
 const SPARE_VECTORS: usize = 4;
 
-/// Bytes of garbage above which writers stop to help free it. The promise is 16 MiB; this leaves a
-/// margin for what piles up meanwhile.
+/// Bytes of garbage above which writers help to free it. The documented limit is 16 MiB. The
+/// difference is a margin for the garbage that accumulates while they help.
 const PRESSING_BYTES: usize = 4 << 20;
 
 /// Something that was removed from the table.
@@ -73,16 +73,17 @@ pub(in super::super) enum Piece {
 // SAFETY: the thread that takes a piece out of a bag owns it.
 unsafe impl Send for Piece {}
 
-/// The account, and the garbage on its way out.
+/// The account of a table, and the garbage that is not freed yet.
 #[derive(Debug)]
 pub(in super::super) struct Garbage<A: NodeAllocator, S: BuildHasher> {
     pub(in super::super) account: Account<A, S>,
     bags: Box<[CachePadded<Mutex<Bag>>]>,
-    /// Bytes in batches that are not freed yet.
+    /// Number of bytes in batches that are not freed yet.
     batched_bytes: AtomicUsize,
-    /// Whether a write must look for places in the bags before it takes effect. True at first.
+    /// True if a write must look for places in the bags before it takes effect. It is true at
+    /// first.
     is_scarce: AtomicBool,
-    /// Counts the bags that were visited on behalf of threads that may have ended.
+    /// Number of bags that were visited so far because their threads may have ended.
     visits: AtomicUsize,
 }
 
@@ -90,17 +91,17 @@ pub(in super::super) struct Garbage<A: NodeAllocator, S: BuildHasher> {
 struct Bag {
     pieces: Vec<Piece>,
     bytes: usize,
-    /// The batches that this bag became, the oldest first.
+    /// Batches that were made of this bag's content, the oldest first.
     batches: VecDeque<Batch>,
     spare: Vec<Vec<Piece>>,
 }
 
-/// A full bag, on its way out.
+/// The content of a full bag, which waits for a grace period.
 #[derive(Debug)]
 struct Batch {
     pieces: Vec<Piece>,
     bytes: usize,
-    /// The grace period that must have passed.
+    /// Number of the grace period that must pass before the batch is freed.
     grace: u64,
 }
 
@@ -120,10 +121,11 @@ where
         })
     }
 
-    /// Makes sure that what a write is about to remove from the table can be retired.
+    /// Makes sure that a write can retire what it is about to remove from the table.
     ///
     /// # Errors
-    /// -10 if the bags are full and there is no memory to seal one.
+    /// Returns [`Error::OutOfMemory`] (-10) if the bags are full and there is no memory to seal
+    /// one.
     #[inline]
     pub(in super::super) fn prepare(&self) -> Result<()> {
         if self.is_scarce.load(Ordering::Relaxed) {
@@ -152,11 +154,11 @@ where
         Err(Error::OutOfMemory { requested: (BAG_PIECES + BAG_RESERVE) * size_of::<Piece>() })
     }
 
-    /// Retires a node: it is freed when no thread is pinned that could have seen it.
+    /// Retires a node. It is freed when no thread is pinned that could have seen it.
     ///
     /// # Safety
-    /// The node is alive and came from the account; no thread can come by it that pins from here
-    /// on; it is retired once.
+    /// The node is alive and came from the account. A thread that pins from here on cannot reach
+    /// it. It is retired once.
     pub(in super::super) unsafe fn retire_node(&self, node: Node, guard: &Guard) {
         // SAFETY: the caller's promise.
         let bytes = unsafe {
@@ -169,7 +171,7 @@ where
     /// Retires a chain of overflow buckets.
     ///
     /// # Safety
-    /// As for a node, for each bucket of the chain.
+    /// As for [`retire_node`](Self::retire_node), for each overflow bucket of the chain.
     pub(in super::super) unsafe fn retire_chain(&self, first: &Bucket, guard: &Guard) {
         for bucket in first.chain(guard).skip(1) {
             let bucket = std::ptr::from_ref(bucket).cast_mut();
@@ -180,7 +182,7 @@ where
     /// Retires an array, without its overflow buckets and nodes.
     ///
     /// # Safety
-    /// As for a node.
+    /// As for [`retire_node`](Self::retire_node).
     pub(in super::super) unsafe fn retire_array(&self, array: &BucketArray, guard: &Guard) {
         self.retire(Piece::Array(std::ptr::from_ref(array).cast_mut()), array.bytes(), guard);
     }
@@ -211,10 +213,10 @@ where
         }
     }
 
-    /// Seals a full bag, and frees some of the batches that it became before.
+    /// Seals a full bag, and frees some of its earlier batches.
     fn seal(&self, mut bag: MutexGuard<'_, Bag>, at: usize, guard: &Guard) {
         let Some(bytes) = bag.seal() else {
-            // It stays full, and the next piece may find memory.
+            // The bag stays full. There may be memory to seal it when the next piece comes.
             self.is_scarce.store(true, Ordering::Relaxed);
             return;
         };
@@ -222,13 +224,14 @@ where
         self.batched_bytes.fetch_add(bytes, Ordering::Relaxed);
         guard.batch_gathered();
         self.free_passed_of(at, FREED_BY_SEALING);
-        // The threads that filled the other bags may have ended. So each bag gets its turn.
+        // The threads that filled another bag may have ended. So each thread that seals a bag also
+        // visits one other bag, each bag in turn.
         let other = self.visits.fetch_add(1, Ordering::Relaxed) % BAGS;
         self.free_passed_of(other, FREED_BY_SEALING);
     }
 
-    /// Retires a piece for which its thread's bag has no place. [`prepare`](Self::prepare) has seen
-    /// that there are some, but threads that were under way with this one may have taken them.
+    /// Retires a piece if the thread's bag has no place for it. [`prepare`](Self::prepare) found
+    /// places, but other threads may have taken them since.
     fn retire_elsewhere(&self, piece: Piece, bytes: usize) {
         self.is_scarce.store(true, Ordering::Relaxed);
         let bags = self.bags.iter().filter_map(|bag| bag.try_lock());
@@ -236,9 +239,9 @@ where
         {
             bag.add(piece, bytes);
         }
-        // Else more than a thousand writes were under way when the last memory went, or a table was
-        // moved without any. What the piece takes is lost: to free it now could be too early for a
-        // reader.
+        // If no bag has a place, more than a thousand writes were under way when memory ran out, or
+        // a table migrated without memory. Then the piece is leaked, since freeing it now could be
+        // too early for a reader.
     }
 
     /// Returns whether there is so much garbage that a writer should help to free it.
@@ -247,22 +250,21 @@ where
         self.batched_bytes.load(Ordering::Relaxed) > PRESSING_BYTES
     }
 
-    /// Helps to free garbage: lets grace periods pass, and frees what waited for them. The thread
-    /// is not pinned.
+    /// Helps to free garbage: lets grace periods pass, and frees the batches that waited for them.
+    /// The calling thread must not be pinned.
     #[cold]
     pub(in super::super) fn relieve(&self) {
         self.relieve_below(PRESSING_BYTES);
     }
 
-    /// Helps to free garbage until no more than `most` bytes are left, or it has tried often
-    /// enough.
+    /// Helps to free garbage until at most `most` bytes are left, or for 16 rounds.
     fn relieve_below(&self, most: usize) {
         for round in 0..16 {
             if round == 1 {
                 revoke_idle_pins();
             }
             request_renewal();
-            // A thread that cannot be pinned for lack of memory leaves it to others.
+            // If there is no memory to pin this thread, it leaves the work to other threads.
             let Some(guard) = pin() else { break };
             if round == 0 {
                 guard.start_grace();
@@ -275,14 +277,14 @@ where
                 break;
             }
             if round % 4 == 3 {
-                // A thread that is pinned may be waiting for this core.
+                // A pinned thread may be waiting for this processor.
                 std::thread::yield_now();
             }
         }
     }
 
-    /// Frees all garbage that no pinned thread can see, also that of bags which are not full. The
-    /// calling thread is not pinned.
+    /// Frees all garbage that no pinned thread can see, including garbage in bags that are not
+    /// full. The calling thread must not be pinned.
     pub(in super::super) fn collect(&self) {
         for bag in &self.bags {
             let Some(mut bag) = bag.try_lock() else { continue };
@@ -300,7 +302,7 @@ where
         (0..BAGS).for_each(|at| self.free_passed_of(at, usize::MAX));
     }
 
-    /// Frees the oldest batches of a bag, up to `limit`, as far as their grace periods have passed.
+    /// Frees up to `limit` of the oldest batches of a bag whose grace periods have passed.
     fn free_passed_of(&self, at: usize, limit: usize) {
         let mut emptied = None;
         for _ in 0..limit {
@@ -310,8 +312,9 @@ where
                 return;
             };
             drop(bag);
-            // SAFETY: the pieces were out of the table before a grace period started that has
-            // passed, so nobody looks at them any more; and a batch is taken out of its queue once.
+            // SAFETY: the pieces were removed from the table before the start of a grace period
+            // that has passed, so no thread reads them any more. A batch is taken out of its queue
+            // once.
             unsafe { self.free_pieces(&mut batch.pieces) };
             self.batched_bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
             emptied = Some(batch.pieces);
@@ -332,7 +335,7 @@ where
     /// Nobody uses the piece from here on.
     #[inline(always)]
     unsafe fn free_piece(&self, piece: Piece) {
-        // SAFETY: the caller's promise; what was retired came from where it is freed to.
+        // SAFETY: the caller's promise. Each piece is freed to where it was allocated.
         unsafe {
             match piece {
                 Piece::Node(node) => self.account.heap.free_node(node),
@@ -345,7 +348,7 @@ where
     /// Frees all garbage now.
     ///
     /// # Safety
-    /// Nobody is in the table, and nobody will be.
+    /// No thread is in the table, and none enters it again.
     pub(in super::super) unsafe fn free_all(&self) {
         for bag in &self.bags {
             let Bag { mut pieces, batches, .. } = std::mem::take(&mut *bag.lock());
@@ -357,7 +360,7 @@ where
         }
     }
 
-    /// Returns the bytes of all garbage.
+    /// Returns the number of bytes of all garbage.
     pub(in super::super) fn bytes(&self) -> usize {
         let bags: usize = self.bags.iter().map(|bag| bag.lock().bytes).sum();
         bags + self.batched_bytes.load(Ordering::Relaxed)
@@ -365,7 +368,7 @@ where
 }
 
 impl Bag {
-    /// Adds a piece, for which there is a place.
+    /// Adds a piece. There must be a place for it.
     #[inline]
     fn add(&mut self, piece: Piece, bytes: usize) {
         self.pieces.push(piece);
@@ -377,27 +380,27 @@ impl Bag {
         self.pieces.len() >= BAG_PIECES || self.bytes >= BAG_BYTES
     }
 
-    /// Whether there is a place for a piece. The first one gets the bag its memory.
+    /// Returns whether there is a place for a piece. The first call allocates the bag's memory.
     fn has_places(&mut self) -> bool {
         self.pieces.len() < self.pieces.capacity()
             || self.pieces.is_empty()
                 && self.pieces.try_reserve_exact(BAG_PIECES + BAG_RESERVE).is_ok()
     }
 
-    /// Makes a batch of the bag, and empties it. Returns the batch's bytes, or `None` if there is
-    /// no memory for it.
+    /// Moves the bag's content to a new batch. Returns the batch's bytes, or `None` if there is no
+    /// memory for it.
     fn seal(&mut self) -> Option<usize> {
         self.batches.try_reserve(1).ok()?;
         let mut empty = self.spare.pop().unwrap_or_default();
         empty.try_reserve_exact(BAG_PIECES + BAG_RESERVE).ok()?;
         let pieces = std::mem::replace(&mut self.pieces, empty);
         let bytes = std::mem::take(&mut self.bytes);
-        // Under the lock: the batches of a queue wait for grace periods in order.
+        // This happens under the lock, so the batches of a queue wait for grace periods in order.
         self.batches.push_back(Batch { pieces, bytes, grace: next_grace() });
         Some(bytes)
     }
 
-    /// Keeps the vector of a freed batch to use it again.
+    /// Keeps the empty vector of a freed batch, to use it again.
     fn keep_spare(&mut self, emptied: Option<Vec<Piece>>) {
         if let Some(emptied) = emptied
             && self.spare.len() < SPARE_VECTORS

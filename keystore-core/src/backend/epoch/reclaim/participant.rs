@@ -1,10 +1,10 @@
-//! The list of participants: threads take one, leave it, and iterate over all.
+//! The list of participants. A thread takes one and gives it back, and may iterate over all.
 //!
-//! Participants lie in segments of 64, with one bit for each that says whether a thread has it. A
-//! thread takes the first free one. Segments are never freed, so a participant can be read without
-//! a lock. A participant that no thread has costs only its bytes: it holds no registration with
-//! crossbeam (except for the first few, which are soon taken again), and an iteration skips 64 of
-//! them at once.
+//! A segment has 64 participants, and one bit for each that says whether a thread has it. A thread
+//! takes the first free participant. Segments are never freed, so a participant can be read without
+//! a lock. A participant that no thread has costs only its bytes. It holds no registration with
+//! crossbeam, except for the first few participants, which are soon taken again. An iteration skips
+//! 64 free participants at once.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::{NonNull, null_mut};
@@ -12,22 +12,22 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::Participant;
 
-/// Number of participants of a segment: the bits of a word.
+/// Number of participants in a segment, one for each bit of a word.
 const PER_SEGMENT: usize = 64;
 
 /// First segment, which links to the others.
 static FIRST: AtomicPtr<Segment> = AtomicPtr::new(null_mut());
 
-/// Participants that threads have.
+/// Number of participants that threads have.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) struct Segment {
-    /// Which of the participants threads have, a bit for each.
+    /// Bit set of the participants that threads have.
     taken: AtomicU64,
-    /// Which of the participants are being looked at by the thread that takes pins back. Used by
-    /// it alone.
+    /// Bit set of the participants that the thread that revokes pins has visited. Only that thread
+    /// uses it.
     pub(super) looked_at: AtomicU64,
-    /// Segments before this one.
+    /// Number of segments before this one.
     number: usize,
     next: AtomicPtr<Self>,
     participants: [Participant; PER_SEGMENT],
@@ -38,8 +38,8 @@ pub(super) fn in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
 
-/// Takes a participant for the calling thread, or returns `None` if there is no memory for more of
-/// them.
+/// Takes a participant for the calling thread. Returns `None` if there is no memory for more
+/// participants.
 pub(super) fn take() -> Option<&'static Participant> {
     let mut link = &FIRST;
     let mut number = 0;
@@ -58,7 +58,7 @@ pub(super) fn take() -> Option<&'static Participant> {
     }
 }
 
-/// All segments.
+/// Returns all segments.
 pub(super) fn segments() -> impl Iterator<Item = &'static Segment> {
     // SAFETY: segments are never freed.
     let first = unsafe { FIRST.load(Ordering::Acquire).as_ref() };
@@ -67,7 +67,8 @@ pub(super) fn segments() -> impl Iterator<Item = &'static Segment> {
 }
 
 impl Segment {
-    /// Appends a segment at `link`, or returns the one that another thread has appended meanwhile.
+    /// Appends a segment at `link` and returns it. If another thread has already appended one,
+    /// returns that segment.
     #[cold]
     fn append(link: &AtomicPtr<Self>, number: usize) -> Option<&'static Self> {
         const LAYOUT: Layout = Layout::new::<Segment>();
@@ -82,14 +83,14 @@ impl Segment {
         };
         // SAFETY: just allocated with the layout of a segment.
         unsafe { block.write(segment) };
-        // Release: a thread that finds the segment finds its participants.
+        // Release: a thread that finds the segment sees its participants.
         match link.compare_exchange(null_mut(), block.as_ptr(), Ordering::AcqRel, Ordering::Acquire)
         {
             // SAFETY: the segment is never freed from here on.
             Ok(_) => Some(unsafe { block.as_ref() }),
             Err(hung) => {
-                // SAFETY: nobody else has seen the block, and its participants own nothing yet.
-                // What another thread has hung there is never freed.
+                // SAFETY: no other thread has seen the block, and its participants own nothing yet.
+                // The segment that another thread has appended is never freed.
                 unsafe {
                     dealloc(block.as_ptr().cast(), LAYOUT);
                     hung.as_ref()
@@ -103,7 +104,7 @@ impl Segment {
         while taken != u64::MAX {
             let free = (!taken).trailing_zeros();
             let all = taken | 1 << free;
-            // Acquire: what the last thread that had the participant did with it is seen.
+            // Acquire: this thread sees what the participant's last thread wrote to it.
             match self.taken.compare_exchange_weak(taken, all, Ordering::Acquire, Ordering::Relaxed)
             {
                 Ok(_) => return Some(&self.participants[free as usize]),
@@ -113,12 +114,12 @@ impl Segment {
         None
     }
 
-    /// Which of the participants threads have, a bit for each.
+    /// Returns the bit set of the participants that threads have.
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Acquire)
     }
 
-    /// The participants of the bits that are set.
+    /// Returns the participants whose bits are set.
     pub(super) fn participants(&self, mut bits: u64) -> impl Iterator<Item = &Participant> {
         std::iter::from_fn(move || {
             let lowest = bits.trailing_zeros();

@@ -1,4 +1,4 @@
-//! Pins: kept between operations, and revoked when garbage presses.
+//! Tests of pins, which threads keep between operations and others revoke if there is much garbage.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::{Config, EpochKeystore, Global, Keystore, NodeAllocator, PoolStats, Result};
 
-/// The global allocator, but what is freed is overwritten first.
+/// An allocator that overwrites blocks before it returns them to the global allocator.
 #[derive(Debug)]
 struct Spoiling;
 
-// SAFETY: the blocks are `Global`'s, and are the caller's alone when they come back.
+// SAFETY: the blocks are `Global`'s, and a block belongs to the caller alone when it is freed.
 unsafe impl NodeAllocator for Spoiling {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>> {
         Global.allocate(layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises: the block is ours, and as long as its layout.
+        // SAFETY: the caller promises that the block came from this allocator with this layout.
         unsafe {
             block.as_ptr().write_bytes(0xdd, layout.size());
             Global.deallocate(block, layout);
@@ -122,7 +122,7 @@ fn guards_of_one_thread_may_end_in_any_order() {
     assert_eq!(inside(), 2);
     drop(outer);
     assert_eq!(inside(), 1);
-    // It is pinned still: the pin is there, and nobody takes it.
+    // The thread is still pinned: its pin is there, and no other thread revokes it.
     revoke_idle_pins();
     inner.advance();
     drop(inner);
@@ -143,7 +143,7 @@ fn a_pin_is_renewed_when_that_was_asked_for_and_no_other_guard_needs_it() {
     outer.repin();
     assert_eq!(generation(), before, "the outer guard may have looked at something already");
     drop(inner);
-    // Others that look who is inside can be in the way for an instant.
+    // Other tests may revoke pins, which keeps this thread from renewing its pin for an instant.
     while generation() == before || generation() == NO_GENERATION {
         outer.repin();
     }
@@ -191,8 +191,8 @@ fn threads_one_after_another_share_seats() {
     for _ in 0..500 {
         std::thread::spawn(|| drop(pinned())).join().unwrap();
     }
-    // Other tests run beside this one and have participants too; 500 threads in a row do not need
-    // 500.
+    // Other tests run at the same time and use participants too. But 500 threads in a row do not
+    // need 500 participants.
     assert!(participants() - before < 4, "{} segments, then {}", before, participants());
 }
 
@@ -206,10 +206,10 @@ fn ended_threads_keep_no_registration_and_are_passed_over() {
             all_in.wait();
         };
         let threads: Vec<_> = (0..CROWD).map(|_| scope.spawn(work)).collect();
-        // To be joined is to have ended; the scope itself waits for the closures only.
+        // A joined thread has ended. The scope itself waits only until the closures have returned.
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
-    // Other tests run beside this one and have participants too.
+    // Other tests run at the same time and use participants too.
     let in_use: u32 = participant::segments().map(|segment| segment.taken().count_ones()).sum();
     assert!(in_use < 100, "{in_use} participants in use after {CROWD} threads have ended");
     let registered = |participant: &Participant| {
@@ -248,8 +248,8 @@ fn a_thread_that_is_ending_may_still_use_a_store() {
     assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"last"[..]));
 }
 
-/// The destructors of POSIX keys run after those of the language's thread-local variables, in
-/// rounds.
+/// Checks that a participant is given back even if the thread takes it late. The destructors of
+/// POSIX keys run in rounds, after the destructors of Rust's thread-local variables.
 #[cfg(unix)]
 #[test]
 fn a_thread_whose_first_call_comes_in_the_destructor_of_a_key_gives_its_seat_back() {
@@ -259,8 +259,8 @@ fn a_thread_whose_first_call_comes_in_the_destructor_of_a_key_gives_its_seat_bac
     static STORE: OnceLock<EpochKeystore> = OnceLock::new();
     static KEY: OnceLock<libc::pthread_key_t> = OnceLock::new();
     static CALLS: AtomicUsize = AtomicUsize::new(0);
-    // How often a thread sets its key again: its calls come in all rounds that there are, and the
-    // last ones in a round in which the end of the thread is noticed no more.
+    // Number of rounds in which the destructor of a thread calls the store. They are all rounds
+    // that there are, and in the last one the end of the thread is no longer noticed.
     const ROUNDS: usize = 4;
 
     unsafe extern "C" fn last_words(left: *mut libc::c_void) {
@@ -287,7 +287,7 @@ fn a_thread_whose_first_call_comes_in_the_destructor_of_a_key_gives_its_seat_bac
     assert_eq!(CALLS.load(Ordering::Relaxed), 300 * ROUNDS);
     let in_use =
         || -> u32 { participant::segments().map(|segment| segment.taken().count_ones()).sum() };
-    // Other tests run beside this one, and have crowds of threads for a while.
+    // Other tests run at the same time, and have many threads for a while.
     let end = Instant::now() + Duration::from_secs(30);
     while in_use() >= 100 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));

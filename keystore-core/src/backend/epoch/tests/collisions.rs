@@ -1,21 +1,20 @@
-//! Keys that collide: what a hasher that cannot tell them apart costs, and that it costs nothing
-//! else.
+//! Tests of keys whose hashes collide. A weak hasher costs time, but the store still works.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::{Change, Config, EpochKeystore, Global, Keystore};
 
-/// The keys that an attacker sends: 100,000 of them, six digits each.
+/// Number of keys that an attacker sends. Each key has six digits.
 const KEYS: u32 = 100_000;
 
 fn key(n: u32) -> Vec<u8> {
     format!("{n:06}").into_bytes()
 }
 
-/// A hasher that looks at a part of the key: which part, the attacker knows.
+/// A hasher that uses only the first bytes of the key. The attacker knows which bytes.
 #[derive(Clone, Copy, Debug)]
 struct Weak {
-    /// Bytes of the key that count.
+    /// Number of bytes of the key that the hash depends on.
     counts: usize,
     hash: u64,
 }
@@ -46,8 +45,8 @@ impl Hasher for Weak {
     }
 }
 
-/// Sets, changes, reads and removes the first `count` keys: the most entries that one bucket had
-/// meanwhile.
+/// Inserts, reads, changes and removes the first `count` keys. Returns the largest number of
+/// entries in one bucket when all keys were in the table.
 fn fill_and_empty<S>(hasher: S, count: u32) -> u64
 where
     S: BuildHasher + Send + Sync + 'static,
@@ -87,7 +86,7 @@ fn thousands_of_keys_of_one_hash_are_kept_apart() {
 
 #[test]
 fn siphash_spreads_the_same_keys() {
-    // With at most five entries to a bucket on average, the odds of forty in one are under one in
-    // 10^17.
+    // If a bucket has at most five entries on average, the probability of forty entries in one
+    // bucket is below 1 in 10^17.
     assert!(fill_and_empty(RandomState::new(), KEYS) < 40);
 }

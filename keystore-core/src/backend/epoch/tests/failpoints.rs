@@ -1,4 +1,4 @@
-//! A thread that is stopped between two steps of a write holds up nobody.
+//! Tests that a thread that is stopped between two steps of a write does not block other threads.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,10 +25,10 @@ const ALL: [Failpoint; 12] = [
     Failpoint::BagHeld,
 ];
 
-/// A test that hangs fails after this time.
+/// Time after which a test that hangs fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the thread is to stop, whom it tells, and who lets it go on.
+/// Request to stop a thread at a failpoint.
 struct Stop {
     point: Failpoint,
     arrived: Sender<()>,
@@ -39,14 +39,15 @@ thread_local! {
     static STOP: RefCell<Option<Stop>> = const { RefCell::new(None) };
 }
 
-/// Stops the thread the first time it comes to its point.
+/// Stops the thread the first time that it reaches the requested failpoint.
 pub(in super::super) fn hit(point: Failpoint) {
     let stop = STOP.try_with(|stop| stop.borrow_mut().take_if(|stop| stop.point == point));
-    // A thread whose locals are gone is ending, and is not one to be stopped.
+    // If the thread's variables are already destroyed, the thread is ending and must not be
+    // stopped.
     if let Ok(Some(Stop { arrived, go_on, .. })) = stop {
         arrived.send(()).unwrap();
-        // If the test has failed meanwhile, the thread goes on: a panic between two steps would
-        // be another test.
+        // If the test has failed in the meantime, this thread continues. A panic between two steps
+        // is not what is tested here.
         let _ = go_on.recv_timeout(TIMEOUT);
     }
 }
@@ -60,8 +61,8 @@ fn one_bucket() -> Arc<EpochKeystore> {
     Arc::new(EpochKeystore::open(&config, Global).unwrap())
 }
 
-/// Has a thread do `work` on the store until it has been at `point`, has `others` work while it
-/// stands there, and gives what both made of it.
+/// Runs `work` in a thread that stops at `point`, and runs `others` while that thread is stopped.
+/// Then lets the thread continue. Returns the result of `work`.
 fn stopped<R: Send + 'static>(
     store: &Arc<EpochKeystore>,
     point: Failpoint,
@@ -97,8 +98,8 @@ fn key(owner: u8, n: u32) -> Vec<u8> {
     [&[owner][..], &n.to_be_bytes()].concat()
 }
 
-/// What `owner` writes until it has been stopped: its keys come, change and go, and the table
-/// grows.
+/// Inserts, changes and removes keys of `owner` until the thread has been stopped, so that the
+/// table grows. Returns the expected entries.
 fn busy(store: &EpochKeystore, owner: u8) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut model = HashMap::new();
     for n in 0..200_000_u32 {
@@ -116,7 +117,8 @@ fn busy(store: &EpochKeystore, owner: u8) -> HashMap<Vec<u8>, Vec<u8>> {
     model
 }
 
-/// Everything there is to do, in the same buckets.
+/// Runs every kind of operation on keys of `owner`, which lie in the same buckets. Returns the
+/// expected entries.
 fn everything(store: &EpochKeystore, owner: u8) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut model = HashMap::new();
     for n in 0..3_000_u32 {
@@ -198,7 +200,8 @@ fn a_key_that_a_stopped_thread_is_inserting_can_be_inserted_changed_and_removed(
             |store| store.insert(b"key", b"of the stopped").unwrap(),
             move |store| {
                 assert_eq!(store.get(b"key").unwrap(), None, "it is not in yet");
-                // It was there first, so the others decide it for it, and find its key.
+                // The stopped thread's insertion was there first. So the other thread resolves it
+                // and finds the key.
                 assert!(!store.insert(b"key", b"of the others").unwrap(), "{point:?}");
                 assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"of the stopped"[..]));
                 store.set(b"key", b"last").unwrap();

@@ -1,10 +1,10 @@
-//! The table through its primitives.
+//! Tests of the table through its primitives.
 
 use super::super::*;
 use crate::keystore::Keystore;
 use crate::sync::reentrancy::InternalClosure;
 
-/// A hasher under which keys share their buckets, whatever the size of the table.
+/// A hasher under which all keys share one bucket in a table of any size.
 #[derive(Clone, Copy, Default)]
 struct Colliding;
 
@@ -42,14 +42,15 @@ fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
         .unwrap();
 }
 
-/// A bucket's overflow chain is freed once its unit has moved, though the table still begins at
-/// the old array: so nobody may look into it there.
+/// Checks that no thread reads a bucket of the old array whose unit has migrated. Its overflow
+/// chain may already be freed, though operations still start at the old array.
 #[test]
 fn a_bucket_whose_unit_has_moved_is_not_looked_into() {
     let table = table(4);
     let keys: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n]).collect();
     let guard = pin().unwrap();
-    // Moving is held up by a move that nobody helps: fill the bucket first, then start one by hand.
+    // Fill the bucket first, and then start a migration by hand that no other thread helps. So only
+    // the unit that this test chooses migrates.
     for key in &keys[..20] {
         set(&table, key, &guard);
     }

@@ -1,4 +1,4 @@
-//! Whether what threads were told can be explained by some order of their calls.
+//! Check whether some order of the threads' calls explains their answers.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) enum Call {
     Delete,
 }
 
-/// What it returned.
+/// The answer that a call returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Read(Option<u8>),
@@ -30,7 +30,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// Makes the call on a map, one after another: what it returns there.
+    /// Makes the call on a map that no other thread uses. Returns the map's answer.
     pub(super) fn apply(&self, content: &mut BTreeMap<Key, u8>) -> Answer {
         let present = content.contains_key(&self.key);
         let change = match self.call {
@@ -49,11 +49,11 @@ impl Event {
     }
 }
 
-/// Whether some order of all calls, each thread's own kept, leads from `before` to `after` with
-/// these answers.
+/// Returns whether some order of all calls leads from `before` to `after` with these answers. The
+/// calls of one thread keep their order.
 ///
-/// There are few calls, so all orders are tried. (Wing and Gong, *Testing and verifying concurrent
-/// objects*, 1993.)
+/// There are few calls, so this function tries all orders (Wing and Gong, *Testing and verifying
+/// concurrent objects*, 1993).
 pub(super) fn explained(
     before: &BTreeMap<Key, u8>,
     threads: &[Vec<Event>],

@@ -1,4 +1,4 @@
-//! Inserting: placing, resolving and committing, with and without an overflow bucket.
+//! Models of insertion: placing, resolving and committing, with and without an overflow bucket.
 
 use super::*;
 
@@ -11,14 +11,15 @@ const NO_MOVE: Model = Model {
     bounds: [Preemptions(2), All],
 };
 
-/// Of two insertions of a key one commits, and both threads agree which.
+/// Checks that of two insertions of a key only one commits, and that both threads agree which.
 #[test]
 fn two_insert_one_key() {
     Model { name: "two insert one key", threads: &[&[Insert(A, 1)], &[Insert(A, 2)]], ..NO_MOVE }
         .check();
 }
 
-/// Of three insertions of a key one commits: each may be decided by either of the others.
+/// Checks that of three insertions of a key only one commits. Each of the threads may resolve the
+/// insertion of another.
 #[test]
 fn three_insert_one_key() {
     Model {
@@ -30,9 +31,9 @@ fn three_insert_one_key() {
     .check();
 }
 
-/// The same if a slot ahead is vacated in between, so that neither thread met the other's word
-/// on its way to a free slot: that one of them sees the other rests on placing and looking being
-/// sequentially consistent.
+/// Checks the same for two insertions if an earlier slot becomes free in between. Then neither
+/// thread finds the other's word on its way to a free slot. One of them sees the other only because
+/// placing and searching are sequentially consistent.
 #[test]
 fn two_insert_one_key_while_a_slot_ahead_is_freed() {
     Model {
@@ -45,7 +46,7 @@ fn two_insert_one_key_while_a_slot_ahead_is_freed() {
     .check();
 }
 
-/// Three insertions in the same way, of which the last may decide either of the others.
+/// Checks the same for three insertions. The last thread may resolve either of the other two.
 #[test]
 fn three_insert_one_key_while_a_slot_ahead_is_freed() {
     Model {
@@ -58,7 +59,8 @@ fn three_insert_one_key_while_a_slot_ahead_is_freed() {
     .check();
 }
 
-/// Two keys of one tag do not disturb each other, though each thread looks at the other's node.
+/// Checks that two keys with the same tag do not disturb each other, though each thread reads the
+/// other's node.
 #[test]
 fn two_insert_two_keys_of_one_tag() {
     Model {
@@ -69,7 +71,7 @@ fn two_insert_two_keys_of_one_tag() {
     .check();
 }
 
-/// A reader sees a key once it is committed, and from then on.
+/// Checks that a reader finds a key from the instant at which it is committed.
 #[test]
 fn a_reader_of_a_key_that_two_insert() {
     Model {
@@ -81,14 +83,16 @@ fn a_reader_of_a_key_that_two_insert() {
     .check();
 }
 
-/// An insertion and a removal: the key is removed after it was inserted, or was not there yet.
+/// Checks an insertion and a removal: the key is removed after it was inserted, or it was not there
+/// yet.
 #[test]
 fn insert_against_delete() {
     Model { name: "insert against delete", threads: &[&[Insert(A, 1)], &[Delete(A)]], ..NO_MOVE }
         .check();
 }
 
-/// A removal between two insertions: the slot is vacated and may be taken again, by either.
+/// Checks a removal between two insertions. The removal frees the slot, and either insertion may
+/// take it again.
 #[test]
 fn two_insert_a_key_that_is_deleted() {
     Model {
@@ -101,8 +105,8 @@ fn two_insert_a_key_that_is_deleted() {
     .check();
 }
 
-/// Two insertions of a key into a full bucket: each brings an overflow bucket, one of which is
-/// linked.
+/// Checks two insertions of a key into a full bucket. Each brings an overflow bucket, and only one
+/// of these is linked.
 #[test]
 fn two_insert_one_key_into_a_full_bucket() {
     Model {
@@ -115,7 +119,7 @@ fn two_insert_one_key_into_a_full_bucket() {
     .check();
 }
 
-/// The same for two keys, of which neither may be lost.
+/// Checks the same for two keys. Neither of them may be lost.
 #[test]
 fn two_insert_two_keys_into_a_full_bucket() {
     Model {

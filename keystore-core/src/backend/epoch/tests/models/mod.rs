@@ -1,20 +1,23 @@
 //! Models of the table's protocols, for the model checker loom: `cargo xtask model`.
 //!
-//! A [`Model`] says what a table holds, and what a few threads do to it at the same time. loom
-//! runs it with every interleaving of their atomic accesses, and every value that a load may give,
-//! within the model's bound ([`explore`]). After each execution it is checked
+//! A [`Model`] defines what a table holds, and what a few threads do to it at the same time. loom
+//! runs the model with every interleaving of their atomic accesses, and with every value that a
+//! load may return, within the model's bound ([`explore`]). After each execution the model checks
+//! the following:
 //!
-//! - that some order of the calls, each taken as one step, gives what they returned and what is
-//!   left: they were linearizable;
-//! - that no key is in twice, in whichever array has its bucket;
-//! - that every node was written before it was read, was not freed before, and is freed once when
-//!   the table is dropped;
-//! - if buckets are migrated, that the move can be finished, and that the content is the same then.
+//! - The calls were linearizable: some order of the calls, each taken as one step, explains what
+//!   they returned and what is left.
+//! - No key is in the table twice. Each bucket is read in the array that holds its entries.
+//! - Every node was written before it was read, was not freed before it was read, and is freed once
+//!   when the table is dropped.
+//! - If buckets are migrated, the migration can be finished, and the content is the same
+//!   afterwards.
 //!
-//! What is run is the table itself, [`EpochTable`], through its primitives. Bounds that all models
-//! share: a bucket has two slots instead of seven, tables have one bucket or two, a thread makes
-//! one or two calls, and what is retired stays until the end: that an epoch ends when it may is
-//! crossbeam's to show, and that nobody is at a node that was freed early, the sanitizers'.
+//! The models run the table itself, [`EpochTable`], through its primitives. All models share these
+//! bounds: a bucket has two slots instead of seven, a table has one bucket or two, a thread makes
+//! one or two calls, and nothing that is retired is freed before the end. So the models do not show
+//! that an epoch ends only when it may, which is crossbeam's part. Nor do they show that no thread
+//! reads a node that was freed too early, for which the sanitizers test.
 
 mod history;
 mod inserting;
@@ -34,17 +37,18 @@ use crate::sync::primitive::access;
 use crate::sync::primitive::atomic::{begin, enter};
 use crate::sync::reentrancy::InternalClosure;
 
-/// A key: its own hash.
+/// A key, which is its own hash.
 type Key = u64;
 
-/// Two keys of one tag, and one of another. All of them fall into the first of two buckets.
+/// `A` and `B` have the same tag, and `C` has another. All three fall into the first of two
+/// buckets.
 const A: Key = 0x8000_0001_0001_0000;
 const B: Key = 0x8000_0002_0001_0000;
 const C: Key = 0x8000_0003_0002_0000;
 /// A key that falls into the second of two buckets, with the tag of `A`.
 const D: Key = 0x8000_0004_0001_0001;
 
-/// What a thread does.
+/// A step of a thread.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Read(Key),
@@ -52,14 +56,14 @@ enum Step {
     Insert(Key, u8),
     Set(Key, u8),
     Delete(Key),
-    /// Moves the unit of a key.
+    /// Migrates the unit of a key.
     Move(Key),
-    /// Does a writer's share of the move, and ends it if nothing is left to do.
+    /// Does a writer's share of the resize, and finishes the resize if nothing else is left to do.
     Help,
 }
 use Step::*;
 
-/// What a table is being moved to.
+/// The resize that is under way in a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resize {
     No,
@@ -69,17 +73,17 @@ enum Resize {
     Shrink,
 }
 
-/// See the module.
+/// A table and the threads that use it. See the module.
 #[derive(Clone, Copy, Debug)]
 struct Model {
     name: &'static str,
     resize: Resize,
-    /// Done before the threads start, one step after the other.
+    /// Steps that are done one after the other, before the threads start.
     before: &'static [Step],
     threads: &'static [&'static [Step]],
-    /// Whether the hasher's second answer for a key differs from the first.
+    /// True if every second answer of the hasher is wrong.
     fickle: bool,
-    /// How far it goes in the short form, and in the thorough one.
+    /// The short bound and the thorough bound.
     bounds: [Bound; 2],
 }
 
@@ -89,7 +93,7 @@ impl Model {
         explore(self.name, self.bounds, move || self.execute());
     }
 
-    /// One execution: what the calls returned, and what was left.
+    /// Runs the model once. Returns what the calls returned and what was left, as text.
     fn execute(self) -> String {
         access::forget();
         begin(self.threads.len());
@@ -133,12 +137,12 @@ impl Model {
     }
 }
 
-/// A hasher for keys that are their own hash; or not, at each second call.
+/// A hasher for keys that are their own hash. If it is fickle, every second answer is wrong.
 #[derive(Clone, Debug)]
 struct Identity {
     key: u64,
-    /// Calls so far, if each second answer is to be wrong. No access that the checker knows of: it
-    /// runs one thread at a time.
+    /// Number of calls so far, if every second answer is to be wrong. The model checker does not
+    /// know of this atomic, which is safe since it runs one thread at a time.
     fickle: Option<Arc<std::sync::atomic::AtomicU64>>,
 }
 
@@ -167,8 +171,8 @@ impl Hasher for Identity {
     }
 }
 
-/// The table of a model. Nothing of it is freed before the end, for garbage goes to crossbeam only
-/// in bags of 64 pieces.
+/// The table of a model. Nothing of it is freed before the end, since a grace period starts only
+/// when a bag of 64 pieces is full.
 struct World(EpochTable<Global, Identity>);
 
 impl World {
@@ -200,7 +204,7 @@ impl World {
         steps.iter().filter_map(|step| self.step(*step)).collect()
     }
 
-    /// Does a step: what was called, and what came of it, if it was a call.
+    /// Does a step. If the step is a call, returns the call and its answer.
     fn step(&self, step: Step) -> Option<Event> {
         let event = |key, call, answer| Some(Event { key, call, answer });
         match step {
@@ -259,7 +263,7 @@ impl World {
             .unwrap()
     }
 
-    /// Finishes the move that was begun.
+    /// Finishes the resize that was begun.
     fn finish(&self, resize: Resize) {
         let guard = pin().unwrap();
         let bits = self.0.current(&guard).bits();
@@ -274,7 +278,7 @@ impl World {
         assert!(array.next(&guard).is_none());
     }
 
-    /// What is in the table, while nobody writes.
+    /// Returns what is in the table. No other thread may write.
     fn content(&self) -> BTreeMap<Key, u8> {
         let guard = pin().unwrap();
         let mut content = BTreeMap::new();

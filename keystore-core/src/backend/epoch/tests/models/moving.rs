@@ -1,4 +1,5 @@
-//! Growing and shrinking: freezing, filling and settling a unit's buckets, and ending the move.
+//! Models of growing and shrinking: freezing, filling and finishing a unit's buckets, and finishing
+//! the migration.
 //!
 //! When one bucket becomes two, `A`, `B` and `C` stay in the first, and `D` goes to the second.
 
@@ -13,19 +14,19 @@ const GROW: Model = Model {
     bounds: [Preemptions(1), Preemptions(2)],
 };
 
-/// If there are more executions than can be run.
+/// Bounds for models with more executions than can be run.
 const MANY: [Bound; 2] = [Thousand(5), Thousand(100)];
 
 const SHRINK: Model = Model { resize: Resize::Shrink, ..GROW };
 
-/// Two threads move a unit: each entry arrives once.
+/// Checks that each entry arrives once if two threads migrate the same unit.
 #[test]
 fn growing_two_move_one_unit() {
     Model { name: "growing two move one unit", threads: &[&[Move(A)], &[Move(A)]], ..GROW }.check();
 }
 
-/// Though the threads' hashers disagree to which half an entry goes, each arrives once: in one of
-/// them.
+/// Checks that each entry arrives once, in one half, even if the hasher tells the two threads
+/// different halves.
 #[test]
 fn growing_by_hashers_that_disagree() {
     Model {
@@ -37,7 +38,7 @@ fn growing_by_hashers_that_disagree() {
     .check();
 }
 
-/// The same with an overflow bucket, to the end of the move.
+/// Checks the same with an overflow bucket, up to the end of the migration.
 #[test]
 fn growing_to_the_end_by_hashers_that_disagree() {
     Model {
@@ -50,7 +51,8 @@ fn growing_to_the_end_by_hashers_that_disagree() {
     .check();
 }
 
-/// An insertion is in the old bucket before it is frozen, or starts over in the new one.
+/// Checks that an insertion commits in the old bucket before that is frozen, or starts over in the
+/// new one.
 #[test]
 fn growing_against_insert() {
     Model {
@@ -62,8 +64,8 @@ fn growing_against_insert() {
     .check();
 }
 
-/// Of two insertions of one key one commits, in whichever array. Each moves the unit when it has
-/// done its own.
+/// Checks that of two insertions of one key only one commits, even if they use different arrays.
+/// Each thread migrates the unit after its insertion.
 #[test]
 fn growing_under_two_inserts() {
     Model {
@@ -75,8 +77,8 @@ fn growing_under_two_inserts() {
     .check();
 }
 
-/// The same if a third thread moves the unit, so that both insertions may be frozen while they
-/// are pending.
+/// Checks the same if a third thread migrates the unit, so that both insertions may be frozen while
+/// they are pending.
 #[test]
 fn growing_against_two_inserts() {
     Model {
@@ -89,27 +91,28 @@ fn growing_against_two_inserts() {
     .check();
 }
 
-/// An overwritten entry arrives with its last value.
+/// Checks that an entry that is overwritten during the migration arrives with its last value.
 #[test]
 fn growing_against_overwrite() {
     Model { name: "growing against overwrite", threads: &[&[Move(A)], &[Set(A, 3)]], ..GROW }
         .check();
 }
 
-/// A removed entry does not come back.
+/// Checks that a removed entry does not come back.
 #[test]
 fn growing_against_delete() {
     Model { name: "growing against delete", threads: &[&[Move(A)], &[Delete(A)]], ..GROW }.check();
 }
 
-/// A reader finds what is there throughout.
+/// Checks that a reader finds entries that are there during the whole migration.
 #[test]
 fn growing_against_read() {
     Model { name: "growing against read", threads: &[&[Move(A)], &[Read(A), Read(D)]], ..GROW }
         .check();
 }
 
-/// What was removed from its new place is not filled in again by a mover that comes late.
+/// Checks that a late thread that still migrates the unit does not bring back an entry that was
+/// removed from its new slot.
 #[test]
 fn growing_against_delete_and_late_mover() {
     Model {
@@ -120,7 +123,8 @@ fn growing_against_delete_and_late_mover() {
     .check();
 }
 
-/// Entries behind an overflow bucket arrive too, and what is added to a chain before it is frozen.
+/// Checks that entries in an overflow bucket arrive too, and so does an entry that is added to a
+/// chain before the chain is frozen.
 #[test]
 fn growing_with_overflow() {
     Model {
@@ -132,14 +136,14 @@ fn growing_with_overflow() {
     .check();
 }
 
-/// The move is ended by either of two threads, one of which reads and writes.
+/// Checks that either of two threads can finish the migration. One of them also reads and writes.
 #[test]
 fn growing_to_the_end() {
     Model { name: "growing to the end", threads: &[&[Help], &[Set(A, 3), Read(D)]], ..GROW }
         .check();
 }
 
-/// The same with two threads that only move.
+/// Checks the same with two threads that only migrate, and one that reads and writes.
 #[test]
 fn growing_to_the_end_by_three() {
     Model {
@@ -151,14 +155,15 @@ fn growing_to_the_end_by_three() {
     .check();
 }
 
-/// Two threads move a unit: each entry arrives once.
+/// Checks that each entry arrives once if two threads migrate the same unit.
 #[test]
 fn shrinking_two_move_one_unit() {
     Model { name: "shrinking two move one unit", threads: &[&[Move(A)], &[Move(A)]], ..SHRINK }
         .check();
 }
 
-/// An insertion is in the old bucket before it is frozen, or starts over in the new one.
+/// Checks that an insertion commits in the old bucket before that is frozen, or starts over in the
+/// new one.
 #[test]
 fn shrinking_against_insert() {
     Model {
@@ -170,8 +175,8 @@ fn shrinking_against_insert() {
     .check();
 }
 
-/// Of two insertions of one key one commits, in whichever array. Each moves the unit when it has
-/// done its own.
+/// Checks that of two insertions of one key only one commits, even if they use different arrays.
+/// Each thread migrates the unit after its insertion.
 #[test]
 fn shrinking_under_two_inserts() {
     Model {
@@ -184,8 +189,8 @@ fn shrinking_under_two_inserts() {
     .check();
 }
 
-/// The same if a third thread moves the unit, so that both insertions may be frozen while they
-/// are pending.
+/// Checks the same if a third thread migrates the unit, so that both insertions may be frozen while
+/// they are pending.
 #[test]
 fn shrinking_against_two_inserts() {
     Model {
@@ -198,28 +203,29 @@ fn shrinking_against_two_inserts() {
     .check();
 }
 
-/// An overwritten entry arrives with its last value.
+/// Checks that an entry that is overwritten during the migration arrives with its last value.
 #[test]
 fn shrinking_against_overwrite() {
     Model { name: "shrinking against overwrite", threads: &[&[Move(A)], &[Set(A, 3)]], ..SHRINK }
         .check();
 }
 
-/// A removed entry does not come back.
+/// Checks that a removed entry does not come back.
 #[test]
 fn shrinking_against_delete() {
     Model { name: "shrinking against delete", threads: &[&[Move(A)], &[Delete(A)]], ..SHRINK }
         .check();
 }
 
-/// A reader finds what is there throughout.
+/// Checks that a reader finds entries that are there during the whole migration.
 #[test]
 fn shrinking_against_read() {
     Model { name: "shrinking against read", threads: &[&[Move(A)], &[Read(A), Read(D)]], ..SHRINK }
         .check();
 }
 
-/// What was removed from its new place is not filled in again by a mover that comes late.
+/// Checks that a late thread that still migrates the unit does not bring back an entry that was
+/// removed from its new slot.
 #[test]
 fn shrinking_against_delete_and_late_mover() {
     Model {
@@ -230,7 +236,8 @@ fn shrinking_against_delete_and_late_mover() {
     .check();
 }
 
-/// Entries behind an overflow bucket arrive too, and what is added to a chain before it is frozen.
+/// Checks that entries in an overflow bucket arrive too, and so does an entry that is added to a
+/// chain before the chain is frozen.
 #[test]
 fn shrinking_with_overflow() {
     Model {
@@ -243,7 +250,7 @@ fn shrinking_with_overflow() {
     .check();
 }
 
-/// The move is ended by either of two threads, one of which reads and writes.
+/// Checks that either of two threads can finish the migration. One of them also reads and writes.
 #[test]
 fn shrinking_to_the_end() {
     Model {
@@ -255,7 +262,7 @@ fn shrinking_to_the_end() {
     .check();
 }
 
-/// The same with two threads that only move.
+/// Checks the same with two threads that only migrate, and one that reads and writes.
 #[test]
 fn shrinking_to_the_end_by_three() {
     Model {

@@ -1,18 +1,19 @@
-//! Keeping a pin between operations, and taking it back: that nobody frees what a thread looks at.
+//! Models of a pin that is kept between operations and revoked. They check that nothing is freed
+//! while a thread reads it.
 //!
-//! The agreement is [`PinState`], compiled here a second time, over loom's atomics. The barrier
-//! that the system imposes on a thread is taken for a sequentially consistent fence on both sides,
-//! which is what it is to be relied on for (the membarrier system call's documentation: all
-//! accesses of the one thread before the call come before those of the other thread after the
-//! point it was at, and the other way round). crossbeam's part is a word that says whether the
-//! thread is pinned, with the fences of its own `pin` and `collect`.
+//! The protocol is [`PinState`], which is compiled here a second time, with loom's atomics. The
+//! model replaces the barrier that the system imposes on a thread by a sequentially consistent
+//! fence in both threads. That is what the documentation of the membarrier system call promises:
+//! all accesses of one thread before the call come before the other thread's accesses after the
+//! point that it had reached, and the other way round. The model replaces crossbeam by a word that
+//! says whether the thread is pinned, with the fences of crossbeam's `pin` and `collect`.
 //!
 //! [`PinState`]: pin_state::PinState
 
 #[path = "../../reclaim/pin_state.rs"]
 mod pin_state;
 
-/// What [`stay`] is made of.
+/// Atomics and fence that [`pin_state`] uses.
 mod words {
     pub(super) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -30,17 +31,17 @@ use self::pin_state::{NO_GENERATION, PinState};
 use self::words::{AtomicU64, Ordering};
 use crate::sync::loom_model::{Bound::*, explore};
 
-/// A thread's participant, and something in a table that the thread may look at.
+/// A thread's participant, and a node of a table that the thread may read.
 struct World {
     pin_state: PinState,
     requested: AtomicU64,
-    /// The pin, as its users have it.
+    /// True if the participant holds a pin.
     pin: Cell<bool>,
     /// The same, as crossbeam's collector sees it.
     is_pinned: AtomicBool,
-    /// Whether the node can be found in the table.
+    /// True if the node can be found in the table.
     linked: AtomicBool,
-    /// Whether its memory is there.
+    /// True if the node is not freed.
     node: Cell<bool>,
 }
 
@@ -56,8 +57,9 @@ impl World {
         }
     }
 
-    /// Does an operation of the participant's thread. Returns whether the kept pin was used. With
-    /// its spare it is crossbeam's to get right.
+    /// Does an operation of the participant's thread. Returns whether the kept pin was used. If the
+    /// thread uses its spare registration instead, only crossbeam is involved, so the model leaves
+    /// that out.
     fn operate(&self) -> bool {
         let pinned = self.pin_state.enter(&self.requested)
             || self.pin_state.renew(&self.requested, || self.pin());
@@ -82,8 +84,8 @@ impl World {
         self.is_pinned.store(false, Ordering::Release);
     }
 
-    /// Removes the node, takes the thread's pin back if it is not inside, and frees the node if
-    /// nobody is pinned.
+    /// Removes the node, revokes the thread's pin if the thread has no guard, and frees the node if
+    /// no thread is pinned.
     fn remove(&self) {
         self.linked.store(false, Ordering::Release);
         self.requested.fetch_add(1, Ordering::Release);
@@ -99,13 +101,13 @@ impl World {
     }
 }
 
-/// Runs `thread` beside one that removes the node, which is freed in some executions, and in
-/// others not.
+/// Runs `thread` at the same time as a thread that removes the node. Checks that the node is freed
+/// in some executions and kept in others.
 fn check(name: &str, thread: fn(&World)) {
     let outcomes = explore(name, [Preemptions(5), All], move || {
         let world = Arc::new(World::new());
         let other = Arc::clone(&world);
-        // As a thread does that has been here before.
+        // The thread starts with a pin from an earlier operation.
         assert!(world.operate());
         let remover = loom::thread::spawn(move || other.remove());
         thread(&world);
@@ -115,7 +117,7 @@ fn check(name: &str, thread: fn(&World)) {
     assert_eq!(outcomes.len(), 2, "{outcomes:?}");
 }
 
-/// A thread that has a pin goes in and out, twice.
+/// Checks a thread that has a pin and does two operations.
 #[test]
 fn a_thread_that_keeps_its_pin() {
     check("a thread that keeps its pin", |world| {
@@ -124,7 +126,7 @@ fn a_thread_that_keeps_its_pin() {
     });
 }
 
-/// A thread that ends gives its pin up, and another comes to the participant.
+/// Checks a thread that releases its pin at its end, and another thread that takes the participant.
 #[test]
 fn a_thread_that_gives_its_pin_up() {
     check("a thread that gives its pin up", |world| {
@@ -134,7 +136,7 @@ fn a_thread_that_gives_its_pin_up() {
     });
 }
 
-/// A guard within a guard: the first one's reading is safe until it ends.
+/// Checks nested guards: what the outer guard protects is safe until that guard ends.
 #[test]
 fn a_guard_within_a_guard() {
     check("a guard within a guard", |world| {

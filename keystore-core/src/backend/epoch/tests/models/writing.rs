@@ -1,4 +1,4 @@
-//! Changing and removing what is there: one exchange on the slot that has the key.
+//! Models of overwriting and removing a key: one exchange on the slot that has the key.
 
 use super::*;
 
@@ -11,14 +11,15 @@ const ONE_KEY: Model = Model {
     bounds: [All, All],
 };
 
-/// One of the two exchanges comes first; the other is decided again.
+/// Checks that one of the two exchanges comes first, and that the other operation decides again.
 #[test]
 fn overwrite_against_delete() {
     Model { name: "overwrite against delete", threads: &[&[Set(A, 2)], &[Delete(A)]], ..ONE_KEY }
         .check();
 }
 
-/// A reader sees a value that was written, whole, and never an older one after a newer.
+/// Checks that a reader finds a complete value that was written, and never an older value after a
+/// newer one.
 #[test]
 fn a_reader_of_a_key_that_two_overwrite() {
     Model {
@@ -30,14 +31,14 @@ fn a_reader_of_a_key_that_two_overwrite() {
     .check();
 }
 
-/// A key is removed once.
+/// Checks that only one of two threads removes a key.
 #[test]
 fn two_delete() {
     Model { name: "two delete", threads: &[&[Delete(A)], &[Delete(A)]], ..ONE_KEY }.check();
 }
 
-/// A removed key that is inserted again may be in another slot; a reader may miss it only while it
-/// is absent.
+/// Checks that a reader misses a key only while the key is absent. A removed key that is inserted
+/// again may be in another slot.
 #[test]
 fn a_reader_of_a_key_that_is_deleted_and_inserted() {
     Model {
