@@ -235,15 +235,15 @@ impl Loader<'_> {
         }
     }
 
-    /// Stores the entries of a line, or nothing if the line is malformed.
+    /// Stores the entries of a line. An empty line has none. Stores nothing if the line is malformed.
     fn put(&mut self, source: &Source) -> Result<(), Refused> {
         let (key, value) = match source {
             Source::Records(record) => csv(record)?,
+            Source::Lines(lines) if lines.line().is_empty() => return Ok(()),
             Source::Lines(lines) => match self.format {
                 Format::Words => {
                     return words(lines.line())?.try_for_each(|word| Ok(count(&self.store, word)?));
                 }
-                Format::Lines if lines.line().is_empty() => return Ok(()),
                 Format::Lines => return Ok(count(&self.store, lines.line())?),
                 Format::Jsonl => json(lines.line(), &mut self.unescaped)?,
                 Format::Tsv | Format::Csv => tsv(lines.line())?,

@@ -81,6 +81,21 @@ fn json_lines_are_set() {
 }
 
 #[test]
+fn an_empty_line_is_skipped_in_every_format() {
+    for (name, content) in [
+        ("d.tsv", "a\t1\n\nb\t2\r\n\r\n\n"),
+        ("d.csv", "\na,1\n\nb,2\r\n\r\n"),
+        ("d.jsonl", "{\"key\":\"a\",\"value\":1}\n\n{\"key\":\"b\",\"value\":2}\n\n"),
+        ("d.txt", "a\n\nb b\n\n"),
+    ] {
+        let ran = load(name, content.as_bytes(), &["--get", "b"]);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+        assert_eq!(line(&ran, "Entries: "), "2");
+        assert!(ran.out.ends_with("b\t2\n"), "{}", ran.out);
+    }
+}
+
+#[test]
 fn a_malformed_line_is_named_and_stops_the_load() {
     let long = ["k".repeat(65_536), "\t1\n".to_owned()].concat();
     let long_word = long.replace('\t', "");
