@@ -35,7 +35,8 @@ fn draw(args: &Args) -> Result<PathBuf> {
     report::write(&results, &args.out.clone().unwrap_or_else(beside))
 }
 
-/// Returns the folder of a file. A bare file name has an empty parent, which no system call accepts.
+/// Returns the folder of a file. A bare file name has an empty parent, which no system call
+/// accepts.
 fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -78,7 +78,7 @@ impl Plan {
             check_memory(scenario)?;
         }
         let mut key_cache = KeyCache::new(&suite.scenarios)?;
-        let mut entries = Vec::with_capacity(suite.scenarios.len());
+        let mut entries: Vec<Entry> = Vec::with_capacity(suite.scenarios.len());
         for mut scenario in suite.scenarios {
             scenario.keep_as_written();
             scenario.validate()?;
@@ -87,6 +87,15 @@ impl Plan {
             scenario.set_keys(scenario.keys.min(source.keys().len()));
             scenario.validate()?;
             scenario.describe_changes();
+            if entries.iter().any(|other| other.scenario.name == scenario.name) {
+                return Err(Error::Scenario {
+                    scenario: scenario.name.clone(),
+                    field: "name",
+                    value: format!("{:?}", scenario.name),
+                    expected: "different from all others, also after the changes by options"
+                        .to_owned(),
+                });
+            }
             entries.push(Entry { scenario, source });
         }
         Ok(Self { suite: suite.name, entries, candidates, rounds: suite.rounds })

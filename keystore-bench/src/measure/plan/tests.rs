@@ -214,3 +214,15 @@ fn what_was_measured_before_a_failure_is_kept() {
     let error = plan.run(&RunControl::default(), &mut |_| {}).unwrap_err();
     assert!(matches!(error, Error::Store { .. }), "nothing was measured: {error}");
 }
+
+#[test]
+fn a_change_cannot_give_two_scenarios_one_name() {
+    let mut suite = tiny_suite();
+    suite.scenarios.truncate(2);
+    suite.scenarios[0].name = "a".to_owned();
+    suite.scenarios[1].name = "a [3 keys]".to_owned();
+    suite.scenarios[0].keep_as_written();
+    suite.scenarios[0].set_keys(3);
+    let error = Plan::new(suite, Candidate::ours()).unwrap_err();
+    assert!(error.is_usage() && error.to_string().contains("\"a [3 keys]\""), "{error}");
+}
