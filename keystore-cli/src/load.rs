@@ -235,7 +235,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Stores the entries of a line. An empty line has none. Stores nothing if the line is malformed.
+    /// Stores the entries of a line. An empty line has none. Stores nothing if the line is
+    /// malformed.
     fn put(&mut self, source: &Source) -> Result<(), Refused> {
         let (key, value) = match source {
             Source::Records(record) => csv(record)?,
