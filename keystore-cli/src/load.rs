@@ -304,7 +304,7 @@ fn count(store: &BoxedKeystore, word: &[u8]) -> Result<(), Error> {
             let count = old
                 .and_then(|count| std::str::from_utf8(count).ok()?.parse::<u64>().ok())
                 .unwrap_or(0);
-            Update::Set((count + 1).to_string().into_bytes())
+            Update::set((count + 1).to_string().into_bytes())
         })
         .map(drop)
 }

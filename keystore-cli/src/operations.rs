@@ -261,7 +261,7 @@ fn increment(store: &BoxedKeystore, key: &[u8], by: i64) -> Result<i64, Refusal>
             .and_then(|held| held.checked_add(by))
             .ok_or_else(|| named(old.unwrap_or_default()));
         match &sum {
-            Ok(sum) => Update::Set(sum.to_string().into_bytes()),
+            Ok(sum) => Update::set(sum.to_string().into_bytes()),
             Err(_) => Update::Keep,
         }
     })?;

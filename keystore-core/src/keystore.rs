@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{BatchError, Result};
 use crate::stats::Stats;
+use crate::update::Update;
 
 /// The effect of a write on its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,17 +27,6 @@ pub enum Change {
     Replaced,
     /// The key was removed.
     Deleted,
-}
-
-/// The answer of the closure of [`Keystore::update`]: what to do with the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Update {
-    /// Leave the key as it is.
-    Keep,
-    /// Give the key this value.
-    Set(Vec<u8>),
-    /// Remove the key.
-    Delete,
 }
 
 /// The result of [`Keystore::compare_exchange`].
@@ -163,7 +153,11 @@ pub trait Keystore {
     ///
     /// # Errors
     /// Returns the errors of [`set`](Self::set).
-    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change>
+    fn update<'v>(
+        &self,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Result<Change>
     where
         Self: Sized;
 
@@ -171,10 +165,10 @@ pub trait Keystore {
     ///
     /// # Errors
     /// Returns the errors of [`set`](Self::set).
-    fn update_dyn(
+    fn update_dyn<'v>(
         &self,
         key: &[u8],
-        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change>;
 
     /// Changes `key` to `new` if its value is `expected`, as one step. `None` stands for absent on
@@ -392,10 +386,10 @@ macro_rules! forward_keystore {
             fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
                 (**self).insert(key, value)
             }
-            fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+            fn update<'v>(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>) -> Result<Change> {
                 (**self).update_dyn(key, &mut decide)
             }
-            fn update_dyn(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+            fn update_dyn<'v>(&self, key: &[u8], decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>) -> Result<Change> {
                 (**self).update_dyn(key, decide)
             }
             fn compare_exchange(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<Exchange> {

@@ -22,7 +22,7 @@
 //!             for _ in 0..1000 {
 //!                 store.update(b"visits", |old| {
 //!                     let visits = old.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
-//!                     Update::Set((visits + 1).to_le_bytes().to_vec())
+//!                     Update::set((visits + 1).to_le_bytes().to_vec())
 //!                 })?;
 //!             }
 //!             Ok::<_, keystore_core::Error>(())
@@ -129,6 +129,7 @@ mod store;
 mod sync;
 pub mod system_memory;
 mod table;
+mod update;
 
 pub use account::sharded;
 pub use allocator::{Global, NodeAllocator};
@@ -144,7 +145,7 @@ pub use config::{Concurrency, Config, Shrinking};
 pub use error::{BatchError, Error, Result, code};
 pub use error_counts::ErrorCounts;
 pub use hash::{DefaultHasher, KeyHasher};
-pub use keystore::{Change, Exchange, Keystore, Update};
+pub use keystore::{Change, Exchange, Keystore};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use open::{BackendKind, BoxedKeystore, open, open_local};
 pub use stats::{
@@ -157,3 +158,4 @@ pub use store::session::Session;
 #[doc(hidden)]
 pub use sync::loom_model;
 pub use sync::{thread_exit, thread_slot};
+pub use update::{Fill, NewValue, Update};

@@ -55,9 +55,9 @@ impl Node {
 
     /// Checks the length of a value. Returns -20 if it is outside its limits.
     #[inline]
-    pub(crate) fn check_value(value: &[u8]) -> Result<()> {
-        if value.len() > MAX_VALUE_LEN {
-            return Err(Error::ValueLength { length: value.len(), max: MAX_VALUE_LEN });
+    pub(crate) fn check_value_len(length: usize) -> Result<()> {
+        if length > MAX_VALUE_LEN {
+            return Err(Error::ValueLength { length, max: MAX_VALUE_LEN });
         }
         Ok(())
     }
@@ -92,10 +92,32 @@ impl Node {
         Ok(Self(block))
     }
 
+    /// Allocates a node with a copy of `key` and a value of `value_len` zeros. The caller has checked
+    /// both lengths.
+    pub(crate) fn create_zeroed(
+        allocator: &impl NodeAllocator,
+        key: &[u8],
+        value_len: usize,
+    ) -> Result<Self> {
+        debug_assert!(key.len() <= MAX_KEY_LEN && value_len <= MAX_VALUE_LEN);
+        let block = allocator.allocate(Self::layout(key.len(), value_len)?)?;
+        let header = Header { value_len: value_len as u32, key_len: key.len() as u16, spare: 0 };
+        // SAFETY: the allocator promises a block that nobody else uses, aligned to 8 and as long as
+        // header, key and value together.
+        unsafe {
+            block.cast::<Header>().write(header);
+            let bytes = block.as_ptr().add(HEADER);
+            copy_key(key, bytes);
+            bytes.add(key.len()).write_bytes(0, value_len);
+        }
+        access::written(block.as_ptr());
+        Ok(Self(block))
+    }
+
     /// Frees the node.
     ///
     /// # Safety
-    /// The node came from [`Node::create`] with this allocator, is alive, and nobody uses it from
+    /// The node came from [`Node::create`] or [`Node::create_zeroed`] with this allocator, is alive, and nobody uses it from
     /// here on.
     #[inline]
     pub(crate) unsafe fn destroy(self, allocator: &impl NodeAllocator) {
@@ -168,6 +190,20 @@ impl Node {
             let header = self.header();
             let bytes = self.0.as_ptr().add(HEADER + usize::from(header.key_len));
             std::slice::from_raw_parts(bytes, header.value_len as usize)
+        }
+    }
+
+    /// Returns the value, to write to.
+    ///
+    /// # Safety
+    /// The node stays alive for `'a`, and nobody else uses it during `'a`.
+    pub(crate) unsafe fn value_mut<'a>(self) -> &'a mut [u8] {
+        // SAFETY: the caller promises that the node is alive and that nobody else uses it for `'a`.
+        // The value follows the key.
+        unsafe {
+            let header = self.header();
+            let bytes = self.0.as_ptr().add(HEADER + usize::from(header.key_len));
+            std::slice::from_raw_parts_mut(bytes, header.value_len as usize)
         }
     }
 

@@ -4,7 +4,6 @@
 //! same way for all backends: checks, counts, batches, copies. So a backend holds only what makes
 //! it different: where nodes lie, who may touch them when, and how the table grows.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -16,17 +15,7 @@ use crate::keystore::Change;
 use crate::open::BackendKind;
 use crate::stats::Distribution;
 use crate::sync::reentrancy::Closure;
-
-/// Action on a key that [`Table::update_entry`] has looked up.
-#[derive(Debug)]
-pub(crate) enum Action<'v> {
-    /// Leave the key as it is.
-    Keep,
-    /// Set this value.
-    Set(Cow<'v, [u8]>),
-    /// Remove the key.
-    Delete,
-}
+use crate::update::Update;
 
 /// A backend's table. `hash` is always the hash of `key` by the table's own account, and the
 /// length of `key` was checked.
@@ -75,7 +64,7 @@ pub(crate) trait Table {
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>>;
 
-    /// Shows the value of `key` to `decide` and does the action that it returns, as one step.
+    /// Shows the value of `key` to `decide` and does the update that it returns, as one step.
     /// `decide` may be called again if another thread came between. `C` tells whose closure it is.
     /// `likely` is the value that it will most likely set: a backend may prepare a node of it
     /// while it waits for the bucket.
@@ -89,7 +78,7 @@ pub(crate) trait Table {
         hash: u64,
         key: &[u8],
         likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change>;
 

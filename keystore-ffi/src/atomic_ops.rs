@@ -184,7 +184,7 @@ pub unsafe extern "C" fn ks_update(
                     copy.try_reserve_exact(new.len())
                         .map_err(|_| BytesError::OutOfMemory { requested: new.len() })?;
                     copy.extend_from_slice(new);
-                    Ok(Update::Set(copy))
+                    Ok(Update::set(copy))
                 }
                 answer => Err(Failure::UpdateAnswer { answer }),
             }

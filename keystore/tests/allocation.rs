@@ -184,17 +184,17 @@ impl Keystore for Within<'_> {
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         with(true, || self.0.insert(key, value))
     }
-    fn update(
+    fn update<'v>(
         &self,
         key: &[u8],
-        mut decide: impl FnMut(Option<&[u8]>) -> Update,
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         self.update_dyn(key, &mut decide)
     }
-    fn update_dyn(
+    fn update_dyn<'v>(
         &self,
         key: &[u8],
-        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         with(true, || self.0.update_dyn(key, &mut |old| with(false, || decide(old))))
     }

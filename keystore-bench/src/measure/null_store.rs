@@ -39,17 +39,21 @@ impl Keystore for NullStore {
         Ok(true)
     }
 
-    fn update(&self, _: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update<'v>(
+        &self,
+        _: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Result<Change> {
         Ok(match decide(None) {
             Update::Set(_) => Change::Created,
             Update::Keep | Update::Delete => Change::Absent,
         })
     }
 
-    fn update_dyn(
+    fn update_dyn<'v>(
         &self,
         key: &[u8],
-        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         self.update(key, decide)
     }
@@ -158,7 +162,7 @@ mod tests {
             Exchange::Differs(None)
         );
         assert_eq!(
-            NullStore.update(b"key", |old| Update::Set(old.unwrap_or(b"new").to_vec())).unwrap(),
+            NullStore.update(b"key", |old| Update::set(old.unwrap_or(b"new").to_vec())).unwrap(),
             Change::Created
         );
         assert!(NullStore.is_empty().unwrap());

@@ -44,14 +44,18 @@ impl<M: Map> Keystore for Peer<M> {
     }
 
     #[inline]
-    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update<'v>(
+        &self,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Result<Change> {
         Ok(self.0.update(key, decide))
     }
 
-    fn update_dyn(
+    fn update_dyn<'v>(
         &self,
         key: &[u8],
-        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         Ok(self.0.update(key, decide))
     }
@@ -69,7 +73,7 @@ impl<M: Map> Keystore for Peer<M> {
                 return Update::Keep;
             }
             exchange = Exchange::Exchanged;
-            new.map_or(Update::Delete, |new| Update::Set(new.to_vec()))
+            new.map_or(Update::Delete, |new| Update::set(new.to_vec()))
         });
         Ok(exchange)
     }

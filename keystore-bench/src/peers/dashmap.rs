@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use dashmap::{DashMap, Entry};
 use keystore::{Change, DefaultHasher, Update};
 
-use super::map::{Bytes, Map, overwrite};
+use super::map::{Bytes, Map, new_bytes, overwrite};
 
 impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
     #[inline]
@@ -42,7 +42,11 @@ impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
     }
 
     #[inline]
-    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+    fn update<'v>(
+        &self,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Change {
         // The one operation that keeps, changes or removes an entry under one lock and does not
         // take the key over.
         let mut change = None;
@@ -50,7 +54,8 @@ impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
             let (done, remove) = match decide(Some(old)) {
                 Update::Keep => (Change::Kept, false),
                 Update::Set(value) => {
-                    overwrite(old, &value);
+                    let new = new_bytes(&value, Some(old));
+                    overwrite(old, &new);
                     (Change::Replaced, false)
                 }
                 Update::Delete => (Change::Deleted, true),
@@ -65,7 +70,8 @@ impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
             Entry::Occupied(mut entry) => match decide(Some(entry.get())) {
                 Update::Keep => Change::Kept,
                 Update::Set(value) => {
-                    overwrite(entry.get_mut(), &value);
+                    let new = new_bytes(&value, Some(entry.get()));
+                    overwrite(entry.get_mut(), &new);
                     Change::Replaced
                 }
                 Update::Delete => {
@@ -75,7 +81,7 @@ impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
             },
             Entry::Vacant(entry) => match decide(None) {
                 Update::Set(value) => {
-                    entry.insert(value.into());
+                    entry.insert((&*new_bytes(&value, None)).into());
                     Change::Created
                 }
                 Update::Keep | Update::Delete => Change::Absent,

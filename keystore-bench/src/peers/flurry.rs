@@ -8,7 +8,7 @@
 use flurry::HashMap;
 use keystore::{Change, DefaultHasher, Update};
 
-use super::map::Bytes;
+use super::map::{Bytes, new_bytes};
 use super::pinned::pinned_map;
 
 type Flurry = HashMap<Bytes, Bytes, DefaultHasher>;
@@ -17,7 +17,11 @@ pinned_map!(Flurry, update);
 
 /// Does with `key` what `decide` answers to its value, as one step.
 #[inline]
-fn update(map: &Flurry, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+fn update<'v>(
+    map: &Flurry,
+    key: &[u8],
+    mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+) -> Change {
     let map = map.pin();
     loop {
         let mut change = None;
@@ -25,7 +29,9 @@ fn update(map: &Flurry, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Upd
             let (done, value) = match decide(Some(old)) {
                 // It has no way to leave a value as it is but to give it again.
                 Update::Keep => (Change::Kept, Some(old.clone())),
-                Update::Set(value) => (Change::Replaced, Some(value.into())),
+                Update::Set(value) => {
+                    (Change::Replaced, Some((&*new_bytes(&value, Some(old))).into()))
+                }
                 Update::Delete => (Change::Deleted, None),
             };
             change = Some(done);
@@ -35,7 +41,7 @@ fn update(map: &Flurry, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Upd
             return change;
         }
         let Update::Set(value) = decide(None) else { return Change::Absent };
-        if map.try_insert(key.into(), value.into()).is_ok() {
+        if map.try_insert(key.into(), (&*new_bytes(&value, None)).into()).is_ok() {
             return Change::Created;
         }
     }

@@ -1,8 +1,9 @@
 //! What the harness needs of a map, so that one adapter serves all peers.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use keystore::{Change, Update};
+use keystore::{Change, NewValue, Update};
 
 /// Keys and values of every peer: one allocation of the very length for each, as short as std has
 /// it.
@@ -47,7 +48,7 @@ pub(super) trait Map {
 
     /// Does with `key` what `decide` answers to its value, as one step. `decide` may be asked again
     /// where another thread comes between.
-    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Change;
+    fn update<'v>(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update<'v>) -> Change;
 
     /// Removes `key`. Returns whether it was present.
     fn remove(&self, key: &[u8]) -> bool;
@@ -70,4 +71,10 @@ pub(super) fn overwrite(old: &mut Bytes, new: &[u8]) {
     } else {
         *old = new.into();
     }
+}
+
+/// Returns the bytes of a new value. A map of another project has no error for a lack of memory.
+#[inline]
+pub(super) fn new_bytes<'a>(value: &'a NewValue<'_>, old: Option<&[u8]>) -> Cow<'a, [u8]> {
+    value.bytes(old).expect("there is memory for the value")
 }

@@ -12,7 +12,7 @@
 use keystore::{Change, DefaultHasher, Update};
 use papaya::{Compute, HashMap, Operation};
 
-use super::map::Bytes;
+use super::map::{Bytes, new_bytes};
 use super::pinned::pinned_map;
 
 type Papaya = HashMap<Bytes, Bytes, DefaultHasher>;
@@ -21,11 +21,18 @@ pinned_map!(Papaya, update);
 
 /// Does with `key` what `decide` answers to its value, as one step.
 #[inline]
-fn update(map: &Papaya, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+fn update<'v>(
+    map: &Papaya,
+    key: &[u8],
+    mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+) -> Change {
     let map = map.pin();
     let computed =
         map.compute(key.into(), |entry| match (decide(entry.map(|(_, value)| &**value)), entry) {
-            (Update::Set(value), _) => Operation::Insert(value.into()),
+            (Update::Set(value), entry) => {
+                let old = entry.map(|(_, old)| &**old);
+                Operation::Insert((&*new_bytes(&value, old)).into())
+            }
             (Update::Delete, Some(_)) => Operation::Remove,
             (Update::Keep, Some(_)) => Operation::Abort(Change::Kept),
             (Update::Keep | Update::Delete, None) => Operation::Abort(Change::Absent),

@@ -11,7 +11,7 @@ use keystore::{Change, DefaultHasher, Update};
 use scc::hash_index::{Entry, OccupiedEntry};
 use scc::{Guard, HashIndex};
 
-use super::map::{Bytes, Map};
+use super::map::{Bytes, Map, new_bytes};
 
 impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
     #[inline]
@@ -29,12 +29,14 @@ impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
     #[inline]
     fn set(&self, key: &[u8], value: &[u8]) -> Change {
         if let Some(mut entry) = self.get_sync(key) {
-            entry.update(value.into());
+            let new = new_bytes(&value, Some(entry.get()));
+            entry.update((&*new).into());
             return Change::Replaced;
         }
         match self.entry_sync(key.into()) {
             Entry::Occupied(mut entry) => {
-                entry.update(value.into());
+                let new = new_bytes(&value, Some(entry.get()));
+                entry.update((&*new).into());
                 Change::Replaced
             }
             Entry::Vacant(entry) => {
@@ -50,7 +52,11 @@ impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
     }
 
     #[inline]
-    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+    fn update<'v>(
+        &self,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Change {
         if let Some(entry) = self.get_sync(key) {
             return alter(entry, decide);
         }
@@ -58,7 +64,7 @@ impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
             Entry::Occupied(entry) => alter(entry, decide),
             Entry::Vacant(entry) => match decide(None) {
                 Update::Set(value) => {
-                    entry.insert_entry(value.into());
+                    entry.insert_entry((&*new_bytes(&value, None)).into());
                     Change::Created
                 }
                 Update::Keep | Update::Delete => Change::Absent,
@@ -84,14 +90,15 @@ impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
 
 /// Does what `decide` answers with an entry whose bucket is locked.
 #[inline]
-fn alter(
+fn alter<'v>(
     mut entry: OccupiedEntry<'_, Bytes, Bytes, DefaultHasher>,
-    mut decide: impl FnMut(Option<&[u8]>) -> Update,
+    mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
 ) -> Change {
     match decide(Some(entry.get())) {
         Update::Keep => Change::Kept,
         Update::Set(value) => {
-            entry.update(value.into());
+            let new = new_bytes(&value, Some(entry.get()));
+            entry.update((&*new).into());
             Change::Replaced
         }
         Update::Delete => {

@@ -10,7 +10,7 @@ use keystore::{Change, DefaultHasher, Update};
 use scc::HashMap;
 use scc::hash_map::{Entry, OccupiedEntry};
 
-use super::map::{Bytes, Map, overwrite};
+use super::map::{Bytes, Map, new_bytes, overwrite};
 
 impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
     #[inline]
@@ -35,7 +35,11 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
     }
 
     #[inline]
-    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+    fn update<'v>(
+        &self,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Change {
         if let Some(entry) = self.get_sync(key) {
             return alter(entry, decide);
         }
@@ -43,7 +47,7 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
             Entry::Occupied(entry) => alter(entry, decide),
             Entry::Vacant(entry) => match decide(None) {
                 Update::Set(value) => {
-                    entry.insert_entry(value.into());
+                    entry.insert_entry((&*new_bytes(&value, None)).into());
                     Change::Created
                 }
                 Update::Keep | Update::Delete => Change::Absent,
@@ -67,14 +71,15 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
 
 /// Does what `decide` answers with an entry whose bucket is locked.
 #[inline]
-fn alter(
+fn alter<'v>(
     mut entry: OccupiedEntry<'_, Bytes, Bytes, DefaultHasher>,
-    mut decide: impl FnMut(Option<&[u8]>) -> Update,
+    mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
 ) -> Change {
     match decide(Some(entry.get())) {
         Update::Keep => Change::Kept,
         Update::Set(value) => {
-            overwrite(entry.get_mut(), &value);
+            let new = new_bytes(&value, Some(entry.get()));
+            overwrite(entry.get_mut(), &new);
             Change::Replaced
         }
         Update::Delete => {

@@ -15,7 +15,7 @@ use hashbrown::hash_table::Entry;
 use keystore::{Change, DefaultHasher, Update};
 use parking_lot::RwLock;
 
-use super::map::{Bytes, Map, overwrite};
+use super::map::{Bytes, Map, new_bytes, overwrite};
 use crate::measure::machine::processors;
 
 /// Bits at the top of a hash that hashbrown keeps as an entry's tag. The shard is chosen by those
@@ -93,13 +93,18 @@ impl Map for Sharded {
     }
 
     #[inline]
-    fn update(&self, key: &[u8], mut decide: impl FnMut(Option<&[u8]>) -> Update) -> Change {
+    fn update<'v>(
+        &self,
+        key: &[u8],
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Change {
         let (hash, shard) = self.find(key);
         match shard.write().entry(hash, |pair| &*pair.0 == key, |pair| self.rehash(pair)) {
             Entry::Occupied(mut entry) => match decide(Some(&entry.get().1)) {
                 Update::Keep => Change::Kept,
                 Update::Set(value) => {
-                    overwrite(&mut entry.get_mut().1, &value);
+                    let new = new_bytes(&value, Some(&entry.get().1));
+                    overwrite(&mut entry.get_mut().1, &new);
                     Change::Replaced
                 }
                 Update::Delete => {
@@ -109,7 +114,7 @@ impl Map for Sharded {
             },
             Entry::Vacant(entry) => match decide(None) {
                 Update::Set(value) => {
-                    entry.insert((key.into(), value.into()));
+                    entry.insert((key.into(), (&*new_bytes(&value, None)).into()));
                     Change::Created
                 }
                 Update::Keep | Update::Delete => Change::Absent,

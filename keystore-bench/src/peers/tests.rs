@@ -63,7 +63,11 @@ fn assert_holds(kind: PeerKind, store: &dyn Keystore, model: &Model) {
 }
 
 /// What `decide` makes of the model's entry, and what is to be answered.
-fn model_update(model: &mut Model, key: &[u8], decide: impl Fn(Option<&[u8]>) -> Update) -> Change {
+fn model_update<'v>(
+    model: &mut Model,
+    key: &[u8],
+    decide: impl Fn(Option<&[u8]>) -> Update<'v>,
+) -> Change {
     let old = model.get(key).cloned();
     match (decide(old.as_deref()), old) {
         (Update::Keep, Some(_)) => Change::Kept,
@@ -73,7 +77,8 @@ fn model_update(model: &mut Model, key: &[u8], decide: impl Fn(Option<&[u8]>) ->
             Change::Deleted
         }
         (Update::Set(value), old) => {
-            model.insert(key.to_vec(), value);
+            let new = value.bytes(old.as_deref()).unwrap().into_owned();
+            model.insert(key.to_vec(), new);
             if old.is_some() { Change::Replaced } else { Change::Created }
         }
     }
@@ -103,7 +108,7 @@ fn behaves_as_a_map(kind: PeerKind, seed: u64) {
                 model.entry(key).or_insert(value);
             }
             3..=5 => {
-                let wish = [Update::Keep, Update::Delete, Update::Set(value)]
+                let wish = [Update::Keep, Update::Delete, Update::set(value)]
                     [rng.random_range(0..3)]
                 .clone();
                 let mut shown = None;
@@ -254,7 +259,7 @@ fn nothing_is_lost_among_four_threads() {
                             let shared = (step % SHARED).to_le_bytes();
                             store
                                 .update(&shared, |old| {
-                                    Update::Set((counted(old) + 1).to_le_bytes().to_vec())
+                                    Update::set((counted(old) + 1).to_le_bytes().to_vec())
                                 })
                                 .unwrap();
                             created += u64::from(store.insert(b"once", b"").unwrap());
@@ -263,7 +268,7 @@ fn nothing_is_lost_among_four_threads() {
                             store
                                 .update(b"blinks", |old| match old {
                                     Some(_) => Update::Delete,
-                                    None => Update::Set(vec![1]),
+                                    None => Update::set(vec![1]),
                                 })
                                 .unwrap();
                         }

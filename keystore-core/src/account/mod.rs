@@ -7,6 +7,12 @@ use crate::allocator::NodeAllocator;
 use crate::config::Config;
 use crate::error::Result;
 use crate::hash::hash_key;
+#[cfg(any(feature = "rwlock", feature = "dashmap"))]
+use crate::{
+    node::{Node, NodeRef},
+    sync::reentrancy,
+    update::Source,
+};
 
 pub(crate) mod counters;
 pub(crate) mod node_heap;
@@ -44,6 +50,26 @@ impl<A: NodeAllocator, S: BuildHasher> Account<A, S> {
             counters: Counters::new(config)?,
             hasher,
         })
+    }
+
+    /// Makes a node of a new value, under a lock. `old` is the node that it replaces. A function
+    /// that writes the value is the user's code. If it calls a store, that call must not wait.
+    #[inline]
+    #[cfg(any(feature = "rwlock", feature = "dashmap"))]
+    pub(crate) fn create_node(
+        &self,
+        key: &[u8],
+        value: Source<'_>,
+        old: Option<NodeRef<'_>>,
+    ) -> Result<Node> {
+        let replaced = old.map_or(0, NodeRef::size);
+        match value {
+            Source::Bytes(bytes) => self.heap.create_node(key, bytes, replaced),
+            Source::Filled { length, fill } => reentrancy::inside(|| {
+                let fill = |new: &mut [u8]| fill(old.map(NodeRef::value), new);
+                self.heap.create_filled_node(key, length, replaced, fill)
+            }),
+        }
     }
 
     /// Returns the hash of `key`.

@@ -5,6 +5,7 @@
 //! limit. It is *freed* when no reader can see it any more. A locked backend does both at once.
 
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::allocator::NodeAllocator;
@@ -52,13 +53,34 @@ impl<A: NodeAllocator> NodeHeap<A> {
     /// none), only the bytes that it is larger by count against the limit.
     #[inline]
     pub(crate) fn create_node(&self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
-        Node::check_value(value)?;
+        Node::check_value_len(value.len())?;
         if self.limit.is_none() {
             return Node::create(&self.allocator, key, value);
         }
         let bytes = Node::layout(key.len(), value.len())?.size();
         self.charge(bytes, replaced)?;
         Node::create(&self.allocator, key, value).inspect_err(|_| self.discharge(bytes))
+    }
+
+    /// Makes a node with a value of `length` bytes, like [`create_node`](Self::create_node). `fill`
+    /// writes the value. If it panics, the node is destroyed.
+    pub(crate) fn create_filled_node(
+        &self,
+        key: &[u8],
+        length: usize,
+        replaced: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Node> {
+        Node::check_value_len(length)?;
+        let bytes = Node::layout(key.len(), length)?.size();
+        self.charge(bytes, replaced)?;
+        let node = Node::create_zeroed(&self.allocator, key, length)
+            .inspect_err(|_| self.discharge(bytes))?;
+        let unfilled = UnfilledNode { heap: self, node };
+        // SAFETY: the node is new, so nobody else uses it until this function returns it.
+        fill(unsafe { node.value_mut() });
+        mem::forget(unfilled);
+        Ok(node)
     }
 
     /// Stops counting a node against the memory limit. The node was removed, but a reader may
@@ -120,6 +142,19 @@ impl<A: NodeAllocator> NodeHeap<A> {
         if let Some(limit) = &self.limit {
             limit.used.fetch_sub(bytes as u64, Relaxed);
         }
+    }
+}
+
+/// A new node whose value is being written. Dropping it destroys the node.
+struct UnfilledNode<'h, A: NodeAllocator> {
+    heap: &'h NodeHeap<A>,
+    node: Node,
+}
+
+impl<A: NodeAllocator> Drop for UnfilledNode<'_, A> {
+    fn drop(&mut self) {
+        // SAFETY: the node came from this heap, and nobody else has seen it.
+        unsafe { self.heap.destroy_node(self.node) }
     }
 }
 

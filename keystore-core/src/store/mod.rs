@@ -9,7 +9,6 @@ mod batch;
 mod operations;
 pub(crate) mod session;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,10 +19,11 @@ use crate::account::counters::Operation;
 use crate::allocator::NodeAllocator;
 use crate::config::{Config, Shrinking};
 use crate::error::{BatchError, Result};
-use crate::keystore::{Change, Exchange, Keystore, Update};
+use crate::keystore::{Change, Exchange, Keystore};
 use crate::stats::{MemoryStats, Metadata, Stats};
 use crate::sync::reentrancy::{InternalClosure, UserClosure};
-use crate::table::{Action, Table, describe, enter_error, enter_table};
+use crate::table::{Table, describe, enter_error, enter_table};
+use crate::update::Update;
 
 /// A store over the table `T` of some backend. Use it through the names that say which:
 /// `RwLockKeystore`, `EpochKeystore`, `DashMapKeystore`.
@@ -113,14 +113,18 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     #[inline]
-    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
+    fn update<'v>(
+        &self,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Result<Change> {
         self.enter::<true>(Operation::Add)?.update(key, decide)
     }
 
-    fn update_dyn(
+    fn update_dyn<'v>(
         &self,
         key: &[u8],
-        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         self.update(key, decide)
     }
@@ -183,7 +187,7 @@ impl<T: Table> Keystore for Store<T> {
                     hash,
                     key,
                     Some(value),
-                    |_| Action::Set(Cow::Borrowed(value)),
+                    |_| Update::set(value),
                 )?;
                 created += usize::from(change == Change::Created);
                 Ok(())
@@ -204,7 +208,7 @@ impl<T: Table> Keystore for Store<T> {
                     hash,
                     key,
                     None,
-                    |_| Action::Delete,
+                    |_| Update::Delete,
                 )?;
                 deleted += usize::from(change == Change::Deleted);
                 Ok(())

@@ -1,18 +1,17 @@
 //! The operations on one key, by a thread that has entered the table. Each is made of the one
 //! atomic step of a table.
 
-use std::borrow::Cow;
-
 use crate::account::counters::{Event, Operation};
 use crate::error::{Error, Result};
 use crate::fallible::try_vec;
 use crate::hash::samples_entries;
-use crate::keystore::{Change, Exchange, Update};
+use crate::keystore::{Change, Exchange};
 use crate::node::Node;
 use crate::store::Store;
 use crate::store::session::Entered;
 use crate::sync::reentrancy::{Closure, InternalClosure, UserClosure};
-use crate::table::{Action, Table};
+use crate::table::Table;
+use crate::update::Update;
 
 #[expect(private_bounds, reason = "tables are the crate's own")]
 impl<T: Table> Store<T> {
@@ -73,7 +72,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         hash: u64,
         key: &[u8],
         likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         let record =
             |change| self.store.table().account().counters.record_change(operation, change);
@@ -95,7 +94,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         operation: Operation,
         key: &[u8],
         likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         let hash = self.store.checked_hash(operation, key)?;
         self.update_hashed::<C>(operation, hash, key, likely, decide)
@@ -123,7 +122,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
 
     #[inline]
     pub(crate) fn set(&self, key: &[u8], value: &[u8]) -> Result<Change> {
-        let decide = |_: Option<&[u8]>| Action::Set(Cow::Borrowed(value));
+        let decide = |_: Option<&[u8]>| Update::set(value);
         self.update_entry::<InternalClosure>(Operation::Add, key, Some(value), decide)
     }
 
@@ -134,24 +133,20 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
             key,
             Some(value),
             |old| match old {
-                Some(_) => Action::Keep,
-                None => Action::Set(Cow::Borrowed(value)),
+                Some(_) => Update::Keep,
+                None => Update::set(value),
             },
         )?;
         Ok(change == Change::Created)
     }
 
     #[inline]
-    pub(crate) fn update(
+    pub(crate) fn update<'v>(
         &self,
         key: &[u8],
-        mut decide: impl FnMut(Option<&[u8]>) -> Update,
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
-        self.update_entry::<UserClosure>(Operation::Add, key, None, |old| match decide(old) {
-            Update::Keep => Action::Keep,
-            Update::Set(value) => Action::Set(Cow::Owned(value)),
-            Update::Delete => Action::Delete,
-        })
+        self.update_entry::<UserClosure>(Operation::Add, key, None, decide)
     }
 
     pub(crate) fn compare_exchange(
@@ -167,10 +162,10 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
             match new {
                 _ if differs => {
                     found = old.map(copy).transpose();
-                    Action::Keep
+                    Update::Keep
                 }
-                Some(value) => Action::Set(Cow::Borrowed(value)),
-                None => Action::Delete,
+                Some(value) => Update::set(value),
+                None => Update::Delete,
             }
         })?;
         if differs { found.map(Exchange::Differs) } else { Ok(Exchange::Exchanged) }
@@ -179,7 +174,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
     #[inline]
     pub(crate) fn delete(&self, key: &[u8]) -> Result<bool> {
         let change =
-            self.update_entry::<InternalClosure>(Operation::Delete, key, None, |_| Action::Delete)?;
+            self.update_entry::<InternalClosure>(Operation::Delete, key, None, |_| Update::Delete)?;
         Ok(change == Change::Deleted)
     }
 
@@ -188,7 +183,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         self.update_entry::<InternalClosure>(Operation::Delete, key, None, |old| {
             taken = old.map(copy).transpose();
             // If the value cannot be copied, the key stays.
-            if taken.is_ok() { Action::Delete } else { Action::Keep }
+            if taken.is_ok() { Update::Delete } else { Update::Keep }
         })?;
         taken
     }

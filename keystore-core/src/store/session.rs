@@ -5,10 +5,11 @@ use std::mem::ManuallyDrop;
 
 use crate::account::counters::Operation;
 use crate::error::Result;
-use crate::keystore::{Change, Exchange, Update};
+use crate::keystore::{Change, Exchange};
 use crate::store::Store;
 use crate::sync::reentrancy::UserClosure;
 use crate::table::Table;
+use crate::update::Update;
 
 /// Number of operations after which a session enters the table anew.
 const REFRESH_INTERVAL: u32 = 64;
@@ -166,10 +167,10 @@ impl<'s, T: Table> Session<'s, T> {
     /// # Errors
     /// Returns the errors of [`Keystore::update`](crate::Keystore::update).
     #[inline]
-    pub fn update(
+    pub fn update<'v>(
         &mut self,
         key: &[u8],
-        decide: impl FnMut(Option<&[u8]>) -> Update,
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         self.begin(Operation::Add)?.update(key, decide)
     }
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(session.get(b"a"), Ok(Some(b"2".to_vec())));
         assert_eq!(session.read(b"b", |value| value.to_vec()), Ok(Some(b"4".to_vec())));
         assert_eq!(session.contains(b"c"), Ok(false));
-        let appended = |old: Option<&[u8]>| Update::Set([old.unwrap_or_default(), b"!"].concat());
+        let appended = |old: Option<&[u8]>| Update::set([old.unwrap_or_default(), b"!"].concat());
         assert_eq!(session.update(b"a", appended), Ok(Change::Replaced));
         assert_eq!(
             session.compare_exchange(b"a", Some(b"2!"), Some(b"5")),

@@ -160,7 +160,7 @@ impl<'a, K: Keystore + ?Sized> Recorder<'a, K> {
         let (decision, new) = match self.rng.random_range(0..4) {
             0 => (Update::Keep, None),
             1 => (Update::Delete, Some(Value::Absent)),
-            _ => (Update::Set(bytes), Some(set)),
+            _ => (Update::set(bytes), Some(set)),
         };
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut seen = Value::Absent;

@@ -149,23 +149,23 @@ impl Keystore for FaultyStore {
         let inserted = self.inner.insert(key, value)?;
         Ok(inserted || self.strikes(Fault::InsertAlwaysWins))
     }
-    fn update(
+    fn update<'v>(
         &self,
         key: &[u8],
-        mut decide: impl FnMut(Option<&[u8]>) -> Update,
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         self.update_dyn(key, &mut decide)
     }
-    fn update_dyn(
+    fn update_dyn<'v>(
         &self,
         key: &[u8],
-        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         if self.strikes(Fault::UpdateRaces) {
             let old = self.inner.get(key)?;
             thread::yield_now();
             return match decide(old.as_deref()) {
-                Update::Set(value) => self.inner.set(key, &value),
+                Update::Set(value) => self.inner.set(key, &value.bytes(old.as_deref())?),
                 Update::Keep if old.is_some() => Ok(Change::Kept),
                 Update::Delete if self.inner.delete(key)? => Ok(Change::Deleted),
                 Update::Keep | Update::Delete => Ok(Change::Absent),

@@ -153,7 +153,7 @@ impl<'a, K: Keystore> Visitor<'a, K> {
             let count = count.flatten().unwrap_or(0) + 1;
             let mut new = vec![0; value_len(self.options, count)];
             write(id, count, &mut new);
-            Update::Set(new)
+            Update::set(new)
         });
         if torn {
             self.tally.wrong(id, "a value that nobody wrote, shown to an update");

@@ -15,7 +15,7 @@ pub(crate) const ON_KEY: [OnKey; 16] = [
     ("set of a long value", |store, key| store.set(key, &[b'v'; 3_000]).map(drop)),
     ("insert", |store, key| store.insert(key, b"value").map(drop)),
     ("update to set", |store, key| {
-        store.update_dyn(key, &mut |_| Update::Set(b"v".to_vec())).map(drop)
+        store.update_dyn(key, &mut |_| Update::set(b"v".to_vec())).map(drop)
     }),
     ("update to keep", |store, key| store.update_dyn(key, &mut |_| Update::Keep).map(drop)),
     ("update to delete", |store, key| store.update_dyn(key, &mut |_| Update::Delete).map(drop)),

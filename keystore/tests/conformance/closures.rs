@@ -150,7 +150,7 @@ fn a_panic_within_a_closure_within_a_closure_is_no_harm(combination: &Combinatio
         for n in 2..20 {
             let _ = store.contains(&key(n));
         }
-        Update::Set(b"new".to_vec())
+        Update::set(b"new".to_vec())
     });
     assert_eq!(outer, Ok(Change::Replaced));
     expected.insert(key(1), b"new".to_vec());
@@ -213,7 +213,7 @@ fn a_closure_is_called_once_if_no_other_thread_writes(combination: &Combination)
         .update_dyn(b"outer", &mut |_| {
             calls += 1;
             written += (0..2_000).filter(|&n| write_unless_refused(&*store, &key(n))).count();
-            Update::Set(b"value".to_vec())
+            Update::set(b"value".to_vec())
         })
         .unwrap();
     assert_eq!(
@@ -241,7 +241,7 @@ fn writes_from_inside_closures_let_the_table_grow(combination: &Combination) {
                 for n in 0..50 {
                     write_unless_refused(&*store, &key(outer * 50 + n));
                 }
-                Update::Set(b"value".to_vec())
+                Update::set(b"value".to_vec())
             })
             .unwrap();
     }

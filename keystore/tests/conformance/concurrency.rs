@@ -57,7 +57,7 @@ fn updates_of_many_threads_add_up(combination: &Combination) {
                 let count = as_number(old.map(|old| &old[..8])) + 1;
                 let mut value = number(count);
                 value.resize(length, 0);
-                Update::Set(value)
+                Update::set(value)
             });
             assert!(matches!(change, Ok(Change::Created | Change::Replaced)), "{change:?}");
         }
@@ -109,7 +109,7 @@ fn an_insert_has_one_winner(combination: &Combination) {
                 _ => {
                     let change = store.update(&key(n), |old| match old {
                         Some(_) => Update::Keep,
-                        None => Update::Set(bytes(thread, 20)),
+                        None => Update::set(bytes(thread, 20)),
                     });
                     change == Ok(Change::Created)
                 }
@@ -182,7 +182,7 @@ fn whoever_inserts_a_key_owns_it_until_it_is_removed(combination: &Combination) 
                     _ => {
                         let take = |old: Option<&[u8]>| match old {
                             Some(_) => Update::Keep,
-                            None => Update::Set(mine.clone()),
+                            None => Update::set(mine.clone()),
                         };
                         store.update(&key, take).unwrap() == Change::Created
                     }
@@ -266,7 +266,7 @@ fn a_value_is_never_torn(combination: &Combination) {
                             0 => drop(store.delete(&key).unwrap()),
                             1 => drop(store.update(&key, |old| {
                                 old.inspect(|old| assert_whole(&key, old));
-                                Update::Set(value.clone())
+                                Update::set(value.clone())
                             })),
                             2 => drop(store.set_many(&[(&key, &value)]).unwrap()),
                             3 => drop(
@@ -467,7 +467,7 @@ fn threads_come_and_go(combination: &Combination) {
                     let own = format!("{thread} {n}").into_bytes();
                     store.set(&own, &bytes(n, n % 50)).unwrap();
                     store
-                        .update(b"counter", |old| Update::Set(number(as_number(old) + 1)))
+                        .update(b"counter", |old| Update::set(number(as_number(old) + 1)))
                         .unwrap();
                     if n % 2 == 0 {
                         assert_eq!(store.take(&own), Ok(Some(bytes(n, n % 50))));
@@ -480,7 +480,7 @@ fn threads_come_and_go(combination: &Combination) {
     // The same number of threads at once.
     together(THREADS, |_| {
         for _ in 0..20 {
-            store.update(b"counter", |old| Update::Set(number(as_number(old) + 1))).unwrap();
+            store.update(b"counter", |old| Update::set(number(as_number(old) + 1))).unwrap();
         }
     });
     assert_eq!(store.get(b"counter"), Ok(Some(number((THREADS * 220) as u64))));

@@ -52,10 +52,10 @@ fn each_verb_is_counted_for_what_it_is(combination: &Combination) {
     // Adds: four that create, two that replace, one that deletes, and three that change nothing.
     store.set(b"a", b"1").unwrap();
     store.insert(b"b", b"1").unwrap();
-    store.update(b"c", |_| Update::Set(vec![1])).unwrap();
+    store.update(b"c", |_| Update::set(vec![1])).unwrap();
     store.compare_exchange(b"d", None, Some(b"1")).unwrap();
     store.set(b"a", b"2").unwrap();
-    store.update(b"a", |_| Update::Set(vec![3])).unwrap();
+    store.update(b"a", |_| Update::set(vec![3])).unwrap();
     store.update(b"b", |_| Update::Delete).unwrap();
     store.insert(b"a", b"4").unwrap();
     store.update(b"absent", |_| Update::Keep).unwrap();
@@ -294,7 +294,7 @@ fn many_threads_lose_no_count(combination: &Combination) {
                     store.set(&own(n), b"second").unwrap();
                     store.get(&own(n)).unwrap();
                     store.get(b"absent").unwrap();
-                    store.update(b"shared", |_| Update::Set(vec![thread as u8; n % 40])).unwrap();
+                    store.update(b"shared", |_| Update::set(vec![thread as u8; n % 40])).unwrap();
                     if n % 3 == 0 {
                         store.delete(&own(n)).unwrap();
                         store.delete(&own(n)).unwrap();

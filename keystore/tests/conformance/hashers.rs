@@ -380,7 +380,7 @@ fn a_closure_that_writes_its_own_key_comes_to_an_end(combination: &Combination) 
                     inner.is_ok()
                         || inner.is_err_and(|error| error.code() == code::LOCK_NOT_ACQUIRED)
                 );
-                Update::Set(b"second".to_vec())
+                Update::set(b"second".to_vec())
             };
             store.update_dyn(&key(n), &mut decide).unwrap();
         }

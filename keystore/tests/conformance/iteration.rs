@@ -171,7 +171,7 @@ fn retain_removes_only_the_value_it_saw(combination: &Combination) {
                 (0..KEYS)
                     .map(|n| {
                         let change = store.update(&key(n), |old| match old {
-                            Some(_) => Update::Set(bytes(n, 6 + n % 5)),
+                            Some(_) => Update::set(bytes(n, 6 + n % 5)),
                             None => Update::Keep,
                         });
                         assert!(

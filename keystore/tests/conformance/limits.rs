@@ -61,7 +61,7 @@ fn a_value_of_4_gib_is_refused_by_every_verb(combination: &Combination) {
     };
     for key in [&b"present"[..], b"absent"] {
         refused("set", store.set(key, too_long()).map(drop));
-        refused("update", store.update(key, |_| Update::Set(vec![0; MAX_VALUE_LEN + 1])).map(drop));
+        refused("update", store.update(key, |_| Update::set(vec![0; MAX_VALUE_LEN + 1])).map(drop));
         let now = store.get(key).unwrap();
         refused(
             "compare_exchange",

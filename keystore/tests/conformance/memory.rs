@@ -171,8 +171,8 @@ fn at_the_memory_limit_writers_fail_and_readers_go_on(combination: &Combination)
     let refused =
         |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);
     refused(store.insert(b"new", &large).map(drop));
-    refused(store.update(b"new", |_| Update::Set(large.to_vec())).map(drop));
-    refused(store.update(&key(0), |_| Update::Set(large.to_vec())).map(drop));
+    refused(store.update(b"new", |_| Update::set(large.to_vec())).map(drop));
+    refused(store.update(&key(0), |_| Update::set(large.to_vec())).map(drop));
     refused(store.compare_exchange(b"new", None, Some(&large)).map(drop));
     refused(store.compare_exchange(&key(0), Some(&bytes(0, 100)), Some(&large)).map(drop));
     refused(Ok(store.set_many(&[(&key(0), &large)]).map(drop)).and_then(|result| Ok(result?)));
@@ -227,7 +227,7 @@ fn at_the_memory_limit_a_value_may_be_replaced_by_one_no_longer(combination: &Co
             "{long} bytes by {short}"
         );
         assert_eq!(store.get(b"key"), Ok(Some(bytes(1, short))));
-        assert_eq!(store.update(b"key", |_| Update::Set(bytes(2, short))), Ok(Change::Replaced));
+        assert_eq!(store.update(b"key", |_| Update::set(bytes(2, short))), Ok(Change::Replaced));
         assert_eq!(store.get(b"key"), Ok(Some(bytes(2, short))));
     }
 }

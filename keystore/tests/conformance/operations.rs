@@ -70,11 +70,11 @@ fn update_does_what_the_closure_says(combination: &Combination) {
     let cases: [(Value, Update, Change, Value); 7] = [
         (None, Update::Keep, Change::Absent, None),
         (None, Update::Delete, Change::Absent, None),
-        (None, Update::Set(b"new".to_vec()), Change::Created, Some(b"new")),
+        (None, Update::set(b"new".to_vec()), Change::Created, Some(b"new")),
         (present, Update::Keep, Change::Kept, present),
         (present, Update::Delete, Change::Deleted, None),
-        (present, Update::Set(b"new".to_vec()), Change::Replaced, Some(b"new")),
-        (present, Update::Set(vec![7; 5000]), Change::Replaced, Some(&[7; 5000])),
+        (present, Update::set(b"new".to_vec()), Change::Replaced, Some(b"new")),
+        (present, Update::set(vec![7; 5000]), Change::Replaced, Some(&[7; 5000])),
     ];
     for (before, answer, change, after) in cases {
         let store = combination.open(&one_bucket());
@@ -166,7 +166,7 @@ fn the_dyn_twins_do_the_same(combination: &Combination) {
     let store: &dyn Keystore = &*store;
     let mut seen = Vec::new();
     assert_eq!(
-        store.update_dyn(b"key", &mut |old| Update::Set(old.unwrap_or(b"new").to_vec())),
+        store.update_dyn(b"key", &mut |old| Update::set(old.unwrap_or(b"new").to_vec())),
         Ok(Change::Created)
     );
     assert_eq!(store.read_dyn(b"key", &mut |value| seen.push(value.to_vec())), Ok(true));
@@ -253,7 +253,7 @@ fn the_longest_key_and_a_value_of_megabytes_work_together(combination: &Combinat
     let longer = bytes(3, 12_000_000);
     let answer = store.update(&key, |old| {
         assert!(old == Some(&value[..]));
-        Update::Set(longer.clone())
+        Update::set(longer.clone())
     });
     assert_eq!(answer, Ok(Change::Replaced));
     assert!(
@@ -283,7 +283,7 @@ fn overwriting_with_shorter_and_longer_values_leaves_no_trace(combination: &Comb
             let value = bytes(step * 7 + n, length);
             let change = match step % 3 {
                 0 => store.set(&key(n), &value),
-                1 => store.update(&key(n), |_| Update::Set(value.clone())),
+                1 => store.update(&key(n), |_| Update::set(value.clone())),
                 _ => {
                     let old = expected.get(&key(n)).map(Vec::as_slice);
                     let exchange = store.compare_exchange(&key(n), old, Some(&value));

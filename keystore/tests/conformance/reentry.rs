@@ -34,14 +34,14 @@ const OUTER: [Outer; 10] = [
     ("read", |store, call| store.read_dyn(&key(1), &mut |_| call()).map(drop)),
     ("update to keep", |store, call| update(store, &key(1), call, Update::Keep)),
     ("update to a value that fits", |store, call| {
-        update(store, &key(1), call, Update::Set(b"u".to_vec()))
+        update(store, &key(1), call, Update::set(b"u".to_vec()))
     }),
     ("update to a longer value", |store, call| {
-        update(store, &key(1), call, Update::Set(vec![b'u'; 2_000]))
+        update(store, &key(1), call, Update::set(vec![b'u'; 2_000]))
     }),
     ("update to delete", |store, call| update(store, &key(1), call, Update::Delete)),
     ("update of an absent key", |store, call| {
-        update(store, b"absent", call, Update::Set(b"u".to_vec()))
+        update(store, b"absent", call, Update::set(b"u".to_vec()))
     }),
     ("read_many", |store, call| {
         Ok(store.read_many_dyn(&[&key(0), &key(1), b"absent", &key(1)], &mut |_, _| call())?)
@@ -287,7 +287,7 @@ fn two_threads_that_call_across_each_other_end(combination: &Combination) {
         let cross = |mine: usize, theirs: usize| {
             let update = store.update(&key(mine), |old| {
                 assert_answered(combination, "set", &store.set(&key(theirs), b"across"));
-                Update::Set(old.unwrap_or(b"").to_vec())
+                Update::set(old.unwrap_or(b"").to_vec())
             });
             assert!(update.is_ok(), "{update:?}");
             let read = store.read(&key(mine), |_| {
@@ -309,7 +309,7 @@ fn two_stores_that_call_across_each_other_end(combination: &Combination) {
     let cross = |mine: &(dyn Keystore + Sync), theirs: &(dyn Keystore + Sync)| {
         let mut decide = |_: Option<&[u8]>| {
             assert_answered(combination, "set", &theirs.set(&key(1), b"across"));
-            Update::Set(b"own".to_vec())
+            Update::set(b"own".to_vec())
         };
         assert!(mine.update_dyn(&key(1), &mut decide).is_ok());
         let mut visit = |_: &[u8]| assert_answered(combination, "take", &theirs.take(&key(2)));

@@ -97,7 +97,7 @@ fn without_any_memory_what_needs_none_still_works(combination: &Combination) {
         |result: Result<(), Error>| assert_eq!(result.unwrap_err().code(), code::OUT_OF_MEMORY);
     refused(store.set(b"new", b"value").map(drop));
     refused(store.insert(b"new", b"value").map(drop));
-    refused(store.update(b"new", |_| Update::Set(vec![1])).map(drop));
+    refused(store.update(b"new", |_| Update::set(vec![1])).map(drop));
     refused(store.compare_exchange(b"new", None, Some(b"value")).map(drop));
     refused(store.set(&key(0), &[1; 10_000]).map(drop));
     let batch = store.set_many(&[(b"new", b"value")]).unwrap_err();

@@ -23,7 +23,7 @@ fn exercise<K: Keystore>(store: K) {
     assert_eq!(store.read(b"key", <[u8]>::len), Ok(Some(5)));
     assert_eq!(store.read(b"absent", <[u8]>::len), Ok(None));
     assert_eq!(
-        store.update(b"key", |old| Update::Set([old.unwrap(), b"!"].concat())),
+        store.update(b"key", |old| Update::set([old.unwrap(), b"!"].concat())),
         Ok(Change::Replaced)
     );
     assert_eq!(store.insert(b"other", b"1"), Ok(true));

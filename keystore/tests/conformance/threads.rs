@@ -37,7 +37,7 @@ fn ten_thousand_threads_one_after_another(combination: &Combination) {
             let worker = scope.spawn(|| {
                 let own = key(thread % 500);
                 store.set(&own, &bytes(thread, 100)).unwrap();
-                store.update(b"counter", |old| Update::Set(number(as_number(old) + 1))).unwrap();
+                store.update(b"counter", |old| Update::set(number(as_number(old) + 1))).unwrap();
                 if thread % 3 == 0 {
                     assert_eq!(store.delete(&own), Ok(true));
                 }

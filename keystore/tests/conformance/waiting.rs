@@ -106,7 +106,7 @@ fn a_reader_waits_no_longer_than_it_is_told(combination: &Combination) {
     let update = |call: &mut dyn FnMut()| {
         let mut decide = |_: Option<&[u8]>| {
             call();
-            Update::Set(b"new".to_vec())
+            Update::set(b"new".to_vec())
         };
         assert_eq!(store.update_dyn(&key(1), &mut decide), Ok(Change::Replaced));
     };

@@ -185,7 +185,7 @@ fn a_child_may_start_threads_of_its_own(combination: &Combination) {
         thread::scope(|scope| {
             for thread in 0..THREADS {
                 scope.spawn(move || {
-                    let mut add = |old: Option<&[u8]>| Update::Set(number(as_number(old) + 1));
+                    let mut add = |old: Option<&[u8]>| Update::set(number(as_number(old) + 1));
                     for round in 0..ROUNDS {
                         store.update_dyn(b"of all", &mut add).unwrap();
                         store.set(&number(thread << 32 | round), b"of one").unwrap();

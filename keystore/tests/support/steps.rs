@@ -84,7 +84,7 @@ impl Model {
                 let old = entries.get(&key(*n));
                 let change = store.update_dyn(&key(*n), &mut |shown| {
                     assert_eq!(shown, old.map(Vec::as_slice));
-                    value.map_or(Update::Delete, |value| Update::Set(value.bytes()))
+                    value.map_or(Update::Delete, |value| Update::set(value.bytes()))
                 })?;
                 let expected = match (old, value) {
                     (None, None) => Change::Absent,

@@ -247,13 +247,17 @@ impl Keystore for Broken {
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<bool> {
         self.store.insert(key, value)
     }
-    fn update(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update) -> Result<Change> {
-        self.store.update(key, decide)
-    }
-    fn update_dyn(
+    fn update<'v>(
         &self,
         key: &[u8],
-        decide: &mut dyn FnMut(Option<&[u8]>) -> Update,
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
+    ) -> Result<Change> {
+        self.store.update(key, decide)
+    }
+    fn update_dyn<'v>(
+        &self,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
         self.store.update_dyn(key, decide)
     }

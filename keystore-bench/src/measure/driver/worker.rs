@@ -355,7 +355,7 @@ impl<'a> Worker<'a> {
             _ => {
                 self.store.update_dyn(key, &mut |old| {
                     seen ^= old.map_or(0, look_at);
-                    Update::Set(value.to_vec())
+                    Update::set(value)
                 })?;
             }
         }

@@ -36,7 +36,8 @@ use crate::open::BackendKind;
 use crate::store::Store;
 use crate::sync::reentrancy::{self, Closure};
 use crate::system_memory::{allocator_has, check_fits};
-use crate::table::{Action, Footprint, Survey, Table, describe};
+use crate::table::{Footprint, Survey, Table, describe};
+use crate::update::{Source, Update};
 
 /// Upper bound of the bytes of an empty map. A shard takes up to 128 bytes, and there are four
 /// shards for each processor.
@@ -179,9 +180,8 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
     /// Replaces the found node by a new node with this value.
     #[cold]
     #[inline(never)]
-    fn replace(&self, lookup: WriteLookup<'_>, key: &[u8], value: &[u8]) -> Result<()> {
-        let replaced = lookup.node().map_or(0, NodeRef::size);
-        let new = self.account.heap.create_node(key, value, replaced)?;
+    fn replace(&self, lookup: WriteLookup<'_>, key: &[u8], value: Source<'_>) -> Result<()> {
+        let new = self.account.create_node(key, value, lookup.node())?;
         self.destroy(lookup.replace(new));
         Ok(())
     }
@@ -244,35 +244,36 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         hash: u64,
         key: &[u8],
         _likely: Option<&[u8]>,
-        mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         let mut lookup =
             self.write_shard(self.shard_of(hash), "write")?.find(hash, |node| node.has_key(key));
         let change = match lookup.node() {
             Some(node) => match C::inside(|| decide(Some(node.value()))) {
-                Action::Keep => Change::Kept,
-                Action::Set(value) if lookup.overwrite(&value) => Change::Replaced,
-                Action::Set(value) => {
-                    self.replace(lookup, key, &value)?;
+                Update::Keep => Change::Kept,
+                Update::Set(value) if lookup.overwrite(value.source()) => Change::Replaced,
+                Update::Set(value) => {
+                    self.replace(lookup, key, value.source())?;
                     on_effect(Change::Replaced);
                     return Ok(Change::Replaced);
                 }
-                Action::Delete => {
+                Update::Delete => {
                     self.destroy(lookup.remove());
                     on_effect(Change::Deleted);
                     return Ok(Change::Deleted);
                 }
             },
             None => match C::inside(|| decide(None)) {
-                Action::Set(value) => {
+                Update::Set(value) => {
                     return cold(|| {
-                        lookup.insert(hash, || self.account.heap.create_node(key, &value, 0))?;
+                        lookup
+                            .insert(hash, || self.account.create_node(key, value.source(), None))?;
                         on_effect(Change::Created);
                         Ok(Change::Created)
                     });
                 }
-                Action::Keep | Action::Delete => Change::Absent,
+                Update::Keep | Update::Delete => Change::Absent,
             },
         };
         drop(lookup);

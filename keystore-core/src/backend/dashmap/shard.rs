@@ -14,6 +14,7 @@ use hashbrown::raw::{Bucket, RawTable};
 use crate::error::{Error, Result};
 use crate::node::{Node, NodeRef};
 use crate::system_memory::check_fits;
+use crate::update::Source;
 
 /// An entry of a shard. dashmap's own values stay empty, since the node holds the value.
 #[derive(Clone, Copy, Debug)]
@@ -192,10 +193,11 @@ impl<G: Deref<Target = RawTable<Kept>>> Lookup<G> {
 }
 
 impl<G: DerefMut<Target = RawTable<Kept>>> Lookup<G> {
-    /// Writes `value` over the old one if the key was found and its node has space for it. Returns
-    /// whether it did. See [`Node::overwrite`].
+    /// Writes `value` over the old one if the key was found, its node has space for it, and the
+    /// bytes are there to copy. Returns whether it did. See [`Node::overwrite`].
     #[inline]
-    pub(super) fn overwrite(&mut self, value: &[u8]) -> bool {
+    pub(super) fn overwrite(&mut self, value: Source<'_>) -> bool {
+        let Source::Bytes(value) = value else { return false };
         let Some(bucket) = &self.found else { return false };
         // SAFETY: the lock is held exclusively and no borrow of the node is left, so no other code
         // uses the node.

@@ -82,7 +82,8 @@ use crate::open::BackendKind;
 use crate::store::Store;
 use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::reentrancy::{self, Closure, Deciding, UserClosure};
-use crate::table::{Action, Footprint, Survey, Table, describe, enter_table};
+use crate::table::{Footprint, Survey, Table, describe, enter_table};
+use crate::update::{Fill, Update};
 
 /// A lock-free store, whose readers wait for nobody. The [crate's page](crate) says how to choose a
 /// backend.
@@ -361,7 +362,7 @@ where
         hash: u64,
         key: &[u8],
         likely: Option<&[u8]>,
-        mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         // True if a closure that decides about another key of this table makes this write.
@@ -383,20 +384,20 @@ where
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
                 // SAFETY: the node was live when its word was read, and the thread has been pinned
                 // since.
-                let (new, change) = match decide(Some(unsafe { old.value() })) {
-                    Action::Keep => {
+                let (old_value, old_size) = unsafe { (old.value(), old.size()) };
+                let (new, change) = match decide(Some(old_value)) {
+                    Update::Keep => {
                         on_effect(Change::Kept);
                         return Ok(Change::Kept);
                     }
-                    Action::Set(value) => {
-                        // SAFETY: as above.
-                        let replaced = unsafe { old.size() };
-                        (
-                            TaggedPtr::new(tag(hash), fresh.with(key, &value, replaced)?)?,
-                            Change::Replaced,
-                        )
+                    Update::Set(value) => {
+                        let fill = |fill: &Fill, new: &mut [u8]| {
+                            C::deciding(self, key, || fill(Some(old_value), new));
+                        };
+                        let new = fresh.with(key, value.source(), old_size, fill)?;
+                        (TaggedPtr::new(tag(hash), new)?, Change::Replaced)
                     }
-                    Action::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted),
+                    Update::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted),
                 };
                 failpoint::hit(Failpoint::Decided);
                 // Release: the new node's content must be visible before its word.
@@ -416,11 +417,12 @@ where
                 if bucket.link().is_frozen() {
                     continue;
                 }
-                let Action::Set(value) = decide(None) else {
+                let Update::Set(value) = decide(None) else {
                     on_effect(Change::Absent);
                     return Ok(Change::Absent);
                 };
-                let node = fresh.with(key, &value, 0)?;
+                let fill = |fill: &Fill, new: &mut [u8]| C::deciding(self, key, || fill(None, new));
+                let node = fresh.with(key, value.source(), 0, fill)?;
                 match insert(bucket, TaggedPtr::new(tag(hash), node)?, key, session)? {
                     Insertion::NotPlaced => continue,
                     Insertion::Lost => {
@@ -470,8 +472,8 @@ where
             // SAFETY: `scan_nodes` keeps a node alive while it passes the node to this closure.
             let key = unsafe { node.key() };
             let decide = |value: Option<&[u8]>| match value {
-                Some(value) if !keep(key, value) => Action::Delete,
-                _ => Action::Keep,
+                Some(value) if !keep(key, value) => Update::Delete,
+                _ => Update::Keep,
             };
             self.update_entry::<UserClosure>(guard, hash, key, None, decide, |change| {
                 if change == Change::Deleted {

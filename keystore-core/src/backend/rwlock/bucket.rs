@@ -22,6 +22,7 @@ use crate::backend::common::tags::Matches;
 use crate::backend::common::zeroed_array::{CACHE_LINE, Zeroable};
 use crate::error::{Error, Result};
 use crate::node::{Node, NodeRef};
+use crate::update::Source;
 
 /// Number of slots in the bucket itself.
 const SLOTS: usize = 6;
@@ -467,10 +468,11 @@ impl<L: BucketLock, G> Lookup<'_, L, G> {
 }
 
 impl<'a, L: BucketLock, G: ExclusiveAccess> Lookup<'a, L, G> {
-    /// Writes `value` over the old one if the key was found and its node has space for it. Returns
-    /// whether it did. See [`Node::overwrite`].
+    /// Writes `value` over the old one if the key was found, its node has space for it, and the
+    /// bytes are there to copy. Returns whether it did. See [`Node::overwrite`].
     #[inline]
-    pub(super) fn overwrite(&mut self, value: &[u8]) -> bool {
+    pub(super) fn overwrite(&mut self, value: Source<'_>) -> bool {
+        let Source::Bytes(value) = value else { return false };
         // SAFETY: the lock is held exclusively and no borrow of the node is left, so no other code
         // uses the node.
         self.found.is_some_and(|(_, node)| unsafe { node.overwrite(value) })

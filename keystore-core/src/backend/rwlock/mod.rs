@@ -56,7 +56,8 @@ use crate::node::{Node, NodeRef};
 use crate::open::BackendKind;
 use crate::store::Store;
 use crate::sync::reentrancy::{self, Closure};
-use crate::table::{Action, Footprint, Survey, Table, describe};
+use crate::table::{Footprint, Survey, Table, describe};
+use crate::update::{Source, Update};
 
 /// A store with a lock in every bucket. It is best if threads mostly overwrite values, or if the
 /// memory of removed entries must be freed at once. The [crate's page](crate) says how to choose a
@@ -236,23 +237,27 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         mut lookup: Lookup<'_, L, Exclusive<'_, L>>,
         hash: u64,
         key: &[u8],
-        mut decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         let change = match lookup.node() {
             Some(node) => match C::inside(|| decide(Some(node.value()))) {
-                Action::Keep => Change::Kept,
-                Action::Set(value) if lookup.overwrite(&value) => Change::Replaced,
-                Action::Set(value) => return self.replace(lookup, hash, key, &value, on_effect),
-                Action::Delete => {
+                Update::Keep => Change::Kept,
+                Update::Set(value) if lookup.overwrite(value.source()) => Change::Replaced,
+                Update::Set(value) => {
+                    return self.replace(lookup, hash, key, value.source(), on_effect);
+                }
+                Update::Delete => {
                     self.destroy_replaced(lookup, TaggedPtr::EMPTY);
                     on_effect(Change::Deleted);
                     return Ok(Change::Deleted);
                 }
             },
             None => match C::inside(|| decide(None)) {
-                Action::Set(value) => return self.create(lookup, hash, key, &value, on_effect),
-                Action::Keep | Action::Delete => Change::Absent,
+                Update::Set(value) => {
+                    return self.create(lookup, hash, key, value.source(), on_effect);
+                }
+                Update::Keep | Update::Delete => Change::Absent,
             },
         };
         // Unlock before the result is built, so that the result need not be saved in memory during
@@ -281,11 +286,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         lookup: Lookup<'_, L, Exclusive<'_, L>>,
         hash: u64,
         key: &[u8],
-        value: &[u8],
+        value: Source<'_>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        let replaced = lookup.node().map_or(0, NodeRef::size);
-        let new = self.account.heap.create_node(key, value, replaced)?;
+        let new = self.account.create_node(key, value, lookup.node())?;
         let word = self.word(tag(hash), new)?;
         self.destroy_replaced(lookup, word);
         on_effect(Change::Replaced);
@@ -299,10 +303,10 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         lookup: Lookup<'_, L, Exclusive<'_, L>>,
         hash: u64,
         key: &[u8],
-        value: &[u8],
+        value: Source<'_>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
-        let node = self.account.heap.create_node(key, value, 0)?;
+        let node = self.account.create_node(key, value, None)?;
         let word = self.word(tag(hash), node)?;
         let mut bucket = lookup.into_bucket();
         match bucket.push(word, &mut Spare::none()) {
@@ -432,7 +436,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         hash: u64,
         key: &[u8],
         _likely: Option<&[u8]>,
-        decide: impl FnMut(Option<&[u8]>) -> Action<'v>,
+        decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
         on_effect: impl FnOnce(Change),
     ) -> Result<Change> {
         let Some(bucket) = self.locked_at_once(hash, Bucket::try_write) else {

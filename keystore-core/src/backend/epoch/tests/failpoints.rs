@@ -123,7 +123,7 @@ fn everything(store: &EpochKeystore, owner: u8) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut model = HashMap::new();
     for n in 0..3_000_u32 {
         assert!(store.insert(&key(owner, n), b"new").unwrap());
-        store.update(&key(owner, n), |old| Update::Set([old.unwrap(), b"er"].concat())).unwrap();
+        store.update(&key(owner, n), |old| Update::set([old.unwrap(), b"er"].concat())).unwrap();
         assert_eq!(store.get(&key(owner, n)).unwrap().as_deref(), Some(&b"newer"[..]));
         if n % 4 == 0 {
             assert!(store.delete(&key(owner, n)).unwrap());
@@ -226,7 +226,7 @@ fn a_write_that_was_decided_and_overtaken_is_decided_again() {
         store
             .update(b"count", |old| {
                 let old = u32::from_le_bytes(old.unwrap().try_into().unwrap());
-                Update::Set((old + 1).to_le_bytes().to_vec())
+                Update::set((old + 1).to_le_bytes().to_vec())
             })
             .unwrap();
     };

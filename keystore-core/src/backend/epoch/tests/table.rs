@@ -38,7 +38,7 @@ fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
         table.account().counters.record_change(crate::account::counters::Operation::Add, change)
     };
     table
-        .update_entry::<UserClosure>(guard, hash, key, None, |_| Action::Set(key.into()), record)
+        .update_entry::<UserClosure>(guard, hash, key, None, |_| Update::set(key), record)
         .unwrap();
 }
 
@@ -85,7 +85,7 @@ fn a_closure_that_writes_the_key_it_decides_about_is_refused() {
         assert_eq!(store.set(b"key", b"inner"), Err(Error::Busy { operation: "write" }));
         assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"old"[..]));
         assert_eq!(store.set(b"another", b"inner"), Ok(Change::Created));
-        crate::Update::Set(b"new".to_vec())
+        Update::set(b"new".to_vec())
     });
     assert_eq!(change, Ok(Change::Replaced));
     assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"new"[..]));

@@ -219,7 +219,7 @@ impl World {
                 Answer::Changed(self.update_entry(key, |_| Some([value]))),
             ),
             Delete(key) => {
-                let delete = |_: Option<&[u8]>| Action::Delete;
+                let delete = |_: Option<&[u8]>| Update::Delete;
                 event(key, Call::Delete, Answer::Changed(self.decide(key, delete)))
             }
             Move(key) => {
@@ -246,11 +246,11 @@ impl World {
 
     fn update_entry(&self, key: Key, set: impl Fn(Option<&[u8]>) -> Option<[u8; 1]>) -> Change {
         self.decide(key, |old| {
-            set(old).map_or(Action::Keep, |value| Action::Set(value.to_vec().into()))
+            set(old).map_or(Update::Keep, |value| Update::set(value.to_vec().into()))
         })
     }
 
-    fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Action<'v>) -> Change {
+    fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Update<'v>) -> Change {
         self.0
             .update_entry::<InternalClosure>(
                 &pin().unwrap(),
