@@ -5,8 +5,11 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::error::{BatchError, Result};
+use crate::error::{BatchError, Error, Result};
+use crate::fallible::{try_box, try_reserve};
+use crate::scan::{Entries, ScanCursor, ScannedKeys};
 use crate::stats::Stats;
+use crate::store::dyn_session::{DynSession, NoSession};
 use crate::update::Update;
 
 /// The effect of a write on its key.
@@ -27,6 +30,14 @@ pub enum Change {
     Replaced,
     /// The key was removed.
     Deleted,
+}
+
+impl Change {
+    /// Returns whether the write had an effect: the key was created, replaced or removed.
+    #[must_use]
+    pub const fn is_effective(self) -> bool {
+        matches!(self, Self::Created | Self::Replaced | Self::Deleted)
+    }
 }
 
 /// The result of [`Keystore::compare_exchange`].
@@ -124,6 +135,21 @@ pub trait Keystore {
     /// allocated; see also [-30](#the-error--30).
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
+    /// Puts the value of `key` into `buffer`, in place of what was there. Returns whether the key is
+    /// present. If it is not, the buffer is empty. If the buffer's memory is large enough, nothing
+    /// is allocated.
+    ///
+    /// # Errors
+    /// Returns the errors of [`get`](Self::get). The buffer is empty then.
+    fn get_into(&self, key: &[u8], buffer: &mut Vec<u8>) -> Result<bool> {
+        buffer.clear();
+        let mut copied = Ok(());
+        let found = self.read_dyn(key, &mut |value| {
+            copied = try_reserve(buffer, value.len()).map(|()| buffer.extend_from_slice(value));
+        })?;
+        copied.map(|()| found)
+    }
+
     /// Returns whether `key` is present.
     ///
     /// # Errors
@@ -160,6 +186,22 @@ pub trait Keystore {
     ) -> Result<Change>
     where
         Self: Sized;
+
+    /// [`update`](Self::update) whose closure also computes a result. Returns the change, and the
+    /// result of the closure's last call.
+    ///
+    /// # Errors
+    /// Returns the errors of [`set`](Self::set).
+    fn update_with<'v, R>(
+        &self,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> (Update<'v>, R),
+    ) -> Result<(Change, R)>
+    where
+        Self: Sized,
+    {
+        update_with(decide, |decide| self.update(key, decide))
+    }
 
     /// [`update`](Self::update) for `dyn Keystore`.
     ///
@@ -229,12 +271,94 @@ pub trait Keystore {
     /// Returns the errors of [`set`](Self::set), with the position of the entry.
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError>;
 
+    /// [`insert`](Self::insert) for each entry, in order. Returns the number of keys that were
+    /// absent.
+    ///
+    /// # Errors
+    /// Returns the errors of [`set`](Self::set), with the position of the entry.
+    fn insert_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+        in_order(entries, |_, (key, value)| self.insert(key, value))
+    }
+
+    /// [`update`](Self::update) for each key, in order: `decide` gets the key's position and its
+    /// value. Returns the number of keys that were created, replaced or removed.
+    ///
+    /// # Errors
+    /// Returns the errors of [`set`](Self::set), with the position of the key.
+    fn update_many<'v>(
+        &self,
+        keys: &[&[u8]],
+        mut decide: impl FnMut(usize, Option<&[u8]>) -> Update<'v>,
+    ) -> Result<usize, BatchError>
+    where
+        Self: Sized,
+    {
+        self.update_many_dyn(keys, &mut decide)
+    }
+
+    /// [`update_many`](Self::update_many) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Returns the errors of [`update_many`](Self::update_many).
+    fn update_many_dyn<'v>(
+        &self,
+        keys: &[&[u8]],
+        decide: &mut dyn FnMut(usize, Option<&[u8]>) -> Update<'v>,
+    ) -> Result<usize, BatchError> {
+        in_order(keys, |index, key| {
+            Ok(self.update_dyn(key, &mut |old| decide(index, old))?.is_effective())
+        })
+    }
+
     /// [`delete`](Self::delete) for each key, in order. Returns the number of keys that were
     /// present.
     ///
     /// # Errors
     /// Returns the errors of [`delete`](Self::delete), with the position of the key.
     fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError>;
+
+    /// [`take`](Self::take) for each key, in order: `visit` gets the key's position and the value
+    /// that it had. Returns the number of keys that were present. If the call ends early, `visit`
+    /// has got every value that was removed.
+    ///
+    /// # Errors
+    /// Returns the errors of [`take`](Self::take), with the position of the key.
+    fn take_many(
+        &self,
+        keys: &[&[u8]],
+        mut visit: impl FnMut(usize, Option<Vec<u8>>),
+    ) -> Result<usize, BatchError>
+    where
+        Self: Sized,
+    {
+        self.take_many_dyn(keys, &mut visit)
+    }
+
+    /// [`take_many`](Self::take_many) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Returns the errors of [`take_many`](Self::take_many).
+    fn take_many_dyn(
+        &self,
+        keys: &[&[u8]],
+        visit: &mut dyn FnMut(usize, Option<Vec<u8>>),
+    ) -> Result<usize, BatchError> {
+        in_order(keys, |index, key| {
+            let value = self.take(key)?;
+            let is_present = value.is_some();
+            visit(index, value);
+            Ok(is_present)
+        })
+    }
+
+    /// Begins a session: many operations of this thread, which may be faster than those of the
+    /// store. See [`Session`](crate::Session).
+    ///
+    /// # Errors
+    /// Returns -10 if there is no memory for it.
+    fn session_dyn(&self) -> Result<Box<dyn DynSession + '_>> {
+        Ok(try_box(NoSession(self))?)
+    }
 
     /// Returns the number of entries. Exact while nobody writes.
     ///
@@ -266,6 +390,121 @@ pub trait Keystore {
     /// # Errors
     /// Returns the errors of [`for_each`](Self::for_each).
     fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()>;
+
+    /// Shows about `limit` entries to `visit`, and returns the cursor with which the next call goes
+    /// on, or `None` if there are no more. The first call takes [`ScanCursor::START`].
+    ///
+    /// The calls of one scan together keep the promises of [`for_each`](Self::for_each), no matter
+    /// what happens to the store between them, also if the table grows or shrinks. No lock and no
+    /// memory is held between the calls, so a scan may be given up at any time. A call shows whole
+    /// buckets, so it may show a few entries more than `limit`.
+    ///
+    /// Expected O(`limit`) time for each call. On dashmap, each call also looks at all entries of a
+    /// shard, and needs 16 × `limit` bytes.
+    ///
+    /// ```
+    /// # #[cfg(feature = "rwlock")] fn main() -> keystore_core::Result<()> {
+    /// use keystore_core::{Keystore, RwLockKeystore, ScanCursor};
+    ///
+    /// let store = RwLockKeystore::default();
+    /// store.set(b"a", b"1")?;
+    /// store.set(b"b", b"2")?;
+    /// let (mut next, mut entries) = (Some(ScanCursor::START), 0);
+    /// while let Some(cursor) = next {
+    ///     next = store.scan(cursor, 100, |_key, _value| entries += 1)?;
+    /// }
+    /// assert_eq!(entries, 2);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "rwlock"))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// Returns -20 if `limit` is 0, or if the cursor is of another store, and otherwise the errors
+    /// of [`for_each`](Self::for_each). If an error comes up after entries were shown, the call
+    /// ends early without an error, and the next call returns it. Returns -43 if the store has no
+    /// cursors.
+    fn scan(
+        &self,
+        cursor: ScanCursor,
+        limit: usize,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<Option<ScanCursor>>
+    where
+        Self: Sized,
+    {
+        self.scan_dyn(cursor, limit, &mut visit)
+    }
+
+    /// [`scan`](Self::scan) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Returns the errors of [`scan`](Self::scan).
+    fn scan_dyn(
+        &self,
+        _cursor: ScanCursor,
+        _limit: usize,
+        _visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<Option<ScanCursor>> {
+        Err(Error::Unsupported { operation: "scan", reason: "this store has no cursors" })
+    }
+
+    /// Returns an iterator over copies of all entries. It keeps the promises of
+    /// [`scan`](Self::scan), and needs constant memory.
+    ///
+    /// ```
+    /// # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
+    /// use keystore_core::{EpochKeystore, Keystore};
+    ///
+    /// let store = EpochKeystore::default();
+    /// store.set(b"key", b"value")?;
+    /// for entry in store.iter() {
+    ///     assert_eq!(entry?, (b"key".to_vec(), b"value".to_vec()));
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "epoch"))] fn main() {}
+    /// ```
+    fn iter(&self) -> Entries<'_>
+    where
+        Self: Sized,
+    {
+        Entries::new(self)
+    }
+
+    /// Shows every entry to `decide`, and does with it what the closure returns. Returns the number
+    /// of entries that were changed or removed. Entries are visited as by [`scan`](Self::scan), and
+    /// each change is one [`update`](Self::update).
+    ///
+    /// # Errors
+    /// Returns the errors of [`scan`](Self::scan) and [`set`](Self::set). The entries before have
+    /// been changed then.
+    fn update_all<'v>(&self, mut decide: impl FnMut(&[u8], &[u8]) -> Update<'v>) -> Result<usize>
+    where
+        Self: Sized,
+    {
+        self.update_all_dyn(&mut decide)
+    }
+
+    /// [`update_all`](Self::update_all) for `dyn Keystore`.
+    ///
+    /// # Errors
+    /// Returns the errors of [`update_all`](Self::update_all).
+    fn update_all_dyn<'v>(
+        &self,
+        decide: &mut dyn FnMut(&[u8], &[u8]) -> Update<'v>,
+    ) -> Result<usize> {
+        let (mut next, mut keys, mut changed) =
+            (Some(ScanCursor::START), ScannedKeys::default(), 0);
+        while let Some(cursor) = next {
+            next = keys.fill(self, cursor)?;
+            for key in keys.iter() {
+                let change = self.update_dyn(key, &mut |old| {
+                    old.map_or(Update::Keep, |value| decide(key, value))
+                })?;
+                changed += usize::from(change.is_effective());
+            }
+        }
+        Ok(changed)
+    }
 
     /// Removes every entry for which `keep` returns false. Returns the number of removed entries.
     /// Entries are visited as by [`for_each`](Self::for_each), and an entry is removed only with
@@ -342,6 +581,33 @@ pub trait Keystore {
     }
 }
 
+/// Runs an update whose closure also computes a result, and returns the last result.
+pub(crate) fn update_with<'v, R>(
+    mut decide: impl FnMut(Option<&[u8]>) -> (Update<'v>, R),
+    update: impl FnOnce(&mut dyn FnMut(Option<&[u8]>) -> Update<'v>) -> Result<Change>,
+) -> Result<(Change, R)> {
+    let mut last = None;
+    let change = update(&mut |old| {
+        let (update, result) = decide(old);
+        last = Some(result);
+        update
+    })?;
+    Ok((change, last.expect("an update that succeeds has called the closure")))
+}
+
+/// Does a batch one entry after the other. Returns the number of entries for which `each` returned
+/// true.
+fn in_order<I>(
+    items: &[I],
+    mut each: impl FnMut(usize, &I) -> Result<bool>,
+) -> Result<usize, BatchError> {
+    let mut count = 0;
+    for (index, item) in items.iter().enumerate() {
+        count += usize::from(each(index, item).map_err(|error| BatchError { index, error })?);
+    }
+    Ok(count)
+}
+
 /// A store behind `dyn` prints as one line, whatever its backend.
 macro_rules! print_as_a_line {
     ($($store:ty),*) => {$(
@@ -377,6 +643,9 @@ macro_rules! forward_keystore {
             fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
                 (**self).get(key)
             }
+            fn get_into(&self, key: &[u8], buffer: &mut Vec<u8>) -> Result<bool> {
+                (**self).get_into(key, buffer)
+            }
             fn contains(&self, key: &[u8]) -> Result<bool> {
                 (**self).contains(key)
             }
@@ -410,8 +679,20 @@ macro_rules! forward_keystore {
             fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
                 (**self).set_many(entries)
             }
+            fn insert_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+                (**self).insert_many(entries)
+            }
+            fn update_many_dyn<'v>(&self, keys: &[&[u8]], decide: &mut dyn FnMut(usize, Option<&[u8]>) -> Update<'v>) -> Result<usize, BatchError> {
+                (**self).update_many_dyn(keys, decide)
+            }
             fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError> {
                 (**self).delete_many(keys)
+            }
+            fn take_many_dyn(&self, keys: &[&[u8]], visit: &mut dyn FnMut(usize, Option<Vec<u8>>)) -> Result<usize, BatchError> {
+                (**self).take_many_dyn(keys, visit)
+            }
+            fn session_dyn(&self) -> Result<Box<dyn DynSession + '_>> {
+                (**self).session_dyn()
             }
             fn len(&self) -> Result<usize> {
                 (**self).len()
@@ -424,6 +705,12 @@ macro_rules! forward_keystore {
             }
             fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
                 (**self).for_each_dyn(visit)
+            }
+            fn scan_dyn(&self, cursor: ScanCursor, limit: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<Option<ScanCursor>> {
+                (**self).scan_dyn(cursor, limit, visit)
+            }
+            fn update_all_dyn<'v>(&self, decide: &mut dyn FnMut(&[u8], &[u8]) -> Update<'v>) -> Result<usize> {
+                (**self).update_all_dyn(decide)
             }
             fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
                 (**self).retain_dyn(&mut keep)

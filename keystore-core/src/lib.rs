@@ -124,6 +124,7 @@ pub mod huge_pages;
 mod keystore;
 mod node;
 mod open;
+mod scan;
 mod stats;
 mod store;
 mod sync;
@@ -136,7 +137,7 @@ pub use allocator::{Global, NodeAllocator};
 #[cfg(feature = "dashmap")]
 pub use backend::dashmap::{DashMapKeystore, DashMapTable};
 #[cfg(feature = "epoch")]
-pub use backend::epoch::{EpochKeystore, EpochTable};
+pub use backend::epoch::{EpochKeystore, EpochTable, ValueGuard};
 #[cfg(feature = "rwlock")]
 pub use backend::rwlock::{
     BucketLock, LocalKeystore, NoLock, RwLockKeystore, RwLockTable, SharedLock,
@@ -148,11 +149,14 @@ pub use hash::{DefaultHasher, KeyHasher};
 pub use keystore::{Change, Exchange, Keystore};
 pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use open::{BackendKind, BoxedKeystore, open, open_local};
+pub use scan::{Entries, OwnedEntry, ScanCursor};
 pub use stats::{
     CollisionStats, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats,
     PoolStats, Stats,
 };
 pub use store::Store;
+pub use store::dyn_session::DynSession;
+pub use store::hashed_key::HashedKey;
 pub use store::session::Session;
 #[cfg(loom)]
 #[doc(hidden)]

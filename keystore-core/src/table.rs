@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 
 use crate::account::Account;
 use crate::allocator::NodeAllocator;
+use crate::backend::common::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::keystore::Change;
 use crate::open::BackendKind;
@@ -82,11 +83,16 @@ pub(crate) trait Table {
         on_effect: impl FnOnce(Change),
     ) -> Result<Change>;
 
-    /// Shows each entry that is there throughout, and none twice, to `visit` until it returns
-    /// `Break`.
+    /// Shows the entries ahead of the cursor to `visit`, and moves the cursor past them, until it
+    /// has shown `limit` entries or more, or `visit` returns `Break`. From the start of the cursor
+    /// to its end, it shows each entry that is there throughout, and none twice, no matter what
+    /// happens to the table between the calls. The cursor has no meaning after a `Break`. An error
+    /// leaves it at the entries that were not shown.
     fn scan(
         &self,
         session: &mut Self::Session,
+        cursor: &mut Cursor,
+        limit: usize,
         visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()>;
 

@@ -44,10 +44,10 @@ macro_rules! pinned_map {
             }
 
             #[inline]
-            fn update(
+            fn update<'v>(
                 &self,
                 key: &[u8],
-                decide: impl FnMut(Option<&[u8]>) -> ::keystore::Update,
+                decide: impl FnMut(Option<&[u8]>) -> ::keystore::Update<'v>,
             ) -> ::keystore::Change {
                 $update(self, key, decide)
             }

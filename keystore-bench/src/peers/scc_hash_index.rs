@@ -29,14 +29,12 @@ impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
     #[inline]
     fn set(&self, key: &[u8], value: &[u8]) -> Change {
         if let Some(mut entry) = self.get_sync(key) {
-            let new = new_bytes(&value, Some(entry.get()));
-            entry.update((&*new).into());
+            entry.update(value.into());
             return Change::Replaced;
         }
         match self.entry_sync(key.into()) {
             Entry::Occupied(mut entry) => {
-                let new = new_bytes(&value, Some(entry.get()));
-                entry.update((&*new).into());
+                entry.update(value.into());
                 Change::Replaced
             }
             Entry::Vacant(entry) => {

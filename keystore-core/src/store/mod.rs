@@ -6,22 +6,30 @@
 //! [`Session`]. Batches are in `batch`.
 
 mod batch;
+pub(crate) mod dyn_session;
+pub(crate) mod hashed_key;
 mod operations;
 pub(crate) mod session;
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::dyn_session::DynSession;
 use self::session::{Entered, Session};
 use crate::account::counters::Operation;
 use crate::allocator::NodeAllocator;
+use crate::backend::common::cursor::Cursor;
 use crate::config::{Config, Shrinking};
-use crate::error::{BatchError, Result};
+use crate::error::{BatchError, Error, Result};
+use crate::fallible::try_box;
 use crate::keystore::{Change, Exchange, Keystore};
+use crate::scan::ScanCursor;
 use crate::stats::{MemoryStats, Metadata, Stats};
-use crate::sync::reentrancy::{InternalClosure, UserClosure};
+use crate::sync::reentrancy::UserClosure;
 use crate::table::{Table, describe, enter_error, enter_table};
 use crate::update::Update;
 
@@ -30,6 +38,8 @@ use crate::update::Update;
 pub struct Store<T> {
     table: T,
     shrinking: Shrinking,
+    /// Identity of the store, which no other store of this process has.
+    id: u64,
     opened_at: u64,
     cleaned_up_at: AtomicU64,
 }
@@ -52,6 +62,7 @@ impl<T: Table> Store<T> {
         Self {
             table,
             shrinking: config.shrinking,
+            id: next_id(),
             opened_at: now(),
             cleaned_up_at: AtomicU64::new(0),
         }
@@ -78,6 +89,38 @@ impl<T: Table> Store<T> {
         }
     }
 
+    /// Does one call of a scan, in a session.
+    pub(crate) fn scan_with(
+        &self,
+        session: &mut T::Session,
+        cursor: ScanCursor,
+        limit: usize,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<Option<ScanCursor>> {
+        if limit == 0 {
+            return Err(Error::invalid_argument("limit", limit, "at least 1"));
+        }
+        let begin = cursor.position_in(self.id)?;
+        let mut cursor = Cursor::at(begin);
+        let visited = self.table.scan(session, &mut cursor, limit, |key, value| {
+            visit(key, value);
+            ControlFlow::Continue(())
+        });
+        match visited {
+            // The caller goes on after the entries that it has seen, and gets the error then.
+            Err(error) if cursor.position() == Some(begin) => Err(error.of_operation("scan")),
+            _ => Ok(cursor.position().map(|position| ScanCursor::new(position, self.id))),
+        }
+    }
+
+    /// Enters the table for a batch. A failure to enter is that of its first entry.
+    fn enter_batch<const WRITES: bool>(
+        &self,
+        operation: Operation,
+    ) -> Result<Entered<'_, T, WRITES>, BatchError> {
+        self.enter(operation).map_err(|error| BatchError { index: 0, error })
+    }
+
     fn mark_cleaned_up(&self) {
         self.cleaned_up_at.store(now(), Relaxed);
     }
@@ -95,6 +138,10 @@ impl<T: Table> Keystore for Store<T> {
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.enter::<false>(Operation::Find)?.get(key)
+    }
+
+    fn get_into(&self, key: &[u8], buffer: &mut Vec<u8>) -> Result<bool> {
+        self.enter::<false>(Operation::Find)?.get_into(key, buffer)
     }
 
     #[inline]
@@ -150,21 +197,9 @@ impl<T: Table> Keystore for Store<T> {
     fn read_many(
         &self,
         keys: &[&[u8]],
-        mut visit: impl FnMut(usize, Option<&[u8]>),
+        visit: impl FnMut(usize, Option<&[u8]>),
     ) -> Result<(), BatchError> {
-        self.in_groups(
-            Operation::Find,
-            keys,
-            |key| key,
-            |entered, index, hash, key| {
-                let shown = entered
-                    .read_hashed::<UserClosure, _>(hash, key, |value| visit(index, Some(value)));
-                if shown?.is_none() {
-                    visit(index, None);
-                }
-                Ok(())
-            },
-        )
+        self.enter_batch::<false>(Operation::Find)?.read_many(keys, visit)
     }
 
     fn read_many_dyn(
@@ -176,45 +211,51 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
-        let mut created = 0;
-        self.in_groups(
-            Operation::Add,
-            entries,
-            |entry| entry.0,
-            |entered, _, hash, &(key, value)| {
-                let change = entered.update_hashed::<InternalClosure>(
-                    Operation::Add,
-                    hash,
-                    key,
-                    Some(value),
-                    |_| Update::set(value),
-                )?;
-                created += usize::from(change == Change::Created);
-                Ok(())
-            },
-        )?;
-        Ok(created)
+        self.enter_batch::<true>(Operation::Add)?.set_many(entries)
+    }
+
+    fn insert_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+        self.enter_batch::<true>(Operation::Add)?.insert_many(entries)
+    }
+
+    fn update_many<'v>(
+        &self,
+        keys: &[&[u8]],
+        decide: impl FnMut(usize, Option<&[u8]>) -> Update<'v>,
+    ) -> Result<usize, BatchError> {
+        self.enter_batch::<true>(Operation::Add)?.update_many(keys, decide)
+    }
+
+    fn update_many_dyn<'v>(
+        &self,
+        keys: &[&[u8]],
+        decide: &mut dyn FnMut(usize, Option<&[u8]>) -> Update<'v>,
+    ) -> Result<usize, BatchError> {
+        self.update_many(keys, decide)
     }
 
     fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError> {
-        let mut deleted = 0;
-        self.in_groups(
-            Operation::Delete,
-            keys,
-            |key| key,
-            |entered, _, hash, key| {
-                let change = entered.update_hashed::<InternalClosure>(
-                    Operation::Delete,
-                    hash,
-                    key,
-                    None,
-                    |_| Update::Delete,
-                )?;
-                deleted += usize::from(change == Change::Deleted);
-                Ok(())
-            },
-        )?;
-        Ok(deleted)
+        self.enter_batch::<true>(Operation::Delete)?.delete_many(keys)
+    }
+
+    fn take_many(
+        &self,
+        keys: &[&[u8]],
+        visit: impl FnMut(usize, Option<Vec<u8>>),
+    ) -> Result<usize, BatchError> {
+        self.enter_batch::<true>(Operation::Delete)?.take_many(keys, visit)
+    }
+
+    fn take_many_dyn(
+        &self,
+        keys: &[&[u8]],
+        visit: &mut dyn FnMut(usize, Option<Vec<u8>>),
+    ) -> Result<usize, BatchError> {
+        self.take_many(keys, visit)
+    }
+
+    fn session_dyn(&self) -> Result<Box<dyn DynSession + '_>> {
+        Ok(try_box(self.session())?)
     }
 
     fn len(&self) -> Result<usize> {
@@ -222,11 +263,29 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        self.table.scan(&mut enter_table(&self.table)?, visit)
+        self.table.scan(&mut enter_table(&self.table)?, &mut Cursor::default(), usize::MAX, visit)
     }
 
     fn for_each_dyn(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
         self.for_each(|key, value| visit(key, value))
+    }
+
+    fn scan(
+        &self,
+        cursor: ScanCursor,
+        limit: usize,
+        visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<Option<ScanCursor>> {
+        self.scan_with(&mut enter_table(&self.table)?, cursor, limit, visit)
+    }
+
+    fn scan_dyn(
+        &self,
+        cursor: ScanCursor,
+        limit: usize,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<Option<ScanCursor>> {
+        self.scan(cursor, limit, visit)
     }
 
     fn retain(&self, keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
@@ -300,6 +359,14 @@ impl<T: Table> fmt::Debug for Store<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f)
     }
+}
+
+/// Returns the identity of a new store. The first one is random, so that a number which another
+/// process has kept rarely names a store of this process.
+fn next_id() -> u64 {
+    static FIRST: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    FIRST.wrapping_add(NEXT.fetch_add(1, Relaxed))
 }
 
 /// Returns the seconds since the Unix epoch.

@@ -3,10 +3,11 @@
 
 use crate::account::counters::{Event, Operation};
 use crate::error::{Error, Result};
-use crate::fallible::try_vec;
+use crate::fallible::try_reserve;
 use crate::hash::samples_entries;
 use crate::keystore::{Change, Exchange};
 use crate::node::Node;
+use crate::scan::copy;
 use crate::store::Store;
 use crate::store::session::Entered;
 use crate::sync::reentrancy::{Closure, InternalClosure, UserClosure};
@@ -116,6 +117,17 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
     }
 
     #[inline]
+    pub(crate) fn get_into(&self, key: &[u8], buffer: &mut Vec<u8>) -> Result<bool> {
+        buffer.clear();
+        let copied = self.read::<InternalClosure, _>(key, |value| {
+            try_reserve(buffer, value.len())?;
+            buffer.extend_from_slice(value);
+            Ok(())
+        })?;
+        copied.transpose().map(|found| found.is_some())
+    }
+
+    #[inline]
     pub(crate) fn contains(&self, key: &[u8]) -> Result<bool> {
         Ok(self.read::<InternalClosure, _>(key, |_| ())?.is_some())
     }
@@ -179,19 +191,17 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
     }
 
     pub(crate) fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let hash = self.store.checked_hash(Operation::Delete, key)?;
+        self.take_hashed(hash, key)
+    }
+
+    pub(crate) fn take_hashed(&self, hash: u64, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut taken = Ok(None);
-        self.update_entry::<InternalClosure>(Operation::Delete, key, None, |old| {
+        self.update_hashed::<InternalClosure>(Operation::Delete, hash, key, None, |old| {
             taken = old.map(copy).transpose();
             // If the value cannot be copied, the key stays.
             if taken.is_ok() { Update::Delete } else { Update::Keep }
         })?;
         taken
     }
-}
-
-/// Returns a copy of `bytes`, or the error if there is no memory for it.
-fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = try_vec(bytes.len())?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }

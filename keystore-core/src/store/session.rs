@@ -4,8 +4,9 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 
 use crate::account::counters::Operation;
-use crate::error::Result;
-use crate::keystore::{Change, Exchange};
+use crate::error::{BatchError, Result};
+use crate::keystore::{Change, Exchange, update_with};
+use crate::scan::ScanCursor;
 use crate::store::Store;
 use crate::sync::reentrancy::UserClosure;
 use crate::table::Table;
@@ -19,9 +20,9 @@ const REFRESH_INTERVAL: u32 = 64;
 ///
 /// `WRITES` tells whether anything may be written: leaving then may help to free garbage.
 pub(crate) struct Entered<'s, T: Table, const WRITES: bool> {
-    pub(super) store: &'s Store<T>,
+    pub(crate) store: &'s Store<T>,
     /// State that the thread holds while it is in the table. Taken out when the guard is dropped.
-    pub(super) session: ManuallyDrop<T::Session>,
+    pub(crate) session: ManuallyDrop<T::Session>,
 }
 
 impl<'s, T: Table, const WRITES: bool> Entered<'s, T, WRITES> {
@@ -88,9 +89,9 @@ impl<T: Table, const WRITES: bool> Drop for Entered<'_, T, WRITES> {
 #[expect(private_bounds, reason = "tables are the crate's own")]
 #[must_use = "a session that is dropped at once has no effect"]
 pub struct Session<'s, T: Table> {
-    store: &'s Store<T>,
+    pub(crate) store: &'s Store<T>,
     /// `None` if there was no memory to enter the table: the next operation tries again.
-    entered: Option<Entered<'s, T, true>>,
+    pub(crate) entered: Option<Entered<'s, T, true>>,
     operations: u32,
 }
 
@@ -135,6 +136,14 @@ impl<'s, T: Table> Session<'s, T> {
         self.begin(Operation::Find)?.get(key)
     }
 
+    /// Does the same as [`Keystore::get_into`](crate::Keystore::get_into).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::get_into`](crate::Keystore::get_into).
+    pub fn get_into(&mut self, key: &[u8], buffer: &mut Vec<u8>) -> Result<bool> {
+        self.begin(Operation::Find)?.get_into(key, buffer)
+    }
+
     /// Does the same as [`Keystore::contains`](crate::Keystore::contains).
     ///
     /// # Errors
@@ -175,6 +184,18 @@ impl<'s, T: Table> Session<'s, T> {
         self.begin(Operation::Add)?.update(key, decide)
     }
 
+    /// Does the same as [`Keystore::update_with`](crate::Keystore::update_with).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::update`](crate::Keystore::update).
+    pub fn update_with<'v, R>(
+        &mut self,
+        key: &[u8],
+        decide: impl FnMut(Option<&[u8]>) -> (Update<'v>, R),
+    ) -> Result<(Change, R)> {
+        update_with(decide, |decide| self.update(key, decide))
+    }
+
     /// Does the same as [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
     ///
     /// # Errors
@@ -203,6 +224,93 @@ impl<'s, T: Table> Session<'s, T> {
     /// Returns the errors of [`Keystore::take`](crate::Keystore::take).
     pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.begin(Operation::Delete)?.take(key)
+    }
+
+    /// Does the same as [`Keystore::read_many`](crate::Keystore::read_many).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::read_many`](crate::Keystore::read_many).
+    pub fn read_many(
+        &mut self,
+        keys: &[&[u8]],
+        visit: impl FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), BatchError> {
+        self.begin_batch(Operation::Find)?.read_many(keys, visit)
+    }
+
+    /// Does the same as [`Keystore::set_many`](crate::Keystore::set_many).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::set_many`](crate::Keystore::set_many).
+    pub fn set_many(&mut self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+        self.begin_batch(Operation::Add)?.set_many(entries)
+    }
+
+    /// Does the same as [`Keystore::insert_many`](crate::Keystore::insert_many).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::insert_many`](crate::Keystore::insert_many).
+    pub fn insert_many(&mut self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+        self.begin_batch(Operation::Add)?.insert_many(entries)
+    }
+
+    /// Does the same as [`Keystore::update_many`](crate::Keystore::update_many).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::update_many`](crate::Keystore::update_many).
+    pub fn update_many<'v>(
+        &mut self,
+        keys: &[&[u8]],
+        decide: impl FnMut(usize, Option<&[u8]>) -> Update<'v>,
+    ) -> Result<usize, BatchError> {
+        self.begin_batch(Operation::Add)?.update_many(keys, decide)
+    }
+
+    /// Does the same as [`Keystore::delete_many`](crate::Keystore::delete_many).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::delete_many`](crate::Keystore::delete_many).
+    pub fn delete_many(&mut self, keys: &[&[u8]]) -> Result<usize, BatchError> {
+        self.begin_batch(Operation::Delete)?.delete_many(keys)
+    }
+
+    /// Does the same as [`Keystore::take_many`](crate::Keystore::take_many).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::take_many`](crate::Keystore::take_many).
+    pub fn take_many(
+        &mut self,
+        keys: &[&[u8]],
+        visit: impl FnMut(usize, Option<Vec<u8>>),
+    ) -> Result<usize, BatchError> {
+        self.begin_batch(Operation::Delete)?.take_many(keys, visit)
+    }
+
+    /// Does the same as [`Keystore::scan`](crate::Keystore::scan).
+    ///
+    /// # Errors
+    /// Returns the errors of [`Keystore::scan`](crate::Keystore::scan).
+    pub fn scan(
+        &mut self,
+        cursor: ScanCursor,
+        limit: usize,
+        visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<Option<ScanCursor>> {
+        let store = self.store;
+        store.scan_with(&mut self.begin(Operation::Find)?.session, cursor, limit, visit)
+    }
+
+    /// [`read`](Self::read) with a closure that is `dyn`. Returns whether the key is present.
+    pub(crate) fn read_dyn(&mut self, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        Ok(self.read(key, |value| visit(value))?.is_some())
+    }
+
+    /// Starts a batch, which is one operation.
+    fn begin_batch(
+        &mut self,
+        operation: Operation,
+    ) -> Result<&mut Entered<'s, T, true>, BatchError> {
+        self.begin(operation).map_err(|error| BatchError { index: 0, error })
     }
 }
 

@@ -42,6 +42,28 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// Returns a cursor at a position that [`position`](Self::position) returned.
+    pub(crate) fn at(position: u64) -> Self {
+        Self { position, finished: false }
+    }
+
+    /// Returns the position, or `None` at the end of the scan.
+    pub(crate) fn position(&self) -> Option<u64> {
+        (!self.finished).then_some(self.position)
+    }
+
+    /// Moves to a position further on, or to the end of the scan.
+    pub(crate) fn move_to(&mut self, position: Option<u64>) {
+        match position {
+            Some(position) => self.position = position,
+            None => self.finished = true,
+        }
+    }
+}
+
+/// The steps of a table whose buckets are chosen by the low bits of the hash.
+#[cfg(any(feature = "rwlock", feature = "epoch"))]
+impl Cursor {
     /// Returns the hash at the position. Its bucket is the next one to visit. Returns `None` at the
     /// end of the scan.
     pub(crate) fn next_hash(&self) -> Option<u64> {
@@ -65,14 +87,11 @@ impl Cursor {
     pub(crate) fn pass_bucket(&mut self, bits: u32) {
         let below = u64::BITS - bits;
         let index = self.position.checked_shr(below);
-        match index.and_then(|index| (index + 1).checked_mul(1 << below)) {
-            Some(position) => self.position = position,
-            None => self.finished = true,
-        }
+        self.move_to(index.and_then(|index| (index + 1).checked_mul(1 << below)));
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "rwlock", feature = "epoch")))]
 mod tests {
     use super::*;
 

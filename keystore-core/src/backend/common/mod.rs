@@ -1,6 +1,5 @@
 //! Code that several backends share.
 
-#[cfg(any(feature = "rwlock", feature = "epoch"))]
 pub(crate) mod cursor;
 #[cfg(any(feature = "rwlock", feature = "epoch", feature = "dashmap"))]
 pub(crate) mod hint;

@@ -14,6 +14,7 @@
 //!
 //! The linearization point of an operation is any instant at which it holds its shard's lock.
 
+mod scan_order;
 mod shard;
 
 use std::fmt;
@@ -23,9 +24,11 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
+use self::scan_order::ScanOrder;
 use self::shard::{ENTRY_BYTES, Entry, ReadLocked, Shard, WriteLocked, WriteLookup};
 use crate::account::{Account, counters::Event};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::common::cursor::Cursor;
 use crate::backend::common::hint::cold;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -284,14 +287,29 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
     fn scan(
         &self,
         (): &mut (),
+        cursor: &mut Cursor,
+        limit: usize,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        for shard in self.map.shards() {
-            for node in self.read_shard(shard, "for_each")?.nodes() {
-                if reentrancy::inside(|| visit(node.key(), node.value())).is_break() {
-                    return Ok(());
+        let order = ScanOrder::new(self.map.shards().len());
+        let mut left = limit;
+        while left > 0
+            && let Some(from) = cursor.position()
+        {
+            let index = order.shard_of(from);
+            let shard = self.read_shard(&self.map.shards()[index], "for_each")?;
+            let place = |hash: u64| order.place(index, hash);
+            let places = shard.entries().map(|(hash, _)| place(hash));
+            let last = order.last_of(from, left, places, shard.len())?;
+            for (hash, node) in shard.entries() {
+                if (from..=last).contains(&place(hash)) {
+                    left = left.saturating_sub(1);
+                    if reentrancy::inside(|| visit(node.key(), node.value())).is_break() {
+                        return Ok(());
+                    }
                 }
             }
+            cursor.move_to(last.checked_add(1));
         }
         Ok(())
     }

@@ -98,6 +98,19 @@ impl<G: Deref<Target = RawTable<Kept>>> LockedShard<G> {
         unsafe { self.0.iter().map(|bucket| NodeRef::new(bucket.as_ref().0.node)) }
     }
 
+    /// Returns the hashes and nodes of the entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, NodeRef<'_>)> {
+        // SAFETY: as in `nodes`.
+        let entries = unsafe { self.0.iter().map(|bucket| bucket.as_ref().0) };
+        // SAFETY: as in `nodes`.
+        entries.map(|entry| (entry.hash, unsafe { NodeRef::new(entry.node) }))
+    }
+
+    /// Returns the number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns the size of the table in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.allocation_info().1.size()

@@ -45,6 +45,7 @@
 //! - The protocol of pending words is this project's own.
 
 mod array;
+mod borrow;
 mod bucket;
 mod failpoint;
 mod insert;
@@ -61,6 +62,7 @@ use std::ops::ControlFlow;
 use std::ptr::{self, null_mut};
 
 use self::array::BucketArray;
+pub use self::borrow::ValueGuard;
 use self::bucket::{Bucket, TOMBSTONE};
 use self::failpoint::Failpoint;
 use self::insert::{Insertion, insert};
@@ -70,6 +72,7 @@ pub(crate) use self::reclaim::leave_participant;
 use self::reclaim::{Guard, owner, pin};
 use crate::account::{Account, counters::Event};
 use crate::allocator::{Global, NodeAllocator};
+use crate::backend::common::cursor::Cursor;
 use crate::backend::common::hint::{cold, prefetch};
 use crate::backend::common::load_factor::{self, samples_load};
 use crate::backend::common::tagged_ptr::TaggedPtr;
@@ -78,6 +81,7 @@ use crate::error::{Error, Result};
 use crate::hash::{DefaultHasher, tag};
 use crate::huge_pages::Pages;
 use crate::keystore::Change;
+use crate::node::Node;
 use crate::open::BackendKind;
 use crate::store::Store;
 use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -223,6 +227,16 @@ where
         None
     }
 
+    /// Returns the value of a key with this hash.
+    #[inline]
+    fn find_value<'g>(&'g self, hash: u64, key: &[u8], guard: &'g Guard) -> Option<&'g [u8]> {
+        let (_, bucket) = self.bucket_to_read(hash, guard);
+        let node = Self::find(bucket, tag(hash), key, guard).and_then(|(_, word)| word.node());
+        // SAFETY: the node was live when its word was read, and the thread has been pinned since.
+        // It stays pinned for 'g.
+        node.map(|node| unsafe { node.value() })
+    }
+
     /// Returns the array and the bucket to read `hash` in.
     ///
     /// During this call, there is an instant at which the bucket's unit has not migrated. At that
@@ -349,10 +363,7 @@ where
         key: &[u8],
         visit: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let (_, bucket) = self.bucket_to_read(hash, session);
-        let node = Self::find(bucket, tag(hash), key, session).and_then(|(_, word)| word.node());
-        // SAFETY: the node was live when its word was read, and the thread has been pinned since.
-        Ok(node.map(|node| visit(unsafe { node.value() })))
+        Ok(self.find_value(hash, key, session).map(visit))
     }
 
     #[inline]
@@ -456,10 +467,13 @@ where
     fn scan(
         &self,
         session: &mut Guard,
+        cursor: &mut Cursor,
+        limit: usize,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
         // SAFETY: `scan_nodes` keeps a node alive while it passes the node to this closure.
-        self.scan_nodes(session, |node, _, _| Ok(unsafe { visit(node.key(), node.value()) }))
+        let visit = |node: Node, _, _: &Guard| Ok(unsafe { visit(node.key(), node.value()) });
+        self.scan_nodes(session, cursor, limit, visit)
     }
 
     fn retain(
@@ -468,7 +482,8 @@ where
         mut keep: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<usize> {
         let mut removed = 0;
-        self.scan_nodes(session, |node, hash, guard| {
+        let mut cursor = Cursor::default();
+        self.scan_nodes(session, &mut cursor, usize::MAX, |node, hash, guard| {
             // SAFETY: `scan_nodes` keeps a node alive while it passes the node to this closure.
             let key = unsafe { node.key() };
             let decide = |value: Option<&[u8]>| match value {

@@ -38,22 +38,29 @@ where
         Ok(array.bits())
     }
 
-    /// Visits every bucket's live entries that are still ahead of the cursor.
+    /// Visits every bucket's live entries that are still ahead of the cursor, and moves the cursor
+    /// past them, until `limit` entries or more were visited.
     pub(super) fn scan_nodes(
         &self,
         guard: &mut Guard,
+        cursor: &mut Cursor,
+        limit: usize,
         mut visit: impl FnMut(Node, u64, &Guard) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let mut cursor = Cursor::default();
-        let mut words = Vec::new();
-        while let Some(hash) = cursor.next_hash() {
+        let (mut left, mut words) = (limit, Vec::new());
+        while left > 0
+            && let Some(hash) = cursor.next_hash()
+        {
             let bits = self.snapshot(hash, &mut words, guard)?;
             for node in words.iter().filter_map(|word| word.node()) {
                 // SAFETY: the node was live when its word was read, and the thread has been pinned
                 // since.
                 let hash = self.account().hash(unsafe { node.key() });
-                if cursor.is_ahead(hash) && visit(node, hash, guard)?.is_break() {
-                    return Ok(());
+                if cursor.is_ahead(hash) {
+                    left = left.saturating_sub(1);
+                    if visit(node, hash, guard)?.is_break() {
+                        return Ok(());
+                    }
                 }
             }
             cursor.pass_bucket(bits);

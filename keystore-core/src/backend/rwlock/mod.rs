@@ -327,8 +327,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         }
     }
 
-    /// Visits every bucket once, after `lock` has locked it. The second argument of `visit` is a
-    /// function that returns whether an entry of the bucket is still ahead of the cursor.
+    /// Visits every bucket once. See [`scan_bucket`](Self::scan_bucket).
     fn scan_buckets<'a, G>(
         &'a self,
         operation: &'static str,
@@ -339,23 +338,39 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         ) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut cursor = Cursor::default();
-        while let Some(hash) = cursor.next_hash() {
-            let Some((mut bucket, _, level)) = self.locked(hash, &lock) else {
-                return Err(self.refused(operation));
-            };
-            let whole = cursor.whole_bucket_ahead(level);
-            let is_ahead = |node: NodeRef<'_>| {
-                // The hasher is the user's code, which runs under a lock. If it calls a store, that
-                // call must not wait.
-                let hash_of = || self.account.hash(node.key());
-                whole || cursor.is_ahead(reentrancy::inside(hash_of))
-            };
-            if visit(&mut bucket, &is_ahead).is_break() {
-                break;
-            }
+        while self.scan_bucket(&mut cursor, operation, &lock, &mut visit)?.is_continue() {}
+        Ok(())
+    }
+
+    /// Visits the next bucket, after `lock` has locked it, and moves the cursor past it. The second
+    /// argument of `visit` is a function that returns whether an entry of the bucket is still ahead
+    /// of the cursor. Returns `Break` at the end of the table, or if `visit` does.
+    fn scan_bucket<'a, G>(
+        &'a self,
+        cursor: &mut Cursor,
+        operation: &'static str,
+        lock: impl Fn(&'a Bucket<L>) -> Option<LockedBucket<'a, L, G>>,
+        mut visit: impl FnMut(
+            &mut LockedBucket<'a, L, G>,
+            &dyn Fn(NodeRef<'_>) -> bool,
+        ) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let Some(hash) = cursor.next_hash() else { return Ok(ControlFlow::Break(())) };
+        let Some((mut bucket, _, level)) = self.locked(hash, lock) else {
+            return Err(self.refused(operation));
+        };
+        let whole = cursor.whole_bucket_ahead(level);
+        let is_ahead = |node: NodeRef<'_>| {
+            // The hasher is the user's code, which runs under a lock. If it calls a store, that
+            // call must not wait.
+            let hash_of = || self.account.hash(node.key());
+            whole || cursor.is_ahead(reentrancy::inside(hash_of))
+        };
+        let flow = visit(&mut bucket, &is_ahead);
+        if flow.is_continue() {
             cursor.pass_bucket(level);
         }
-        Ok(())
+        Ok(flow)
     }
 }
 
@@ -458,18 +473,29 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
     fn scan(
         &self,
         (): &mut (),
+        cursor: &mut Cursor,
+        limit: usize,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.scan_buckets(
-            "for_each",
-            |bucket| bucket.read(self.lock_timeout),
-            |bucket, is_ahead| {
-                for node in bucket.nodes().filter(|&node| is_ahead(node)) {
-                    reentrancy::inside(|| visit(node.key(), node.value()))?;
-                }
-                ControlFlow::Continue(())
-            },
-        )
+        let mut left = limit;
+        while left > 0 {
+            let flow = self.scan_bucket(
+                cursor,
+                "for_each",
+                |bucket| bucket.read(self.lock_timeout),
+                |bucket, is_ahead| {
+                    for node in bucket.nodes().filter(|&node| is_ahead(node)) {
+                        left = left.saturating_sub(1);
+                        reentrancy::inside(|| visit(node.key(), node.value()))?;
+                    }
+                    ControlFlow::Continue(())
+                },
+            )?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn retain(&self, (): &mut (), mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
