@@ -135,9 +135,9 @@ pub trait Keystore {
     /// allocated; see also [-30](#the-error--30).
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// Puts the value of `key` into `buffer`, in place of what was there. Returns whether the key is
-    /// present. If it is not, the buffer is empty. If the buffer's memory is large enough, nothing
-    /// is allocated.
+    /// Puts the value of `key` into `buffer`, in place of what was there. Returns whether the key
+    /// is present. If it is not, the buffer is empty. If the buffer's memory is large enough,
+    /// nothing is allocated.
     ///
     /// # Errors
     /// Returns the errors of [`get`](Self::get). The buffer is empty then.

@@ -92,8 +92,8 @@ impl Node {
         Ok(Self(block))
     }
 
-    /// Allocates a node with a copy of `key` and a value of `value_len` zeros. The caller has checked
-    /// both lengths.
+    /// Allocates a node with a copy of `key` and a value of `value_len` zeros. The caller has
+    /// checked both lengths.
     pub(crate) fn create_zeroed(
         allocator: &impl NodeAllocator,
         key: &[u8],
@@ -117,8 +117,8 @@ impl Node {
     /// Frees the node.
     ///
     /// # Safety
-    /// The node came from [`Node::create`] or [`Node::create_zeroed`] with this allocator, is alive, and nobody uses it from
-    /// here on.
+    /// The node came from [`Node::create`] or [`Node::create_zeroed`] with this allocator, is
+    /// alive, and nobody uses it from here on.
     #[inline]
     pub(crate) unsafe fn destroy(self, allocator: &impl NodeAllocator) {
         // SAFETY: the caller promises that the node is alive, so its header tells the layout that

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use keystore::{
     AnyPool, BackendKind, BatchError, BoxedKeystore, Change, Config, Exchange, Keystore, Result,
-    Stats, Update, code, open,
+    ScanCursor, Stats, Update, code, open,
 };
 
 use self::check::{Check, checks};
@@ -231,6 +231,42 @@ impl Keystore for Within<'_> {
     }
     fn delete_many(&self, keys: &[&[u8]]) -> Result<usize, BatchError> {
         with(true, || self.0.delete_many(keys))
+    }
+    fn get_into(&self, key: &[u8], buffer: &mut Vec<u8>) -> Result<bool> {
+        with(true, || self.0.get_into(key, buffer))
+    }
+    fn insert_many(&self, entries: &[(&[u8], &[u8])]) -> Result<usize, BatchError> {
+        with(true, || self.0.insert_many(entries))
+    }
+    fn update_many_dyn<'v>(
+        &self,
+        keys: &[&[u8]],
+        decide: &mut dyn FnMut(usize, Option<&[u8]>) -> Update<'v>,
+    ) -> Result<usize, BatchError> {
+        with(true, || self.0.update_many_dyn(keys, &mut |at, old| with(false, || decide(at, old))))
+    }
+    fn take_many_dyn(
+        &self,
+        keys: &[&[u8]],
+        visit: &mut dyn FnMut(usize, Option<Vec<u8>>),
+    ) -> Result<usize, BatchError> {
+        with(true, || self.0.take_many_dyn(keys, &mut |at, value| with(false, || visit(at, value))))
+    }
+    fn scan_dyn(
+        &self,
+        cursor: ScanCursor,
+        limit: usize,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<Option<ScanCursor>> {
+        with(true, || {
+            self.0.scan_dyn(cursor, limit, &mut |key, value| with(false, || visit(key, value)))
+        })
+    }
+    fn update_all_dyn<'v>(
+        &self,
+        decide: &mut dyn FnMut(&[u8], &[u8]) -> Update<'v>,
+    ) -> Result<usize> {
+        with(true, || self.0.update_all_dyn(&mut |key, value| with(false, || decide(key, value))))
     }
     fn len(&self) -> Result<usize> {
         with(true, || self.0.len())

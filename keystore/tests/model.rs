@@ -10,12 +10,14 @@ mod check;
 mod combination;
 #[path = "support/hashing.rs"]
 mod hashing;
+#[path = "support/in_session.rs"]
+mod in_session;
 #[path = "support/steps.rs"]
 mod steps;
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
-use keystore::{Config, Keystore};
+use keystore::{Config, Error, Keystore};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
@@ -23,11 +25,13 @@ use proptest::test_runner::{Config as Runs, TestRunner};
 use self::check::{Check, checks};
 use self::combination::Combination;
 use self::hashing::open_hashing;
+use self::in_session::InSession;
 use self::steps::{Model, Step, Value};
 
 const CHECKS: &[Check] = checks![
     all:
         any_sequence_does_what_a_map_does,
+        any_sequence_in_a_session_does_what_a_map_does,
         any_sequence_does_what_a_map_does_where_hashes_collide,
         many_keys_of_one_hash_are_all_kept_apart
 ];
@@ -57,6 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (number(), value()).prop_map(|(n, value)| Step::Insert(n, value)),
         3 => (number(), maybe()).prop_map(|(n, value)| Step::Update(n, value)),
         1 => number().prop_map(Step::UpdateKeep),
+        2 => (number(), 0..500_usize).prop_map(|(n, length)| Step::UpdateFilled(n, length)),
+        1 => number().prop_map(Step::GetInto),
         3 => (number(), maybe()).prop_map(|(n, new)| Step::Exchange(n, new)),
         1 => (number(), maybe(), maybe()).prop_map(|(n, old, new)| Step::ExchangeFrom(n, old, new)),
         4 => number().prop_map(Step::Delete),
@@ -64,7 +70,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => vec(number(), 0..80).prop_map(Step::ReadMany),
         2 => vec((number(), value()), 0..80).prop_map(Step::SetMany),
         1 => vec(number(), 0..80).prop_map(Step::DeleteMany),
+        1 => vec((number(), value()), 0..80).prop_map(Step::InsertMany),
+        1 => vec(number(), 0..80).prop_map(Step::UpdateMany),
+        1 => vec(number(), 0..40).prop_map(Step::TakeMany),
         1 => (1..6_usize).prop_map(Step::Retain),
+        1 => (1..6_usize).prop_map(Step::UpdateAll),
+        1 => (1..300_usize).prop_map(Step::Scan),
         1 => Just(Step::Clear),
         1 => (0..3_000_usize).prop_map(Step::Reserve),
         1 => Just(Step::Shrink),
@@ -74,14 +85,23 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Runs random sequences on stores from `open`.
 fn run(cases: u32, open: impl Fn(usize) -> Box<dyn Keystore>) {
+    run_through(cases, open, |store, steps, model| {
+        steps.iter().try_for_each(|step| model.take(store, step))
+    });
+}
+
+/// Runs random sequences on stores from `open`. `run` runs one sequence.
+fn run_through(
+    cases: u32,
+    open: impl Fn(usize) -> Box<dyn Keystore>,
+    run: impl Fn(&dyn Keystore, &[Step], &mut Model) -> Result<(), Error>,
+) {
     let runs = Runs { cases, failure_persistence: None, ..Runs::default() };
     let sequence = (0..7_u32, vec(step(), 1..120));
     let outcome = TestRunner::new(runs).run(&sequence, |(bits, steps)| {
         let store = open(1 << bits);
         let mut model = Model::default();
-        for step in &steps {
-            model.take(&*store, step)?;
-        }
+        run(&*store, &steps, &mut model)?;
         model.check(&*store);
         Ok(())
     });
@@ -92,6 +112,16 @@ fn run(cases: u32, open: impl Fn(usize) -> Box<dyn Keystore>) {
 
 fn any_sequence_does_what_a_map_does(combination: &Combination) {
     run(300, |initial_buckets| combination.open(&Config { initial_buckets, ..Config::default() }));
+}
+
+fn any_sequence_in_a_session_does_what_a_map_does(combination: &Combination) {
+    let open = |initial_buckets| combination.open(&Config { initial_buckets, ..Config::default() });
+    run_through(100, open, |store, steps, model| {
+        // Two sessions take turns, so that one is idle while the other works.
+        let sessions = [InSession::new(store), InSession::new(store)];
+        let mut turns = sessions.iter().cycle();
+        steps.iter().try_for_each(|step| model.take(turns.next().expect("a cycle"), step))
+    });
 }
 
 /// A hasher whose hashes keep only the bits of a mask.

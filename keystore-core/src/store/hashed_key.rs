@@ -53,7 +53,8 @@ impl<T: Table> Store<T> {
     /// Does the same as [`Keystore::read`](crate::Keystore::read).
     ///
     /// # Errors
-    /// Returns -20 if the key was hashed by another store, and the errors of [`Keystore::read`](crate::Keystore::read).
+    /// Returns -20 if the key was hashed by another store, and the errors of
+    /// [`Keystore::read`](crate::Keystore::read).
     #[inline]
     pub fn read_hashed<R>(
         &self,
@@ -67,7 +68,8 @@ impl<T: Table> Store<T> {
     /// Does the same as [`Keystore::get`](crate::Keystore::get).
     ///
     /// # Errors
-    /// Returns -20 if the key was hashed by another store, and the errors of [`Keystore::get`](crate::Keystore::get).
+    /// Returns -20 if the key was hashed by another store, and the errors of
+    /// [`Keystore::get`](crate::Keystore::get).
     pub fn get_hashed(&self, key: &HashedKey<'_>) -> Result<Option<Vec<u8>>> {
         let hash = self.hash_of(Operation::Find, key)?;
         let entered = self.enter::<false>(Operation::Find)?;
@@ -77,7 +79,8 @@ impl<T: Table> Store<T> {
     /// Does the same as [`Keystore::set`](crate::Keystore::set).
     ///
     /// # Errors
-    /// Returns -20 if the key was hashed by another store, and the errors of [`Keystore::set`](crate::Keystore::set).
+    /// Returns -20 if the key was hashed by another store, and the errors of
+    /// [`Keystore::set`](crate::Keystore::set).
     #[inline]
     pub fn set_hashed(&self, key: &HashedKey<'_>, value: &[u8]) -> Result<Change> {
         let hash = self.hash_of(Operation::Add, key)?;
@@ -89,7 +92,8 @@ impl<T: Table> Store<T> {
     /// Does the same as [`Keystore::update`](crate::Keystore::update).
     ///
     /// # Errors
-    /// Returns -20 if the key was hashed by another store, and the errors of [`Keystore::update`](crate::Keystore::update).
+    /// Returns -20 if the key was hashed by another store, and the errors of
+    /// [`Keystore::update`](crate::Keystore::update).
     #[inline]
     pub fn update_hashed<'v>(
         &self,
@@ -104,7 +108,8 @@ impl<T: Table> Store<T> {
     /// Does the same as [`Keystore::delete`](crate::Keystore::delete).
     ///
     /// # Errors
-    /// Returns -20 if the key was hashed by another store, and the errors of [`Keystore::delete`](crate::Keystore::delete).
+    /// Returns -20 if the key was hashed by another store, and the errors of
+    /// [`Keystore::delete`](crate::Keystore::delete).
     #[inline]
     pub fn delete_hashed(&self, key: &HashedKey<'_>) -> Result<bool> {
         let hash = self.hash_of(Operation::Delete, key)?;

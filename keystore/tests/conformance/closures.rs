@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use keystore::{Change, Keystore, Update};
+use keystore::{Change, Keystore, ScanCursor, Update};
 
 use crate::allocators::Audit;
 use crate::check::{Check, checks};
@@ -33,7 +33,7 @@ type Panicking = (&'static str, fn(&dyn Keystore, count: usize));
 
 /// All operations with a closure, except for `retain`, which changes entries before its closure
 /// panics.
-const VERBS: [Panicking; 7] = [
+const VERBS: [Panicking; 12] = [
     ("read", |store, _| drop(store.read_dyn(&key(3), &mut |_| panic_quietly()))),
     ("update of a present key", |store, _| {
         drop(store.update_dyn(&key(3), &mut |_| panic_quietly()))
@@ -55,6 +55,41 @@ const VERBS: [Panicking; 7] = [
             if value.is_none() {
                 panic_quietly();
             }
+        }));
+    }),
+    ("update of a present key to a filled value", |store, _| {
+        let fill = |_: Option<&[u8]>, _: &mut [u8]| panic_quietly();
+        drop(store.update_dyn(&key(3), &mut |_| Update::fill(5, &fill)))
+    }),
+    ("update of an absent key to a filled value", |store, _| {
+        let fill = |_: Option<&[u8]>, _: &mut [u8]| panic_quietly();
+        drop(store.update_dyn(b"absent", &mut |_| Update::fill(5_000, &fill)))
+    }),
+    ("update_many", |store, count| {
+        let keys: Vec<_> = (0..60).map(key).collect();
+        let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
+        drop(store.update_many_dyn(&keys, &mut |at, _| {
+            if at == count {
+                panic_quietly();
+            }
+            Update::Keep
+        }));
+    }),
+    ("scan", |store, mut count| {
+        drop(store.scan_dyn(ScanCursor::START, 60, &mut |_, _| {
+            if count == 0 {
+                panic_quietly();
+            }
+            count -= 1;
+        }));
+    }),
+    ("update_all that keeps all", |store, mut count| {
+        drop(store.update_all_dyn(&mut |_, _| {
+            if count == 0 {
+                panic_quietly();
+            }
+            count -= 1;
+            Update::Keep
         }));
     }),
     ("for_each", |store, mut count| {

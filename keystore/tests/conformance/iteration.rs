@@ -50,16 +50,16 @@ fn a_walk_ends_where_the_closure_breaks_off(combination: &Combination) {
 }
 
 /// Number of keys that are never removed while [`churn`] runs.
-const STABLE: usize = 3_000;
+pub(crate) const STABLE: usize = 3_000;
 
-fn stable_key(n: usize) -> Vec<u8> {
+pub(crate) fn stable_key(n: usize) -> Vec<u8> {
     format!("stable {n}").into_bytes()
 }
 
 /// Runs `check` while two threads write. One overwrites the stable entries with values of other
 /// lengths. The other adds volatile keys and removes them again, so that the table grows and
 /// shrinks. No volatile key is added a second time, so a scan must not show any of them twice.
-fn churn(store: &BoxedKeystore, check: impl FnOnce()) {
+pub(crate) fn churn(store: &BoxedKeystore, check: impl FnOnce()) {
     for n in 0..STABLE {
         store.set(&stable_key(n), &sealed(&stable_key(n), &mut rand::rng())).unwrap();
     }

@@ -34,6 +34,7 @@ mod operations;
 mod printing;
 mod reentry;
 mod refusals;
+mod scans;
 mod statics;
 mod threads;
 mod waiting;
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
         ("batches", batches::CHECKS),
         ("growth", growth::CHECKS),
         ("iteration", iteration::CHECKS),
+        ("scans", scans::CHECKS),
         ("closures", closures::CHECKS),
         ("hashers", hashers::CHECKS),
         ("reentry", reentry::CHECKS),

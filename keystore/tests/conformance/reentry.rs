@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Barrier;
 
-use keystore::{BackendKind, Change, Config, Error, Keystore, Update};
+use keystore::{BackendKind, Change, Config, Error, Keystore, ScanCursor, Update};
 
 use crate::calls::{ON_KEY, ON_STORE};
 use crate::check::{Check, checks};
@@ -30,7 +30,7 @@ pub(crate) const CHECKS: &[Check] = checks![
 /// An operation whose closure makes a call.
 type Outer = (&'static str, fn(&dyn Keystore, &mut dyn FnMut()) -> Result<(), Error>);
 
-const OUTER: [Outer; 10] = [
+const OUTER: [Outer; 12] = [
     ("read", |store, call| store.read_dyn(&key(1), &mut |_| call()).map(drop)),
     ("update to keep", |store, call| update(store, &key(1), call, Update::Keep)),
     ("update to a value that fits", |store, call| {
@@ -45,6 +45,14 @@ const OUTER: [Outer; 10] = [
     }),
     ("read_many", |store, call| {
         Ok(store.read_many_dyn(&[&key(0), &key(1), b"absent", &key(1)], &mut |_, _| call())?)
+    }),
+    ("scan", |store, call| store.scan_dyn(ScanCursor::START, 50, &mut |_, _| call()).map(drop)),
+    ("update_many", |store, call| {
+        let mut decide = |_: usize, _: Option<&[u8]>| {
+            call();
+            Update::Keep
+        };
+        Ok(store.update_many_dyn(&[&key(0), b"absent", &key(1)], &mut decide).map(drop)?)
     }),
     ("for_each", |store, call| {
         store.for_each_dyn(&mut |_, _| {

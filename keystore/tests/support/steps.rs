@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use keystore::{Change, Error, Exchange, Keystore, Update};
+use keystore::{Change, Error, Exchange, Keystore, ScanCursor, Update};
 
 /// A value, described by a byte and a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub(crate) enum Step {
     /// An update to this value, or a deletion for `None`.
     Update(usize, Option<Value>),
     UpdateKeep(usize),
+    /// An update to a value of this length, which a function writes: the old value, repeated.
+    UpdateFilled(usize, usize),
+    GetInto(usize),
     /// A `compare_exchange` that expects the present value, with this new value. `None` stands for
     /// no value.
     Exchange(usize, Option<Value>),
@@ -33,15 +36,29 @@ pub(crate) enum Step {
     Take(usize),
     ReadMany(Vec<usize>),
     SetMany(Vec<(usize, Value)>),
+    InsertMany(Vec<(usize, Value)>),
+    /// An `update_many` that appends a byte, or deletes the keys with an odd length of value.
+    UpdateMany(Vec<usize>),
     DeleteMany(Vec<usize>),
+    TakeMany(Vec<usize>),
     /// A `retain` that removes the entries whose lengths of key and value add up to a multiple of
     /// this.
     Retain(usize),
+    /// An `update_all` that removes the same entries and sets the others to one byte more.
+    UpdateAll(usize),
+    /// A scan of the whole content, with this limit for each call.
+    Scan(usize),
     Clear,
     Reserve(usize),
     Shrink,
     /// A comparison of the whole content.
     Check,
+}
+
+/// Writes the old value to `new`, repeated. Without an old value all bytes are `?`.
+fn repeat(old: Option<&[u8]>, new: &mut [u8]) {
+    let old = old.filter(|old| !old.is_empty()).unwrap_or(b"?");
+    new.iter_mut().zip(old.iter().cycle()).for_each(|(new, old)| *new = *old);
 }
 
 /// Returns the key of number `n`, of one byte to some hundreds.
@@ -100,6 +117,29 @@ impl Model {
                 let present = entries.contains_key(&key(*n));
                 assert_eq!(change, if present { Change::Kept } else { Change::Absent });
             }
+            Step::UpdateFilled(n, length) => {
+                let old = entries.get(&key(*n)).cloned();
+                let mut expected = vec![0; *length];
+                repeat(old.as_deref(), &mut expected);
+                let (length, expected_old) = (*length, old.clone());
+                let fill = move |shown: Option<&[u8]>, new: &mut [u8]| {
+                    assert_eq!(shown, expected_old.as_deref());
+                    assert!(new.iter().all(|&byte| byte == 0));
+                    repeat(shown, new);
+                };
+                let change = store.update_dyn(&key(*n), &mut |_| Update::fill(length, &fill))?;
+                assert_eq!(change, if old.is_some() { Change::Replaced } else { Change::Created });
+                entries.insert(key(*n), expected);
+            }
+            Step::GetInto(n) => {
+                let mut buffer = b"left from before".to_vec();
+                let found = store.get_into(&key(*n), &mut buffer)?;
+                let expected = entries.get(&key(*n));
+                assert_eq!(
+                    (found, Some(&buffer)),
+                    (expected.is_some(), expected.or(Some(&vec![])))
+                );
+            }
             Step::Exchange(n, new) => {
                 let expected = entries.get(&key(*n)).cloned();
                 self.exchange(store, *n, expected, *new)?;
@@ -132,6 +172,52 @@ impl Model {
                 entries.extend(owned.into_iter().take(done));
                 assert_eq!(result?, entries.len() - before);
             }
+            Step::InsertMany(batch) => {
+                let owned: Vec<_> =
+                    batch.iter().map(|&(n, value)| (key(n), value.bytes())).collect();
+                let pairs: Vec<_> =
+                    owned.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+                let result = store.insert_many(&pairs);
+                let done = result.as_ref().map_or_else(|error| error.index, |_| batch.len());
+                let before = entries.len();
+                for (key, value) in owned.into_iter().take(done) {
+                    entries.entry(key).or_insert(value);
+                }
+                assert_eq!(result?, entries.len() - before);
+            }
+            Step::UpdateMany(numbers) => {
+                let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
+                let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
+                let new = |old: &[u8]| (old.len() % 2 == 0).then(|| [old, b"+"].concat());
+                let result = store.update_many_dyn(&keys, &mut |at, old| {
+                    assert!(at < keys.len());
+                    match old {
+                        None => Update::Keep,
+                        Some(old) => new(old).map_or(Update::Delete, Update::set),
+                    }
+                });
+                let done = result.as_ref().map_or_else(|error| error.index, |_| keys.len());
+                let mut changed = 0;
+                for &key in &keys[..done] {
+                    if let Some(old) = entries.remove(key) {
+                        changed += 1;
+                        entries.extend(new(&old).map(|new| (key.to_vec(), new)));
+                    }
+                }
+                assert_eq!(result?, changed);
+            }
+            Step::TakeMany(numbers) => {
+                let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
+                let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
+                let (mut visits, mut taken) = (0, 0);
+                let result = store.take_many_dyn(&keys, &mut |at, value| {
+                    assert_eq!((at, &value), (visits, &entries.remove(keys[at])));
+                    visits += 1;
+                    taken += usize::from(value.is_some());
+                });
+                assert_eq!(visits, result.as_ref().map_or_else(|e| e.index, |_| keys.len()));
+                assert_eq!(result?, taken);
+            }
             Step::DeleteMany(numbers) => {
                 let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
                 let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
@@ -155,6 +241,49 @@ impl Model {
                 let before = entries.len();
                 entries.retain(|key, value| keep(key, value));
                 assert_eq!(removed, before - entries.len());
+            }
+            Step::UpdateAll(divisor) => {
+                let goes =
+                    |key: &[u8], value: &[u8]| (key.len() + value.len()).is_multiple_of(*divisor);
+                let mut done = HashMap::new();
+                let result = store.update_all_dyn(&mut |key, value| {
+                    assert_eq!(entries.get(key).map(Vec::as_slice), Some(value));
+                    let new = (!goes(key, value)).then(|| [value, b"+"].concat());
+                    assert!(
+                        done.insert(key.to_vec(), new.clone()).is_none(),
+                        "{key:?} comes twice"
+                    );
+                    new.map_or(Update::Delete, Update::set)
+                });
+                // The entry whose change failed keeps its value.
+                let changed = result.as_ref().map_or(done.len().saturating_sub(1), |&count| count);
+                let mut count = 0;
+                for (key, new) in done {
+                    let old = entries.get(&key).cloned();
+                    let now = store.get(&key).unwrap_or_else(|_| new.clone());
+                    if now == old {
+                        continue;
+                    }
+                    assert_eq!(now, new);
+                    count += 1;
+                    match new {
+                        Some(new) => entries.insert(key, new),
+                        None => entries.remove(&key),
+                    };
+                }
+                assert!(count == changed || result.is_err() && count == changed + 1, "{count}");
+                result?;
+            }
+            Step::Scan(limit) => {
+                let mut found = HashMap::new();
+                let mut next = Some(ScanCursor::START);
+                while let Some(cursor) = next {
+                    next = store.scan_dyn(cursor, *limit, &mut |key, value| {
+                        let again = found.insert(key.to_vec(), value.to_vec());
+                        assert!(again.is_none(), "{key:?} is shown twice");
+                    })?;
+                }
+                assert_eq!(&found, entries, "what a scan shows, and what it should");
             }
             Step::Clear => {
                 let result = store.clear();
