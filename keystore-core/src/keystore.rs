@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::{BatchError, Error, Result};
 use crate::fallible::{try_box, try_reserve};
 use crate::scan::{Entries, ScanCursor, ScannedKeys};
-use crate::stats::Stats;
+use crate::stats::{Counters, Stats};
 use crate::store::dyn_session::{DynSession, NoSession};
 use crate::update::Update;
 
@@ -555,6 +555,22 @@ pub trait Keystore {
     /// Returns the errors of [`for_each`](Self::for_each).
     fn stats(&self) -> Result<Stats>;
 
+    /// Returns the numbers that are cheap to read. O(threads): it visits no bucket and no entry, so a
+    /// monitor may call it every second. Numbers are exact while nobody writes.
+    ///
+    /// A store of another crate that does not count has only the numbers of entries and of the
+    /// table's bytes.
+    ///
+    /// # Errors
+    /// Returns the errors of [`len`](Self::len) and [`table_bytes`](Self::table_bytes).
+    fn counters(&self) -> Result<Counters> {
+        Ok(Counters {
+            entries: self.len()? as u64,
+            table_bytes: self.table_bytes()?,
+            ..Counters::default()
+        })
+    }
+
     /// Returns the bytes of the table's arrays, without the overflow buckets and the nodes that
     /// [`stats`](Self::stats) counts too. It changes when the table grows or shrinks, and takes no
     /// scan of the table, so a gauge can ask for it every second. dashmap leaves out a shard whose
@@ -729,6 +745,9 @@ macro_rules! forward_keystore {
             }
             fn stats(&self) -> Result<Stats> {
                 (**self).stats()
+            }
+            fn counters(&self) -> Result<Counters> {
+                (**self).counters()
             }
             fn table_bytes(&self) -> Result<u64> {
                 (**self).table_bytes()

@@ -151,8 +151,8 @@ pub use node::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use open::{BackendKind, BoxedKeystore, open, open_local};
 pub use scan::{Entries, OwnedEntry, ScanCursor};
 pub use stats::{
-    CollisionStats, EntryStats, MemoryStats, Metadata, NodeOperationStats, OperationStats,
-    PoolStats, Stats,
+    CollisionStats, Counters, EntryStats, MemoryStats, Metadata, NodeOperationStats,
+    OperationStats, PoolStats, Stats,
 };
 pub use store::Store;
 pub use store::dyn_session::DynSession;

@@ -62,6 +62,12 @@ impl Node {
         Ok(())
     }
 
+    /// Returns the size of a new node in bytes, for lengths that passed the checks above.
+    #[inline]
+    pub(crate) const fn size_for(key_len: usize, value_len: usize) -> usize {
+        HEADER + key_len + value_len
+    }
+
     /// Returns the layout of a node for lengths that passed the checks above.
     #[inline]
     pub(crate) fn layout(key_len: usize, value_len: usize) -> Result<Layout> {

@@ -36,6 +36,37 @@ pub struct Stats {
     pub errors: ErrorCounts,
 }
 
+/// The numbers of a store that are cheap to read, from
+/// [`Keystore::counters`](crate::Keystore::counters).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
+pub struct Counters {
+    /// Number of entries in the store.
+    pub entries: u64,
+    /// Number of reads whose key was present. Like the three numbers below and `node_bytes`, it is
+    /// zero if [`Config::counters`](crate::Config::counters) is off.
+    pub hits: u64,
+    /// Number of reads whose key was absent.
+    pub misses: u64,
+    /// Number of calls that write and have not failed: `set`, `insert`, `update`,
+    /// `compare_exchange`, and each entry of their batches.
+    pub sets: u64,
+    /// Number of entries that were removed.
+    pub deletes: u64,
+    /// Bytes of live nodes: headers, keys, values and spare bytes.
+    pub node_bytes: u64,
+    /// Bytes of the system's memory that the pool holds, in use or not. A pool that several stores
+    /// share counts for all of them.
+    pub pool_held_bytes: u64,
+    /// Bytes of nodes and tables that were removed and wait until no reader can see them.
+    pub garbage_bytes: u64,
+    /// Bytes of the table, without overflow buckets.
+    pub table_bytes: u64,
+    /// Whether the table is being resized.
+    pub is_resizing: bool,
+}
+
 /// Times of a store's life, in seconds since the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]

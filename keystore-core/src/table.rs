@@ -70,7 +70,8 @@ pub(crate) trait Table {
     /// `likely` is the value that it will most likely set: a backend may prepare a node of it
     /// while it waits for the bucket.
     ///
-    /// `on_effect` is called once, with the result, as soon as the write has taken effect. Only
+    /// `on_effect` is called once, as soon as the write has taken effect. It gets the result, and
+    /// the number of bytes by which the nodes have become larger. Only
     /// then does the writer do its share of a resize, which calls the user's hasher. So a write is
     /// counted even if the hasher panics.
     fn update_entry<'v, C: Closure>(
@@ -80,7 +81,7 @@ pub(crate) trait Table {
         key: &[u8],
         likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
-        on_effect: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change, i64),
     ) -> Result<Change>;
 
     /// Shows the entries ahead of the cursor to `visit`, and moves the cursor past them, until it
@@ -119,6 +120,16 @@ pub(crate) trait Table {
 
     /// Returns the bytes of the table's arrays, without overflow buckets. Visits no bucket.
     fn array_bytes(&self) -> Result<usize>;
+
+    /// Returns the bytes of nodes and tables that were removed and are not freed yet. O(threads).
+    fn garbage_bytes(&self) -> usize {
+        0
+    }
+
+    /// Returns whether the table is being resized.
+    fn is_resizing(&self) -> bool {
+        false
+    }
 
     /// Returns the bytes of the table itself, and those of its garbage.
     fn footprint(&self) -> Result<Footprint>;

@@ -84,6 +84,17 @@ pub(crate) enum Source<'a> {
     Filled { length: usize, fill: &'a Fill },
 }
 
+impl Source<'_> {
+    /// Returns the length of the value.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Filled { length, .. } => *length,
+        }
+    }
+}
+
 impl<'v> NewValue<'v> {
     /// Returns a value of `length` bytes, which `fill` writes where the value will stay. So a long
     /// value is not written twice.

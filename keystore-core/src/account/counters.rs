@@ -36,6 +36,9 @@ pub(crate) enum Event {
 
 const EVENTS: usize = Event::FailedOther as usize + 1;
 
+/// Index of the counter of the bytes of all live nodes. It is no event.
+const NODE_BYTES: usize = EVENTS;
+
 /// The error code of each `Failed…` event.
 const FAILURES: [(Event, i32); 7] = [
     (Event::FailedOutOfMemory, code::OUT_OF_MEMORY),
@@ -57,13 +60,13 @@ pub(crate) enum Operation {
 
 /// The counters of one store.
 #[derive(Debug)]
-pub(crate) struct Counters {
-    counts: ShardedCounters<EVENTS>,
+pub(crate) struct EventCounters {
+    counts: ShardedCounters<{ EVENTS + 1 }>,
     /// True if all events are counted; false if only those that the number of entries needs.
     counting: bool,
 }
 
-impl Counters {
+impl EventCounters {
     /// Creates the counters of a store with this configuration, all zero.
     pub(crate) fn new(config: &Config) -> Result<Self> {
         Ok(Self { counts: ShardedCounters::new()?, counting: config.counters })
@@ -88,10 +91,20 @@ impl Counters {
         }
     }
 
-    /// Records the outcome of a write.
+    /// Records an event that has made the nodes larger by `bytes` in all.
     #[inline]
-    pub(crate) fn record_change(&self, operation: Operation, change: Change) {
-        self.record(match (change, operation) {
+    pub(crate) fn record_with_bytes(&self, event: Event, bytes: i64) {
+        if self.counting {
+            self.counts.add_both_outside_pools((event as usize, 1), (NODE_BYTES, bytes));
+        } else {
+            self.record(event);
+        }
+    }
+
+    /// Records the outcome of a write, which has made the nodes larger by `bytes`.
+    #[inline]
+    pub(crate) fn record_change(&self, operation: Operation, change: Change, bytes: i64) {
+        let event = match (change, operation) {
             (Change::Created, _) => Event::AddCreated,
             (Change::Replaced, _) => Event::AddReplaced,
             (Change::Deleted, Operation::Delete) => Event::DeleteHit,
@@ -99,7 +112,8 @@ impl Counters {
             (Change::Absent | Change::Kept, Operation::Delete) => Event::DeleteMiss,
             (Change::Absent, _) => Event::AddAbsent,
             (Change::Kept, _) => Event::AddKept,
-        });
+        };
+        self.record_with_bytes(event, bytes);
     }
 
     /// Records a call that failed.
@@ -114,6 +128,16 @@ impl Counters {
         let event =
             FAILURES.iter().find(|failure| failure.1 == code).map_or(Event::FailedOther, |f| f.0);
         self.record(event);
+    }
+
+    /// Returns the number of reads whose key was absent.
+    pub(crate) fn misses(&self) -> u64 {
+        u64::try_from(self.counts.sum(Event::FindMiss as usize)).unwrap_or(0)
+    }
+
+    /// Returns the bytes of all live nodes, or 0 if they are not counted. Exact while nobody writes.
+    pub(crate) fn node_bytes(&self) -> u64 {
+        u64::try_from(self.counts.sum(NODE_BYTES)).unwrap_or(0)
     }
 
     /// Returns the counted calls, by operation, by their effect on nodes, and by error code.
@@ -157,12 +181,12 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_verb_and_by_what_came_of_them() {
-        let counters = Counters::new(&Config::default()).unwrap();
-        counters.record_change(Operation::Add, Change::Created);
-        counters.record_change(Operation::Add, Change::Replaced);
-        counters.record_change(Operation::Add, Change::Kept);
-        counters.record_change(Operation::Delete, Change::Deleted);
-        counters.record_change(Operation::Delete, Change::Absent);
+        let counters = EventCounters::new(&Config::default()).unwrap();
+        counters.record_change(Operation::Add, Change::Created, 0);
+        counters.record_change(Operation::Add, Change::Replaced, 0);
+        counters.record_change(Operation::Add, Change::Kept, 0);
+        counters.record_change(Operation::Delete, Change::Deleted, 0);
+        counters.record_change(Operation::Delete, Change::Absent, 0);
         counters.record(Event::FindHit);
         counters.record_failure(Operation::Find, &Error::KeyLength { length: 0, max: 1 });
         let (operations, nodes, errors) = counters.operations();
@@ -178,10 +202,22 @@ mod tests {
 
     #[test]
     fn entries_are_counted_where_calls_are_not() {
-        let counters = Counters::new(&Config { counters: false, ..Config::default() }).unwrap();
-        counters.record_change(Operation::Add, Change::Created);
+        let counters =
+            EventCounters::new(&Config { counters: false, ..Config::default() }).unwrap();
+        counters.record_change(Operation::Add, Change::Created, 0);
         counters.record(Event::FindHit);
         assert_eq!(counters.entries(), 1);
         assert_eq!(counters.operations(), Default::default());
+    }
+
+    #[test]
+    fn bytes_of_nodes_are_summed() {
+        let counters = EventCounters::new(&Config::default()).unwrap();
+        counters.record_change(Operation::Add, Change::Created, 100);
+        counters.record_change(Operation::Add, Change::Replaced, -30);
+        counters.record_with_bytes(Event::DeleteHit, -70);
+        assert_eq!((counters.node_bytes(), counters.entries()), (0, 0));
+        counters.record_change(Operation::Add, Change::Created, 8);
+        assert_eq!((counters.node_bytes(), counters.entries()), (8, 1));
     }
 }

@@ -18,7 +18,7 @@ pub(crate) mod counters;
 pub(crate) mod node_heap;
 pub mod sharded;
 
-use self::counters::Counters;
+use self::counters::EventCounters;
 use self::node_heap::NodeHeap;
 
 /// A store's node heap, counters and hasher.
@@ -26,7 +26,7 @@ pub(crate) struct Account<A, S> {
     /// Allocator of the nodes, with the memory limit.
     pub(crate) heap: NodeHeap<A>,
     /// Counters of the calls and the entries.
-    pub(crate) counters: Counters,
+    pub(crate) counters: EventCounters,
     hasher: S,
 }
 
@@ -47,7 +47,7 @@ impl<A: NodeAllocator, S: BuildHasher> Account<A, S> {
         config.validate()?;
         Ok(Self {
             heap: NodeHeap::new(config, allocator),
-            counters: Counters::new(config)?,
+            counters: EventCounters::new(config)?,
             hasher,
         })
     }

@@ -54,6 +54,18 @@ impl<const N: usize> ShardedCounters<N> {
         })
     }
 
+    /// Adds to two counters, like [`add_outside_pools`](Self::add_outside_pools).
+    #[inline]
+    pub(crate) fn add_both_outside_pools(&self, one: (usize, i64), other: (usize, i64)) {
+        if self.add_to_own(one.0, one.1).is_some() {
+            self.add_to_own(other.0, other.1);
+        } else {
+            improve_slot();
+            self.add_first_or_shared(one.0, one.1);
+            self.add_first_or_shared(other.0, other.1);
+        }
+    }
+
     /// Adds to the shard that only this thread writes, if it has one.
     #[inline(always)]
     fn add_to_own(&self, counter: usize, amount: i64) -> Option<i64> {

@@ -28,7 +28,7 @@ use crate::error::{BatchError, Error, Result};
 use crate::fallible::try_box;
 use crate::keystore::{Change, Exchange, Keystore};
 use crate::scan::ScanCursor;
-use crate::stats::{MemoryStats, Metadata, Stats};
+use crate::stats::{Counters, MemoryStats, Metadata, Stats};
 use crate::sync::reentrancy::UserClosure;
 use crate::table::{Table, describe, enter_error, enter_table};
 use crate::update::Update;
@@ -343,6 +343,23 @@ impl<T: Table> Keystore for Store<T> {
             operations,
             nodes,
             errors,
+        })
+    }
+
+    fn counters(&self) -> Result<Counters> {
+        let account = self.table.account();
+        let (operations, nodes, _) = account.counters.operations();
+        Ok(Counters {
+            entries: account.counters.entries() as u64,
+            hits: nodes.reads,
+            misses: account.counters.misses(),
+            sets: operations.adds - operations.failed_adds,
+            deletes: nodes.deletes,
+            node_bytes: account.counters.node_bytes(),
+            pool_held_bytes: account.heap.allocator().stats().held_bytes,
+            garbage_bytes: self.table.garbage_bytes() as u64,
+            table_bytes: self.table_bytes()?,
+            is_resizing: self.table.is_resizing(),
         })
     }
 

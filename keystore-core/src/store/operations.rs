@@ -75,8 +75,9 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Result<Change> {
-        let record =
-            |change| self.store.table().account().counters.record_change(operation, change);
+        let record = |change, grown| {
+            self.store.table().account().counters.record_change(operation, change, grown)
+        };
         match self.store.table().update_entry::<C>(&self.session, hash, key, likely, decide, record)
         {
             Ok(change) => {

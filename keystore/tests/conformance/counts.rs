@@ -1,6 +1,6 @@
 //! Checks that every count is exact, on one thread and on many.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keystore::{Config, ErrorCounts, Keystore, NodeOperationStats, OperationStats, Update};
 
@@ -19,6 +19,8 @@ pub(crate) const CHECKS: &[Check] = checks![
         node_bytes_are_what_the_allocator_handed_out,
         the_pool_counts_what_it_handed_out,
         the_distribution_adds_up,
+        counters_are_those_of_the_statistics,
+        counters_take_microseconds_however_many_entries_there_are,
         times_are_those_of_the_calls;
     shared:
         many_threads_lose_no_count,
@@ -32,6 +34,53 @@ fn operations_of([adds, finds, deletes]: [u64; 3], failed: [u64; 3]) -> Operatio
     (operations.adds, operations.finds, operations.deletes) = (adds, finds, deletes);
     [operations.failed_adds, operations.failed_finds, operations.failed_deletes] = failed;
     operations
+}
+
+fn counters_are_those_of_the_statistics(combination: &Combination) {
+    for counting in [true, false] {
+        let config = Config { counters: counting, ..one_bucket() };
+        let store = combination.open(&config);
+        fill(&*store, 500);
+        for n in 0..600 {
+            store.get(&key(n)).unwrap();
+        }
+        for n in 0..100 {
+            store.set(&key(n), &bytes(n, 3 * n)).unwrap();
+            store.delete(&key(n + 450)).unwrap();
+            store.update(&key(n + 200), |_| Update::set([7; 9])).unwrap();
+        }
+        store.retain(|key, _| key.len() < 7).unwrap();
+        store.set(b"", b"refused").unwrap_err();
+        let (counters, stats) = (store.counters().unwrap(), store.stats().unwrap());
+        assert_eq!(counters.entries, stats.entries.count);
+        assert_eq!(counters.table_bytes, store.table_bytes().unwrap());
+        assert_eq!(counters.pool_held_bytes, stats.pool.held_bytes);
+        assert_eq!(counters.garbage_bytes, stats.memory.garbage_bytes);
+        let counted =
+            [counters.hits, counters.misses, counters.sets, counters.deletes, counters.node_bytes];
+        let removed = stats.nodes.deletes;
+        let expected = [500, 100, 700, removed, stats.memory.node_bytes];
+        assert_eq!(counted, if counting { expected } else { [0; 5] });
+        assert!(!counting || removed > 50);
+        let old: Vec<u64> = counted.to_vec();
+        store.clear().unwrap();
+        let counters = store.counters().unwrap();
+        assert_eq!((counters.entries, counters.node_bytes), (0, 0), "was {old:?}");
+    }
+}
+
+/// The limit is far above what the call takes, since other checks run at the same time. A call that
+/// visited the entries would take a hundred times as long.
+fn counters_take_microseconds_however_many_entries_there_are(combination: &Combination) {
+    let store = combination.open(&Config::default());
+    fill(&*store, 50_000);
+    let fastest = (0..50).map(|_| {
+        let begin = Instant::now();
+        store.counters().unwrap();
+        begin.elapsed()
+    });
+    let fastest = fastest.min().unwrap();
+    assert!(fastest < Duration::from_micros(200), "{fastest:?}");
 }
 
 /// Returns the statistics of these numbers of nodes: created, updated, read, deleted, and failed to

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use keystore::{
-    BatchError, Change, DynSession, Exchange, Keystore, Result, ScanCursor, Stats, Update,
+    BatchError, Change, Counters, DynSession, Exchange, Keystore, Result, ScanCursor, Stats, Update,
 };
 
 /// A store with a session. Operations that a session does not have go to the store.
@@ -143,6 +143,9 @@ impl Keystore for InSession<'_> {
     }
     fn stats(&self) -> Result<Stats> {
         self.store.stats()
+    }
+    fn counters(&self) -> Result<Counters> {
+        self.store.counters()
     }
     fn table_bytes(&self) -> Result<u64> {
         self.store.table_bytes()

@@ -46,7 +46,7 @@ fn sequence(from: &mut Unstructured<'_>) -> Result<(Config, PoolKind, Vec<Step>)
 }
 
 fn step(from: &mut Unstructured<'_>) -> Result<Step> {
-    Ok(match from.int_in_range(0..=19)? {
+    Ok(match from.int_in_range(0..=26)? {
         0 => Step::Read(number(from)?),
         1..=3 => Step::Set(number(from)?, value(from)?),
         4 => Step::Insert(number(from)?, value(from)?),
@@ -63,7 +63,14 @@ fn step(from: &mut Unstructured<'_>) -> Result<Step> {
         16 => Step::Clear,
         17 => Step::Reserve(from.int_in_range(0..=3_000)?),
         18 => Step::Shrink,
-        _ => Step::Check,
+        19 => Step::Check,
+        20 => Step::UpdateFilled(number(from)?, from.int_in_range(0..=500)?),
+        21 => Step::GetInto(number(from)?),
+        22 => Step::InsertMany(several(from, |from| Ok((number(from)?, value(from)?)))?),
+        23 => Step::UpdateMany(several(from, number)?),
+        24 => Step::TakeMany(several(from, number)?),
+        25 => Step::UpdateAll(from.int_in_range(1..=6)?),
+        _ => Step::Scan(from.int_in_range(1..=300)?),
     })
 }
 

@@ -188,7 +188,7 @@ impl Model {
             Step::UpdateMany(numbers) => {
                 let keys: Vec<_> = numbers.iter().map(|&n| key(n)).collect();
                 let keys: Vec<_> = keys.iter().map(Vec::as_slice).collect();
-                let new = |old: &[u8]| (old.len() % 2 == 0).then(|| [old, b"+"].concat());
+                let new = |old: &[u8]| old.len().is_multiple_of(2).then(|| [old, b"+"].concat());
                 let result = store.update_many_dyn(&keys, &mut |at, old| {
                     assert!(at < keys.len());
                     match old {
@@ -320,6 +320,10 @@ impl Model {
             assert_eq!((read, same), (Ok(true), Some(true)), "read of {key:?}");
         }
         assert_eq!(store.len(), Ok(self.entries.len()));
+        // The counters are sums over all writes, and the statistics look at every entry.
+        let (counters, stats) = (store.counters().unwrap(), store.stats().unwrap());
+        assert_eq!(counters.entries, self.entries.len() as u64);
+        assert_eq!(counters.node_bytes, stats.memory.node_bytes);
     }
 
     fn exchange(

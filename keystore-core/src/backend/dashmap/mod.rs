@@ -180,13 +180,15 @@ impl<A: NodeAllocator, S: BuildHasher> DashMapTable<A, S> {
             .ok_or_else(|| reentrancy::refused(operation, self.lock_timeout))
     }
 
-    /// Replaces the found node by a new node with this value.
+    /// Replaces the found node by a new node with this value. Returns the number of bytes by which
+    /// the new node is larger.
     #[cold]
     #[inline(never)]
-    fn replace(&self, lookup: WriteLookup<'_>, key: &[u8], value: Source<'_>) -> Result<()> {
+    fn replace(&self, lookup: WriteLookup<'_>, key: &[u8], value: Source<'_>) -> Result<i64> {
+        let freed = lookup.node().map_or(0, NodeRef::size) as i64;
         let new = self.account.create_node(key, value, lookup.node())?;
         self.destroy(lookup.replace(new));
-        Ok(())
+        Ok(Node::size_for(key.len(), value.len()) as i64 - freed)
     }
 
     /// Destroys a node that was taken out of a shard, if any, and unlocks the shard.
@@ -248,7 +250,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         key: &[u8],
         _likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
-        on_effect: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change, i64),
     ) -> Result<Change> {
         let mut lookup =
             self.write_shard(self.shard_of(hash), "write")?.find(hash, |node| node.has_key(key));
@@ -257,13 +259,14 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                 Update::Keep => Change::Kept,
                 Update::Set(value) if lookup.overwrite(value.source()) => Change::Replaced,
                 Update::Set(value) => {
-                    self.replace(lookup, key, value.source())?;
-                    on_effect(Change::Replaced);
+                    let grown = self.replace(lookup, key, value.source())?;
+                    on_effect(Change::Replaced, grown);
                     return Ok(Change::Replaced);
                 }
                 Update::Delete => {
+                    let freed = lookup.node().map_or(0, NodeRef::size) as i64;
                     self.destroy(lookup.remove());
-                    on_effect(Change::Deleted);
+                    on_effect(Change::Deleted, -freed);
                     return Ok(Change::Deleted);
                 }
             },
@@ -272,7 +275,8 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
                     return cold(|| {
                         lookup
                             .insert(hash, || self.account.create_node(key, value.source(), None))?;
-                        on_effect(Change::Created);
+                        let size = Node::size_for(key.len(), value.source().len());
+                        on_effect(Change::Created, size as i64);
                         Ok(Change::Created)
                     });
                 }
@@ -280,7 +284,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
             },
         };
         drop(lookup);
-        on_effect(change);
+        on_effect(change, 0);
         Ok(change)
     }
 
@@ -322,8 +326,12 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
             for node in self.write_shard(shard, "retain")?.extract_if(is_unwanted) {
                 // SAFETY: the node was taken out of its shard under the exclusive lock, so no other
                 // thread uses it.
-                unsafe { self.account.heap.destroy_node(node) };
-                self.account.counters.record(Event::DeleteHit);
+                let freed = unsafe {
+                    let size = node.size() as i64;
+                    self.account.heap.destroy_node(node);
+                    size
+                };
+                self.account.counters.record_with_bytes(Event::DeleteHit, -freed);
                 removed += 1;
             }
         }

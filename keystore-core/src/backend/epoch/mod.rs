@@ -374,7 +374,7 @@ where
         key: &[u8],
         likely: Option<&[u8]>,
         mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
-        on_effect: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change, i64),
     ) -> Result<Change> {
         // True if a closure that decides about another key of this table makes this write.
         let is_nested = match reentrancy::deciding_in(self, key) {
@@ -391,14 +391,16 @@ where
         }
         loop {
             let bucket = self.bucket_to_write(hash, session)?;
-            let change = if let Some((slot, word)) = Self::find(bucket, tag(hash), key, session) {
+            let (change, grown) = if let Some((slot, word)) =
+                Self::find(bucket, tag(hash), key, session)
+            {
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
                 // SAFETY: the node was live when its word was read, and the thread has been pinned
                 // since.
                 let (old_value, old_size) = unsafe { (old.value(), old.size()) };
-                let (new, change) = match decide(Some(old_value)) {
+                let (new, change, new_size) = match decide(Some(old_value)) {
                     Update::Keep => {
-                        on_effect(Change::Kept);
+                        on_effect(Change::Kept, 0);
                         return Ok(Change::Kept);
                     }
                     Update::Set(value) => {
@@ -406,9 +408,10 @@ where
                             C::deciding(self, key, || fill(Some(old_value), new));
                         };
                         let new = fresh.with(key, value.source(), old_size, fill)?;
-                        (TaggedPtr::new(tag(hash), new)?, Change::Replaced)
+                        let size = Node::size_for(key.len(), value.source().len());
+                        (TaggedPtr::new(tag(hash), new)?, Change::Replaced, size)
                     }
-                    Update::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted),
+                    Update::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted, 0),
                 };
                 failpoint::hit(Failpoint::Decided);
                 // Release: the new node's content must be visible before its word.
@@ -423,13 +426,13 @@ where
                 }
                 // SAFETY: this thread took the node out of the table, and nobody else did.
                 unsafe { self.garbage.retire_node(old, session) };
-                change
+                (change, new_size as i64 - old_size as i64)
             } else {
                 if bucket.link().is_frozen() {
                     continue;
                 }
                 let Update::Set(value) = decide(None) else {
-                    on_effect(Change::Absent);
+                    on_effect(Change::Absent, 0);
                     return Ok(Change::Absent);
                 };
                 let fill = |fill: &Fill, new: &mut [u8]| C::deciding(self, key, || fill(None, new));
@@ -450,9 +453,9 @@ where
                         }
                     }
                 }
-                Change::Created
+                (Change::Created, Node::size_for(key.len(), value.source().len()) as i64)
             };
-            on_effect(change);
+            on_effect(change, grown);
             if is_nested {
                 // A resize now could freeze the bucket of the key that the closure decides about.
                 // Then the closure would be called again for nothing.
@@ -490,9 +493,9 @@ where
                 Some(value) if !keep(key, value) => Update::Delete,
                 _ => Update::Keep,
             };
-            self.update_entry::<UserClosure>(guard, hash, key, None, decide, |change| {
+            self.update_entry::<UserClosure>(guard, hash, key, None, decide, |change, grown| {
                 if change == Change::Deleted {
-                    self.account().counters.record(Event::DeleteHit);
+                    self.account().counters.record_with_bytes(Event::DeleteHit, grown);
                     removed += 1;
                 }
             })?;
@@ -530,6 +533,14 @@ where
         let guard = enter_table(self)?;
         let array = self.current(&guard);
         Ok(array.bytes() + array.next(&guard).map_or(0, BucketArray::bytes))
+    }
+
+    fn garbage_bytes(&self) -> usize {
+        self.garbage.bytes()
+    }
+
+    fn is_resizing(&self) -> bool {
+        self.enter().is_some_and(|guard| self.current(&guard).next(&guard).is_some())
     }
 
     fn footprint(&self) -> Result<Footprint> {

@@ -35,6 +35,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use self::bucket::{Bucket, LockedBucket, Lookup, OVERFLOW_BYTES, ReadLocked, Spare, WriteLocked};
@@ -238,7 +239,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
-        on_effect: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change, i64),
     ) -> Result<Change> {
         let change = match lookup.node() {
             Some(node) => match C::inside(|| decide(Some(node.value()))) {
@@ -248,8 +249,9 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
                     return self.replace(lookup, hash, key, value.source(), on_effect);
                 }
                 Update::Delete => {
+                    let freed = lookup.node().map_or(0, NodeRef::size) as i64;
                     self.destroy_replaced(lookup, TaggedPtr::EMPTY);
-                    on_effect(Change::Deleted);
+                    on_effect(Change::Deleted, -freed);
                     return Ok(Change::Deleted);
                 }
             },
@@ -263,7 +265,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         // Unlock before the result is built, so that the result need not be saved in memory during
         // the unlock.
         drop(lookup);
-        on_effect(change);
+        on_effect(change, 0);
         Ok(change)
     }
 
@@ -287,12 +289,13 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         value: Source<'_>,
-        on_effect: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change, i64),
     ) -> Result<Change> {
+        let freed = lookup.node().map_or(0, NodeRef::size) as i64;
         let new = self.account.create_node(key, value, lookup.node())?;
         let word = self.word(tag(hash), new)?;
         self.destroy_replaced(lookup, word);
-        on_effect(Change::Replaced);
+        on_effect(Change::Replaced, Node::size_for(key.len(), value.len()) as i64 - freed);
         Ok(Change::Replaced)
     }
 
@@ -304,7 +307,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         hash: u64,
         key: &[u8],
         value: Source<'_>,
-        on_effect: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change, i64),
     ) -> Result<Change> {
         let node = self.account.create_node(key, value, None)?;
         let word = self.word(tag(hash), node)?;
@@ -312,7 +315,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
         match bucket.push(word, &mut Spare::none()) {
             Ok(in_overflow) => {
                 drop(bucket);
-                on_effect(Change::Created);
+                on_effect(Change::Created, Node::size_for(key.len(), value.len()) as i64);
                 if samples_load(hash, in_overflow, || self.directory.levels().target) {
                     self.grow_if_crowded();
                 }
@@ -452,7 +455,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         key: &[u8],
         _likely: Option<&[u8]>,
         decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
-        on_effect: impl FnOnce(Change),
+        on_effect: impl FnOnce(Change, i64),
     ) -> Result<Change> {
         let Some(bucket) = self.locked_at_once(hash, Bucket::try_write) else {
             return cold(move || {
@@ -510,8 +513,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
                 for node in bucket.extract_if(is_unwanted) {
                     // SAFETY: the node was taken out of its slot under the exclusive lock, so no
                     // other thread uses it.
-                    unsafe { self.account.heap.destroy_node(node) };
-                    self.account.counters.record(Event::DeleteHit);
+                    let freed = unsafe {
+                        let size = node.size() as i64;
+                        self.account.heap.destroy_node(node);
+                        size
+                    };
+                    self.account.counters.record_with_bytes(Event::DeleteHit, -freed);
                     removed += 1;
                 }
                 ControlFlow::Continue(())
@@ -559,6 +566,12 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
 
     fn array_bytes(&self) -> Result<usize> {
         Ok(self.directory.bytes())
+    }
+
+    fn is_resizing(&self) -> bool {
+        let levels = self.directory.levels();
+        let next = self.directory.next_to_split.load(Ordering::Relaxed);
+        levels.deepest > levels.target || next <= mask(levels.target)
     }
 
     fn footprint(&self) -> Result<Footprint> {

@@ -34,8 +34,12 @@ fn table(initial_buckets: usize) -> EpochTable<Global, Colliding> {
 
 fn set(table: &EpochTable<Global, Colliding>, key: &[u8], guard: &Guard) {
     let hash = table.account().hash(key);
-    let record = |change| {
-        table.account().counters.record_change(crate::account::counters::Operation::Add, change)
+    let record = |change, grown| {
+        table.account().counters.record_change(
+            crate::account::counters::Operation::Add,
+            change,
+            grown,
+        )
     };
     table
         .update_entry::<UserClosure>(guard, hash, key, None, |_| Update::set(key), record)

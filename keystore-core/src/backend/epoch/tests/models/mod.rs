@@ -245,9 +245,7 @@ impl World {
     }
 
     fn update_entry(&self, key: Key, set: impl Fn(Option<&[u8]>) -> Option<[u8; 1]>) -> Change {
-        self.decide(key, |old| {
-            set(old).map_or(Update::Keep, |value| Update::set(value.to_vec().into()))
-        })
+        self.decide(key, |old| set(old).map_or(Update::Keep, Update::set))
     }
 
     fn decide<'v>(&self, key: Key, decide: impl FnMut(Option<&[u8]>) -> Update<'v>) -> Change {
@@ -258,7 +256,7 @@ impl World {
                 &key.to_be_bytes(),
                 None,
                 decide,
-                |_| (),
+                |_, _| (),
             )
             .unwrap()
     }
