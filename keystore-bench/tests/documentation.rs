@@ -1,5 +1,5 @@
-//! What the documentation says of the harness, held against the code: defaults, suites, tables, and
-//! the advice, which has to be that of the published figures.
+//! Compares what the documentation says about the harness with the code: defaults, suites and
+//! tables. Also checks that the advice agrees with the published figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,18 +16,18 @@ fn page(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A page as one line, so that a sentence is found wherever its lines are broken.
+/// Returns a page as a single line, so that line breaks do not hide a sentence.
 fn sentences(name: &str) -> String {
     page(name).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The text between two others.
+/// Returns the text between two others.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     let (_, rest) = text.split_once(begin).unwrap_or_else(|| panic!("no {begin:?} in the page"));
     rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} after {begin:?}")).0
 }
 
-/// The suite that a text describes.
+/// Returns the suite that a text describes.
 fn suite(text: &str) -> Suite {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("page.toml");
@@ -35,7 +35,7 @@ fn suite(text: &str) -> Suite {
     Suite::read(&path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The lines of a Markdown table, in cells.
+/// Returns the cells of each line of a Markdown table.
 fn cells(table: &str) -> Vec<Vec<String>> {
     let cell = |cell: &str| cell.trim().trim_matches('*').trim_start_matches('~').to_owned();
     let line = |line: &str| line.trim_matches('|').split('|').map(cell).collect();
@@ -72,7 +72,7 @@ fn the_scenario_of_the_page_is_valid_and_its_defaults_are_those_of_the_code() {
     );
     assert_eq!(suite(minimal).scenarios[0], Scenario::default());
 
-    // Every field that has a default is on the page, with it.
+    // The page names every field that has a default, and the default.
     let serde_json::Value::Object(all) = serde_json::to_value(Scenario::default()).unwrap() else {
         panic!("a scenario is an object");
     };
@@ -116,7 +116,7 @@ fn the_numbers_of_the_pages_are_those_of_the_code() {
     }
     let readme = sentences("keystore-bench/README.md");
     assert!(readme.contains("the default suite, in under three minutes"));
-    // The harness has the allocator that the pools' page says it has.
+    // The default allocator of the harness is the one that the page about pools names.
     let pools = sentences("docs/pools.md");
     assert!(pools.contains(
         "mimalloc as the global allocator (the default of the command and of the harness)"
@@ -181,7 +181,7 @@ fn the_table_of_the_quick_suite_says_what_it_does() {
     }
 }
 
-/// The published rates of the quick suite: for each run, the rate of each store.
+/// Returns the published rates of the quick suite: the rate of each store for each run.
 fn published() -> Vec<(String, BTreeMap<String, f64>)> {
     let text = page("docs/benchmarks.md");
     let block = Block::Figures.of(&text, "quick").expect("the page has a block of figures");
@@ -201,8 +201,8 @@ fn published() -> Vec<(String, BTreeMap<String, f64>)> {
     runs
 }
 
-/// The geometric mean of the shares of the best over some of the runs, of each store, the greatest
-/// first.
+/// Returns each store's geometric mean of its shares of the best rate, the greatest first. Only
+/// runs for which `of` returns `true` count.
 fn means(of: impl Fn(&str) -> bool) -> Vec<(String, f64)> {
     let runs = published();
     let runs: Vec<_> = runs.iter().filter(|(run, _)| of(run)).collect();
@@ -223,7 +223,7 @@ fn the_advice_is_that_of_the_published_figures() {
     let text = page("docs/backends.md");
     let advice = Block::Advice.of(&text, "quick").expect("the page has a block of advice");
     let means = means(|_| true);
-    // The block may name a second store, if the run has not decided between the two.
+    // The block names a second store if the run could not decide between the two.
     let take = advice
         .lines()
         .find(|line| line.starts_with("- Take "))
@@ -249,8 +249,8 @@ fn what_the_advice_says_in_short_is_what_the_figures_say() {
             short.iter().find(|line| line[0].starts_with(load)).unwrap_or_else(|| panic!("{load}"));
         line[1].split('`').skip(1).step_by(2).collect::<Vec<_>>().join("+")
     };
-    // The default of the command and the C library is a store that the verdict takes: the best, or
-    // one that the run could not tell apart from it.
+    // The verdict recommends the best store, or two stores if the run could not decide between
+    // them. The default of the command and of the C library must be one of these.
     let default = format!("{}+{}", BackendKind::default(), PoolKind::default());
     assert_eq!(take("mixed"), default);
     let advice = Block::Advice.of(&text, "quick").expect("the page has a block of advice");

@@ -1,4 +1,4 @@
-//! Tests of `cargo xtask` with a full or unread output.
+//! Tests `cargo xtask` if its output cannot be written or is not read.
 
 #![cfg(target_os = "linux")]
 

@@ -1,5 +1,5 @@
-//! Compares statements in the pages with the code: lists of files and crates, error codes, and the
-//! errors in the documentation of each operation.
+//! Checks statements in the documentation against the code: lists of files and crates, error codes,
+//! and the errors that each operation documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -37,7 +37,7 @@ fn listed(text: &str) -> BTreeSet<String> {
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| !line.starts_with(' '));
     let names = |line: &str| -> Vec<String> {
-        // Two spaces end the names.
+        // Two spaces separate the names from their description.
         line.split("  ").next().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
     lines.flat_map(names).filter(|name| name.ends_with(".rs") || name.ends_with('/')).collect()
@@ -240,8 +240,8 @@ fn no_public_signature_names_a_type_of_a_dependency() {
     }
 }
 
-/// Unsafe blocks are short, so that each can be checked against the promise above it. The tests
-/// of the two crates are left out: what they check is the safe code.
+/// Checks that unsafe blocks are short, so that a reader can check each against the SAFETY comment
+/// above it. The tests of the two crates are left out, because they test the safe code.
 #[test]
 fn no_unsafe_block_of_core_or_pool_is_longer_than_ten_lines() {
     let mut long = Vec::new();

@@ -1,6 +1,6 @@
 //! Measures stores under a workload.
 //!
-//! - `plan` measures every `candidate` under every scenario, round by round.
+//! - `plan` measures every candidate (`candidate`) under every scenario, round by round.
 //! - `driver` runs the threads of one run, and `control` observes and stops them.
 //! - `burst` starts a burst of additional threads.
 //! - `proof` checks the content of the store after a run.

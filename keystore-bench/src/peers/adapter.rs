@@ -1,4 +1,4 @@
-//! The one adapter: any [`Map`] as a store.
+//! Adapts any [`Map`] to the interface of a store.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use super::map::Map;
 /// A peer as a store.
 pub(super) struct Peer<M>(pub(super) M);
 
-/// Returns the error for an operation that not every peer has, or that each defines differently.
+/// Returns the error for an operation that some peers lack, or that each peer defines differently.
 const fn unsupported<T>(operation: &'static str) -> Result<T> {
     Err(Error::Unsupported {
         operation,
@@ -132,7 +132,7 @@ impl<M: Map> Keystore for Peer<M> {
     }
 
     fn retain(&self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> Result<usize> {
-        // The keys first, for a walk may hold locks that removing needs.
+        // Collect the keys first: a scan may hold locks that removing an entry needs.
         let mut keys = Vec::new();
         self.0.for_each(|key, _| {
             keys.push(key.to_vec());
@@ -172,7 +172,7 @@ impl<M: Map> Keystore for Peer<M> {
         Ok(stats)
     }
 
-    /// 0: peers do not say.
+    /// Returns 0, because peers do not report it.
     fn table_bytes(&self) -> Result<u64> {
         Ok(0)
     }

@@ -1,9 +1,8 @@
-//! dashmap, as its users have it: `Box<[u8]>` keys and values in its shards, by its ordinary
-//! interface.
+//! Makes dashmap a peer, through its ordinary interface, with `Box<[u8]>` keys and values.
 //!
-//! The backend of ours that goes by its name puts our nodes into its shards instead, and hands it
-//! their hashes. Here, too, only a key that is new is copied, and a value of the same length is
-//! overwritten where it is.
+//! Our backend of the same name differs: it puts our nodes into dashmap's shards and passes their
+//! hashes. Here, `set` copies the key only if it is new, and overwrites a value of the same length
+//! in place.
 
 use std::ops::ControlFlow;
 
@@ -47,8 +46,8 @@ impl Map for DashMap<Bytes, Bytes, DefaultHasher> {
         key: &[u8],
         mut decide: impl FnMut(Option<&[u8]>) -> Update<'v>,
     ) -> Change {
-        // The one operation that keeps, changes or removes an entry under one lock and does not
-        // take the key over.
+        // `remove_if_mut` is dashmap's only operation that can keep, change or remove an entry
+        // under one lock and takes a borrowed key.
         let mut change = None;
         self.remove_if_mut(key, |_, old| {
             let (done, remove) = match decide(Some(old)) {

@@ -1,9 +1,8 @@
-//! flurry: Java's `ConcurrentHashMap` in Rust: bins of linked nodes, readers without locks, writers
-//! lock a bin.
+//! Makes flurry a peer. flurry is a port of Java's `ConcurrentHashMap`: its bins are lists of
+//! nodes, readers take no lock, and writers lock a bin.
 //!
-//! It has an atomic change for a key that is present and an atomic insertion for one that is
-//! absent, and nothing for both, so an update tries one and then the other until one of them meets
-//! the key as it wants it.
+//! flurry can atomically change a key that is present, and atomically insert a key that is absent,
+//! but no operation does both. So `update` tries one and then the other until one of them succeeds.
 
 use flurry::HashMap;
 use keystore::{Change, DefaultHasher, Update};
@@ -15,7 +14,7 @@ type Flurry = HashMap<Bytes, Bytes, DefaultHasher>;
 
 pinned_map!(Flurry, update);
 
-/// Does with `key` what `decide` answers to its value, as one step.
+/// Atomically applies to `key` what `decide` returns for its value.
 #[inline]
 fn update<'v>(
     map: &Flurry,
@@ -27,7 +26,8 @@ fn update<'v>(
         let mut change = None;
         map.compute_if_present(key, |_, old| {
             let (done, value) = match decide(Some(old)) {
-                // It has no way to leave a value as it is but to give it again.
+                // `compute_if_present` cannot leave a value unchanged, so it gets a copy of the old
+                // value.
                 Update::Keep => (Change::Kept, Some(old.clone())),
                 Update::Set(value) => {
                     (Change::Replaced, Some((&*new_bytes(&value, Some(old))).into()))

@@ -1,21 +1,21 @@
-//! What the harness needs of a map, so that one adapter serves all peers.
+//! Defines the operations that the harness needs of a map, so that one adapter serves all peers.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use keystore::{Change, NewValue, Update};
 
-/// Keys and values of every peer: one allocation of the very length for each, as short as std has
-/// it.
+/// Keys and values of every peer: one allocation each, with no spare capacity.
 pub(super) type Bytes = Box<[u8]>;
 
-/// The operations that every peer has in some form. Each acts on its key at one instant.
+/// The operations that every peer has in some form. Each is atomic for its key.
 pub(super) trait Map {
-    /// Shows the value of `key` to `visit` where it lies.
+    /// Calls `visit` with a reference to the value of `key`. Returns `None` if the key is absent.
     fn read<R>(&self, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Option<R>;
 
-    /// [`read`](Self::read) for each key. No peer has an operation for it, so it is a loop; a peer
-    /// whose guard serves any number of lookups takes it once.
+    /// Calls `visit` for each key, as [`read`](Self::read) does. No peer has a batch operation, so
+    /// this is a loop. A peer whose guard serves any number of lookups overrides it to take the
+    /// guard once.
     fn read_many(&self, keys: &[&[u8]], mut visit: impl FnMut(usize, Option<&[u8]>)) {
         for (index, key) in keys.iter().enumerate() {
             if self.read(key, |value| visit(index, Some(value))).is_none() {
@@ -24,30 +24,31 @@ pub(super) trait Map {
         }
     }
 
-    /// Sets each of the entries, and returns how many keys were new. A loop, as
+    /// Sets each of the entries, and returns the number of new keys. This is a loop, as in
     /// [`read_many`](Self::read_many).
     fn set_many(&self, entries: &[(&[u8], &[u8])]) -> usize {
         entries.iter().filter(|(key, value)| self.set(key, value) == Change::Created).count()
     }
 
-    /// Removes each of the keys, and returns how many were present. A loop, as
+    /// Removes each of the keys, and returns the number that were present. This is a loop, as in
     /// [`read_many`](Self::read_many).
     fn remove_many(&self, keys: &[&[u8]]) -> usize {
         keys.iter().filter(|key| self.remove(key)).count()
     }
 
-    /// Gives `key` the value `value`: created or replaced. Most workloads overwrite, so scc's maps
-    /// and dashmap look for the key as it is before they copy it: twice as fast where it is there
-    /// (with one thread, 1 million keys of 16 bytes and values of 64, in scc's `HashMap` and
-    /// dashmap), and a fifth to a third slower where it is new, for it is looked up twice.
-    /// [`insert`](Self::insert) looks once.
+    /// Sets `key` to `value`, and returns whether the key was new. Most workloads overwrite, so the
+    /// adapters of scc and dashmap first look the borrowed key up and copy it only if it is absent.
+    /// That is twice as fast for a key that is present (measured with one thread, 1 million keys of
+    /// 16 bytes and values of 64 bytes, in scc's `HashMap` and dashmap). It is a fifth to a third
+    /// slower for a new key, which is looked up twice. [`insert`](Self::insert) looks the key up
+    /// once.
     fn set(&self, key: &[u8], value: &[u8]) -> Change;
 
-    /// Gives `key` the value `value` if it is absent. Returns whether it was.
+    /// Sets `key` to `value` if the key is absent. Returns whether it was absent.
     fn insert(&self, key: &[u8], value: &[u8]) -> bool;
 
-    /// Does with `key` what `decide` answers to its value, as one step. `decide` may be asked again
-    /// where another thread comes between.
+    /// Atomically applies to `key` what `decide` returns for its value. `decide` may be called
+    /// again if another thread changes the key at the same time.
     fn update<'v>(&self, key: &[u8], decide: impl FnMut(Option<&[u8]>) -> Update<'v>) -> Change;
 
     /// Removes `key`. Returns whether it was present.
@@ -56,14 +57,14 @@ pub(super) trait Map {
     /// Returns the number of entries.
     fn len(&self) -> usize;
 
-    /// Shows every entry until `visit` breaks off.
+    /// Calls `visit` for every entry until it returns `Break`.
     fn for_each(&self, visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>);
 }
 
-/// Gives a value that is locked exclusively a new content: in place where the length is the same.
-/// That spares a `set` two calls of the allocator. Even where the new value is a `Vec` that could
-/// be taken over, it was faster in each peer that can do it: the vector's memory goes back to the
-/// allocator warm, and the next value is made in it.
+/// Overwrites a value that is exclusively locked, in place if the length is the same. That saves
+/// `set` two calls of the allocator. In an update, the new value is a `Vec` whose memory could be
+/// kept instead. Copying was still faster in each peer that can overwrite: the vector's memory goes
+/// back to the allocator while it is in the cache, and the next value reuses it.
 #[inline]
 pub(super) fn overwrite(old: &mut Bytes, new: &[u8]) {
     if old.len() == new.len() {

@@ -1,38 +1,38 @@
-//! Peers: other people's maps, as stores that the harness can drive beside ours.
+//! Provides peers: maps from other crates that the harness measures beside our stores.
 //!
-//! A store that is only compared with itself is always the fastest. So the maps that a Rust
-//! programmer would otherwise take stand here behind the same [`Keystore`](keystore::Keystore), and
-//! run the same scenarios, under the same threads, allocator and check.
+//! A store that is only compared with itself is always the fastest. So this module puts the maps
+//! that a Rust programmer would otherwise use behind the [`Keystore`](keystore::Keystore) trait.
+//! They run the same scenarios with the same threads, the same allocator and the same verification.
 //!
-//! # What is fair
+//! # How the comparison is kept fair
 //!
-//! - All peers have `Box<[u8]>` keys and values: bytes of any length, in the fewest bytes, with the
-//!   fewest waits for memory. All have the hasher that our stores have by default, through `Hash
-//!   for [u8]`, as their users would.
-//! - Each is opened as by its own `default()`, and grows from there.
-//! - Each is used as its documentation says is best. Lookups, removals and, where it can,
-//!   overwriting take the key as borrowed bytes, and nothing is copied that need not be. A map that
-//!   locks overwrites a value of the same length in place; a map with guards takes one for a whole
-//!   batch.
-//! - After loading, each is walked once before it is measured. papaya and scc move the entries of a
-//!   table that has grown a few at a time, with later calls, and a short run would measure that.
-//!   Ours are measured as loading leaves them.
-//! - Between the harness and the peer is one call through a pointer, the same that our stores pay,
-//!   and nothing else: no check of lengths, no counters.
+//! - All peers have `Box<[u8]>` keys and values. This is the std type for bytes of any length that
+//!   takes the least memory and the fewest memory accesses. All peers use the default hasher of our
+//!   stores, through `Hash for [u8]`, as their users would.
+//! - Each peer is created with its own `default()`, and grows from there.
+//! - Each peer is used as its documentation recommends. Lookups and removals take the key as
+//!   borrowed bytes, and so does overwriting if the map supports it. Nothing is copied without
+//!   need. A map with locks overwrites a value of the same length in place. A map with guards takes
+//!   one guard for a whole batch.
+//! - After loading, the harness scans each peer once before it measures it. After a table has
+//!   grown, papaya and scc move its entries a few at a time during later calls. Without the scan, a
+//!   short run would measure that work. Our stores are measured as loading leaves them.
+//! - The harness calls a peer through one function pointer, as it calls our stores. The adapter
+//!   adds nothing else: no check of lengths and no counters.
 //!
 //! # What a peer does not promise
 //!
-//! The adapter adds nothing to a peer, so some promises of the trait are not kept here: keys and
-//! values of any length are taken, the empty key too; where memory is short the process ends; a
-//! closure that calls the same store may deadlock. `retain` and `clear` go key by key; `reserve`
-//! and `shrink` are refused (-43), for they mean something else in each, or need the map alone; of
-//! the statistics only the count of entries is told.
+//! The adapter adds nothing to a peer, so peers break some promises of the trait. They accept keys
+//! and values of any length, including the empty key. If memory runs out, the process ends. A
+//! closure that calls the same store may deadlock. `retain` and `clear` remove one key at a time.
+//! `reserve` and `shrink` return -43, because they mean something different in each peer or need
+//! exclusive access to the map. The statistics contain only the number of entries.
 //!
-//! Their names are always there, so that results with them can be read; the maps themselves need
-//! the feature `peers`.
+//! The names of the peers are always compiled, so that results that contain them can be read. The
+//! maps themselves need the feature `peers`.
 //!
-//! One file to each peer, one trait (`map`) that they implement (`pinned` does most of it for two),
-//! one adapter that makes a store of it.
+//! Each peer has its own file, which implements the trait in `map`. `pinned` implements most of it
+//! for flurry and papaya. `adapter` makes a store of any map with that trait.
 
 use std::fmt;
 use std::str::FromStr;
@@ -79,21 +79,21 @@ pub enum PeerKind {
     /// scc's `HashMap`: a lock in every bucket.
     #[serde(rename = "scc-hashmap")]
     SccHashMap,
-    /// scc's `HashIndex`: as that, with readers that take no lock.
+    /// scc's `HashIndex`: like scc's `HashMap`, but readers take no lock.
     #[serde(rename = "scc-hashindex")]
     SccHashIndex,
-    /// dashmap as its users have it: boxed keys and values in locked shards.
+    /// dashmap with boxed keys and values, through its ordinary interface: locked shards.
     #[serde(rename = "dashmap-boxes")]
     DashMap,
     /// flurry's `HashMap`: Java's `ConcurrentHashMap`.
     Flurry,
-    /// hashbrown's table, which is std's, in shards behind parking_lot's locks.
+    /// hashbrown's table, which std also uses, in shards behind parking_lot's locks.
     #[serde(rename = "sharded-rwlock")]
     Sharded,
 }
 
 impl PeerKind {
-    /// All of them.
+    /// All peers.
     pub const ALL: [Self; 6] = [
         Self::Papaya,
         Self::SccHashMap,
@@ -103,7 +103,7 @@ impl PeerKind {
         Self::Sharded,
     ];
 
-    /// Returns the name it parses from and prints as.
+    /// Returns the name that [`FromStr`] parses and [`Display`](fmt::Display) prints.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ impl PeerKind {
         }
     }
 
-    /// Returns the crate that it comes from.
+    /// Returns the name of the crate that provides it.
     #[must_use]
     pub const fn package(self) -> &'static str {
         match self {
@@ -128,7 +128,7 @@ impl PeerKind {
         }
     }
 
-    /// Returns the version of that crate which the workspace's lock file names.
+    /// Returns the version of that crate in the workspace's lock file.
     #[must_use]
     pub const fn version(self) -> &'static str {
         match self {
@@ -143,7 +143,7 @@ impl PeerKind {
     /// Returns an empty store of this kind.
     ///
     /// # Errors
-    /// -43 where the feature `peers` is off.
+    /// -43 if the feature `peers` is off.
     #[cfg(feature = "peers")]
     pub fn open(self) -> keystore::Result<BoxedKeystore> {
         Ok(match self {
@@ -156,10 +156,10 @@ impl PeerKind {
         })
     }
 
-    /// Returns an empty store of this kind: none, for the feature `peers` is off.
+    /// Returns an error, because the feature `peers` is off.
     ///
     /// # Errors
-    /// -43.
+    /// Always -43.
     #[cfg(not(feature = "peers"))]
     pub fn open(self) -> keystore::Result<BoxedKeystore> {
         Err(keystore::Error::Unsupported {

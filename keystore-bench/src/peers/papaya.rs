@@ -1,13 +1,12 @@
-//! papaya: an open-addressing table of pointers to entries, lock-free, memory reclaimed by hyaline
-//! (seize).
+//! Makes papaya a peer. papaya is a lock-free open-addressing table of pointers to entries. It
+//! reclaims memory with the hyaline scheme (crate seize).
 //!
-//! An entry is one allocation, key and value side by side, and never changes: a write makes a new
-//! one. Every access goes through a pin, which its documentation advises to use again where one
-//! can: a batch does.
+//! An entry is one allocation for the key and the value, and never changes: a write makes a new
+//! entry. Every access needs a pin. papaya's documentation advises to reuse a pin, so a batch takes
+//! one pin.
 //!
-//! Its table moves a few entries at a time, with each write, after it has grown. Its iterators
-//! finish that first, by their documentation: so the harness walks a peer once when it has loaded
-//! it.
+//! After the table has grown, each write moves a few entries. According to the documentation, an
+//! iterator first finishes that move. So the harness scans a peer once after loading it.
 
 use keystore::{Change, DefaultHasher, Update};
 use papaya::{Compute, HashMap, Operation};
@@ -19,7 +18,7 @@ type Papaya = HashMap<Bytes, Bytes, DefaultHasher>;
 
 pinned_map!(Papaya, update);
 
-/// Does with `key` what `decide` answers to its value, as one step.
+/// Atomically applies to `key` what `decide` returns for its value.
 #[inline]
 fn update<'v>(
     map: &Papaya,
@@ -53,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// Hashers that count how many keys were hashed.
+    /// A [`BuildHasher`] that counts the keys that are hashed.
     #[derive(Default)]
     struct Counting {
         keys: AtomicUsize,
@@ -78,19 +77,19 @@ mod tests {
             call();
             counting.keys.load(Relaxed) - before
         };
-        // A write of a new key hashes that, and the keys that it moves.
+        // A write of a new key hashes that key and the keys that it moves.
         let last = Cell::new(0);
         let add = || {
             last.set(last.get() + 1);
             _ = map.pin().insert(last.get(), 0);
         };
-        // Until a move has ended, and then until the next one has begun.
+        // Write until a move has ended, and then until the next one begins.
         let mut quiet = 0;
         while quiet < 300 || last.get() < 200_000 {
             quiet = if hashed(&add) == 1 { quiet + 1 } else { 0 };
         }
         while hashed(&add) == 1 {}
-        // Writes that come upon what was moved help; others do not.
+        // Only a write that meets a moved entry helps to move more, so try many writes.
         assert!((0..10_000).any(|_| hashed(&add) > 1), "the table is still moving");
         assert_eq!(map.pin().iter().count() as u64, last.get());
         for _ in 0..10_000 {

@@ -1,7 +1,7 @@
-//! What maps have in common whose every access goes through a pin.
+//! Implements [`Map`](super::map::Map) for maps that need a pin for every access.
 
-/// Implements [`Map`](super::map::Map) for such a map. A batch takes one pin. `$update` is the
-/// map's function for an update, which each does in its own way.
+/// Implements [`Map`](super::map::Map) for `$map`. A batch takes one pin. `$update` is the function
+/// for an update, which differs from map to map.
 macro_rules! pinned_map {
     ($map:ty, $update:path) => {
         impl $crate::peers::map::Map for $map {

@@ -1,9 +1,9 @@
-//! scc's `HashIndex`: the table of scc's `HashMap`, with readers that take no lock.
+//! Makes scc's `HashIndex` a peer. It has the table of scc's `HashMap`, but readers take no lock.
 //!
-//! Readers peek, so an entry never changes: a write puts a new one beside it and marks the old one
-//! removed, which goes when no reader can see it and its bucket is written again. `update` of an
-//! entry that was looked up with the key as it is, is how its documentation replaces a value; it
-//! copies the key.
+//! Readers may read an entry at any time, so an entry never changes. A write adds a new entry and
+//! marks the old one removed. The old entry is dropped on a later write to its bucket, once no
+//! reader can see it. As the documentation recommends, a value is replaced by looking the borrowed
+//! key up and calling `update` on the entry, which copies the key.
 
 use std::ops::ControlFlow;
 
@@ -80,13 +80,13 @@ impl Map for HashIndex<Bytes, Bytes, DefaultHasher> {
     }
 
     fn for_each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) {
-        // Its lock-free iterator may show an entry twice while the table is resized; this one holds
-        // each bucket's lock.
+        // scc's lock-free iterator may return an entry twice while the table is resized.
+        // `iter_sync` holds each bucket's lock instead.
         self.iter_sync(|key, value| visit(key, value).is_continue());
     }
 }
 
-/// Does what `decide` answers with an entry whose bucket is locked.
+/// Applies to an entry what `decide` returns for its value. The entry's bucket is locked.
 #[inline]
 fn alter<'v>(
     mut entry: OccupiedEntry<'_, Bytes, Bytes, DefaultHasher>,

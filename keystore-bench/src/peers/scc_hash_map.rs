@@ -1,8 +1,8 @@
-//! scc's `HashMap`: buckets of entries, each bucket with its own reader-writer lock; the tables
-//! grow bucket by bucket.
+//! Makes scc's `HashMap` a peer. Each of its buckets has a reader-writer lock, and a table grows
+//! bucket by bucket.
 //!
-//! It is used by its synchronous operations. Lookups and overwriting take the key as it is; only a
-//! key that is new is copied.
+//! The adapter uses the synchronous operations. Lookups and overwriting take a borrowed key, so
+//! only a new key is copied.
 
 use std::ops::ControlFlow;
 
@@ -69,7 +69,7 @@ impl Map for HashMap<Bytes, Bytes, DefaultHasher> {
     }
 }
 
-/// Does what `decide` answers with an entry whose bucket is locked.
+/// Applies to an entry what `decide` returns for its value. The entry's bucket is locked.
 #[inline]
 fn alter<'v>(
     mut entry: OccupiedEntry<'_, Bytes, Bytes, DefaultHasher>,

@@ -1,10 +1,10 @@
-//! What a good programmer writes in an afternoon: std's hash table in shards, each behind a
-//! reader-writer lock.
+//! Provides a simple sharded map as a peer: std's hash table in shards, each behind a reader-writer
+//! lock. A good programmer can write it in an afternoon.
 //!
-//! The table is hashbrown's `HashTable`, which is what std's `HashMap` is made of; with it a key is
-//! hashed once for both the shard and the place in it, where std's own interface would hash it
-//! again. The lock is parking_lot's. Shards stand on cache lines of their own, and there are four
-//! to a processor, as in dashmap.
+//! The table is hashbrown's `HashTable`, which std's `HashMap` is built on. It accepts a hash, so a
+//! key is hashed only once for both the shard and the place in the shard. std's interface would
+//! hash it again. The lock is parking_lot's. Each shard has its own cache lines, and there are four
+//! shards for each processor, as in dashmap.
 
 use std::hash::BuildHasher;
 use std::ops::ControlFlow;
@@ -18,9 +18,9 @@ use parking_lot::RwLock;
 use super::map::{Bytes, Map, new_bytes, overwrite};
 use crate::measure::machine::processors;
 
-/// Bits at the top of a hash that hashbrown keeps as an entry's tag. The shard is chosen by those
-/// below them: the tag still tells a shard's entries apart, and so do the low bits, which choose
-/// the place.
+/// Number of top bits of a hash that hashbrown keeps as an entry's tag. The bits below them choose
+/// the shard. So within a shard the tags still differ, and so do the low bits, which choose the
+/// place in the table.
 const TAG_BITS: u32 = 7;
 
 type Pair = (Bytes, Bytes);
@@ -28,7 +28,7 @@ type Pair = (Bytes, Bytes);
 /// A map in locked shards.
 pub(super) struct Sharded {
     hasher: DefaultHasher,
-    /// 64 less the bits that choose a shard.
+    /// 64 minus the number of bits that choose a shard.
     shift: u32,
     shards: Box<[CachePadded<RwLock<HashTable<Pair>>>]>,
 }
@@ -45,14 +45,14 @@ impl Default for Sharded {
 }
 
 impl Sharded {
-    /// Returns the hash of a key, and its shard.
+    /// Returns the hash and the shard of a key.
     #[inline]
     fn find(&self, key: &[u8]) -> (u64, &RwLock<HashTable<Pair>>) {
         let hash = self.hasher.hash_one(key);
         (hash, &self.shards[((hash << TAG_BITS) >> self.shift) as usize])
     }
 
-    /// Returns the hash of an entry that a growing shard moves.
+    /// Returns the hash of an entry, which a growing shard needs to move it.
     fn rehash(&self, (key, _): &Pair) -> u64 {
         self.hasher.hash_one(&**key)
     }

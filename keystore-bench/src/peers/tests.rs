@@ -44,7 +44,7 @@ fn versions_are_those_of_the_lock_file() {
     }
 }
 
-/// Compares the whole content.
+/// Checks that the store has exactly the entries of the model.
 fn assert_holds(kind: PeerKind, store: &dyn Keystore, model: &Model) {
     let mut shown = Model::new();
     store
@@ -62,7 +62,7 @@ fn assert_holds(kind: PeerKind, store: &dyn Keystore, model: &Model) {
     assert_eq!(store.stats().unwrap().entries.count, model.len() as u64, "{kind}");
 }
 
-/// What `decide` makes of the model's entry, and what is to be answered.
+/// Applies to the model what `decide` returns, and returns the change that a store must report.
 fn model_update<'v>(
     model: &mut Model,
     key: &[u8],
@@ -84,8 +84,8 @@ fn model_update<'v>(
     }
 }
 
-/// Every operation in random order on a few keys, values of several lengths: each answer is that of
-/// std's map.
+/// Checks that a peer returns the same results as std's map: runs every operation in random order
+/// on a few keys, with values of several lengths.
 fn behaves_as_a_map(kind: PeerKind, seed: u64) {
     let store = kind.open().unwrap();
     let mut model = Model::new();
@@ -231,8 +231,9 @@ fn what_a_peer_cannot_do_is_refused() {
     }
 }
 
-/// Four threads fill keys of their own while the map grows, and count up the same hundred keys,
-/// creating and removing some of them on the way.
+/// Checks that no concurrent write is lost. Four threads each write their own keys while the map
+/// grows. They also increment the same hundred counters, insert the same key, and create and remove
+/// another key in turn.
 #[test]
 fn nothing_is_lost_among_four_threads() {
     const THREADS: u64 = 4;
@@ -263,8 +264,8 @@ fn nothing_is_lost_among_four_threads() {
                                 })
                                 .unwrap();
                             created += u64::from(store.insert(b"once", b"").unwrap());
-                            // Absent and present by turns, so that updates meet the key coming and
-                            // going.
+                            // The key is alternately absent and present, so updates meet it while
+                            // it appears and disappears.
                             store
                                 .update(b"blinks", |old| match old {
                                     Some(_) => Update::Delete,

@@ -1,8 +1,8 @@
-//! Draws the memory per entry of a loaded store, if possible without changes after loading.
+//! Draws the memory per entry of a loaded store, under the scenario of
+//! [`Results::memory_scenario`].
 //!
-//! Our stores count the parts of their memory. For other people's maps, only the growth of the
-//! process is known. If such maps ran too, a mark shows the growth of the process for our stores as
-//! well.
+//! Our stores count the parts of their memory. For peers, only the growth of the process is known.
+//! If peers ran too, a mark shows the growth of the process for our stores as well.
 
 use plotters::chart::ChartBuilder;
 use plotters::element::{PathElement, Rectangle};

@@ -1,10 +1,10 @@
-//! A plot with its title, as SVG and as PNG.
+//! Defines a plot with its title, as SVG and as PNG.
 
 use super::canvas::{Area, Drawing, draw_svg, render};
 use super::style;
 use crate::error::{Error, Result};
 
-/// A plot. It is written to two files and is part of the report.
+/// A plot. It is written to an SVG file and to a PNG file, and is part of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plot {
     /// File name without `.svg` or `.png`.

@@ -22,7 +22,7 @@ struct Series<'a> {
 
 impl<'a> Series<'a> {
     /// Returns the series that cover the same sizes as the longest series of growing stores.
-    /// Returns none if no store grew to at least two sizes.
+    /// Returns an empty list if no store grew to at least two sizes.
     fn of(results: &'a Results) -> Vec<Self> {
         let mut groups: Vec<Vec<&Scenario>> = Vec::new();
         for scenario in results.scenarios.iter().map(|measured| &measured.scenario) {

@@ -17,7 +17,7 @@ pub(super) const TEXT: u32 = 16;
 pub(super) const PARTS: [RGBColor; 3] =
     [RGBColor(86, 180, 233), RGBColor(230, 159, 0), RGBColor(240, 228, 66)];
 
-/// Colour of other people's maps.
+/// Colour of peers.
 pub(super) const PEER: RGBColor = RGBColor(119, 119, 119);
 
 /// Position of the first line of a legend, and distance between lines, in pixels.
@@ -39,7 +39,7 @@ pub(super) const fn colour_of(backend: BackendKind) -> RGBColor {
     }
 }
 
-/// The owner of a line or a bar.
+/// The store that a line or a bar belongs to: a backend of ours or a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Backend(BackendKind),
@@ -112,7 +112,7 @@ pub(super) fn draw_mark(area: &Area<'_>, whose: Whose, (x, y): (i32, i32)) -> Dr
         Whose::Backend(BackendKind::DashMap) => {
             area.draw(&Rectangle::new([(x - 4, y - 4), (x + 4, y + 4)], fill))?;
         }
-        // A backend without its own mark yet has the same mark as peers.
+        // A backend that has no mark of its own gets the mark of peers.
         Whose::Backend(_) | Whose::Peer => {
             area.draw(&Polygon::new(vec![(x - 5, y), (x, y - 5), (x + 5, y), (x, y + 5)], fill))?;
         }

@@ -1,5 +1,5 @@
-//! Draws a run over time: the rate and the longest call of each time slice, with marks at the
-//! growth of the table.
+//! Draws a run over time: the rate and the longest call of each time slice. Marks show when the
+//! table grew.
 
 use keystore_text::duration::nanoseconds_text;
 

@@ -87,7 +87,8 @@ pub(super) fn table_markdown(table: &Table, level: &str) -> String {
     text
 }
 
-/// Escapes text for Markdown. An asterisk at the end of a cell marks the best and is kept.
+/// Escapes text for Markdown. An asterisk at the end of a cell marks the best value and is not
+/// escaped.
 pub(super) fn escaped(text: &str) -> String {
     let (text, end) = match text.strip_suffix(" *") {
         Some(text) => (text, " *"),

@@ -107,8 +107,8 @@ fn missing_lookups(results: &Results) -> Vec<String> {
     results.scenarios.iter().filter_map(sentence).collect()
 }
 
-/// Returns a hit ratio in percent. Rounding never gives 100 or 0, which stand for exactly all and
-/// none.
+/// Returns a hit ratio in percent. The result is 100 or 0 only if exactly all or no lookups found
+/// their key; rounding never gives these.
 pub(super) fn hits_text(hits: f64) -> String {
     match format!("{:.1}", 100.0 * hits) {
         text if text == "100.0" => if hits == 1.0 { "100" } else { "over 99.9" }.to_owned(),
@@ -289,8 +289,8 @@ pub(super) fn level_text(winner: &Winner<'_>) -> Option<String> {
     }
 }
 
-/// Returns a store that lost to the winner and the winner's lead over it. Returns `None` if the
-/// lead is not significant.
+/// Returns the row of a store and the winner's lead over it. Returns `None` if the lead is not
+/// significant.
 pub(super) fn told<'a>(other: Option<&(&'a Row, Option<Lead>)>) -> Option<(&'a Row, Lead)> {
     let (row, lead) = other?;
     lead.filter(Lead::is_significant).map(|lead| (*row, lead))

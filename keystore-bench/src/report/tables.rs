@@ -323,8 +323,8 @@ pub(super) fn latency(results: &Results) -> Table {
     Table::new("Time of a call", 2, columns, lines)
 }
 
-/// Returns the memory per entry, if possible of a scenario that changes nothing after loading.
-/// Returns `None` if the stores are empty.
+/// Returns the memory per entry under the scenario of [`Results::memory_scenario`]. Returns `None`
+/// if the stores are empty.
 pub(super) fn memory(results: &Results) -> Option<Table> {
     let scenario = results.memory_scenario();
     let parts = Memory::default().parts().map(|part| part.name.to_owned());

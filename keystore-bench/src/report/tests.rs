@@ -552,7 +552,7 @@ fn a_scenario_with_a_name_as_long_as_a_file_name_has_its_report() {
     assert!((150..=255).contains(&longest.max().unwrap()));
 }
 
-/// Nobody can create a file there, not even an administrator.
+/// Uses `/proc` as the folder, because even an administrator cannot create a file there.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_folder_in_which_nothing_can_be_created_is_refused_before_measuring() {

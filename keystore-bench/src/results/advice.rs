@@ -1,16 +1,19 @@
-//! The verdict on a whole run: which store to take, and when another is better.
+//! Chooses a store from the results of a whole comparison, and names the runs in which another
+//! store is better.
 //!
-//! Sixteen rows with seven winners do not say which store to take. So each store gets its *share of
-//! the best* in every run (a scenario with a number of threads): its rate over that of the fastest
-//! store. The store to take is the one whose shares have the greatest geometric mean. How often it
-//! is near the best, and how far it falls behind at worst, stand beside it. Each run counts alike.
+//! Sixteen rows with seven winners do not say which store to take. So every store gets a *share of
+//! the best* in every run (a run is one scenario with one number of threads). The share is the
+//! store's rate divided by the rate of the fastest store in that run. The store to take has the
+//! greatest geometric mean of shares. All runs have the same weight. The advice also says in how
+//! many runs a store is near the best, and what its lowest share is.
 //!
-//! Another store may be better for some loads. In each run the odd rounds pick one candidate, the
-//! fastest there, and the even rounds test it against the store to take ([`Lead`]). There are as
-//! many tests as runs, so each must be surer than a single one ([`Lead::of_one_in`]).
+//! Another store may be better for some loads. In each run, the odd rounds pick the fastest
+//! candidate. If that is another store, the even rounds test it against the store to take
+//! ([`Lead`]). Among many tests, one easily succeeds by chance, so each test needs a higher
+//! confidence than a single test ([`Lead::of_one_in`]).
 //!
-//! How sure the choice is, is found by drawing the rounds again, with replacement, and choosing
-//! anew (bootstrap, Efron 1979).
+//! A bootstrap (Efron 1979) estimates how sure the choice is: it draws the rounds again, with
+//! replacement, and repeats the choice.
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -21,56 +24,56 @@ use crate::measure::metrics::Spread;
 use crate::results::lead::Lead;
 use crate::results::{Results, Row};
 
-/// A store is near the best if it has at least this share of the best's rate.
+/// Least share of the best with which a store counts as near the best.
 pub const NEAR: f64 = 0.95;
 
-/// How often the rounds are drawn again.
+/// Number of times that the bootstrap draws the rounds again.
 const DRAWS: usize = 400;
 
-/// A run whose processors are fewer says little about machines that have more.
+/// Number of processors below which results say little about machines with more processors.
 pub const FEW_PROCESSORS: usize = 8;
 
-/// How a store does over all runs.
+/// Summary of one store over all runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     /// The store.
     pub store: Candidate,
-    /// Geometric mean of its shares of the best, from 0 to 1.
+    /// Geometric mean of the store's shares of the best, from 0 to 1.
     pub mean: f64,
-    /// Number of runs in which it is [`NEAR`] the best.
+    /// Number of runs in which the share is at least [`NEAR`].
     pub near: usize,
-    /// Its least share of the best.
+    /// Lowest share of the best.
     pub worst: f64,
-    /// The run of that: the scenario and the number of threads.
+    /// Run with the lowest share: the scenario and the number of threads.
     pub worst_run: String,
 }
 
-/// Which store to take.
+/// Advice on which store to take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
-    /// Number of runs that it rests on.
+    /// Number of runs that the advice is based on.
     pub runs: usize,
     /// All stores, the one to take first.
     pub standings: Vec<Standing>,
-    /// How often the same store is chosen if the rounds are drawn again, from 0 to 1.
+    /// Fraction of the bootstrap's draws that choose the same store, from 0 to 1.
     pub stays: f64,
-    /// The store that is chosen most often else.
+    /// The store that the other draws choose most often.
     pub rival: Option<Candidate>,
     /// The store to take instead in the runs of `better`, if there are any.
     pub other: Option<Standing>,
-    /// The runs in which the other is ahead of the first by what counts as a difference, with the
-    /// lead, which allows for the number of runs that were tested.
+    /// Runs in which `other` is significantly ahead of the store to take, with its lead. The lead
+    /// allows for the number of runs that were tested.
     pub better: Vec<(String, Lead)>,
 }
 
-/// A run: its name, and the row of each store.
+/// One run: its name, and the row of each store.
 struct Contest<'a> {
     name: String,
     rows: Vec<&'a Row>,
 }
 
 impl Contest<'_> {
-    /// Returns the share of the best of each store. The median of a store is that of `rates`.
+    /// Returns each store's share of the best. `rates` returns a store's median rate.
     fn shares(&self, rates: impl Fn(&Row) -> f64) -> Vec<f64> {
         let rates: Vec<f64> = self.rows.iter().map(|row| rates(row)).collect();
         let best = rates.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
@@ -79,9 +82,9 @@ impl Contest<'_> {
 }
 
 impl Results {
-    /// Returns which store to take, the maps of others included. `None` if there is nothing to
-    /// choose from: fewer than two stores that took part in every run, or a store with only one
-    /// round; or if the run was interrupted, so that some runs are missing.
+    /// Returns which store to take, peers included. Only stores with at least two rounds in every
+    /// run can be chosen. Returns `None` if there are fewer than two of them, or if the comparison
+    /// was interrupted, because then runs may be missing.
     #[must_use]
     pub fn advice(&self) -> Option<Advice> {
         if self.interrupted {
@@ -136,7 +139,7 @@ impl Results {
         };
         let mut order: Vec<usize> = (0..stores.len()).collect();
         order.sort_by(|&a, &b| means[b].total_cmp(&means[a]));
-        // The runs whose odd rounds pick another store than the first, with that store.
+        // The runs whose odd rounds pick a store other than the first, each with that store.
         let picked: Vec<(&Contest<'_>, usize)> = contests
             .iter()
             .map(|contest| {
@@ -153,8 +156,8 @@ impl Results {
             let of_other = picked.iter().filter(|&&(_, pick)| pick == other);
             of_other.filter_map(|(contest, _)| lead(contest)).collect()
         };
-        // The two that together are nearest to the best, of those that are ahead of the first
-        // anywhere.
+        // Among the stores that are ahead of the first in some run, choose the one that complements
+        // the first best: the better of the two is nearest to the best over all runs.
         let together = |other: usize| {
             shares.iter().map(|shares| shares[first].max(shares[other]).ln()).sum::<f64>()
         };
@@ -183,14 +186,14 @@ fn means(shares: &[Vec<f64>]) -> Vec<f64> {
     (0..stores).map(|store| mean(store).exp()).collect()
 }
 
-/// Returns the first of those with the greatest mean.
+/// Returns the index of the greatest mean, and the lowest index if several are equal.
 fn best(means: &[f64]) -> usize {
     let greatest = means.iter().copied().fold(f64::MIN, f64::max);
     means.iter().position(|&mean| mean == greatest).unwrap_or(0)
 }
 
-/// Returns how often `first` is chosen if the rounds of each run are drawn again, and who is chosen
-/// most often else.
+/// Returns the fraction of draws that choose `first`, and the store that the other draws choose
+/// most often. Each draw takes the rounds of every run again, with replacement.
 fn stays(contests: &[Contest<'_>], first: usize) -> (f64, Option<usize>) {
     let mut rng = SmallRng::seed_from_u64(1);
     let mut chosen = vec![0_usize; contests.first().map_or(0, |contest| contest.rows.len())];
@@ -220,7 +223,8 @@ mod tests {
     use crate::peers::PeerKind;
     use crate::results::tests::tiny;
 
-    /// Results of two scenarios on one thread, with these rates in each of five rounds.
+    /// Returns results of two scenarios on one thread. Each of the five rounds has the rate that
+    /// `rate` returns for a scenario and a store, with a little noise.
     fn with_rates(rate: impl Fn(usize, usize) -> f64) -> Results {
         let mut results = tiny();
         results.scenarios.truncate(2);
@@ -297,7 +301,7 @@ mod tests {
         );
     }
 
-    /// Nine stores that are all alike, in 16 runs of five rounds, under noise of a tenth.
+    /// Returns results of nine equally fast stores in 16 runs of five rounds, with noise of 10 %.
     fn alike(seed: u64, template: &Results) -> Results {
         let mut rng = SmallRng::seed_from_u64(seed);
         let mut results = template.clone();
@@ -309,7 +313,7 @@ mod tests {
             measured.scenario.name = format!("run {run}");
             measured.scenario.threads = vec![1];
             for &store in &stores {
-                // The sum of twelve is as good as normal.
+                // The sum of twelve uniform numbers is close to normal.
                 let mut normal = || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
                 let rounds: Vec<f64> = (0..5).map(|_| 1e7 * (0.1 * normal()).exp()).collect();
                 let ops_per_sec = Spread::of(&rounds);

@@ -1,7 +1,7 @@
 //! Checks that results do not contradict themselves.
 //!
-//! A results file may have been edited or cut. A report made of it would state its numbers as
-//! measured, so numbers that no run can have given are refused.
+//! A results file may have been edited or cut. A report would present its numbers as measured. So
+//! [`Results::load`] refuses numbers that no run can produce.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{Results, Row};
 use crate::measure::metrics::Spread;
 
-/// Largest relative difference between two rates that are the same number. Reading a decimal number
-/// rounds it.
+/// Largest relative difference at which two rates count as equal. Reading a decimal number rounds
+/// it.
 const ROUNDING: f64 = 1e-9;
 
 /// Returns the first string with a control character. Such a string breaks plots and terminals.

@@ -1,4 +1,5 @@
-//! Two results of one suite, row by row: what became faster, what slower, and what cannot be told.
+//! Compares two results of one suite row by row: each row became faster, became slower, or shows no
+//! difference.
 
 use std::cmp::Ordering;
 
@@ -7,19 +8,19 @@ use crate::measure::candidate::Candidate;
 use crate::measure::metrics::Spread;
 use crate::results::{Results, Row};
 
-/// What can be said of a row that was measured twice.
+/// Result of comparing a row that was measured twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The bounds of the two medians do not overlap, and this one is higher.
+    /// The bounds of the two medians do not overlap, and the new median is higher.
     Faster,
-    /// The bounds overlap, or there are too few rounds for a difference to be more than chance.
+    /// The bounds overlap, or there are too few rounds to distinguish a difference from chance.
     NoDifference,
-    /// The bounds do not overlap, and this one is lower.
+    /// The bounds of the two medians do not overlap, and the new median is lower.
     Slower,
 }
 
 impl Verdict {
-    /// As people read it.
+    /// Returns the name for display.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,14 +42,15 @@ pub struct Compared {
     pub threads: usize,
     /// The new median over the old one.
     pub ratio: f64,
-    /// The least and the greatest that the ratio can be, by the bounds of both medians.
+    /// Least and greatest ratio that the bounds of the two medians allow.
     pub bounds: (f64, f64),
-    /// What can be said.
+    /// Verdict on this row.
     pub verdict: Verdict,
 }
 
 impl Compared {
-    /// By how many percent it became slower; below 0 if it became faster.
+    /// Returns by how many percent the row became slower. A negative number means that it became
+    /// faster.
     #[must_use]
     pub fn percent_slower(&self) -> f64 {
         100.0 * (1.0 - self.ratio)
@@ -58,30 +60,31 @@ impl Compared {
 /// Two results of one suite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The rows that both have, in the order of the new ones.
+    /// Rows that both results have, in the order of the new results.
     pub rows: Vec<Compared>,
-    /// Rows of either that the other lacks, or whose scenario has changed.
+    /// Number of rows that only one of the results has, or whose scenario has changed.
     pub left_out: usize,
-    /// Rows with too few rounds for a difference to be told.
+    /// Number of rows with too few rounds to show a difference.
     pub too_few_rounds: usize,
-    /// How sure the bounds of the row with the fewest rounds are, from 0 to 1.
+    /// Confidence of the bounds of the row with the fewest rounds, from 0 to 1.
     pub confidence: f64,
-    /// The most rounds of a row that was compared, in the new results and in the old ones.
+    /// Most rounds of any compared row, in the new results and in the old ones.
     most_rounds: (usize, usize),
 }
 
-/// How likely chance alone makes two rows differ that are alike, at most.
+/// Highest accepted probability that two equally fast rows differ by chance alone.
 const CHANCE: f64 = 0.05;
 
-/// Returns whether rows of so many rounds can differ by more than chance: if all rounds of one lie
-/// above all of the other, chance does that once in as many times as there are ways to choose who
-/// is above.
+/// Returns whether rows with these numbers of rounds can differ by more than chance. The clearest
+/// difference is that all rounds of one row are faster than all rounds of the other. For equally
+/// fast rows, each way to order the rounds is equally likely. There are `(new + old)! / (new!
+/// old!)` ways to place the rounds of the two rows, and two of them separate the rows completely.
 fn can_tell(new: usize, old: usize) -> bool {
     let ways: f64 = (1..=old).map(|n| (new + n) as f64 / n as f64).product();
     2.0 / ways <= CHANCE
 }
 
-/// Returns the least number of rounds of both that can tell a difference.
+/// Returns the least number of rounds that each of the two rows needs to show a difference.
 fn rounds_needed() -> usize {
     (1..).find(|&rounds| can_tell(rounds, rounds)).unwrap_or(usize::MAX)
 }
@@ -90,7 +93,7 @@ impl Comparison {
     /// Compares `new` with `old`.
     ///
     /// # Errors
-    /// [`Error::NothingInCommon`] with the rows of both, if no row of one is in the other.
+    /// [`Error::NothingInCommon`], with the rows of both, if they have no row in common.
     pub fn of(new: &Results, old: &Results) -> Result<Self> {
         let alike = |row: &Row| match (new.measured(&row.scenario), old.measured(&row.scenario)) {
             (Some(new), Some(old)) => new.scenario == old.scenario,
@@ -125,18 +128,18 @@ impl Comparison {
         })
     }
 
-    /// Returns how many rows this is said of.
+    /// Returns the number of rows with this verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
         self.rows.iter().filter(|row| row.verdict == verdict).count()
     }
 
-    /// Checks that no row became slower by more than `percent`, as far as that can be told: a row
-    /// whose bounds overlap is never held against it.
+    /// Checks that no row became slower by more than `percent`. A row whose bounds overlap always
+    /// passes.
     ///
     /// # Errors
-    /// [`Error::Slower`] with the number of rows that did, and the worst of them;
-    /// [`Error::TooFewRounds`] if no row has the rounds that would tell.
+    /// [`Error::Slower`], with the number of slower rows and the worst of them.
+    /// [`Error::TooFewRounds`] if no row has enough rounds to show a difference.
     pub fn check(&self, percent: f64) -> Result<()> {
         if self.too_few_rounds == self.rows.len() {
             let (new, old) = self.most_rounds;
@@ -166,8 +169,8 @@ impl Comparison {
     }
 }
 
-/// Returns what rows there are: `18 rows: epoch+slab, papaya in get Zipf (threads 1, 2), set
-/// uniform (threads 1)`.
+/// Returns a summary of the rows, for example `18 rows: epoch+slab, papaya in get Zipf (threads 1,
+/// 2), set uniform (threads 1)`.
 fn overview(results: &Results) -> String {
     let stores: Vec<String> = results.candidates().iter().map(Candidate::to_string).collect();
     let runs = |name: &str| {

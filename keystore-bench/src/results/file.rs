@@ -1,4 +1,4 @@
-//! Reading and writing `results.json`, and writing any file whole.
+//! Reads and writes `results.json`, and writes any file atomically.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use super::{Results, SCHEMA, check};
 use crate::error::{Error, Result};
 
 impl Results {
-    /// Writes the results to a file: all of it, or nothing.
+    /// Writes the results to a file. If this fails, the file is unchanged.
     ///
     /// # Errors
     /// [`Error::Text`] if it cannot be written.
@@ -25,8 +25,8 @@ impl Results {
     /// Reads results that [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Text`] if the file cannot be read, [`Error::Results`] if it is of another
-    /// version, holds something else, or contradicts itself.
+    /// [`Error::Text`] if the file cannot be read, [`Error::Results`] if it has another version,
+    /// contains something else, or contradicts itself.
     pub fn load(path: &Path) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -51,10 +51,10 @@ impl Results {
     }
 }
 
-/// Writes a file whole: first beside it under another name, which then takes its place.
+/// Writes a file atomically: it writes a temporary file in the same folder and renames it.
 ///
 /// # Errors
-/// [`Error::Text`] if it cannot be written; what was there before is then still there.
+/// [`Error::Text`] if the file cannot be written. The previous file is then unchanged.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |source| Error::unwritable(path, source);
     let folder =
@@ -63,7 +63,8 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // A report is for everybody who may see the folder, as far as the process's mask lets them.
+        // A temporary file is private by default. A report has the usual permissions of a new file,
+        // as the process's umask allows.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.prefix(".keystore-").tempfile_in(folder).map_err(failed)?;

@@ -1,60 +1,62 @@
-//! How far one store is ahead of another, and how sure that is.
+//! Computes how far one store is ahead of another, and the confidence of that lead.
 //!
-//! Of nine stores that are all alike, one is the fastest in any run, by chance. Whoever names the
-//! winner and measures its lead in the same rounds reports that chance as a difference. So the
-//! rounds are halved: the odd ones say who is compared ([`picks`]), the even ones say by how much
-//! (the first round is round 0 and counts as even). Rounds take turns because a machine may become
-//! slower while it is measured.
+//! If nine stores are equally fast, one of them is still the fastest in any run, by chance. If the
+//! same rounds pick the winner and measure its lead, that chance looks like a difference. So the
+//! rounds are split. The odd rounds pick the stores to compare ([`picks`]), and the even rounds
+//! measure the lead. The first round is round 0, which is even. Odd and even rounds alternate
+//! because a machine may become slower during the measurement.
 //!
-//! In the even rounds the two stores are compared round by round, for they ran next to each other,
-//! by the logarithms of their ratios: a paired t-test (Student 1908).
+//! The two stores of an even round ran shortly after one another, so they are compared round by
+//! round. The comparison is a paired t-test (Student 1908) on the logarithms of the ratios.
 //!
 //! # Example
 //!
-//! Five rounds, in millions of operations a second:
+//! This table has five rounds of two stores, in millions of operations a second:
 //!
 //! | round | 0 | 1 | 2 | 3 | 4 |
 //! |---|---|---|---|---|---|
 //! | a | 11 | 12 | 5.6 | 13 | 12 |
 //! | b | 10 | 10 | 5.0 | 10 | 11 |
 //!
-//! Rounds 1 and 3 pick `a`. Rounds 0, 2 and 4 have the ratios 1.10, 1.12 and 1.09: their mean is
-//! 1.10, its bounds are 1.07 to 1.14 with 95 % confidence, and that is a difference. The slow round
-//! 2 has slowed both.
+//! Rounds 1 and 3 pick `a`. Rounds 0, 2 and 4 have the ratios 1.10, 1.12 and 1.09. Their mean is
+//! 1.10, with bounds of 1.07 and 1.14 at 95 % confidence, so the difference is significant. The
+//! machine was slow in round 2, but that slowed both stores and hardly changes the ratio.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Confidence of the bounds of a [`Lead`].
 pub const CONFIDENCE: f64 = 0.95;
 
-/// The least ratio that is called a difference.
+/// Least ratio that counts as a difference.
 pub const LEAST_LEAD: f64 = 1.05;
 
-/// How many times the rate of another store a store has, in rounds that did not choose the two.
+/// Ratio of the rates of two stores, measured in rounds that did not pick the two.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lead {
-    /// The ratio: the geometric mean over the rounds.
+    /// Geometric mean of the ratio over the rounds.
     pub ratio: f64,
     /// The lower bound of the ratio, with a confidence of [`CONFIDENCE`].
     pub low: f64,
-    /// The upper bound.
+    /// The upper bound of the ratio, with the same confidence.
     pub high: f64,
-    /// How sure it is that the ratio is over 1, from 0 to 1.
+    /// Confidence that the ratio is above 1, from 0 to 1.
     pub confidence: f64,
 }
 
 impl Lead {
-    /// Compares the even rounds of two stores. `None` if there are fewer than two of them.
+    /// Compares the even rounds of two stores. Returns `None` if there are fewer than two even
+    /// rounds.
     #[must_use]
     pub fn of(rates: &[f64], others: &[f64]) -> Option<Self> {
         Self::of_one_in(1, rates, others)
     }
 
-    /// Compares the even rounds of two stores, in one of so many `tests` whose best is reported.
+    /// Compares the even rounds of two stores as one of `tests` tests of which only the best is
+    /// reported.
     ///
-    /// The best of many tests is easily better than chance explains in one. So each of them may err
-    /// only so much more seldom (Bonferroni): the bounds of all of them together hold with
-    /// [`CONFIDENCE`], and `confidence` allows for the other tests too.
+    /// The best of many tests often looks significant by chance. So the permitted error is divided
+    /// by the number of tests (the Bonferroni correction). Then the bounds of all tests hold
+    /// together with [`CONFIDENCE`], and `confidence` allows for the other tests too.
     #[must_use]
     pub fn of_one_in(tests: usize, rates: &[f64], others: &[f64]) -> Option<Self> {
         let tests = tests.max(1) as f64;
@@ -86,7 +88,7 @@ impl Lead {
         })
     }
 
-    /// Returns whether it is a difference: the bounds lie over 1, and the ratio is at least
+    /// Returns whether the lead is significant: both bounds are above 1, and the ratio is at least
     /// [`LEAST_LEAD`].
     #[must_use]
     pub fn is_significant(&self) -> bool {
@@ -94,8 +96,8 @@ impl Lead {
     }
 }
 
-/// Returns the rates of the rounds that say who is compared: the odd ones, or all if there are too
-/// few for [`Lead::of`].
+/// Returns the rates of the rounds that pick the stores to compare: the odd rounds, or all rounds
+/// if there are too few for [`Lead::of`].
 #[must_use]
 pub fn picks(rates: &[f64]) -> Vec<f64> {
     if rates.len() < 3 {
@@ -116,7 +118,8 @@ mod tests {
     #[test]
     fn a_lead_has_the_bounds_of_the_tables() {
         let lead = Lead::of(&[11.0, 0.0, 5.6, 0.0, 12.0], &[10.0, 9.0, 5.0, 9.0, 11.0]).unwrap();
-        // Mean of the logarithms 0.09855, standard error 0.00777, and t is 4.303 for two degrees.
+        // The mean of the logarithms is 0.09855, the standard error is 0.00777, and t is 4.303 for
+        // two degrees of freedom.
         near(lead.ratio, 1.1036);
         near(lead.low, 1.0662);
         near(lead.high, 1.1423);
@@ -124,7 +127,7 @@ mod tests {
         assert!(lead.is_significant());
         let ratio = 2.0_f64;
         let two = Lead::of(&[ratio, 0.0, ratio * 1.1], &[1.0, 0.0, 1.0]).unwrap();
-        // t is 12.706 for one degree.
+        // t is 12.706 for one degree of freedom.
         near(two.high / two.ratio, (0.5 * 1.1_f64.ln() * 12.706).exp());
     }
 
@@ -132,12 +135,12 @@ mod tests {
     fn one_of_many_tests_has_the_wider_bounds_of_all_of_them() {
         let (rates, others) = ([11.0, 0.0, 5.6, 0.0, 12.0], [10.0, 9.0, 5.0, 9.0, 11.0]);
         let lead = Lead::of_one_in(10, &rates, &others).unwrap();
-        // t is 14.089 for two degrees at 99.5 %.
+        // t is 14.089 for two degrees of freedom at 99.5 %.
         near(lead.ratio, 1.1036);
         near(lead.low, 0.9891);
         near(lead.confidence, 0.969);
         assert!(!lead.is_significant());
-        // What is sure enough for one test may be nothing in a thousand.
+        // A lead that is significant in one test may have no confidence left in a thousand tests.
         assert_eq!(Lead::of_one_in(1000, &rates, &others).unwrap().confidence, 0.0);
     }
 
@@ -167,7 +170,7 @@ mod tests {
         let mut rng = rand::rngs::SmallRng::seed_from_u64(5);
         let (mut claimed, mut in_all_rounds) = (0, 0);
         for _ in 0..2000 {
-            // Nine stores, five rounds, and noise of a fifth that is the same for all of them.
+            // Nine stores run five rounds. All of them have the same noise of 20 %.
             let mut rounds =
                 || std::array::from_fn::<f64, 5, _>(|_| 1.0 + rng.random::<f64>() / 5.0);
             let stores: [[f64; 5]; 9] = std::array::from_fn(|_| rounds());

@@ -1,8 +1,8 @@
-//! What a comparison found: `results.json` and what can be read from it.
+//! Defines the results of a comparison (`results.json`) and what is computed from them.
 //!
-//! The file is self-contained: the scenarios that ran, the machine, and one row for each candidate,
-//! scenario and number of threads. [`SCHEMA`] is its version; it rises with every change that an
-//! older reader would misunderstand.
+//! The file is self-contained: it has the scenarios that ran, the machine, and one row for each
+//! candidate, scenario and number of threads. [`SCHEMA`] is its version, which increases with every
+//! change that an older reader would misunderstand.
 
 pub mod advice;
 mod check;
@@ -25,51 +25,52 @@ use crate::measure::proof::Verification;
 use crate::workload::keys::KeySource;
 use crate::workload::scenario::Scenario;
 
-/// The version of the form of `results.json`.
+/// Version of the format of `results.json`.
 pub const SCHEMA: u32 = 3;
 
-/// What a comparison found.
+/// Results of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// The version of this form: [`SCHEMA`].
+    /// Version of the format: [`SCHEMA`].
     pub schema: u32,
     /// The name of the suite, or of the file that the scenarios came from.
     pub suite: String,
-    /// The command that measured it, if a command did.
+    /// Command line that measured the results; empty if no command did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub command: String,
-    /// When it began, seconds since the Unix epoch.
+    /// Start time, in seconds since the Unix epoch.
     pub started_at: u64,
-    /// How long it took, seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Whether it was interrupted: rows may then have fewer rounds than others, or be missing.
+    /// `true` if the comparison was interrupted. Some rows may then have fewer rounds than others,
+    /// or be missing.
     pub interrupted: bool,
-    /// Number of runs if every round takes place; 0 in results that do not say it.
+    /// Number of runs if every round takes place; 0 in files that do not record it.
     #[serde(default)]
     pub planned_runs: usize,
-    /// What it was measured on.
+    /// The machine that was measured.
     pub machine: Machine,
-    /// What that machine's memory can do, where it was measured.
+    /// Rates at which the machine's memory delivers cache lines; empty if they were not measured.
     pub limits: Vec<LineRate>,
     /// The scenarios, in the order in which they ran.
     pub scenarios: Vec<Measured>,
-    /// One for each candidate, scenario and number of threads.
+    /// One row for each candidate, scenario and number of threads.
     pub rows: Vec<Row>,
 }
 
-/// A scenario that was measured, and what is known of it besides.
+/// A scenario that was measured, with properties of its data and its cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// The scenario.
     pub scenario: Scenario,
-    /// Where the keys came from.
+    /// Source of the keys.
     pub keys: KeySource,
-    /// Their mean length, bytes.
+    /// Mean length of the keys, in bytes.
     pub mean_key_len: f64,
-    /// The mean length of the values that were written, bytes.
+    /// Mean length of the values that were written, in bytes.
     pub mean_value_len: f64,
-    /// What the harness itself takes for an operation of it, measured on a store that does nothing,
-    /// nanoseconds.
+    /// Time that the harness itself takes for one operation, in nanoseconds, measured on a store
+    /// that does nothing.
     pub harness_ns: f64,
 }
 
@@ -80,7 +81,7 @@ impl Results {
         self.rows.iter().map(|row| row.rounds.len() + row.before.len()).sum()
     }
 
-    /// Returns the candidates that ran: combinations in the order of their names' kinds, then
+    /// Returns the candidates that ran: first our combinations of a backend and a pool, then the
     /// peers.
     #[must_use]
     pub fn candidates(&self) -> Vec<Candidate> {
@@ -107,7 +108,7 @@ impl Results {
         self.rows.iter().filter(move |row| row.scenario == scenario && row.threads == threads)
     }
 
-    /// Returns all numbers of threads that any scenario ran with, rising.
+    /// Returns every number of threads that any scenario ran with, in ascending order.
     #[must_use]
     pub fn thread_counts(&self) -> Vec<usize> {
         let mut threads: Vec<_> = self.rows.iter().map(|row| row.threads).collect();
@@ -116,8 +117,8 @@ impl Results {
         threads
     }
 
-    /// Returns the number of threads that says most about a scenario: the most that still had a
-    /// processor each, or the fewest that ran.
+    /// Returns the most informative number of threads of a scenario: the greatest number for which
+    /// every thread had a processor, or the least number if there is none.
     #[must_use]
     pub fn representative_threads(&self, scenario: &Scenario) -> usize {
         let fits = |threads: &&usize| **threads <= self.machine.processors;
@@ -125,14 +126,16 @@ impl Results {
         most.or(scenario.threads.iter().min()).copied().unwrap_or(1)
     }
 
-    /// Returns the scenario that says how much memory an entry takes: the one with the most entries
-    /// of those that leave a loaded store as it was, or the last.
+    /// Returns the scenario to read the memory per entry from. That is the scenario with the most
+    /// entries among those that only read a loaded store. If there is none, it is the last
+    /// scenario.
     #[must_use]
     pub fn memory_scenario(&self) -> Option<&Scenario> {
         let scenarios = || self.scenarios.iter().map(|measured| &measured.scenario);
         let unchanged =
             scenarios().filter(|scenario| scenario.is_read_only() && scenario.loaded_keys() > 0);
-        // The first of several that hold as many.
+        // If several have the same number of entries, take the first: `max_by_key` returns the
+        // last.
         unchanged.rev().max_by_key(|scenario| scenario.loaded_keys()).or(scenarios().next_back())
     }
 
@@ -142,23 +145,23 @@ impl Results {
         self.scenarios.iter().find(|measured| measured.scenario.name == scenario)
     }
 
-    /// Returns the most rounds that any row has.
+    /// Returns the greatest number of rounds of any row.
     #[must_use]
     pub fn rounds(&self) -> usize {
         self.rows.iter().map(|row| row.rounds.len()).max().unwrap_or(0)
     }
 
-    /// Returns the fewest rounds that any row has.
+    /// Returns the least number of rounds of any row.
     #[must_use]
     pub fn fewest_rounds(&self) -> usize {
         self.rows.iter().map(|row| row.rounds.len()).min().unwrap_or(0)
     }
 
-    /// Checks that every row of ours passed verification. Peers are told of by
-    /// [`peers_faults`](Self::peers_faults).
+    /// Checks that every row of our stores passed verification.
+    /// [`peers_faults`](Self::peers_faults) reports on peers.
     ///
     /// # Errors
-    /// [`Error::Verification`] with the number of rows that did not, and what was wrong with the
+    /// [`Error::Verification`], with the number of rows that failed, and what is wrong with the
     /// first.
     pub fn verify(&self) -> Result<()> {
         let ours = || self.rows.iter().filter(|row| !row.store.is_peer());
@@ -167,9 +170,9 @@ impl Results {
         Err(Error::Verification { rows: 1 + failed.count(), of: ours().count(), first: fault(row) })
     }
 
-    /// Returns what was found wrong with peers, a line for each row. A map of others may promise
-    /// less than a store of ours: scc's `HashIndex`, for one, replaces a value by removing it and
-    /// inserting another, and a lookup in between finds nothing.
+    /// Returns a line for each row of a peer that failed verification. A peer may promise less than
+    /// our stores. For example, scc's `HashIndex` replaces a value by removing it and inserting
+    /// another, and a lookup in between finds nothing.
     #[must_use]
     pub fn peers_faults(&self) -> Vec<String> {
         let failed =

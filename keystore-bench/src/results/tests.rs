@@ -10,7 +10,7 @@ use crate::measure::plan::Plan;
 use crate::workload::scenario::Length;
 use crate::workload::suite::{Rounds, Suite};
 
-/// Results of a real, tiny comparison.
+/// Returns the results of a real, tiny comparison, which runs once.
 pub(crate) fn tiny() -> Results {
     static TINY: OnceLock<Results> = OnceLock::new();
     let compare = || {
@@ -20,7 +20,7 @@ pub(crate) fn tiny() -> Results {
     TINY.get_or_init(compare).clone()
 }
 
-/// The default suite, made tiny.
+/// Returns the default suite, made tiny.
 pub(crate) fn tiny_suite() -> Suite {
     let mut suite = Suite::named("quick").unwrap();
     suite.rounds = Rounds { at_most: 2, budget: None };
@@ -72,7 +72,8 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!(!error.is_usage());
 }
 
-/// One scenario on one thread, with these rates in the rounds of each store.
+/// Returns results of one scenario on one thread. `rounds` returns the rates of each store's
+/// rounds.
 fn one_run(rounds: impl Fn(usize) -> Vec<f64>) -> Results {
     let mut results = tiny();
     results.scenarios.truncate(1);
@@ -90,8 +91,8 @@ fn one_run(rounds: impl Fn(usize) -> Vec<f64>) -> Results {
 fn the_winner_is_picked_in_some_rounds_and_tested_in_the_others() {
     let results = one_run(|n| {
         let rate = 10.0 * (n + 1) as f64;
-        // The whole machine was slow in round 2. Store 7 comes and goes, and is not told from
-        // the winner.
+        // The whole machine was slow in round 2. The rate of store 7 varies so much that the winner
+        // is not significantly ahead of it.
         let swings = if n == 7 { [1.6, 1.0, 0.7, 1.0, 1.3] } else { [1.0, 1.01, 0.99, 1.0, 1.01] };
         (0..5).map(|round| rate * swings[round] * if round == 2 { 0.25 } else { 1.0 }).collect()
     });

@@ -1,4 +1,5 @@
-//! Which store is fastest, what growing costs, and how near a store comes to what memory can do.
+//! Computes which store is fastest, what growing costs, and how near a store comes to the limit of
+//! the memory.
 
 use super::lead::Lead;
 use super::row::Row;
@@ -7,33 +8,33 @@ use crate::measure::candidate::Candidate;
 use crate::measure::limit::Pages;
 use crate::workload::scenario::Scenario;
 
-/// Bytes of a node before its key, and of a cache line.
+/// Number of bytes of a node before its key.
 const NODE_HEADER: f64 = 8.0;
+/// Number of bytes of a cache line.
 const LINE: f64 = 64.0;
 
-/// Which store was fastest under one scenario with one number of threads, the maps of others
-/// included.
+/// The fastest store under one scenario with one number of threads, peers included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Winner<'a> {
     /// The scenario's name.
     pub scenario: &'a str,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// The row that half of the rounds picked. The other half says how far it is ahead.
+    /// The row that the odd rounds picked. The even rounds measure how far it is ahead.
     pub best: &'a Row,
-    /// The others, the fastest first, with the winner's lead.
+    /// The other rows, the fastest first, each with the winner's lead over it.
     pub others: Vec<(&'a Row, Option<Lead>)>,
 }
 
 impl<'a> Winner<'a> {
-    /// Returns the rows that the best cannot be told from.
+    /// Returns the rows that the winner is not significantly ahead of.
     pub fn level(&self) -> impl Iterator<Item = &'a Row> {
         let told = |lead: &Option<Lead>| lead.is_some_and(|lead| lead.is_significant());
         self.others.iter().filter(move |(_, lead)| !told(lead)).map(|(row, _)| *row)
     }
 
-    /// Returns the rows that nobody is ahead of as far as can be told, the one with the highest
-    /// median first: the winner alone, or it and those that it cannot be told from.
+    /// Returns the winner and the rows that it is not significantly ahead of. The row with the
+    /// highest median comes first.
     #[must_use]
     pub fn front(&self) -> Vec<&'a Row> {
         let mut front: Vec<&Row> = std::iter::once(self.best).chain(self.level()).collect();
@@ -41,7 +42,7 @@ impl<'a> Winner<'a> {
         front
     }
 
-    /// Returns the fastest store of ours, which may be the winner.
+    /// Returns the row of the fastest of our stores, which may be the winner.
     #[must_use]
     pub fn best_of_ours(&self) -> Option<&'a Row> {
         let rows = std::iter::once(self.best).chain(self.others.iter().map(|(row, _)| *row));
@@ -49,19 +50,19 @@ impl<'a> Winner<'a> {
     }
 }
 
-/// What growing costs: the time for many keys over that for fewer.
+/// Cost of growing: the time for many keys compared with the time for fewer keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
-    /// Whose.
+    /// The store.
     pub store: Candidate,
-    /// The fewer keys, and seconds to set them all, from an empty store.
+    /// Smaller number of keys, and the seconds to set them all in an empty store.
     pub few: (usize, f64),
-    /// The many keys, likewise.
+    /// Greater number of keys, and the seconds to set them all in an empty store.
     pub many: (usize, f64),
 }
 
 impl Growth {
-    /// Returns how many times longer the many keys take.
+    /// Returns the time for the many keys divided by the time for the few.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         self.many.1 / self.few.1
@@ -69,8 +70,8 @@ impl Growth {
 }
 
 impl Results {
-    /// Returns which store won which scenario, with each number of threads. At a fixed rate all do
-    /// as many operations, and nobody wins.
+    /// Returns the winner of each scenario with each number of threads. Scenarios with a fixed rate
+    /// are left out, because there all stores do the same number of operations.
     #[must_use]
     pub fn winners(&self) -> Vec<Winner<'_>> {
         let open_ended = self.scenarios.iter().filter(|measured| measured.scenario.rate.is_none());
@@ -90,8 +91,8 @@ impl Results {
         .collect()
     }
 
-    /// Returns what growing costs each candidate, on one thread: where two scenarios or more grow
-    /// an empty store.
+    /// Returns what growing costs each candidate on one thread. The result is empty unless at least
+    /// two scenarios grow an empty store to different sizes.
     #[must_use]
     pub fn growth(&self) -> Vec<Growth> {
         let mut growing: Vec<&Scenario> = self
@@ -117,15 +118,15 @@ impl Results {
             .collect()
     }
 
-    /// Returns the fastest peer of a scenario with a number of threads, where peers ran.
+    /// Returns the fastest peer of a scenario with a number of threads, or `None` if no peer ran.
     #[must_use]
     pub fn best_peer<'a>(&'a self, scenario: &'a str, threads: usize) -> Option<&'a Row> {
         let median = |a: &&Row, b: &&Row| a.ops_per_sec.median.total_cmp(&b.ops_per_sec.median);
         self.rows_of(scenario, threads).filter(|row| row.store.is_peer()).max_by(median)
     }
 
-    /// Returns how many times the rate of the best peer a row has. `None` if no peer ran, or if
-    /// either has only one round: a ratio of two single measurements says nothing.
+    /// Returns the rate of a row divided by the rate of the best peer. Returns `None` if no peer
+    /// ran, or if either has only one round, because a ratio of single measurements says nothing.
     #[must_use]
     pub fn ratio_to_best_peer(&self, row: &Row) -> Option<f64> {
         let peer = self.best_peer(&row.scenario, row.threads)?;
@@ -134,11 +135,12 @@ impl Results {
         known.then(|| row.ops_per_sec.median / peer.ops_per_sec.median)
     }
 
-    /// Returns how near a row comes to what the memory can do, from 0 up: its operations a second,
-    /// each of them one line of the table and, unless it is a lookup that finds nothing, the lines
-    /// of a node, over the lines that as many threads fetch with 16 in flight in huge pages. Over 1
-    /// where caches hold what is asked for. `None` if the limit was not measured for that number of
-    /// threads.
+    /// Returns how near a row comes to the limit of the memory: the cache lines that its operations
+    /// fetch a second, divided by the lines a second that the same number of threads can fetch.
+    /// Each operation counts one line of the table. It also counts the lines of a node, except for
+    /// a lookup that finds nothing. The limit is measured with 16 fetches in flight and huge pages.
+    /// The result is above 1 if caches hold much of the data. Returns `None` if the limit was not
+    /// measured for that number of threads.
     #[must_use]
     pub fn share_of_limit(&self, row: &Row) -> Option<f64> {
         let limit = self.limits.iter().find(|limit| {

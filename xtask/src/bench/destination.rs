@@ -1,4 +1,4 @@
-//! The destination of a report. The report of an interrupted run never replaces a complete one.
+//! Chooses where to write a report. The report of an interrupted run never replaces a complete one.
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,12 @@ const INTERRUPTED: &str = "interrupted";
 /// The destination of a report.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// Nothing was measured, so the folder does not change.
+    /// Nothing was measured, so no report is written.
     Nowhere { out: PathBuf },
-    /// The run was interrupted: a subfolder, beside the last complete report.
+    /// The run was interrupted, so the report goes to a subfolder and the last complete report
+    /// stays.
     Subfolder { folder: PathBuf, out: PathBuf },
-    /// The folder itself.
+    /// The run was complete, so the report goes to the folder itself.
     Folder { folder: PathBuf },
 }
 
@@ -68,7 +69,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns results of the smoke suite on one store, stopped before the run with this number.
+    /// Returns results of the smoke suite on one store. With a number, the suite is stopped before
+    /// that run.
     fn stopped_at(run: Option<usize>) -> Results {
         let mut suite = Suite::named("smoke").unwrap();
         suite.scenarios.truncate(1);

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: compares backends on pools, and maps of other projects, and plots the
-//! results.
+//! Implements `cargo xtask bench`, which compares backends on pools, and maps of other projects,
+//! and plots the results.
 
 mod destination;
 mod overrides;
@@ -71,8 +71,8 @@ pub(crate) struct Args {
     list: bool,
 }
 
-/// Parses a loss in percent, above 0 and below 100. No row can lose 100 % or more, so the check of
-/// such a limit would never fail. The same holds for NaN.
+/// Parses a loss in percent, above 0 and below 100. No row can lose 100 % or more, so a check with
+/// a greater limit would never fail. A check with NaN would never fail either.
 fn percent(text: &str) -> std::result::Result<f64, String> {
     let value: f64 =
         text.parse().map_err(|error| format!("{error}: a number above 0 and below 100"))?;
@@ -107,7 +107,7 @@ fn compare(args: &Args) -> Result<ExitCode> {
         list(&suite, &candidates);
         return Ok(ExitCode::SUCCESS);
     }
-    // Checks what can be checked early, so that an error does not come after minutes of measuring.
+    // Check as much as possible now, so that an error does not come after minutes of measuring.
     let saved = saved::Folder::new(&default_folder());
     let baseline = args.baseline.as_deref().map(|name| saved.load(name)).transpose()?;
     let save = args.save.as_deref().map(|name| saved.path(name)).transpose()?;
@@ -169,8 +169,8 @@ fn compare(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Saves the results of a report that could not be written, among the temporary files. Returns a
-/// message with the path: minutes of measuring are not lost to a full disk.
+/// Saves the results to the folder for temporary files if the report could not be written, so that
+/// a full disk does not lose minutes of measuring. Returns a message with the path.
 fn rescue(results: &Results) -> String {
     let path = std::env::temp_dir().join(format!("keystore-results-{}.json", std::process::id()));
     match results.save(&path) {
@@ -248,7 +248,7 @@ fn list(suite: &Suite, candidates: &[Candidate]) {
     outln!("\nstores (--only): {}", names.join(", "));
 }
 
-/// Prints the number of runs and the least time, if that is long.
+/// Prints the number of runs, and the least time that they take if it is long.
 fn announce(plan: &Plan) {
     let least = plan.least_time();
     if least > Duration::from_secs(300) {
@@ -356,7 +356,7 @@ mod tests {
         });
         for command in commands {
             let command = command.split(['`', '#']).next().unwrap();
-            // Quoted arguments contain spaces.
+            // Arguments with spaces are quoted, so every second part is one whole argument.
             let parts = command.split('"').enumerate().flat_map(|(number, part)| {
                 let whole = number % 2 == 1;
                 let arguments: Vec<&str> =

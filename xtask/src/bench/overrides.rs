@@ -1,4 +1,4 @@
-//! Options that change the scenarios of a suite.
+//! Defines the options that change the scenarios of a suite.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! Maps of other projects, which are compiled only on request.
+//! Builds and runs this program with the maps of other projects, which are compiled only on
+//! request.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -7,12 +8,12 @@ use keystore_text::errln;
 
 use crate::command::cargo;
 
-/// Returns true if this program was compiled with the maps of other projects.
+/// Returns whether this program was compiled with the maps of other projects.
 pub(super) const fn are_compiled() -> bool {
     cfg!(feature = "peers")
 }
 
-/// Builds this program with the maps of other projects, runs it with the same arguments, and
+/// Rebuilds this program with the maps of other projects, runs it with the same arguments, and
 /// returns its exit code.
 pub(super) fn run_with_peers() -> ExitCode {
     let status = Command::new(cargo())

@@ -1,4 +1,4 @@
-//! The progress line: the current run, the remaining time, and the current speed.
+//! Shows the progress of a comparison: the current run, the remaining time, and the current speed.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use keystore_bench::{Plan, Progress, Result, Results, RunControl};
 use keystore_text::errln;
 
-/// Interval between updates of the line.
+/// Interval between updates of the progress line.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Runs the plan and shows its progress: as a line on a terminal, else as one line for each round.
+/// Runs the plan and shows its progress. On a terminal, this is one line that is updated; otherwise
+/// it prints one line for each round.
 pub(super) fn show(plan: &Plan, control: &Arc<RunControl>) -> Result<Results> {
     let bar = ProgressBar::new(plan.runs() as u64);
     let meter = Arc::new(Meter::new(Arc::clone(control)));

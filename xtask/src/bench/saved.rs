@@ -1,4 +1,4 @@
-//! Results saved by name, for comparison with later results.
+//! Saves and loads results by name, for comparison with later results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
