@@ -451,6 +451,10 @@ pub trait Keystore {
     /// Returns an iterator over copies of all entries. It keeps the promises of
     /// [`scan`](Self::scan), and needs constant memory.
     ///
+    /// # Errors
+    /// Each entry that cannot be copied is an error of [`scan`](Self::scan). The iterator then
+    /// tries the same entries again.
+    ///
     /// ```
     /// # #[cfg(feature = "epoch")] fn main() -> keystore_core::Result<()> {
     /// use keystore_core::{EpochKeystore, Keystore};
@@ -475,7 +479,7 @@ pub trait Keystore {
     /// each change is one [`update`](Self::update).
     ///
     /// # Errors
-    /// Returns the errors of [`scan`](Self::scan) and [`set`](Self::set). The entries before have
+    /// Returns the errors of [`set`](Self::set) and [`scan`](Self::scan). The entries before have
     /// been changed then.
     fn update_all<'v>(&self, mut decide: impl FnMut(&[u8], &[u8]) -> Update<'v>) -> Result<usize>
     where
@@ -555,14 +559,14 @@ pub trait Keystore {
     /// Returns the errors of [`for_each`](Self::for_each).
     fn stats(&self) -> Result<Stats>;
 
-    /// Returns the numbers that are cheap to read. O(threads): it visits no bucket and no entry, so a
-    /// monitor may call it every second. Numbers are exact while nobody writes.
+    /// Returns the numbers that are cheap to read. O(threads): it visits no bucket and no entry, so
+    /// a monitor may call it every second. Numbers are exact while nobody writes.
     ///
     /// A store of another crate that does not count has only the numbers of entries and of the
     /// table's bytes.
     ///
     /// # Errors
-    /// Returns the errors of [`len`](Self::len) and [`table_bytes`](Self::table_bytes).
+    /// Returns the errors of [`table_bytes`](Self::table_bytes) and [`len`](Self::len).
     fn counters(&self) -> Result<Counters> {
         Ok(Counters {
             entries: self.len()? as u64,

@@ -171,14 +171,18 @@ fn the_documentation_of_each_verb_names_every_error_that_it_can_return() {
     let read = BTreeSet::from([-10, -20, -30]);
     let write = BTreeSet::from([-10, -20, -30, -43, -51]);
     let scan = BTreeSet::from([-10, -30]);
+    let resume = BTreeSet::from([-10, -20, -30, -43]);
     let enter = BTreeSet::from([-10]);
     let none = BTreeSet::new();
     for (operation, codes) in documented_errors() {
         let expected = match operation.trim_end_matches("_dyn") {
-            "read" | "contains" | "read_many" | "get" | "take" | "delete" | "delete_many" => &read,
-            "set" | "insert" | "update" | "compare_exchange" | "set_many" => &write,
+            "read" | "contains" | "read_many" | "get" | "take" | "delete" | "delete_many"
+            | "get_into" | "take_many" => &read,
+            "set" | "insert" | "update" | "compare_exchange" | "set_many" | "update_with"
+            | "insert_many" | "update_many" | "update_all" => &write,
+            "scan" | "iter" => &resume,
             "for_each" | "retain" | "clear" | "stats" | "reserve" | "shrink" => &scan,
-            "table_bytes" => &enter,
+            "table_bytes" | "counters" | "session" => &enter,
             // `describe` returns only errors of the formatter.
             "describe" => &none,
             "len" | "is_empty" => &none,

@@ -135,7 +135,8 @@ impl EventCounters {
         u64::try_from(self.counts.sum(Event::FindMiss as usize)).unwrap_or(0)
     }
 
-    /// Returns the bytes of all live nodes, or 0 if they are not counted. Exact while nobody writes.
+    /// Returns the bytes of all live nodes, or 0 if they are not counted. Exact while nobody
+    /// writes.
     pub(crate) fn node_bytes(&self) -> u64 {
         u64::try_from(self.counts.sum(NODE_BYTES)).unwrap_or(0)
     }
