@@ -94,11 +94,17 @@ impl EventCounters {
     /// Records an event that has made the nodes larger by `bytes` in all.
     #[inline]
     pub(crate) fn record_with_bytes(&self, event: Event, bytes: i64) {
-        if self.counting {
-            self.counts.add_both_outside_pools((event as usize, 1), (NODE_BYTES, bytes));
-        } else {
-            self.record(event);
+        self.record(event);
+        // Most writes replace a value by one of the same length.
+        if bytes != 0 && self.counting {
+            self.add_node_bytes(bytes);
         }
+    }
+
+    /// This is a function of its own, to keep the code of an overwrite short.
+    #[inline(never)]
+    fn add_node_bytes(&self, bytes: i64) {
+        self.counts.add_outside_pools(NODE_BYTES, bytes);
     }
 
     /// Records the outcome of a write, which has made the nodes larger by `bytes`.

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::dyn_session::DynSession;
+use self::dyn_session::{DynSession, NoSession};
 use self::session::{Entered, Session};
 use crate::account::counters::Operation;
 use crate::allocator::NodeAllocator;
@@ -255,6 +255,10 @@ impl<T: Table> Keystore for Store<T> {
     }
 
     fn session_dyn(&self) -> Result<Box<dyn DynSession + '_>> {
+        // A table without a state for each thread has nothing that a session could keep.
+        if const { size_of::<T::Session>() == 0 } {
+            return Ok(try_box(NoSession(self))?);
+        }
         Ok(try_box(self.session())?)
     }
 

@@ -66,7 +66,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
     }
 
     /// Does one atomic step on a key whose hash is known, and records its effect.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn update_hashed<'v, C: Closure>(
         &self,
         operation: Operation,
@@ -90,7 +90,7 @@ impl<T: Table, const WRITES: bool> Entered<'_, T, WRITES> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn update_entry<'v, C: Closure>(
         &self,
         operation: Operation,

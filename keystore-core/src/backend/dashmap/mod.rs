@@ -242,7 +242,7 @@ impl<A: NodeAllocator, S: BuildHasher> Table for DashMapTable<A, S> {
         Ok(shown)
     }
 
-    #[inline]
+    #[inline(always)]
     fn update_entry<'v, C: Closure>(
         &self,
         (): &(),

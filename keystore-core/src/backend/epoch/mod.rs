@@ -87,7 +87,7 @@ use crate::store::Store;
 use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::reentrancy::{self, Closure, Deciding, UserClosure};
 use crate::table::{Footprint, Survey, Table, describe, enter_table};
-use crate::update::{Fill, Update};
+use crate::update::{Source, Update};
 
 /// A lock-free store, whose readers wait for nobody. The [crate's page](crate) says how to choose a
 /// backend.
@@ -366,7 +366,7 @@ where
         Ok(self.find_value(hash, key, session).map(visit))
     }
 
-    #[inline]
+    #[inline(always)]
     fn update_entry<'v, C: Closure>(
         &self,
         session: &Guard,
@@ -397,21 +397,27 @@ where
                 let Some(old) = word.node().filter(|_| !word.is_frozen()) else { continue };
                 // SAFETY: the node was live when its word was read, and the thread has been pinned
                 // since.
-                let (old_value, old_size) = unsafe { (old.value(), old.size()) };
-                let (new, change, new_size) = match decide(Some(old_value)) {
+                let old_value = unsafe { old.value() };
+                // A node of this backend has no spare bytes, since it is never overwritten.
+                let old_size = Node::size_for(key.len(), old_value.len());
+                let (new, change, grown) = match decide(Some(old_value)) {
                     Update::Keep => {
                         on_effect(Change::Kept, 0);
                         return Ok(Change::Kept);
                     }
                     Update::Set(value) => {
-                        let fill = |fill: &Fill, new: &mut [u8]| {
-                            C::deciding(self, key, || fill(Some(old_value), new));
+                        let new = match value.source() {
+                            Source::Bytes(bytes) => fresh.with(key, bytes, old_size)?,
+                            Source::Filled { length, fill } => {
+                                fresh.filled(key, length, old_size, |new| {
+                                    C::deciding(self, key, || fill(Some(old_value), new));
+                                })?
+                            }
                         };
-                        let new = fresh.with(key, value.source(), old_size, fill)?;
-                        let size = Node::size_for(key.len(), value.source().len());
-                        (TaggedPtr::new(tag(hash), new)?, Change::Replaced, size)
+                        let grown = value.source().len() as i64 - old_value.len() as i64;
+                        (TaggedPtr::new(tag(hash), new)?, Change::Replaced, grown)
                     }
-                    Update::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted, 0),
+                    Update::Delete => (TaggedPtr(TOMBSTONE), Change::Deleted, -(old_size as i64)),
                 };
                 failpoint::hit(Failpoint::Decided);
                 // Release: the new node's content must be visible before its word.
@@ -426,7 +432,7 @@ where
                 }
                 // SAFETY: this thread took the node out of the table, and nobody else did.
                 unsafe { self.garbage.retire_node(old, session) };
-                (change, new_size as i64 - old_size as i64)
+                (change, grown)
             } else {
                 if bucket.link().is_frozen() {
                     continue;
@@ -435,8 +441,12 @@ where
                     on_effect(Change::Absent, 0);
                     return Ok(Change::Absent);
                 };
-                let fill = |fill: &Fill, new: &mut [u8]| C::deciding(self, key, || fill(None, new));
-                let node = fresh.with(key, value.source(), 0, fill)?;
+                let node = match value.source() {
+                    Source::Bytes(bytes) => fresh.with(key, bytes, 0)?,
+                    Source::Filled { length, fill } => fresh.filled(key, length, 0, |new| {
+                        C::deciding(self, key, || fill(None, new));
+                    })?,
+                };
                 match insert(bucket, TaggedPtr::new(tag(hash), node)?, key, session)? {
                     Insertion::NotPlaced => continue,
                     Insertion::Lost => {

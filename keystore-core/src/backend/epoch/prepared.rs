@@ -9,7 +9,6 @@ use crate::allocator::NodeAllocator;
 use crate::backend::common::hint::cold;
 use crate::error::{Error, Result};
 use crate::node::Node;
-use crate::update::{Fill, Source};
 
 /// Owner of the new node of a write, while the node is not in the table.
 pub(super) struct PreparedNode<'t, 'v, A: NodeAllocator, S: BuildHasher> {
@@ -45,21 +44,12 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
 
     /// Returns a node with this key and value. `replaced` is the number of bytes of the node that
     /// it replaces, or 0. If the prepared node or the node of an earlier try has the same value,
-    /// this returns that node. `fill` calls the function that writes a value.
+    /// this returns that node.
     #[inline]
-    pub(super) fn with(
-        &mut self,
-        key: &[u8],
-        value: Source<'_>,
-        replaced: usize,
-        fill: impl FnOnce(&Fill, &mut [u8]),
-    ) -> Result<Node> {
-        match (value, self.node, self.prepared_of) {
-            (Source::Bytes(value), Some(node), Some(of)) if ptr::eq(of, value) => Ok(node),
-            (Source::Bytes(value), ..) => self.make(key, value, replaced),
-            (Source::Filled { length, fill: user }, ..) => {
-                self.make_filled(key, length, replaced, |new| fill(user, new))
-            }
+    pub(super) fn with(&mut self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
+        match (self.node, self.prepared_of) {
+            (Some(node), Some(of)) if ptr::eq(of, value) => Ok(node),
+            _ => self.make(key, value, replaced),
         }
     }
 
@@ -81,8 +71,11 @@ impl<'t, 'v, A: NodeAllocator, S: BuildHasher> PreparedNode<'t, 'v, A, S> {
         Ok(node)
     }
 
+    /// Returns a new node with this key and a value of `length` bytes, which `fill` writes.
+    /// `replaced` is as in [`with`](Self::with).
     #[cold]
-    fn make_filled(
+    #[inline(never)]
+    pub(super) fn filled(
         &mut self,
         key: &[u8],
         length: usize,

@@ -232,7 +232,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 
     /// Does the second part of [`update_entry`](Table::update_entry), after the lookup: calls
     /// `decide`, and does the action that it returns.
-    #[inline]
+    #[inline(always)]
     fn write<'v, C: Closure>(
         &self,
         mut lookup: Lookup<'_, L, Exclusive<'_, L>>,
@@ -447,7 +447,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> Table for RwLockTable<A, L
         Ok(show::<C, _, _>(lookup, visit))
     }
 
-    #[inline]
+    #[inline(always)]
     fn update_entry<'v, C: Closure>(
         &self,
         (): &(),
