@@ -22,24 +22,25 @@ pub struct Config {
     /// Number of buckets at the start: a power of two, 1 to 2^32 (2^24 on 32-bit targets). The
     /// table grows from there with its content.
     pub initial_buckets: usize,
-    /// Share of the initial buckets for which a pool reserves a node up front: 0 (none) to 1 (one
-    /// node for each bucket). Pools that preallocate read it; a table does not.
+    /// Share of the initial buckets for which the pool reserves a node when it is made: 0 (none) to
+    /// 1 (one node for each bucket). Only pools that preallocate read it.
     pub preallocation: f64,
-    /// The most bytes that live entries may take (headers, keys and values); `None` is no limit. A
-    /// operation that would pass it returns -10 and changes nothing. Removed entries no longer
-    /// count, even if readers that are still looking at them delay the return of their memory.
-    /// The table comes on top: some 12 to 28 bytes an entry.
+    /// Largest number of bytes that live entries may take (headers, keys and values); `None` is no
+    /// limit. An operation that would exceed it returns -10 and changes nothing. Removed entries do
+    /// not count, even if their memory is not freed yet because readers still look at them. The
+    /// table does not count either. It takes another 12 to 28 bytes for each entry.
     pub memory_limit: Option<u64>,
     /// Sharing of the store between threads.
     pub concurrency: Concurrency,
-    /// Whether large tables, and the chunks of pools that are made from this configuration, are to
-    /// lie in huge pages, if the system has them (Linux; elsewhere it makes no difference).
-    /// Fewer waits for memory; memory is taken 2 MiB at a time.
+    /// Whether to request huge pages for large tables, and for the chunks of pools that are made
+    /// from this configuration. With huge pages, operations wait for memory less often, but memory
+    /// is taken 2 MiB at a time. This has an effect on Linux only.
     pub huge_pages: bool,
-    /// Longest time that a call waits for a lock that others hold; `None` is no limit. After that
-    /// time the call returns [`Error::LockTimeout`], -30, and has changed nothing; `for_each`,
-    /// `retain`, `clear`, `reserve` and `shrink` have done part of their work. During a resize, a
-    /// call may wait this long several times. The lock-free backend has no locks to wait for.
+    /// Longest time that a call waits for a lock that another thread holds; `None` is no limit.
+    /// After that time the call returns [`Error::LockTimeout`], -30, and has changed nothing.
+    /// (`for_each`, `retain`, `clear`, `reserve` and `shrink` have done part of their work.) During
+    /// a resize, a call may wait this long several times. The lock-free backend has no locks to
+    /// wait for.
     pub lock_timeout: Option<Duration>,
     /// Time at which a table gives memory back after entries were removed.
     pub shrinking: Shrinking,
@@ -57,13 +58,13 @@ pub struct Config {
 )]
 #[non_exhaustive]
 pub enum Shrinking {
-    /// When [`shrink`](crate::Keystore::shrink) is called. Until then the table keeps its size for
-    /// the entries to come.
+    /// Only when [`shrink`](crate::Keystore::shrink) is called. Until then the table keeps its
+    /// size, because new entries may need it.
     #[default]
     OnRequest,
-    /// Also when entries are removed and few are left: an eighth of what the table has room for. In
-    /// the lock-free backend the threads that remove share the work; in the others one of them does
-    /// it. The table never shrinks below the initial buckets.
+    /// Also when removals have left only an eighth of the table's capacity in use. In the lock-free
+    /// backend the threads that write share the work. In the others, the thread that finds the
+    /// table sparse does it. The table never becomes smaller than its initial buckets.
     Automatic,
 }
 
@@ -75,12 +76,12 @@ pub enum Shrinking {
     serde(rename_all = "kebab-case")
 )]
 pub enum Concurrency {
-    /// Any number of threads at once; all buckets are initialised when the store is opened.
+    /// Any number of threads at once. All buckets are initialised when the store is opened.
     #[default]
     MultiThreaded,
-    /// One thread at a time: the locked backend takes no locks and initialises its buckets when
-    /// they are first used. Such a store is not [`Sync`], so the compiler prevents two threads from
-    /// using it at once. [`open_local`](crate::open_local) opens it.
+    /// One thread at a time. The locked backend takes no locks and initialises its buckets when
+    /// they are first used. A store of this kind is not [`Sync`], so the compiler prevents two
+    /// threads from using it at once. [`open_local`](crate::open_local) opens it.
     SingleThreaded,
 }
 

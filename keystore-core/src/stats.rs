@@ -23,7 +23,7 @@ pub struct Stats {
     pub collisions: CollisionStats,
     /// Bytes that the table and its entries take.
     pub memory: MemoryStats,
-    /// Numbers of the pool that the nodes come from. A pool that several stores share counts for
+    /// Numbers of the pool that the nodes come from. If several stores share a pool, it counts for
     /// all of them.
     pub pool: PoolStats,
     /// Calls by operation. Zero if [`Config::counters`](crate::Config::counters) is off.
@@ -56,8 +56,8 @@ pub struct Counters {
     pub deletes: u64,
     /// Bytes of live nodes: headers, keys, values and spare bytes.
     pub node_bytes: u64,
-    /// Bytes of the system's memory that the pool holds, in use or not. A pool that several stores
-    /// share counts for all of them.
+    /// Bytes of the system's memory that the pool holds, in use or not. If several stores share a
+    /// pool, it counts for all of them.
     pub pool_held_bytes: u64,
     /// Bytes of nodes and tables that were removed and wait until no reader can see them.
     pub garbage_bytes: u64,
@@ -75,7 +75,7 @@ pub struct Metadata {
     /// Time at which the store was opened.
     pub opened_at: u64,
     /// Time at which [`clear`](crate::Keystore::clear) or [`shrink`](crate::Keystore::shrink) last
-    /// finished; 0 if neither did.
+    /// finished; 0 if neither has ever finished.
     pub cleaned_up_at: u64,
 }
 
@@ -102,7 +102,7 @@ pub struct EntryStats {
     pub stddev_per_bucket: f64,
     /// Median of the number of entries in a bucket, over all buckets.
     pub median_per_bucket: f64,
-    /// Empty buckets in percent of all buckets.
+    /// Empty buckets as a percentage of all buckets.
     pub empty_bucket_percent: f64,
 }
 
@@ -113,7 +113,7 @@ pub struct EntryStats {
 pub struct CollisionStats {
     /// Number of buckets with two entries or more.
     pub buckets: u64,
-    /// Buckets with two entries or more in percent of all buckets.
+    /// Buckets with two entries or more, as a percentage of all buckets.
     pub percent: f64,
     /// Greatest number of collisions in one bucket.
     pub max_in_bucket: u64,
@@ -149,29 +149,29 @@ pub struct PoolStats {
     pub held_bytes: u64,
     /// Bytes within `held_bytes` for which huge pages were requested.
     pub huge_page_bytes: u64,
-    /// Number of nodes that the pool could not serve from its own memory and took from the system,
-    /// since the pool was made.
+    /// Number of fallbacks since the pool was made. A fallback is a node that the pool could not
+    /// serve from its own memory and took from the system's allocator.
     pub fallbacks: u64,
-    /// Bytes of such nodes that are still live. They count in `live_bytes` and `held_bytes` too.
+    /// Bytes of fallbacks that are still live. They count in `live_bytes` and `held_bytes`, too.
     pub fallback_bytes: u64,
 }
 
 impl PoolStats {
-    /// Returns the bytes held that no live node requested, in percent of the bytes held.
+    /// Returns the held bytes that no live node requested, as a percentage of the held bytes.
     #[must_use]
     pub fn fragmentation_percent(&self) -> f64 {
         percent(self.held_bytes.saturating_sub(self.live_bytes), self.held_bytes)
     }
 
-    /// Returns the bytes requested for live nodes, in percent of the bytes held.
+    /// Returns the bytes requested for live nodes, as a percentage of the held bytes.
     #[must_use]
     pub fn utilization_percent(&self) -> f64 {
         percent(self.live_bytes, self.held_bytes)
     }
 }
 
-/// Calls by operation. A failed add is one that returned an error; a failed find or delete is one
-/// whose key was absent, or that returned an error.
+/// Calls by operation. An add fails if it returns an error. A find or delete fails if its key is
+/// absent, or if it returns an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
@@ -205,17 +205,18 @@ pub struct NodeOperationStats {
     pub reads: u64,
     /// Number of entries that were removed.
     pub deletes: u64,
-    /// Adds that failed if the key was absent, or before that was known.
+    /// Number of calls that write and failed. It equals
+    /// [`failed_adds`](OperationStats::failed_adds).
     pub failed_creates: u64,
 }
 
-/// Returns `part` in percent of `whole`; 0 if `whole` is 0.
+/// Returns `part` as a percentage of `whole`; 0 if `whole` is 0.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// The distribution of entries over buckets, gathered one bucket at a time: the number of buckets
-/// that hold how many entries.
+/// The distribution of entries over buckets, gathered one bucket at a time. For each number of
+/// entries, it has the number of buckets that hold so many.
 #[derive(Debug, Default)]
 pub(crate) struct Distribution {
     /// Pairs of a number of entries and the number of buckets that hold so many, in ascending
@@ -276,8 +277,8 @@ impl Distribution {
         (entries, collisions)
     }
 
-    /// Returns the number of entries of the bucket at `rank`, if buckets are ordered by their
-    /// entries.
+    /// Returns the number of entries of the bucket at `rank`, in ascending order of the buckets'
+    /// numbers of entries.
     fn nth(&self, rank: u64) -> u64 {
         let mut seen = 0;
         for &(entries, buckets) in &self.buckets_with {

@@ -1,4 +1,7 @@
-//! The account of a store: its node heap, its counters and its hasher, beside its buckets.
+//! The account of a store: its node heap, its counters and its hasher.
+//!
+//! The memory limit is enforced in `node_heap.rs`: `NodeHeap::charge` refuses a node that would
+//! exceed it. The calls are counted in `counters.rs`.
 
 use std::fmt;
 use std::hash::BuildHasher;

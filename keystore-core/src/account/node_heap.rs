@@ -48,9 +48,9 @@ impl<A: NodeAllocator> NodeHeap<A> {
         self.limit.is_some()
     }
 
-    /// Makes a node, after checking the limits of its value and of memory. The key has passed
-    /// [`Node::check_key`]. If the node takes the place of a node of `replaced` bytes (0: of
-    /// none), only the bytes that it is larger by count against the limit.
+    /// Makes a node, after checking the length of its value and the memory limit. The caller has
+    /// checked the key with [`Node::check_key`]. `replaced` is the size of the node that this one
+    /// replaces, or 0. Only the bytes that the new node is larger by count against the limit.
     #[inline]
     pub(crate) fn create_node(&self, key: &[u8], value: &[u8], replaced: usize) -> Result<Node> {
         Node::check_value_len(value.len())?;
@@ -87,7 +87,7 @@ impl<A: NodeAllocator> NodeHeap<A> {
     /// still look at it.
     ///
     /// # Safety
-    /// The node is alive and came from this account.
+    /// The node is alive and came from this heap.
     #[inline]
     pub(crate) unsafe fn retire_node(&self, node: Node) {
         if self.limit.is_some() {
@@ -121,8 +121,8 @@ impl<A: NodeAllocator> NodeHeap<A> {
         }
     }
 
-    /// Counts `bytes` more against the memory limit, or refuses them. `replaced` bytes of those
-    /// that are counted will be freed.
+    /// Counts `bytes` more against the memory limit, or returns an error if the limit would be
+    /// exceeded. `replaced` of the bytes that are already counted will be freed.
     fn charge(&self, bytes: usize, replaced: usize) -> Result<()> {
         let Some(limit) = &self.limit else { return Ok(()) };
         // In one step: a refused writer must not use up the limit for others even for an instant.

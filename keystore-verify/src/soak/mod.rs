@@ -2,12 +2,13 @@
 //!
 //! Each combination gets an equal share of the time and spends it on two things:
 //!
-//! [`crate::linearizability`]: fresh stores one after another, opened with different options (one
-//! bucket or many, manual or automatic shrinking), with one to eight hot keys, two seconds each.
-//! 2. `memory`: one store that grows and shrinks through four orders of magnitude, over and over,
-//!    with values of one byte to a mebibyte, whose every value is checked. In the end it must hold
-//!    no more than a tenth more memory than a fresh store with the same content, and the 16 MiB of
-//!    garbage that any store may hold.
+//! 1. [`crate::linearizability`] checks fresh stores one after another, for two seconds each. They
+//!    are opened with different options (one bucket or many, manual or automatic shrinking), and
+//!    have one to eight hot keys.
+//! 2. `memory` has one store that grows and shrinks through four orders of magnitude, over and
+//!    over. Values have one byte to a mebibyte, and every value is checked. At the end the store
+//!    may hold at most a tenth more memory than a fresh store with the same content, plus the
+//!    16 MiB of garbage that any store may hold.
 
 mod memory;
 

@@ -40,6 +40,9 @@ impl Child {
         assert_eq!(ended, self.0, "waiting for the child: {}", io::Error::last_os_error());
         // If the child panicked, its message is on standard error.
         let status = ExitStatus::from_raw(status);
-        assert!(status.success(), "the child ended with {status}; SIGALRM is that of {PATIENCE} s");
+        assert!(
+            status.success(),
+            "the child ended with {status}; SIGALRM means that it was stuck for {PATIENCE} s"
+        );
     }
 }

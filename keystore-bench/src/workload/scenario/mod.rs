@@ -2,8 +2,9 @@
 //! keys and for given sizes.
 //!
 //! A scenario is data. It is read from a TOML file and stored with the results, so anyone who has
-//! either can run it again. [`Suite`](crate::Suite) reads files of scenarios. [`Scenario::draw`]
-//! turns a scenario into the operations of each thread.
+//! either can run it again. The built-in scenarios are in `keystore-bench/suites/*.toml`.
+//! [`Suite`](crate::Suite) reads files of scenarios. [`Scenario::draw`] turns a scenario into the
+//! operations of each thread.
 
 mod changes;
 mod validate;

@@ -8,6 +8,9 @@
 //! Nodes are aligned to 8 bytes, and user-space addresses have 48 bits. So the word has space for a
 //! tag of the key's hash and for three flags. A lookup compares tags, and follows a pointer only if
 //! its tag is equal.
+//!
+//! `backend/epoch/bucket.rs` defines what each flag means in the lock-free backend. The locked
+//! backend uses only [`TaggedPtr::SECOND`].
 
 use std::ptr::NonNull;
 

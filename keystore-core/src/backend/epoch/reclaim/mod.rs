@@ -1,5 +1,9 @@
 //! Pinning: how a thread announces that it is in the table, at the cost of two stores.
 //!
+//! This file holds pinning only. Removed memory is collected and freed in [`garbage`], in bags and
+//! batches. Grace periods are in [`collector`]. The list of the threads that take part is in
+//! [`participant`].
+//!
 //! crossbeam-epoch frees nothing that a pinned thread may still read. But a new pin for each
 //! operation would cost a locked instruction. Worse, the processor executes little beyond such an
 //! instruction until it is complete, so lookups that could wait for memory at the same time would
@@ -19,7 +23,7 @@
 //! userspace RCU (Desnoyers and others, 2012) and in biased locks.
 //!
 //! [`PinState`] implements this protocol. It depends neither on what a pin is nor on where
-//! [`participant`]s come from.
+//! participants come from.
 //!
 //! No thread waits. While another thread revokes its pin, a thread makes a new pin for each
 //! operation, with the spare registration of its participant. It always does so on systems without
@@ -86,6 +90,7 @@ pub(crate) struct Participant {
     one_shot: Cell<bool>,
     /// Registration that `pin` was made with. Only the thread that may change the pin drops it.
     handle: UnsafeCell<Option<LocalHandle>>,
+    /// Second registration, for pins that are made if `pin` cannot be used.
     spare: UnsafeCell<Option<LocalHandle>>,
     /// Pin that was made with `spare`, since `pin` could not be used.
     spare_pin: UnsafeCell<Option<crossbeam_epoch::Guard>>,
