@@ -187,13 +187,17 @@ fn a_guard_is_pinned_again_after_a_panic_between() {
 #[test]
 fn threads_one_after_another_share_seats() {
     let participants = || participant::segments().count();
-    let before = participants();
-    for _ in 0..500 {
-        std::thread::spawn(|| drop(pinned())).join().unwrap();
-    }
     // Other tests run at the same time and use participants too. But 500 threads in a row do not
-    // need 500 participants.
-    assert!(participants() - before < 4, "{} segments, then {}", before, participants());
+    // need 500 participants each time.
+    let added = (0..5).map(|_| {
+        let before = participants();
+        for _ in 0..500 {
+            std::thread::spawn(|| drop(pinned())).join().unwrap();
+        }
+        participants() - before
+    });
+    let added: Vec<usize> = added.collect();
+    assert!(added.iter().any(|&segments| segments < 4), "{added:?} more segments");
 }
 
 #[test]
