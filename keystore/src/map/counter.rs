@@ -129,10 +129,21 @@ impl<K, V: Integer, C: Codecs<K, V, Value = Pod>, S: Keystore> Map<K, V, C, S> {
         C::Key: Encode<Q>,
     {
         let key = C::Key::encode(key)?;
-        let decide = |old: Option<&[u8]>| match old.map(Pod::decode).transpose() {
-            Ok(old) => (Update::set(new(old).to_bytes()), Ok(old)),
-            Err(error) => (Update::Keep, Err(error)),
-        };
-        self.store.update_with(key.as_ref(), decide)?.1
+        loop {
+            let mut previous = None;
+            self.store.update(key.as_ref(), |old| {
+                previous = old.map(|bytes| Pod::decode(bytes).ok());
+                match previous {
+                    Some(None) => Update::Keep,
+                    Some(old) => Update::set(new(old).to_bytes()),
+                    None => Update::set(new(None).to_bytes()),
+                }
+            })?;
+            match previous {
+                Some(Some(value)) => return Ok(Some(value)),
+                None => return Ok(None),
+                Some(None) => self.check_value(key.as_ref())?,
+            }
+        }
     }
 }

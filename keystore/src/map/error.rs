@@ -15,14 +15,30 @@ use crate::{Error, code};
 pub enum MapError {
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] Error),
+    Store(Error),
     /// A key or a value could not be turned into bytes.
     #[error(transparent)]
-    Encode(#[from] EncodeError),
+    Encode(EncodeError),
     /// The bytes of a key or a value in the store are not those of its type.
     #[error(transparent)]
-    Decode(#[from] DecodeError),
+    Decode(DecodeError),
 }
+
+/// Implements `From` as a function that is not inlined, so that a call that succeeds moves no
+/// error.
+macro_rules! from_cold {
+    ($($variant:ident($error:ty)),*) => {$(
+        impl From<$error> for MapError {
+            #[cold]
+            #[inline(never)]
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+
+from_cold!(Store(Error), Encode(EncodeError), Decode(DecodeError));
 
 impl MapError {
     /// Returns the stable code, as [`Error::code`] does: the store's own code, or

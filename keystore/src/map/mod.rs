@@ -85,7 +85,7 @@ pub use codec::{Codec, Codecs, Encode, Standard, StandardCodec, View};
 pub use counter::Integer;
 pub use error::{DecodeError, EncodeError, MapError, Problem};
 pub use iter::Items;
-pub use pod::Pod;
+pub use pod::{Pod, PodBytes};
 #[cfg(feature = "serde")]
 pub use serde::Serde;
 

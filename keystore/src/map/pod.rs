@@ -39,12 +39,23 @@ pub struct Pod;
 
 serves_both!(Pod);
 
+/// The bytes of plain data. Their number is known when the program is compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct PodBytes<'a, T>(&'a T);
+
+impl<T: NoUninit> AsRef<[u8]> for PodBytes<'_, T> {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        bytes_of(self.0)
+    }
+}
+
 impl<T: NoUninit> Encode<T> for Pod {
-    type Encoded<'a> = &'a [u8];
+    type Encoded<'a> = PodBytes<'a, T>;
 
     #[inline]
-    fn encode(value: &T) -> Result<&[u8], MapError> {
-        Ok(bytes_of(value))
+    fn encode(value: &T) -> Result<PodBytes<'_, T>, MapError> {
+        Ok(PodBytes(value))
     }
 }
 

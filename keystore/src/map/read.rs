@@ -17,7 +17,14 @@ impl<K, V, C: Codecs<K, V>, S: Keystore> Map<K, V, C, S> {
         K: Borrow<Q>,
         C::Key: Encode<Q>,
     {
-        self.store.read(C::Key::encode(key)?.as_ref(), C::Value::decode)?.transpose()
+        let key = C::Key::encode(key)?;
+        loop {
+            match self.store.read(key.as_ref(), |bytes| C::Value::decode(bytes).ok())? {
+                Some(Some(value)) => return Ok(Some(value)),
+                None => return Ok(None),
+                Some(None) => self.check_value(key.as_ref())?,
+            }
+        }
     }
 
     /// Shows the value of `key` to `visit`, and returns what it returns, or `None` if the key is
@@ -51,6 +58,16 @@ impl<K, V, C: Codecs<K, V>, S: Keystore> Map<K, V, C, S> {
         let key = C::Key::encode(key)?;
         let visit = |bytes: &[u8]| C::Value::view(bytes).map(visit);
         self.store.read(key.as_ref(), visit)?.transpose()
+    }
+
+    /// Returns the error with which the value of `key` cannot be decoded, if that is so. A method
+    /// calls it after a value could not be decoded. So the error itself does not go through the
+    /// store, which keeps the fast path short. If the value has changed since, the method tries
+    /// again.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn check_value(&self, key: &[u8]) -> Result<(), MapError> {
+        self.store.read(key, C::Value::decode)?.transpose().map(drop)
     }
 
     /// Returns whether `key` is present. The value is not decoded.

@@ -17,12 +17,18 @@ impl<K, V, C: Codecs<K, V>, S: Keystore> Map<K, V, C, S> {
     #[inline]
     pub fn insert(&self, key: K, value: V) -> Result<Option<V>, MapError> {
         let (key, value) = (C::Key::encode(&key)?, C::Value::encode(&value)?);
-        let mut previous = Ok(None);
-        self.store.update(key.as_ref(), |old| {
-            previous = old.map(C::Value::decode).transpose();
-            if previous.is_ok() { Update::set(value.as_ref()) } else { Update::Keep }
-        })?;
-        previous
+        loop {
+            let mut previous = None;
+            self.store.update(key.as_ref(), |old| {
+                previous = old.map(|bytes| C::Value::decode(bytes).ok());
+                if let Some(None) = previous { Update::Keep } else { Update::set(value.as_ref()) }
+            })?;
+            match previous {
+                Some(Some(value)) => return Ok(Some(value)),
+                None => return Ok(None),
+                Some(None) => self.check_value(key.as_ref())?,
+            }
+        }
     }
 
     /// Gives `key` the value `value`, whatever it had before. Returns [`Change::Created`] or
