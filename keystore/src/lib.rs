@@ -30,23 +30,46 @@
 //! # #[cfg(not(all(feature = "rwlock", feature = "slab")))] fn main() {}
 //! ```
 //!
+//! A [`Map`] keeps Rust types in a store. It has the methods of a hash map, and each returns a
+//! `Result`; [`map`] says how types become bytes:
+//!
+//! ```
+//! # #[cfg(any(feature = "epoch", feature = "rwlock", feature = "dashmap"))] {
+//! use keystore::Map;
+//!
+//! let visits: Map<String, u64> = Map::new();
+//! std::thread::scope(|scope| {
+//!     for _ in 0..4 {
+//!         scope.spawn(|| visits.fetch_add("home", 1));
+//!     }
+//! });
+//! assert_eq!(visits.get("home")?, Some(4));
+//! # }
+//! # Ok::<(), keystore::MapError>(())
+//! ```
+//!
 //! # Features
 //!
 //! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All
 //! are on by default. A build without one of them does not compile it, nor the dependencies that
 //! only it has. `serde` adds `Serialize` and `Deserialize` to the configuration, the statistics and
-//! the kinds.
+//! the kinds, and the codec `Serde` to the map.
 
 // On docs.rs, show which feature each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod combination;
+pub mod map;
 
+pub use bytemuck;
 pub use combination::Combination;
 #[doc(inline)]
 pub use keystore_core::*;
 #[doc(inline)]
 pub use keystore_pool::*;
+#[cfg(feature = "serde")]
+pub use map::Serde;
+pub use map::{Bytes, Codec, Map, MapError, Pod};
 
 // These items are re-exported by name, too. So if a program uses one whose feature is off, the
 // compiler's error names that feature.
