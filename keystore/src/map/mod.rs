@@ -37,8 +37,8 @@
 //!
 //! # Stores
 //!
-//! The fourth parameter is the store. [`Map::new`] opens a [`DefaultStore`], and [`Map::over`] takes
-//! any store, one that is shared too:
+//! The fourth parameter is the store. [`Map::new`] opens a [`DefaultStore`], and [`Map::over`]
+//! takes any store, one that is shared too:
 //!
 //! ```
 //! # #[cfg(all(feature = "rwlock", feature = "slab"))] fn main() -> keystore::Result<()> {
