@@ -28,6 +28,12 @@ static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::new);
 /// for 64 functions each.
 const STEP_BYTES: usize = 8 << 10;
 
+/// Largest number of grace periods that have started and not passed. Each takes one of the blocks
+/// above in crossbeam's queue. While a thread stays pinned, none passes, so without this limit the
+/// queue would grow with each write. Threads that start grace periods at the same time may exceed
+/// the limit by one each.
+const MAX_OUTSTANDING: u64 = 64;
+
 /// Number of grace periods that were started.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
@@ -65,11 +71,22 @@ pub(super) fn has_passed(grace: u64) -> bool {
     PASSED.load(Ordering::Acquire) >= grace
 }
 
-/// Starts a grace period, unless memory is short, and lets crossbeam find out which ones have
-/// passed.
-pub(super) fn start_grace(guard: &Guard) {
+/// Returns the number of grace periods that have started and not passed.
+fn outstanding() -> u64 {
+    // The passed ones are read first, so that the difference is not too small.
+    let passed = PASSED.load(Ordering::Acquire);
+    STARTED.load(Ordering::Acquire).saturating_sub(passed)
+}
+
+/// Starts a grace period and lets crossbeam find out which ones have passed. Returns whether it
+/// started one. It does not if memory is short, or if [`MAX_OUTSTANDING`] have not passed yet.
+pub(super) fn start_grace(guard: &Guard) -> bool {
     if !has_memory() {
-        return;
+        return false;
+    }
+    if outstanding() >= MAX_OUTSTANDING {
+        guard.flush();
+        return false;
     }
     let grace = STARTED.fetch_add(1, Ordering::AcqRel) + 1;
     // Grace periods may pass in any order. Everything that precedes the start of an earlier grace
@@ -80,6 +97,7 @@ pub(super) fn start_grace(guard: &Guard) {
     // Put the function onto crossbeam's shared queue now. Otherwise it would wait until this thread
     // has filled its bag in crossbeam.
     guard.flush();
+    true
 }
 
 /// Lets crossbeam find out which grace periods have passed.
@@ -110,5 +128,18 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(!has_passed(next_grace()));
+    }
+
+    #[test]
+    fn while_a_thread_stays_pinned_only_some_grace_periods_are_started() {
+        let (reader, writer) = (register().unwrap(), register().unwrap());
+        let pinned = reader.pin();
+        let started = (0..10 * MAX_OUTSTANDING).filter(|_| start_grace(&writer.pin())).count();
+        assert!(started as u64 <= MAX_OUTSTANDING, "{started} grace periods were started");
+        drop(pinned);
+        // When they have passed, others start again.
+        while !start_grace(&writer.pin()) {
+            std::thread::yield_now();
+        }
     }
 }

@@ -259,6 +259,7 @@ where
 
     /// Helps to free garbage until at most `most` bytes are left, or for 16 rounds.
     fn relieve_below(&self, most: usize) {
+        let mut has_started = false;
         for round in 0..16 {
             if round == 1 {
                 revoke_idle_pins();
@@ -266,10 +267,10 @@ where
             request_renewal();
             // If there is no memory to pin this thread, it leaves the work to other threads.
             let Some(guard) = pin() else { break };
-            if round == 0 {
-                guard.start_grace();
-            } else {
+            if has_started {
                 guard.advance();
+            } else {
+                has_started = guard.start_grace();
             }
             drop(guard);
             self.free_passed();

@@ -397,9 +397,10 @@ impl Guard {
         }
     }
 
-    /// Starts a grace period, unless memory is short.
-    pub(super) fn start_grace(&self) {
-        collector::start_grace(self.pin());
+    /// Starts a grace period, unless memory is short or too many have not passed yet. Returns
+    /// whether it started one.
+    pub(super) fn start_grace(&self) -> bool {
+        collector::start_grace(self.pin())
     }
 
     /// Lets crossbeam find out which grace periods have passed.
