@@ -118,9 +118,11 @@ fn the_numbers_of_the_pages_are_those_of_the_code() {
     assert!(readme.contains("the default suite, in under three minutes"));
     // The default allocator of the harness is the one that the page about pools names.
     let pools = sentences("docs/pools.md");
-    assert!(pools.contains(
-        "mimalloc as the global allocator (the default of the command and of the harness)"
-    ));
+    assert!(
+        pools.contains(
+            "The command and the harness use mimalloc as the global allocator by default."
+        )
+    );
     let manifest = page("keystore-bench/Cargo.toml");
     assert!(manifest.contains("default = [\"mimalloc\"]"));
 }

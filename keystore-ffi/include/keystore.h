@@ -218,6 +218,17 @@ typedef int (*ks_for_each_fn)(void *context,
                               size_t value_len);
 
 /**
+ * The callback of ks_scan, which is shown each entry.
+ *
+ * The rules of ks_read_fn apply to the key and to the value.
+ */
+typedef void (*ks_scan_fn)(void *context,
+                           const void *key,
+                           size_t key_len,
+                           const void *value,
+                           size_t value_len);
+
+/**
  * A byte string: an address and a length. The bytes belong to the program that fills it in.
  */
 typedef struct ks_bytes {
@@ -421,6 +432,57 @@ typedef struct ks_stats {
      */
     uint64_t errors;
 } ks_stats;
+
+/**
+ * The numbers of a store that are cheap to read, from ks_store_counters. A number may be slightly
+ * old while other threads write.
+ *
+ * Later versions add fields at the end. That is why ks_store_counters takes the size of the
+ * struct.
+ */
+typedef struct ks_counters {
+    /**
+     * Number of entries in the store.
+     */
+    uint64_t entries;
+    /**
+     * Number of reads whose key was present. This field, misses, sets, deletes and node_bytes are
+     * 0 if ks_options.counters is 0.
+     */
+    uint64_t hits;
+    /**
+     * Number of reads whose key was absent.
+     */
+    uint64_t misses;
+    /**
+     * Number of calls that write and have not failed; each entry of a batch counts as one.
+     */
+    uint64_t sets;
+    /**
+     * Number of entries that were removed.
+     */
+    uint64_t deletes;
+    /**
+     * Bytes of live nodes: headers, keys, values and their spare space.
+     */
+    uint64_t node_bytes;
+    /**
+     * Bytes that the pool holds of the system's memory, in use or not.
+     */
+    uint64_t pool_held_bytes;
+    /**
+     * Bytes that were removed but may still be read by other threads, and so are not yet freed.
+     */
+    uint64_t garbage_bytes;
+    /**
+     * Bytes of the table, without overflow buckets.
+     */
+    uint64_t table_bytes;
+    /**
+     * 1 if the table is being resized, otherwise 0.
+     */
+    uint64_t is_resizing;
+} ks_counters;
 
 /**
  * A lock in every bucket. Overwrites values in place and frees memory at once. A call inside a
@@ -744,6 +806,37 @@ int ks_read(struct ks_store *store,
 int ks_for_each(struct ks_store *store, ks_for_each_fn visit, void *context);
 
 /**
+ * Shows about `limit` entries to a callback, and moves the cursor past them. The calls of one scan
+ * together show each entry that is there during the whole scan, and none twice, whatever happens
+ * to the store between them.
+ *
+ * A scan starts with a cursor of 0, and is over as soon as the cursor is 0 again. The cursor is a
+ * number: it holds no memory and no lock, so it can be kept, sent, or thrown away. Other values
+ * than 0 belong to one open store. A call shows a few entries more than `limit` if they are
+ * in one bucket. Expected O(limit); on the backend dashmap each call also looks at all entries of
+ * one shard.
+ *
+ * @param cursor the position; it is unchanged if the call fails.
+ * @param limit number of entries, at least 1.
+ * @param visit is called on this thread, before ks_scan returns.
+ * @param context is passed to `visit` unchanged; may be NULL.
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `cursor` or `visit` is NULL, if `limit`
+ * is 0, or if the cursor is of another store; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or
+ * if the call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the
+ * store is not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
+ * After a failure no entry of this call was shown.
+ *
+ * # Safety
+ * `cursor` is NULL, or can be read and written; `visit` keeps the rules of ks_read_fn. Any thread
+ * may call this while the store is open.
+ */
+int ks_scan(struct ks_store *store,
+            uint64_t *cursor,
+            size_t limit,
+            ks_scan_fn visit,
+            void *context);
+
+/**
  * Removes `key`, and copies the value that it had into memory that the caller owns. This is one
  * atomic step: if several threads take one value, only one of them gets it. ks_store_stats counts
  * it among the adds, like every operation that reads and writes in one step.
@@ -912,6 +1005,24 @@ int ks_delete_many(struct ks_store *store,
  * `stats` is NULL or has room for `size` bytes. Any thread may call this while the store is open.
  */
 int ks_store_stats(struct ks_store *store, struct ks_stats *stats, size_t size);
+
+/**
+ * Reads the counters of the store. It takes some microseconds, no matter how many entries there
+ * are, so a monitoring system may call it often.
+ *
+ * @param counters where the counters go; unchanged if the call fails.
+ * @param size sizeof(ks_counters). With it, libraries and programs of different versions
+ * understand each other, as with ks_store_stats.
+ * @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `counters` is NULL or `size` is not a
+ * size that ks_counters has in some version; KS_LOCK_NOT_ACQUIRED on the backend dashmap as for
+ * ks_store_stats; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED if the store is
+ * single-threaded and another thread opened it.
+ *
+ * # Safety
+ * `counters` is NULL or has room for `size` bytes. Any thread may call this while the store is
+ * open.
+ */
+int ks_store_counters(struct ks_store *store, struct ks_counters *counters, size_t size);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -9,6 +9,8 @@ use std::ffi::{c_int, c_void};
 use std::ops::ControlFlow;
 use std::ptr;
 
+use keystore_core::ScanCursor;
+
 use crate::bytes::{BytesError, slice};
 use crate::failure::{Failure, guard};
 use crate::handle::{self, ks_store};
@@ -151,6 +153,71 @@ pub unsafe extern "C" fn ks_for_each(
             if answer == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         calling_back(store, || opened.for_each_dyn(&mut show))?;
+        Ok(())
+    })
+}
+
+/// The callback of ks_scan, which is shown each entry.
+///
+/// The rules of ks_read_fn apply to the key and to the value.
+pub type ks_scan_fn = Option<
+    unsafe extern "C-unwind" fn(
+        context: *mut c_void,
+        key: *const c_void,
+        key_len: usize,
+        value: *const c_void,
+        value_len: usize,
+    ),
+>;
+
+/// Shows about `limit` entries to a callback, and moves the cursor past them. The calls of one scan
+/// together show each entry that is there during the whole scan, and none twice, whatever happens
+/// to the store between them.
+///
+/// A scan starts with a cursor of 0, and is over as soon as the cursor is 0 again. The cursor is a
+/// number: it holds no memory and no lock, so it can be kept, sent, or thrown away. Other values
+/// than 0 belong to one open store. A call shows a few entries more than `limit` if they are
+/// in one bucket. Expected O(limit); on the backend dashmap each call also looks at all entries of
+/// one shard.
+///
+/// @param cursor the position; it is unchanged if the call fails.
+/// @param limit number of entries, at least 1.
+/// @param visit is called on this thread, before ks_scan returns.
+/// @param context is passed to `visit` unchanged; may be NULL.
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `cursor` or `visit` is NULL, if `limit`
+/// is 0, or if the cursor is of another store; KS_LOCK_NOT_ACQUIRED if the lock time-out passes, or
+/// if the call is inside a callback and would have to wait for a lock; KS_NOT_INITIALISED if the
+/// store is not open; KS_UNSUPPORTED if the store is single-threaded and another thread opened it.
+/// After a failure no entry of this call was shown.
+///
+/// # Safety
+/// `cursor` is NULL, or can be read and written; `visit` keeps the rules of ks_read_fn. Any thread
+/// may call this while the store is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_scan(
+    store: *mut ks_store,
+    cursor: *mut u64,
+    limit: usize,
+    visit: ks_scan_fn,
+    context: *mut c_void,
+) -> c_int {
+    guard(|| {
+        let visit = function("visit", visit)?;
+        if cursor.is_null() {
+            return Err(BytesError::Null { argument: "cursor", expected: "a position" }.into());
+        }
+        // SAFETY: the caller promises that no thread closes the store during this call.
+        let opened = unsafe { handle::opened(store) }?.keystore()?;
+        // SAFETY: the caller promises a function of this type, and the entry is readable until
+        // it returns.
+        let mut show = |key: &[u8], value: &[u8]| unsafe {
+            visit(context, key.as_ptr().cast(), key.len(), value.as_ptr().cast(), value.len());
+        };
+        // SAFETY: the caller promises that the cursor can be read.
+        let position = ScanCursor::from_bits(unsafe { cursor.read() });
+        let next = calling_back(store, || opened.scan_dyn(position, limit, &mut show))?;
+        // SAFETY: the caller promises that the cursor can be written.
+        unsafe { cursor.write(next.map_or(0, ScanCursor::to_bits)) };
         Ok(())
     })
 }

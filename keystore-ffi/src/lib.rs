@@ -29,7 +29,8 @@
 //! function that turns it into a code · `options` the options that a store is opened with ·
 //! `handle` handles and what they stand for · `bytes` memory that comes in and goes out · `store`
 //! opening, closing and the operations on one key · `callback` values shown in place · `atomic_ops`
-//! reading and writing in one step · `batch` many keys at once · `stats` the statistics of a store.
+//! reading and writing in one step · `batch` many keys at once · `stats` the statistics and the
+//! counters of a store.
 //!
 //! The interface of the C predecessor is in a separate library, `keystore-legacy` in the folder
 //! `legacy`, which includes this one.
@@ -67,14 +68,14 @@ pub use batch::{
     ks_delete_many, ks_get_many, ks_read_many, ks_read_many_fn, ks_set_many, ks_value,
 };
 pub use bytes::ks_bytes;
-pub use callback::{ks_for_each, ks_for_each_fn, ks_read, ks_read_fn};
+pub use callback::{ks_for_each, ks_for_each_fn, ks_read, ks_read_fn, ks_scan, ks_scan_fn};
 pub use handle::ks_store;
 pub use options::{
     KS_BACKEND_DASHMAP, KS_BACKEND_EPOCH, KS_BACKEND_RWLOCK, KS_CONCURRENCY_MULTI_THREADED,
     KS_CONCURRENCY_SINGLE_THREADED, KS_NO_LOCK_TIMEOUT, KS_NO_MEMORY_LIMIT, KS_POOL_ARENA,
     KS_POOL_SLAB, KS_POOL_SYSTEM, ks_backend, ks_concurrency, ks_options, ks_options_init, ks_pool,
 };
-pub use stats::{ks_stats, ks_store_stats};
+pub use stats::{ks_counters, ks_stats, ks_store_counters, ks_store_stats};
 pub use status::{
     KS_GENERAL, KS_INVALID_ARGUMENT, KS_INVALID_CONFIG, KS_KEY_EXISTS, KS_KEY_NOT_FOUND,
     KS_LOCK_NOT_ACQUIRED, KS_NOT_INITIALISED, KS_OK, KS_OUT_OF_MEMORY, KS_UNSUPPORTED,

@@ -1,9 +1,9 @@
-//! The statistics of a store, as a flat C struct.
+//! The statistics and the counters of a store, as flat C structs.
 
 use std::ffi::c_int;
 use std::ptr;
 
-use keystore_core::Stats;
+use keystore_core::{Counters, Stats};
 
 use crate::bytes::BytesError;
 use crate::failure::{Failure, guard};
@@ -100,9 +100,6 @@ pub struct ks_stats {
     pub errors: u64,
 }
 
-/// Upper bound for the size of [`ks_stats`] in every version.
-const MAX_SIZE: usize = 4096;
-
 impl From<&Stats> for ks_stats {
     fn from(stats: &Stats) -> Self {
         let Stats {
@@ -168,29 +165,135 @@ pub unsafe extern "C" fn ks_store_stats(
     stats: *mut ks_stats,
     size: usize,
 ) -> c_int {
+    // SAFETY: the caller promises that `stats` is NULL or has room for `size` bytes.
+    let place = unsafe { StructOut::new("stats", "ks_stats", stats, size) };
     guard(|| {
-        if stats.is_null() {
-            return Err(BytesError::Null { argument: "stats", expected: "a ks_stats" }.into());
-        }
-        let known = size_of::<ks_stats>();
-        if !(known..=MAX_SIZE).contains(&size) || !size.is_multiple_of(align_of::<ks_stats>()) {
-            return Err(Failure::StructSize {
-                argument: "size",
-                size,
-                expected: "ks_stats",
-                known,
-            });
-        }
+        let place = place?;
         // SAFETY: the caller promises that no thread closes the store during this call.
-        let picture = ks_stats::from(&unsafe { handle::opened(store) }?.keystore()?.stats()?);
-        // SAFETY: the caller has room for `size` bytes.
-        unsafe { ptr::write_bytes(stats.cast::<u8>(), 0, size) };
-        let shared = size.min(size_of::<ks_stats>());
-        // SAFETY: both have as many bytes as are copied, and a local does not overlap the
-        // caller's struct.
-        unsafe {
-            ptr::copy_nonoverlapping((&raw const picture).cast::<u8>(), stats.cast::<u8>(), shared)
-        };
+        place.write(ks_stats::from(&unsafe { handle::opened(store) }?.keystore()?.stats()?));
         Ok(())
     })
+}
+
+/// The numbers of a store that are cheap to read, from ks_store_counters. A number may be slightly
+/// old while other threads write.
+///
+/// Later versions add fields at the end. That is why ks_store_counters takes the size of the
+/// struct.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ks_counters {
+    /// Number of entries in the store.
+    pub entries: u64,
+    /// Number of reads whose key was present. This field, misses, sets, deletes and node_bytes are
+    /// 0 if ks_options.counters is 0.
+    pub hits: u64,
+    /// Number of reads whose key was absent.
+    pub misses: u64,
+    /// Number of calls that write and have not failed; each entry of a batch counts as one.
+    pub sets: u64,
+    /// Number of entries that were removed.
+    pub deletes: u64,
+    /// Bytes of live nodes: headers, keys, values and their spare space.
+    pub node_bytes: u64,
+    /// Bytes that the pool holds of the system's memory, in use or not.
+    pub pool_held_bytes: u64,
+    /// Bytes that were removed but may still be read by other threads, and so are not yet freed.
+    pub garbage_bytes: u64,
+    /// Bytes of the table, without overflow buckets.
+    pub table_bytes: u64,
+    /// 1 if the table is being resized, otherwise 0.
+    pub is_resizing: u64,
+}
+
+impl From<&Counters> for ks_counters {
+    fn from(counters: &Counters) -> Self {
+        Self {
+            entries: counters.entries,
+            hits: counters.hits,
+            misses: counters.misses,
+            sets: counters.sets,
+            deletes: counters.deletes,
+            node_bytes: counters.node_bytes,
+            pool_held_bytes: counters.pool_held_bytes,
+            garbage_bytes: counters.garbage_bytes,
+            table_bytes: counters.table_bytes,
+            is_resizing: counters.is_resizing.into(),
+        }
+    }
+}
+
+/// Reads the counters of the store. It takes some microseconds, no matter how many entries there
+/// are, so a monitoring system may call it often.
+///
+/// @param counters where the counters go; unchanged if the call fails.
+/// @param size sizeof(ks_counters). With it, libraries and programs of different versions
+/// understand each other, as with ks_store_stats.
+/// @return KS_OK; KS_OUT_OF_MEMORY; KS_INVALID_ARGUMENT if `counters` is NULL or `size` is not a
+/// size that ks_counters has in some version; KS_LOCK_NOT_ACQUIRED on the backend dashmap as for
+/// ks_store_stats; KS_NOT_INITIALISED if the store is not open; KS_UNSUPPORTED if the store is
+/// single-threaded and another thread opened it.
+///
+/// # Safety
+/// `counters` is NULL or has room for `size` bytes. Any thread may call this while the store is
+/// open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ks_store_counters(
+    store: *mut ks_store,
+    counters: *mut ks_counters,
+    size: usize,
+) -> c_int {
+    // SAFETY: the caller promises that `counters` is NULL or has room for `size` bytes.
+    let place = unsafe { StructOut::new("counters", "ks_counters", counters, size) };
+    guard(|| {
+        let place = place?;
+        // SAFETY: the caller promises that no thread closes the store during this call.
+        place.write(ks_counters::from(&unsafe { handle::opened(store) }?.keystore()?.counters()?));
+        Ok(())
+    })
+}
+
+/// Place for a struct that may get more fields in later versions. The caller tells its size.
+struct StructOut<T> {
+    place: *mut T,
+    size: usize,
+}
+
+/// Upper bound for the size of such a struct in every version.
+const MAX_SIZE: usize = 4096;
+
+impl<T: Copy> StructOut<T> {
+    /// Checks the place for a struct that C calls `name`.
+    ///
+    /// # Errors
+    /// Returns a failure if `place` is NULL, or if `size` is no size that the struct may have.
+    ///
+    /// # Safety
+    /// `place` is NULL or has room for `size` bytes while the returned value lives.
+    unsafe fn new(
+        argument: &'static str,
+        name: &'static str,
+        place: *mut T,
+        size: usize,
+    ) -> Result<Self, Failure> {
+        if place.is_null() {
+            return Err(BytesError::Null { argument, expected: name }.into());
+        }
+        let known = size_of::<T>();
+        if !(known..=MAX_SIZE).contains(&size) || !size.is_multiple_of(align_of::<T>()) {
+            return Err(Failure::StructSize { argument: "size", size, expected: name, known });
+        }
+        Ok(Self { place, size })
+    }
+
+    /// Writes `value`, and zeros to the fields that this version does not know.
+    fn write(self, value: T) {
+        let known = size_of::<T>();
+        // SAFETY: `new` was promised `size` bytes, and checked that these are no fewer than `T`
+        // has.
+        unsafe {
+            ptr::write_bytes(self.place.cast::<u8>().add(known), 0, self.size - known);
+            self.place.write_unaligned(value);
+        }
+    }
 }

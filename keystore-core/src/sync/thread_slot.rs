@@ -1,7 +1,7 @@
 //! Slots: a small number for each live thread.
 //!
 //! Counters and pools keep one record for each slot, so that threads do not write to the same cache
-//! line. Each of the first [`NUMBERED`] live threads has a slot that no other live thread has. So
+//! line. Each of the first `NUMBERED` live threads has a slot that no other live thread has. So
 //! it can update its record with a plain load and store. All other threads share a few slots.
 //! Records of pools are large, so pools have one for each of the first [`OWNED`] slots only, and
 //! the threads with higher slots share a few records there.

@@ -67,6 +67,58 @@ static void walk_over_all(ks_store *store) {
     CHECK(ks_for_each(store, step, &some) == KS_OK && some.entries == 10);
 }
 
+/* State of a scan by cursor: how often each of the keys 0 to 199 was shown. */
+struct slice {
+    ks_store *store;
+    int shown[200];
+    size_t entries;
+};
+
+static void show_slice(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    struct slice *slice = context;
+    const unsigned char *byte = key;
+    CHECK(key_len == 1 && value_len == 1 && *(const unsigned char *)value == *byte);
+    CHECK(ks_close(slice->store) == KS_LOCK_NOT_ACQUIRED);
+    slice->shown[*byte]++;
+    slice->entries++;
+}
+
+static void scan_by_cursor(ks_store *store) {
+    static const size_t limits[] = {1, 7, 1000};
+    uint64_t cursor = 0;
+    size_t calls = 0;
+    CHECK(ks_scan(store, &cursor, 10, show_slice, NULL) == KS_OK && cursor == 0);
+    for (int i = 0; i < 200; i++) {
+        unsigned char byte = (unsigned char)i;
+        CHECK(ks_set(store, &byte, 1, &byte, 1) == KS_OK);
+    }
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct slice slice = {.store = store};
+        do {
+            size_t before = slice.entries;
+            CHECK(ks_scan(store, &cursor, limits[i], show_slice, &slice) == KS_OK);
+            CHECK(slice.entries > before || cursor == 0);
+            calls++;
+            /* The table grows between two calls. */
+            CHECK(calls != 3 || ks_reserve(store, 5000) == KS_OK);
+        } while (cursor != 0);
+        CHECK(slice.entries == 200);
+        for (int key = 0; key < 200; key++)
+            CHECK(slice.shown[key] == 1);
+    }
+    CHECK(calls > 20);
+
+    CHECK(ks_scan(store, &cursor, 0, show_slice, NULL) == KS_INVALID_ARGUMENT && cursor == 0);
+    CHECK_MESSAGE("limit is 0");
+    ks_store *other = open_store(KS_BACKEND_RWLOCK, KS_POOL_SLAB);
+    struct slice slice = {.store = store};
+    CHECK(ks_scan(store, &cursor, 1, show_slice, &slice) == KS_OK && cursor != 0);
+    uint64_t kept = cursor;
+    CHECK(ks_scan(other, &cursor, 1, show_slice, NULL) == KS_INVALID_ARGUMENT && cursor == kept);
+    CHECK_MESSAGE("cursor is ");
+    CHECK(ks_close(other) == KS_OK);
+}
+
 static int add_one(void *context, const void *old_value, size_t old_len, ks_bytes *new_value) {
     uint64_t *number = context;
     *number = 0;
@@ -213,6 +265,21 @@ static void statistics(ks_store *store) {
     CHECK(stats.nonempty_buckets + stats.empty_buckets == stats.buckets && stats.node_bytes >= 70 * 9);
     CHECK(stats.opened_at > 1600000000);
 
+    ks_counters counters;
+    CHECK(ks_store_counters(store, &counters, sizeof counters) == KS_OK);
+    CHECK(counters.entries == 70 && counters.hits == 50 && counters.misses == 1);
+    CHECK(counters.sets == 100 && counters.deletes == 30 && counters.node_bytes == stats.node_bytes);
+    CHECK(counters.pool_held_bytes == stats.pool_held_bytes && counters.table_bytes > 0);
+    CHECK(counters.is_resizing <= 1);
+    /* A program that was compiled with a later header. */
+    struct {
+        ks_counters known;
+        uint64_t later;
+    } longer = {.later = 7};
+    CHECK(ks_store_counters(store, &longer.known, sizeof longer) == KS_OK);
+    CHECK(longer.known.entries == 70 && longer.later == 0);
+    CHECK(ks_store_counters(store, &counters, sizeof counters - 1) == KS_INVALID_ARGUMENT);
+    CHECK(ks_store_counters(store, NULL, sizeof counters) == KS_INVALID_ARGUMENT);
     CHECK(ks_store_stats(store, &stats, sizeof stats - 1) == KS_INVALID_ARGUMENT);
     CHECK(ks_store_stats(store, NULL, sizeof stats) == KS_INVALID_ARGUMENT);
 }
@@ -220,6 +287,7 @@ static void statistics(ks_store *store) {
 int main(void) {
     on_every_store(read_in_place);
     on_every_store(walk_over_all);
+    on_every_store(scan_by_cursor);
     on_every_store(update);
     on_every_store(compare_exchange);
     on_every_store(batches);

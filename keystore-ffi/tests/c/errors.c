@@ -115,6 +115,10 @@ static int no_entry(void *context, const void *key, size_t key_len, const void *
     return 0;
 }
 
+static void no_slice(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    (void)context, (void)key, (void)key_len, (void)value, (void)value_len;
+}
+
 static int no_update(void *context, const void *old, size_t old_len, ks_bytes *new_value) {
     (void)context, (void)old, (void)old_len, (void)new_value;
     return KS_UPDATE_KEEP;
@@ -181,6 +185,8 @@ static void refuse_handle(ks_store *store) {
     void *value;
     bool b;
     ks_stats stats;
+    ks_counters counters;
+    uint64_t cursor = 5;
     ks_bytes key = {"k", 1};
     ks_value copy;
     CHECK(ks_set(store, "k", 1, "v", 1) == KS_NOT_INITIALISED);
@@ -198,12 +204,14 @@ static void refuse_handle(ks_store *store) {
     CHECK(ks_reserve(store, 1) == KS_NOT_INITIALISED);
     CHECK(ks_shrink(store) == KS_NOT_INITIALISED);
     CHECK(ks_for_each(store, no_entry, NULL) == KS_NOT_INITIALISED);
+    CHECK(ks_scan(store, &cursor, 1, no_slice, NULL) == KS_NOT_INITIALISED && cursor == 5);
     CHECK(ks_read_many(store, &key, 1, no_batch, NULL) == KS_NOT_INITIALISED);
     CHECK(ks_get_many(store, &key, 1, &copy) == KS_NOT_INITIALISED && copy.data == NULL);
     CHECK(ks_set_many(store, &key, &key, 1, &n) == KS_NOT_INITIALISED);
     CHECK(ks_delete_many(store, &key, 1, &n) == KS_NOT_INITIALISED);
     CHECK(ks_store_stats(store, &stats, sizeof stats + 1) == KS_INVALID_ARGUMENT);
     CHECK(ks_store_stats(store, &stats, sizeof stats) == KS_NOT_INITIALISED);
+    CHECK(ks_store_counters(store, &counters, sizeof counters) == KS_NOT_INITIALISED);
     CHECK(ks_close(store) == KS_NOT_INITIALISED);
 }
 
@@ -229,6 +237,7 @@ static void nulls(ks_store *store) {
     size_t n;
     void *value;
     bool b;
+    uint64_t cursor = 0;
     ks_bytes key = {NULL, 3};
     ks_value copy;
     CHECK(ks_set(store, NULL, 3, "v", 1) == KS_INVALID_ARGUMENT);
@@ -258,6 +267,9 @@ static void nulls(ks_store *store) {
     CHECK(ks_exists(store, "k", 1, NULL) == KS_INVALID_ARGUMENT);
     CHECK(ks_count(store, NULL) == KS_INVALID_ARGUMENT);
     CHECK(ks_for_each(store, NULL, NULL) == KS_INVALID_ARGUMENT);
+    CHECK(ks_scan(store, NULL, 1, no_slice, NULL) == KS_INVALID_ARGUMENT);
+    CHECK_MESSAGE("cursor is NULL");
+    CHECK(ks_scan(store, &cursor, 1, NULL, NULL) == KS_INVALID_ARGUMENT && cursor == 0);
     CHECK(ks_read_many(store, &key, 1, NULL, NULL) == KS_INVALID_ARGUMENT);
     CHECK(ks_read_many(store, &key, 1, no_batch, NULL) == KS_INVALID_ARGUMENT);
     CHECK(ks_read_many(store, NULL, 1, no_batch, NULL) == KS_INVALID_ARGUMENT);

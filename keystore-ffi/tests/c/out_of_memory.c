@@ -30,6 +30,10 @@ static int show_all(void *context, const void *key, size_t key_len, const void *
     return 0;
 }
 
+static void show_slice(void *context, const void *key, size_t key_len, const void *value, size_t value_len) {
+    (void)context, (void)key, (void)key_len, (void)value, (void)value_len;
+}
+
 static int replace(void *context, const void *old_value, size_t old_len, ks_bytes *new_value) {
     (void)context, (void)old_value, (void)old_len;
     new_value->data = long_value;
@@ -89,6 +93,17 @@ static int count(void) {
 static int store_stats(void) {
     ks_stats stats;
     return ks_store_stats(store, &stats, sizeof stats);
+}
+
+static int store_counters(void) {
+    ks_counters counters;
+    return ks_store_counters(store, &counters, sizeof counters);
+}
+
+static int scan(void) {
+    uint64_t cursor = 0;
+    int status = ks_scan(store, &cursor, 1, show_slice, NULL);
+    return status == KS_OK && cursor != 0 ? ks_scan(store, &cursor, 100, show_slice, NULL) : status;
 }
 
 static int get_many(void) {
@@ -209,7 +224,8 @@ static const struct {
 } CALLS[] = {
     {"failures", failures}, {"ks_get", get}, {"ks_get_owned", get_owned}, {"ks_exists", exists}, {"ks_count", count},
     {"ks_read", read_value}, {"ks_for_each", for_each}, {"ks_read_many", read_many}, {"ks_get_many", get_many},
-    {"ks_store_stats", store_stats}, {"ks_set", set}, {"ks_set over a value", overwrite}, {"ks_insert", insert},
+    {"ks_store_stats", store_stats},
+    {"ks_store_counters", store_counters}, {"ks_scan", scan}, {"ks_set", set}, {"ks_set over a value", overwrite}, {"ks_insert", insert},
     {"ks_update", update}, {"ks_compare_exchange", compare_exchange}, {"ks_take", take}, {"ks_delete", delete_key},
     {"ks_set_many", set_many}, {"ks_delete_many", delete_many}, {"ks_reserve", reserve}, {"ks_clear", clear},
     {"ks_shrink", shrink}, {"ks_open rwlock slab", open_rwlock_slab}, {"ks_open epoch arena", open_epoch_arena},

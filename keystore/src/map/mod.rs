@@ -24,7 +24,7 @@
 //! | map | keys and values |
 //! |---|---|
 //! | `Map<String, u64>` | each type's own codec, see [`StandardCodec`] |
-//! | `Map<u64, Point, Pod>` | plain data, by [`bytemuck`](crate::bytemuck): no conversion, no allocation |
+//! | `Map<u64, Point, Pod>` | plain data, by [`bytemuck`]: no conversion, no allocation |
 //! | `Map<String, Vec<u8>, Bytes>` | text and bytes as they are |
 //! | `Map<String, Account, Serde>` | whatever serde can serialise (with the feature `serde`) |
 //! | `Map<u64, Account, (Pod, Serde)>` | a codec for the keys, another for the values |
