@@ -132,7 +132,7 @@ fn the_page_of_error_codes_has_every_code_of_rust_and_c() {
 /// Returns the error codes in the documentation of each operation. They include the codes of the
 /// operation that the section `# Errors` links to first.
 fn documented_errors() -> BTreeMap<String, BTreeSet<i32>> {
-    let source = read("keystore-core/src/keystore.rs");
+    let source = read("keystore-core/src/keystore/mod.rs");
     let body = between(&source, "pub trait Keystore {", "\n}\n");
     let (mut named, mut refers) = (BTreeMap::new(), BTreeMap::new());
     let mut text = String::new();

@@ -49,6 +49,7 @@ mod borrow;
 mod bucket;
 mod failpoint;
 mod insert;
+mod open;
 mod prepared;
 mod reclaim;
 mod resize;
@@ -66,89 +67,27 @@ pub use self::borrow::ValueGuard;
 use self::bucket::{Bucket, TOMBSTONE};
 use self::failpoint::Failpoint;
 use self::insert::{Insertion, insert};
+pub use self::open::EpochKeystore;
 use self::prepared::PreparedNode;
 use self::reclaim::garbage::Garbage;
 pub(crate) use self::reclaim::leave_participant;
 use self::reclaim::{Guard, owner, pin};
 use crate::account::{Account, counters::Event};
-use crate::allocator::{Global, NodeAllocator};
+use crate::allocator::NodeAllocator;
 use crate::backend::common::cursor::Cursor;
 use crate::backend::common::hint::{cold, prefetch};
 use crate::backend::common::load_factor::{self, samples_load};
 use crate::backend::common::tagged_ptr::TaggedPtr;
-use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::hash::{DefaultHasher, tag};
+use crate::hash::tag;
 use crate::huge_pages::Pages;
 use crate::keystore::Change;
 use crate::node::Node;
 use crate::open::BackendKind;
-use crate::store::Store;
 use crate::sync::primitive::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::reentrancy::{self, Closure, Deciding, UserClosure};
 use crate::table::{Footprint, Survey, Table, describe, enter_table};
 use crate::update::{Source, Update};
-
-/// A lock-free store, whose readers wait for nobody. The [crate's page](crate) says how to choose a
-/// backend.
-pub type EpochKeystore<A = Global, S = DefaultHasher> = Store<EpochTable<A, S>>;
-
-impl<A: NodeAllocator + Send + Sync + 'static> EpochKeystore<A> {
-    /// Opens an empty store whose nodes come from `allocator`.
-    ///
-    /// # Errors
-    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
-    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
-    pub fn open(config: &Config, allocator: A) -> Result<Self> {
-        Self::with_hasher(config, allocator, DefaultHasher::default())
-    }
-}
-
-impl<A, S> EpochKeystore<A, S>
-where
-    A: NodeAllocator + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
-{
-    /// Opens an empty store with another hasher.
-    ///
-    /// If an attacker chooses keys that share a hash, every operation on one of these keys must
-    /// search all of them. The default hasher has a random seed, so an attacker cannot choose such
-    /// keys beforehand. But an attacker who can measure the store's response times may find such
-    /// keys. If that is a risk, use SipHash:
-    ///
-    /// ```
-    /// # fn main() -> keystore_core::Result<()> {
-    /// use std::hash::RandomState;
-    ///
-    /// use keystore_core::{Config, EpochKeystore, Global, Keystore};
-    ///
-    /// let store = EpochKeystore::with_hasher(&Config::default(), Global, RandomState::new())?;
-    /// store.set(b"from a stranger", b"value")?;
-    /// assert_eq!(store.get(b"from a stranger")?.as_deref(), Some(&b"value"[..]));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
-    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
-    pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
-        let pages = Pages::new(config.huge_pages);
-        let garbage = Garbage::new(Account::new(config, allocator, hasher)?)?;
-        let initial_bits = config.initial_buckets.ilog2();
-        let array = AtomicPtr::new(BucketArray::allocate(initial_bits, None, pages)?);
-        Ok(Self::over(EpochTable { array, garbage, initial_bits, pages }, config))
-    }
-}
-
-impl Default for EpochKeystore {
-    /// Returns an empty store on the global allocator.
-    ///
-    /// # Panics
-    /// If the first 16 KiB cannot be allocated.
-    fn default() -> Self {
-        Self::open(&Config::default(), Global).expect("the default configuration is valid")
-    }
-}
 
 /// The table behind [`EpochKeystore`].
 pub struct EpochTable<A, S>

@@ -1,6 +1,8 @@
 //! Tests of the table through its primitives.
 
 use super::super::*;
+use crate::allocator::Global;
+use crate::config::Config;
 use crate::keystore::Keystore;
 use crate::sync::reentrancy::InternalClosure;
 
