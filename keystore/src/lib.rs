@@ -48,6 +48,11 @@
 //! # Ok::<(), keystore::MapError>(())
 //! ```
 //!
+//! # Coming from another crate
+//!
+//! In the repository, `docs/coming-from-dashmap.md` lists the methods of dashmap with the matching calls
+//! of [`Map`], shows both side by side, and names the traps.
+//!
 //! # Features
 //!
 //! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All
@@ -85,3 +90,18 @@ pub use keystore_core::{EpochKeystore, EpochTable};
 pub use keystore_pool::{ArenaOptions, ArenaPool};
 #[cfg(feature = "slab")]
 pub use keystore_pool::{SlabOptions, SlabPool, WhenFull};
+
+/// The examples in the pages for users of other crates, which must compile and run. They are built
+/// with the features of this build, so they need those that the pages use.
+#[cfg(all(
+    doctest,
+    feature = "rwlock",
+    feature = "epoch",
+    feature = "dashmap",
+    feature = "slab",
+    feature = "serde"
+))]
+mod coming_from {
+    #[doc = include_str!("../../docs/coming-from-dashmap.md")]
+    struct DashMap;
+}
