@@ -104,4 +104,7 @@ pub use keystore_pool::{SlabOptions, SlabPool, WhenFull};
 mod coming_from {
     #[doc = include_str!("../../docs/coming-from-dashmap.md")]
     struct DashMap;
+
+    #[doc = include_str!("../../docs/coming-from-scc.md")]
+    struct Scc;
 }
