@@ -107,4 +107,7 @@ mod coming_from {
 
     #[doc = include_str!("../../docs/coming-from-scc.md")]
     struct Scc;
+
+    #[doc = include_str!("../../docs/coming-from-papaya.md")]
+    struct Papaya;
 }
