@@ -50,8 +50,9 @@
 //!
 //! # Coming from another crate
 //!
-//! In the repository, `docs/coming-from-dashmap.md` lists the methods of dashmap with the matching calls
-//! of [`Map`], shows both side by side, and names the traps.
+//! In the repository, four pages list the methods of another crate with the matching calls of
+//! [`Map`], show both side by side, and name the traps: `docs/coming-from-dashmap.md`,
+//! `docs/coming-from-scc.md`, `docs/coming-from-papaya.md` and `docs/coming-from-moka.md`.
 //!
 //! # Features
 //!
@@ -110,4 +111,7 @@ mod coming_from {
 
     #[doc = include_str!("../../docs/coming-from-papaya.md")]
     struct Papaya;
+
+    #[doc = include_str!("../../docs/coming-from-moka.md")]
+    struct Moka;
 }
