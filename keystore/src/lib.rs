@@ -48,6 +48,12 @@
 //! # Ok::<(), keystore::MapError>(())
 //! ```
 //!
+//! # Coming from another crate
+//!
+//! In the repository, four pages list the methods of another crate with the matching calls of
+//! [`Map`], show both side by side, and name the traps: `docs/coming-from-dashmap.md`,
+//! `docs/coming-from-scc.md`, `docs/coming-from-papaya.md` and `docs/coming-from-moka.md`.
+//!
 //! # Features
 //!
 //! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All
@@ -85,3 +91,27 @@ pub use keystore_core::{EpochKeystore, EpochTable};
 pub use keystore_pool::{ArenaOptions, ArenaPool};
 #[cfg(feature = "slab")]
 pub use keystore_pool::{SlabOptions, SlabPool, WhenFull};
+
+/// The examples in the pages for users of other crates, which must compile and run. They are built
+/// with the features of this build, so they need those that the pages use.
+#[cfg(all(
+    doctest,
+    feature = "rwlock",
+    feature = "epoch",
+    feature = "dashmap",
+    feature = "slab",
+    feature = "serde"
+))]
+mod coming_from {
+    #[doc = include_str!("../../docs/coming-from-dashmap.md")]
+    struct DashMap;
+
+    #[doc = include_str!("../../docs/coming-from-scc.md")]
+    struct Scc;
+
+    #[doc = include_str!("../../docs/coming-from-papaya.md")]
+    struct Papaya;
+
+    #[doc = include_str!("../../docs/coming-from-moka.md")]
+    struct Moka;
+}

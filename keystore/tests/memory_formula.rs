@@ -50,7 +50,7 @@ fn overflow_buckets(load: f64, slots: usize) -> f64 {
     for entries in 1..60 {
         probability *= load / entries as f64;
         expected += probability * (entries as f64 - slots as f64).max(0.0).div_euclid(7.0);
-        if entries > slots && (entries - slots) % 7 != 0 {
+        if entries > slots && !(entries - slots).is_multiple_of(7) {
             expected += probability;
         }
     }
