@@ -297,7 +297,7 @@ impl<A: NodeAllocator, L: BucketLock, S: BuildHasher> RwLockTable<A, L, S> {
 }
 
 /// Calls `visit` with the value of the found key, and then unlocks its bucket.
-#[inline]
+#[inline(always)]
 fn show<C: Closure, L: BucketLock, R>(
     lookup: Lookup<'_, L, Shared<'_, L>>,
     visit: impl FnOnce(&[u8]) -> R,
