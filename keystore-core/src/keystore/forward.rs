@@ -1,5 +1,5 @@
-//! A store behind a reference, a `Box`, an `Rc` or an `Arc` is a store, and a store behind `dyn` can
-//! be printed.
+//! A store behind a reference, a `Box`, an `Rc` or an `Arc` is a store, and a store behind `dyn`
+//! can be printed.
 
 use std::fmt;
 use std::ops::ControlFlow;

@@ -28,7 +28,7 @@ impl Change {
     }
 }
 
-/// The result of [`Keystore::compare_exchange`].
+/// The result of [`Keystore::compare_exchange`](crate::Keystore::compare_exchange).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exchange {
     /// The key had the expected value, and was changed.

@@ -29,7 +29,9 @@ pub(crate) const CHECKS: &[Check] = checks![
 fn junction_22_the_initial_size_is_no_power_of_two(combination: &Combination) {
     for initial_buckets in [0, 3, 10_000, 999_999] {
         let config = Config { initial_buckets, ..Config::default() };
-        let error = combination.open_over(&config, keystore::Global).err().expect("is refused");
+        let Err(error) = combination.open_over(&config, keystore::Global) else {
+            panic!("{initial_buckets} buckets are refused")
+        };
         assert_eq!(error.code(), code::INVALID_CONFIG);
         assert!(error.to_string().contains(&initial_buckets.to_string()), "{error}");
     }

@@ -22,8 +22,9 @@ impl<A: NodeAllocator + Send + Sync + 'static> EpochKeystore<A> {
     /// Opens an empty store whose nodes come from `allocator`.
     ///
     /// # Errors
-    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
-    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
+    /// Returns [`InvalidConfig`](crate::Error::InvalidConfig) (-21) if a field of the configuration
+    /// is outside its limits, and [`OutOfMemory`](crate::Error::OutOfMemory) (-10) if the first
+    /// table cannot be allocated.
     pub fn open(config: &Config, allocator: A) -> Result<Self> {
         Self::with_hasher(config, allocator, DefaultHasher::default())
     }
@@ -54,8 +55,9 @@ where
     /// ```
     ///
     /// # Errors
-    /// Returns [`Error::InvalidConfig`] (-21) if a field of the configuration is outside its
-    /// limits, and [`Error::OutOfMemory`] (-10) if the first table cannot be allocated.
+    /// Returns [`InvalidConfig`](crate::Error::InvalidConfig) (-21) if a field of the configuration
+    /// is outside its limits, and [`OutOfMemory`](crate::Error::OutOfMemory) (-10) if the first
+    /// table cannot be allocated.
     pub fn with_hasher(config: &Config, allocator: A, hasher: S) -> Result<Self> {
         let pages = Pages::new(config.huge_pages);
         let garbage = Garbage::new(Account::new(config, allocator, hasher)?)?;
