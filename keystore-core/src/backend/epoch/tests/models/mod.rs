@@ -33,8 +33,6 @@ use self::history::{Answer, Call, Event, explained};
 use super::super::array::BucketArray;
 use super::super::*;
 use crate::allocator::Global;
-use crate::allocator::Global;
-use crate::config::Config;
 use crate::config::Config;
 use crate::sync::loom_model::{Bound::*, *};
 use crate::sync::primitive::access;
