@@ -59,12 +59,15 @@
 //! Each backend (`rwlock`, `epoch`, `dashmap`) and each pool (`slab`, `arena`) is a feature. All
 //! are on by default. A build without one of them does not compile it, nor the dependencies that
 //! only it has. `serde` adds `Serialize` and `Deserialize` to the configuration, the statistics and
-//! the kinds, and the codec `Serde` to the map.
+//! the kinds, and the codec `Serde` to the map. `metrics` and `prometheus` export a store's
+//! counters to monitoring systems: see `docs/metrics.md` in the repository.
 
 // On docs.rs, show which feature each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod combination;
+#[cfg(any(feature = "metrics", feature = "prometheus"))]
+pub mod export;
 pub mod map;
 
 pub use bytemuck;
@@ -91,6 +94,11 @@ pub use keystore_core::{EpochKeystore, EpochTable};
 pub use keystore_pool::{ArenaOptions, ArenaPool};
 #[cfg(feature = "slab")]
 pub use keystore_pool::{SlabOptions, SlabPool, WhenFull};
+
+/// The examples of the page about monitoring.
+#[cfg(all(doctest, feature = "rwlock", feature = "metrics", feature = "prometheus"))]
+#[doc = include_str!("../../docs/metrics.md")]
+mod monitoring {}
 
 /// The examples in the pages for users of other crates, which must compile and run. They are built
 /// with the features of this build, so they need those that the pages use.
