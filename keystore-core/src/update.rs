@@ -46,14 +46,14 @@ impl<'v> Update<'v> {
     /// Returns the update that gives the key a value of `length` bytes, which `fill` writes. See
     /// [`NewValue::filled`].
     #[inline]
-    pub fn fill(length: usize, fill: &'v Fill) -> Self {
+    pub fn fill(length: usize, fill: &'v Fill<'v>) -> Self {
         Self::Set(NewValue::filled(length, fill))
     }
 }
 
 /// A function that writes a new value. It gets the old value (`None`: absent) and the new bytes,
 /// which are zero.
-pub type Fill = dyn Fn(Option<&[u8]>, &mut [u8]);
+pub type Fill<'v> = dyn Fn(Option<&[u8]>, &mut [u8]) + 'v;
 
 /// Maximum length in bytes of an array that becomes a [`NewValue`].
 const MAX_ARRAY: usize = 64;
@@ -74,14 +74,14 @@ enum Content<'v> {
     Borrowed(&'v [u8]),
     Owned(Vec<u8>),
     Array { length: u8, bytes: [u8; MAX_ARRAY] },
-    Filled { length: usize, fill: &'v Fill },
+    Filled { length: usize, fill: &'v Fill<'v> },
 }
 
 /// The bytes of a new value, or the way to make them.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     Bytes(&'a [u8]),
-    Filled { length: usize, fill: &'a Fill },
+    Filled { length: usize, fill: &'a Fill<'a> },
 }
 
 impl Source<'_> {
@@ -100,9 +100,25 @@ impl<'v> NewValue<'v> {
     /// value is not written twice.
     ///
     /// `fill` may be called again, like the closure of the update, and the rules for that closure
-    /// hold for it too. If it panics, nothing has changed.
+    /// hold for it too. If it panics, nothing has changed. It may borrow what the caller has:
+    ///
+    /// ```
+    /// # #[cfg(feature = "rwlock")] fn main() -> keystore_core::Result<()> {
+    /// use keystore_core::{Keystore, RwLockKeystore, Update};
+    ///
+    /// let parts = vec![b"head".to_vec(), b"tail".to_vec()];
+    /// let fill = |_: Option<&[u8]>, new: &mut [u8]| {
+    ///     new[..4].copy_from_slice(&parts[0]);
+    ///     new[4..].copy_from_slice(&parts[1]);
+    /// };
+    /// let store = RwLockKeystore::default();
+    /// store.update(b"joined", |_| Update::fill(8, &fill))?;
+    /// assert_eq!(store.get(b"joined")?, Some(b"headtail".to_vec()));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "rwlock"))] fn main() {}
+    /// ```
     #[inline]
-    pub fn filled(length: usize, fill: &'v Fill) -> Self {
+    pub fn filled(length: usize, fill: &'v Fill<'v>) -> Self {
         Self(Content::Filled { length, fill })
     }
 
@@ -199,7 +215,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_gives_its_bytes() {
-        let fill: &Fill = &|old, new| new.copy_from_slice(&[old.map_or(0, <[u8]>::len) as u8; 3]);
+        let fill: &Fill<'_> =
+            &|old, new| new.copy_from_slice(&[old.map_or(0, <[u8]>::len) as u8; 3]);
         for (value, expected) in [
             (NewValue::from(&b"ab"[..]), &b"ab"[..]),
             (NewValue::from(b"ab"), b"ab"),
