@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use keystore::map::{DecodeError, MapError, Standard};
+use keystore::map::{Codec, DecodeError, Encode, EncodeError, MapError, Standard};
 use keystore::{
     Bytes, Change, Config, DashMapKeystore, EpochKeystore, Keystore, Map, Pod, RwLockKeystore,
     SlabPool, code,
@@ -242,6 +242,38 @@ fn a_map_is_made_from_entries_and_extended_by_them() {
     assert_eq!(map.len(), Ok(1_000));
     let found = (&map).into_iter().collect::<Result<HashMap<_, _>, _>>().unwrap();
     assert_eq!(found, entries().collect());
+}
+
+/// A codec that cannot encode the number 40.
+struct NotForty;
+
+impl Encode<u64> for NotForty {
+    type Encoded<'a> = [u8; 8];
+
+    fn encode(value: &u64) -> Result<[u8; 8], MapError> {
+        if *value == 40 {
+            Err(EncodeError::new::<u64>("it is 40").into())
+        } else {
+            Ok(value.to_be_bytes())
+        }
+    }
+}
+
+impl Codec<u64> for NotForty {
+    fn decode(bytes: &[u8]) -> Result<u64, MapError> {
+        Ok(u64::from_be_bytes(
+            bytes.try_into().map_err(|_| DecodeError::length::<u64>(bytes.len(), 8))?,
+        ))
+    }
+}
+
+#[test]
+fn extending_stops_at_the_entry_that_cannot_be_encoded_and_keeps_those_before_it() {
+    let map: Map<u64, u64, (NotForty, NotForty)> = Map::new();
+    let error = map.extend((0..100).map(|n| (n, n + 1))).unwrap_err();
+    assert!(error.to_string().contains("it is 40"), "{error}");
+    assert_eq!(map.len(), Ok(39), "the entries of 0 to 38");
+    assert_eq!(map.get(&38), Ok(Some(39)));
 }
 
 /// Asserts that `result` is the error of a value that cannot be decoded.
