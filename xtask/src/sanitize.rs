@@ -75,8 +75,8 @@ fn check_tools(root: &Path, sanitizer: Sanitizer) -> Result<String, String> {
     Ok(target)
 }
 
-/// Returns the commands: the unit tests, the conformance suite, and the stress and linearizability
-/// tests on every combination.
+/// Returns the commands: the unit tests, the conformance suite, the bugs of other maps, which
+/// include those of borrowed values, and the stress and linearizability tests on every combination.
 fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
     // The harness's own allocator would hide the use of memory from a sanitizer.
     const BENCH: &str =
@@ -85,12 +85,12 @@ fn commands(args: &Args, target: &str) -> Vec<CommandLine> {
         (_, true) => &["-p keystore --test conformance -- concurrency::"],
         (Sanitizer::Address, false) => &[
             "-p keystore-core -p keystore-pool --lib --all-features",
-            "-p keystore --test conformance --test model",
+            "-p keystore --test conformance --test model --test others",
             BENCH,
         ],
         (Sanitizer::Thread, false) => &[
             "-p keystore-core -p keystore-pool --lib --all-features",
-            "-p keystore --test conformance",
+            "-p keystore --test conformance --test others",
             BENCH,
         ],
     };

@@ -150,3 +150,19 @@ fn a_guard_within_a_guard() {
         world.pin_state.leave();
     });
 }
+
+/// Checks a borrowed value: its guard stays while the thread does another operation and ends it.
+/// The value is not freed before its guard ends, even if it is removed in the meantime.
+#[test]
+fn a_value_that_is_borrowed_during_another_operation() {
+    check("a value that is borrowed during another operation", |world| {
+        let borrowed = world.pin_state.enter(&world.requested)
+            || world.pin_state.renew(&world.requested, || world.pin());
+        let linked = world.linked.load(Ordering::Acquire);
+        world.operate();
+        if borrowed && linked {
+            assert!(world.node.get(), "freed under a borrow");
+        }
+        world.pin_state.leave();
+    });
+}
